@@ -1,0 +1,676 @@
+//! Typed views over the lossless tree: one thin struct a node kind, whose accessors may find nothing because the tree
+//! holds wrong programs too. Everything later (checker, formatter, editors) reads the tree through these.
+
+use super::kind::{SyntaxKind, SyntaxNode, SyntaxToken};
+use crate::diag::Span;
+
+/// A node with a type.
+pub trait AstNode: Sized {
+    /// The typed view, if the node is of its kind.
+    fn cast(node: SyntaxNode) -> Option<Self>;
+    /// The node beneath.
+    fn syntax(&self) -> &SyntaxNode;
+
+    /// Where the node stands, without the blanks around it.
+    fn span(&self) -> Span {
+        span_of(self.syntax())
+    }
+}
+
+/// Where a node's own tokens stand, without blanks and comments at its ends.
+pub fn span_of(node: &SyntaxNode) -> Span {
+    let tokens = || node.descendants_with_tokens().filter_map(|e| e.into_token()).filter(|t| !t.kind().is_trivia());
+    match (tokens().next(), tokens().last()) {
+        (Some(first), Some(last)) => Span::from(first.text_range()).to(Span::from(last.text_range())),
+        _ => Span::from(node.text_range()),
+    }
+}
+
+fn child<N: AstNode>(node: &SyntaxNode) -> Option<N> {
+    node.children().find_map(N::cast)
+}
+
+fn children<N: AstNode>(node: &SyntaxNode) -> impl Iterator<Item = N> + use<N> {
+    node.children().filter_map(N::cast)
+}
+
+/// The tokens that are the node's own children, without blanks and comments.
+pub fn own_tokens(node: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> + use<> {
+    node.children_with_tokens().filter_map(|e| e.into_token()).filter(|t| !t.kind().is_trivia())
+}
+
+fn has_word(node: &SyntaxNode, word: &str) -> bool {
+    own_tokens(node).any(|t| t.kind() == SyntaxKind::IDENT && t.text() == word)
+}
+
+macro_rules! nodes {
+    ($($(#[$doc:meta])* $name:ident = $kind:ident,)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub struct $name(SyntaxNode);
+
+        impl AstNode for $name {
+            fn cast(node: SyntaxNode) -> Option<Self> {
+                (node.kind() == SyntaxKind::$kind).then(|| $name(node))
+            }
+
+            fn syntax(&self) -> &SyntaxNode {
+                &self.0
+            }
+        }
+    )*};
+}
+
+nodes! {
+    /// A rules file.
+    File = FILE,
+    /// A defining name.
+    Name = NAME,
+    /// `edition 1`
+    Edition = EDITION,
+    /// `defaults { ... }`
+    Defaults = DEFAULTS,
+    /// `levels a > b`
+    Levels = LEVELS,
+    /// `rule a { ... }`
+    Rule = RULE,
+    /// `rule a over b`
+    RuleOrder = RULE_ORDER,
+    /// `interlock a { ... }`
+    Interlock = INTERLOCK,
+    /// `policy a { ... }`
+    Policy = POLICY,
+    /// `mode a { ... }`
+    Mode = MODE,
+    /// `counter a per zone`
+    Counter = COUNTER,
+    /// `test "..." of a { ... }`
+    Test = TEST,
+    /// `prove ...`
+    Prove = PROVE,
+    /// `for each room r where ...`
+    ForEach = FOR_EACH,
+    /// `room r`
+    Binder = BINDER,
+    /// `when ...`
+    When = WHEN,
+    /// `while ...`
+    While = WHILE,
+    /// `if ...`
+    If = IF,
+    /// `do ...`
+    Do = DO,
+    /// `hold ...`
+    Hold = HOLD,
+    /// `x = y`
+    Assign = ASSIGN,
+    /// `release after D`
+    Release = RELEASE,
+    /// `settle D`
+    Settle = SETTLE,
+    /// `deadline D else count`
+    Deadline = DEADLINE,
+    /// `level x`
+    Level = LEVEL,
+    /// `once per x`
+    Once = ONCE,
+    /// `suppress D per x`
+    Suppress = SUPPRESS,
+    /// `on unknown keep`
+    OnUnknown = ON_UNKNOWN,
+    /// `forbid ...`
+    Forbid = FORBID,
+    /// `guard ...`
+    Guard = GUARD,
+    /// `allow if ...`
+    Allow = ALLOW,
+    /// `else ...`
+    Else = ELSE,
+    /// `catch up within D`
+    CatchUp = CATCH_UP,
+    /// A call that a `do` sends.
+    SendAction = SEND_ACTION,
+    /// `wait D`
+    WaitAction = WAIT_ACTION,
+    /// `ask ...`
+    AskAction = ASK_ACTION,
+    /// `drop`
+    DropAction = DROP_ACTION,
+    /// `tell x`
+    TellAction = TELL_ACTION,
+    /// A bare name.
+    NameRef = NAME_REF,
+    /// A string.
+    StringExpr = STRING_EXPR,
+    /// A time of day.
+    ClockExpr = CLOCK_EXPR,
+    /// A number with its unit.
+    Quantity = QUANTITY,
+    /// A unit.
+    Unit = UNIT,
+    /// `80 % of x`
+    PercentOf = PERCENT_OF,
+    /// `( x )`
+    Paren = PAREN_EXPR,
+    /// `x.y`
+    Field = FIELD_EXPR,
+    /// `x(y)`
+    Call = CALL_EXPR,
+    /// `(x, y)`
+    ArgList = ARG_LIST,
+    /// One argument.
+    Arg = ARG,
+    /// `any p in s`
+    Quantified = QUANTIFIED,
+    /// `all doors`, `all sensors of r`
+    AllOf = ALL_OF,
+    /// `no motion in r`
+    NoEvidence = NO_EVIDENCE,
+    /// `nobody in r`
+    Nobody = NOBODY,
+    /// `if a then b else c`
+    IfExpr = IF_EXPR,
+    /// `not x`
+    Not = NOT_EXPR,
+    /// `-x`
+    Neg = NEG_EXPR,
+    /// `x + y`
+    Bin = BIN_EXPR,
+    /// `x < y`
+    Cmp = CMP_EXPR,
+    /// `x in y`
+    In = IN_EXPR,
+    /// `x .. y`
+    Range = RANGE,
+    /// `x is y`
+    Is = IS_EXPR,
+    /// `x enters y`
+    Verb = VERB_EXPR,
+    /// `x for D`
+    For = FOR_EXPR,
+    /// `x and y`
+    And = AND_EXPR,
+    /// `x or y`
+    Or = OR_EXPR,
+    /// `x then y`
+    Then = THEN_EXPR,
+    /// `x until (y)`
+    Until = UNTIL_EXPR,
+}
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident($node:ident),)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant($node),)* }
+
+        impl AstNode for $name {
+            fn cast(node: SyntaxNode) -> Option<Self> {
+                $(if let Some(found) = $node::cast(node.clone()) { return Some($name::$variant(found)); })*
+                None
+            }
+
+            fn syntax(&self) -> &SyntaxNode {
+                match self { $($name::$variant(node) => node.syntax(),)* }
+            }
+        }
+    };
+}
+
+choice! {
+    /// A top-level item.
+    Item {
+        /// `edition 1`
+        Edition(Edition),
+        /// `defaults { ... }`
+        Defaults(Defaults),
+        /// `levels a > b`
+        Levels(Levels),
+        /// `rule a { ... }`
+        Rule(Rule),
+        /// `rule a over b`
+        RuleOrder(RuleOrder),
+        /// `interlock a { ... }`
+        Interlock(Interlock),
+        /// `policy a { ... }`
+        Policy(Policy),
+        /// `mode a { ... }`
+        Mode(Mode),
+        /// `counter a per zone`
+        Counter(Counter),
+        /// `test "..." of a { ... }`
+        Test(Test),
+        /// `prove ...`
+        Prove(Prove),
+    }
+}
+
+choice! {
+    /// A clause of a rule, an interlock or a policy.
+    Clause {
+        /// `for each`
+        ForEach(ForEach),
+        /// `when`
+        When(When),
+        /// `while`
+        While(While),
+        /// `if`
+        If(If),
+        /// `do`
+        Do(Do),
+        /// `hold`
+        Hold(Hold),
+        /// `release after`
+        Release(Release),
+        /// `settle`
+        Settle(Settle),
+        /// `deadline`
+        Deadline(Deadline),
+        /// `level`
+        Level(Level),
+        /// `once per`
+        Once(Once),
+        /// `suppress`
+        Suppress(Suppress),
+        /// `on unknown`
+        OnUnknown(OnUnknown),
+        /// `forbid`
+        Forbid(Forbid),
+        /// `guard`
+        Guard(Guard),
+        /// `allow`
+        Allow(Allow),
+        /// `else`
+        Else(Else),
+        /// `catch up`
+        CatchUp(CatchUp),
+    }
+}
+
+choice! {
+    /// What a `do` does.
+    Action {
+        /// A call.
+        Send(SendAction),
+        /// `wait`
+        Wait(WaitAction),
+        /// `ask`
+        Ask(AskAction),
+        /// `drop`
+        Drop(DropAction),
+        /// `tell`
+        Tell(TellAction),
+    }
+}
+
+choice! {
+    /// An expression or a condition.
+    Expr {
+        /// A bare name.
+        Name(NameRef),
+        /// A string.
+        String(StringExpr),
+        /// A time of day.
+        Clock(ClockExpr),
+        /// A number with its unit.
+        Quantity(Quantity),
+        /// `80 % of x`
+        PercentOf(PercentOf),
+        /// `( x )`
+        Paren(Paren),
+        /// `x.y`
+        Field(Field),
+        /// `x(y)`
+        Call(Call),
+        /// `any p in s`
+        Quantified(Quantified),
+        /// `all doors`
+        AllOf(AllOf),
+        /// `no motion in r`
+        NoEvidence(NoEvidence),
+        /// `nobody in r`
+        Nobody(Nobody),
+        /// `if a then b else c`
+        If(IfExpr),
+        /// `not x`
+        Not(Not),
+        /// `-x`
+        Neg(Neg),
+        /// `x + y`
+        Bin(Bin),
+        /// `x < y`
+        Cmp(Cmp),
+        /// `x in y`
+        In(In),
+        /// `x .. y`
+        Range(Range),
+        /// `x is y`
+        Is(Is),
+        /// `x enters y`
+        Verb(Verb),
+        /// `x for D`
+        For(For),
+        /// `x and y`
+        And(And),
+        /// `x or y`
+        Or(Or),
+        /// `x then y`
+        Then(Then),
+        /// `x until (y)`
+        Until(Until),
+    }
+}
+
+impl File {
+    /// The view of a parse's root, which is a file by construction.
+    pub(super) fn of_root(root: SyntaxNode) -> Self {
+        File(root)
+    }
+
+    /// Its items in order.
+    pub fn items(&self) -> impl Iterator<Item = Item> + use<> {
+        children(&self.0)
+    }
+}
+
+impl Name {
+    /// The name without quotes and escapes.
+    pub fn text(&self) -> String {
+        own_tokens(&self.0).next().map(|t| unquoted(t.text())).unwrap_or_default()
+    }
+}
+
+/// The text of a token: of a string what it says, of a word the word.
+pub fn unquoted(text: &str) -> String {
+    let Some(inner) = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) else { return text.to_owned() };
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
+                Some(other) => out.push(other),
+                None => {}
+            },
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+macro_rules! named_blocks {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Its name.
+            pub fn name(&self) -> Option<Name> {
+                child(&self.0)
+            }
+
+            /// Its clauses in order.
+            pub fn clauses(&self) -> impl Iterator<Item = Clause> + use<> {
+                children(&self.0)
+            }
+        }
+    )*};
+}
+named_blocks!(Rule, Interlock, Policy, Defaults);
+
+macro_rules! one_expr {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Its (first) expression.
+            pub fn expr(&self) -> Option<Expr> {
+                child(&self.0)
+            }
+        }
+    )*};
+}
+one_expr!(
+    When, While, If, Release, Settle, Deadline, Once, Suppress, Guard, Allow, CatchUp, WaitAction, AskAction,
+    TellAction, SendAction, Paren, Not, Neg, Quantified, AllOf, NoEvidence, Nobody, Is, PercentOf, ForEach, Arg, Call,
+    Field
+);
+
+macro_rules! names_and_exprs {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Its defining names in order.
+            pub fn names(&self) -> impl Iterator<Item = Name> + use<> {
+                children(&self.0)
+            }
+
+            /// Its expressions in order.
+            pub fn exprs(&self) -> impl Iterator<Item = Expr> + use<> {
+                children(&self.0)
+            }
+        }
+    )*};
+}
+names_and_exprs!(
+    Levels, RuleOrder, Deadline, Level, Once, Suppress, OnUnknown, Forbid, Quantified, AllOf, NoEvidence, Is, For,
+    Binder, Field, Arg, And, Or, Then, Until, Cmp, In, Range, IfExpr, Bin, Verb, PercentOf, Assign, Guard, Counter,
+    Prove
+);
+
+impl ForEach {
+    /// What it repeats the rule for.
+    pub fn binders(&self) -> impl Iterator<Item = Binder> + use<> {
+        children(&self.0)
+    }
+}
+
+impl Do {
+    /// Its actions in order.
+    pub fn actions(&self) -> impl Iterator<Item = Action> + use<> {
+        children(&self.0)
+    }
+}
+
+impl Else {
+    /// Its actions in order.
+    pub fn actions(&self) -> impl Iterator<Item = Action> + use<> {
+        children(&self.0)
+    }
+}
+
+impl Hold {
+    /// Its assignments in order.
+    pub fn assigns(&self) -> impl Iterator<Item = Assign> + use<> {
+        children(&self.0)
+    }
+}
+
+impl SendAction {
+    /// The assignment, where the action is one.
+    pub fn assign(&self) -> Option<Assign> {
+        child(&self.0)
+    }
+}
+
+impl Assign {
+    /// What is set.
+    pub fn target(&self) -> Option<Expr> {
+        self.exprs().next()
+    }
+
+    /// To what.
+    pub fn value(&self) -> Option<Expr> {
+        self.exprs().nth(1)
+    }
+
+    /// The length of the fade, from `over D`.
+    pub fn over(&self) -> Option<Expr> {
+        if has_word(&self.0, "over") { self.exprs().nth(2) } else { None }
+    }
+
+    /// Whether the value is taken once, `at start`.
+    pub fn at_start(&self) -> bool {
+        has_word(&self.0, "start")
+    }
+}
+
+impl Edition {
+    /// Its number.
+    pub fn number(&self) -> Option<SyntaxToken> {
+        own_tokens(&self.0).find(|t| t.kind() == SyntaxKind::NUMBER)
+    }
+}
+
+impl NameRef {
+    /// The word.
+    pub fn text(&self) -> String {
+        own_tokens(&self.0).next().map(|t| t.text().to_owned()).unwrap_or_default()
+    }
+}
+
+impl StringExpr {
+    /// What the string says, escapes undone.
+    pub fn text(&self) -> String {
+        own_tokens(&self.0).next().map(|t| unquoted(t.text())).unwrap_or_default()
+    }
+}
+
+impl ClockExpr {
+    /// The time of day in nanoseconds since midnight, if it is one (00:00 to 24:00).
+    pub fn since_midnight_ns(&self) -> Option<u64> {
+        let token = own_tokens(&self.0).next()?;
+        let mut parts = token.text().split(':');
+        let hours: u64 = parts.next()?.parse().ok()?;
+        let minutes: u64 = parts.next()?.parse().ok()?;
+        let (seconds, fraction) = match parts.next() {
+            Some(text) => text.split_once('.').unwrap_or((text, "")),
+            None => ("0", ""),
+        };
+        let seconds: u64 = seconds.parse().ok()?;
+        let mut fraction_ns = 0;
+        let mut scale = 100_000_000;
+        for digit in fraction.bytes().take(9) {
+            fraction_ns += u64::from(digit - b'0') * scale;
+            scale /= 10;
+        }
+        let total_ns = ((hours * 60 + minutes) * 60 + seconds) * 1_000_000_000 + fraction_ns;
+        (minutes < 60 && seconds < 60 && total_ns <= 86_400_000_000_000).then_some(total_ns)
+    }
+}
+
+impl Quantity {
+    /// The digits.
+    pub fn number(&self) -> Option<SyntaxToken> {
+        own_tokens(&self.0).find(|t| t.kind() == SyntaxKind::NUMBER)
+    }
+
+    /// The unit as written, without blanks (`m/s`); nothing where there is none.
+    pub fn unit(&self) -> Option<String> {
+        let unit: Unit = child(&self.0)?;
+        Some(own_tokens(unit.syntax()).map(|t| t.text().to_owned()).collect())
+    }
+
+    /// The unit's node.
+    pub fn unit_node(&self) -> Option<Unit> {
+        child(&self.0)
+    }
+}
+
+impl Call {
+    /// Its arguments in order.
+    pub fn args(&self) -> impl Iterator<Item = Arg> + use<> {
+        let list: Option<ArgList> = child(&self.0);
+        list.into_iter().flat_map(|l| children::<Arg>(l.syntax()))
+    }
+}
+
+impl Arg {
+    /// Its name, where it has one.
+    pub fn name(&self) -> Option<Name> {
+        child(&self.0)
+    }
+
+    /// The filter behind `where`.
+    pub fn filter(&self) -> Option<Expr> {
+        if has_word(&self.0, "where") { self.exprs().nth(1) } else { None }
+    }
+}
+
+impl Field {
+    /// The name behind the dot.
+    pub fn name(&self) -> Option<Name> {
+        child(&self.0)
+    }
+}
+
+impl Verb {
+    /// The verb.
+    pub fn verb(&self) -> Option<SyntaxToken> {
+        own_tokens(&self.0).find(|t| t.kind() == SyntaxKind::IDENT)
+    }
+
+    /// The arguments in brackets, as in `facing w (15 deg)`.
+    pub fn args(&self) -> Option<ArgList> {
+        child(&self.0)
+    }
+}
+
+impl Is {
+    /// Whether it is `is not`.
+    pub fn negated(&self) -> bool {
+        has_word(&self.0, "not")
+    }
+
+    /// The state named.
+    pub fn state(&self) -> Option<Name> {
+        child(&self.0)
+    }
+}
+
+impl Quantified {
+    /// Whether it is `any` (else `every`).
+    pub fn is_any(&self) -> bool {
+        has_word(&self.0, "any")
+    }
+}
+
+impl AllOf {
+    /// Whether it is `all` (else `any`).
+    pub fn is_all(&self) -> bool {
+        has_word(&self.0, "all")
+    }
+}
+
+impl Nobody {
+    /// Whether it is `nobody` (else `somebody` or `anybody`).
+    pub fn is_nobody(&self) -> bool {
+        has_word(&self.0, "nobody")
+    }
+}
+
+macro_rules! operators {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// The operator between its two sides.
+            pub fn operator(&self) -> Option<SyntaxToken> {
+                own_tokens(&self.0).next()
+            }
+        }
+    )*};
+}
+operators!(Bin, Cmp);
+
+impl Mode {
+    /// Its name.
+    pub fn name(&self) -> Option<Name> {
+        child(&self.0)
+    }
+}
+
+impl Test {
+    /// The name of the rule under test.
+    pub fn of(&self) -> Option<Name> {
+        child(&self.0)
+    }
+
+    /// Its title.
+    pub fn title(&self) -> Option<String> {
+        own_tokens(&self.0).find(|t| t.kind() == SyntaxKind::STRING).map(|t| unquoted(t.text()))
+    }
+}

@@ -1,0 +1,49 @@
+//! The words that the grammar knows, in one place: parser, formatter, "did you mean" and editors read these lists.
+
+/// Words that open a top-level item.
+pub const ITEMS: &[&str] =
+    &["edition", "defaults", "levels", "rule", "interlock", "policy", "mode", "counter", "test", "prove"];
+
+/// Words that open a clause of a rule, an interlock or a policy.
+pub const CLAUSES: &[&str] = &[
+    "for", "when", "while", "if", "do", "hold", "release", "settle", "deadline", "level", "once", "suppress", "on",
+    "forbid", "guard", "allow", "else", "catch",
+];
+
+/// Words that open a step of a test.
+pub const STEPS: &[&str] = &["at", "replay", "expect"];
+
+/// Verbs that stand between a subject and its place or object.
+pub const VERBS: &[&str] = &[
+    "enters",
+    "leaves",
+    "appears",
+    "vanishes",
+    "crosses",
+    "approaches",
+    "approaching",
+    "facing",
+    "near",
+    "inside",
+    "outside",
+    "waves",
+    "sees",
+    "by",
+];
+
+/// Words that join or end expressions, and so can be no name unless quoted.
+pub const OPERATORS: &[&str] = &[
+    "and", "or", "not", "in", "is", "are", "then", "else", "until", "within", "where", "for", "across", "over",
+    "unless", "per", "of",
+];
+
+/// Units of quantities as the lexer sees them (`%` is a sign of its own; `m/s` is two with a slash).
+pub const UNITS: &[&str] = &[
+    "ns", "us", "ms", "s", "min", "h", "d", "day", "days", "mm", "cm", "m", "km", "deg", "lx", "ppm", "people",
+    "person", "K", "C", "W", "kW", "V", "A", "dBm", "dB", "Hz", "Pa",
+];
+
+/// Whether a word may not stand alone as a name in an expression.
+pub fn is_reserved(word: &str) -> bool {
+    OPERATORS.contains(&word) || CLAUSES.contains(&word) || VERBS.contains(&word)
+}
