@@ -1,0 +1,260 @@
+//! What fusion tells the rest: events, occupants, and the [`WorldView`] that rules read.
+//!
+//! Rules never see a tracker: they see occupants with zones that already carry the site's margins, and events that
+//! say what changed. Fusion never sees a rule.
+
+use crate::command::Value;
+use crate::geometry::Place;
+use crate::ids::{ActuatorId, CarriedKey, GroupId, Name, PersonId, SensorId, TrackId, ZoneId};
+use crate::limits::ZONES_PER_OCCUPANT_MAX;
+use crate::site::Site;
+use crate::time::{DurationNs, LogicalNs, UtcNs};
+use crate::tri::Tri;
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+/// What can happen to a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EventKind {
+    /// A track is there that was not known before: at a start, after a gap, or new.
+    Appears,
+    /// A tentative track is shown from now on.
+    Confirmed,
+    /// It is now taken for a known person (or for another than before).
+    Identified,
+    /// It came into a zone, having been known to be outside.
+    Enters,
+    /// It left a zone, having been known to be inside.
+    Leaves,
+    /// Its identity may have changed places with another track's.
+    Swapped,
+    /// It has not been seen for the zone's lost time: where it is is unknown, its last zone is kept.
+    Lost,
+    /// It was lost and is seen again.
+    Found,
+}
+
+impl EventKind {
+    /// Every kind, in declaration order.
+    pub const ALL: [Self; 8] = [
+        Self::Appears,
+        Self::Confirmed,
+        Self::Identified,
+        Self::Enters,
+        Self::Leaves,
+        Self::Swapped,
+        Self::Lost,
+        Self::Found,
+    ];
+    /// The word written in `--events`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Appears => "appears",
+            Self::Confirmed => "confirmed",
+            Self::Identified => "identified",
+            Self::Enters => "enters",
+            Self::Leaves => "leaves",
+            Self::Swapped => "swapped",
+            Self::Lost => "lost",
+            Self::Found => "found",
+        }
+    }
+}
+
+/// Something happened to a track.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorldEvent {
+    /// What.
+    pub kind: EventKind,
+    /// To which track.
+    pub track: TrackId,
+    /// Who it is taken for, if anybody known (at the time of the event).
+    pub person: Option<PersonId>,
+    /// Probability of that identity, 0..=1.
+    pub person_p: f64,
+    /// The zone entered or left, or (for `Lost`) the last zone, innermost first.
+    pub zone: Option<ZoneId>,
+    /// The other track of a swap.
+    pub other: Option<TrackId>,
+    /// Where, as last known.
+    pub place: Place,
+    /// The sensor whose observation showed it; `None` where time alone did.
+    pub sensor: Option<SensorId>,
+    /// When that observation was true; the due time where time alone showed it.
+    pub measured: LogicalNs,
+}
+
+/// Whether an occupant's place is current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Presence {
+    /// Seen within the lost time.
+    Seen,
+    /// Not seen for longer: the place and zones are the last known ones.
+    Lost,
+}
+
+/// Somebody in the building.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Occupant {
+    /// The track.
+    pub track: TrackId,
+    /// Where, as last known.
+    pub place: Place,
+    /// Velocity, m/s; zero where not estimated.
+    pub velocity_mps: [f64; 2],
+    /// Position covariance, m²: xx, xy, yy.
+    pub covariance_m2: [f64; 3],
+    /// Which way they face, radians, where known.
+    pub heading_rad: Option<f64>,
+    /// Probability that there is somebody, 0..=1.
+    pub existence: f64,
+    /// The carried device that the track is, where it is one.
+    pub device: Option<CarriedKey>,
+    /// Who it is taken for, if anybody known.
+    pub person: Option<PersonId>,
+    /// Probability of that identity, 0..=1.
+    pub person_p: f64,
+    /// Whether `place` is current.
+    pub presence: Presence,
+    /// When the last observation that moved it was true.
+    pub seen_at: LogicalNs,
+    /// The zones it is in (margins and delays applied), ascending; the last known ones when lost.
+    pub zones: ArrayVec<ZoneId, ZONES_PER_OCCUPANT_MAX>,
+}
+
+impl Occupant {
+    /// Whether it is in the zone: unknown when it was lost there.
+    #[must_use]
+    pub fn is_in(&self, zone: ZoneId) -> Tri {
+        match (self.zones.contains(&zone), self.presence) {
+            (false, _) => Tri::False,
+            (true, Presence::Seen) => Tri::True,
+            (true, Presence::Lost) => Tri::Unknown,
+        }
+    }
+}
+
+/// A sensor's latest reading, for sensors that rules read directly.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reading {
+    /// On or off, open or closed, active or not.
+    Switch(bool),
+    /// A quantity in the sensor's unit.
+    Quantity(f64),
+    /// People counted.
+    People(u32),
+    /// The button pressed last.
+    Button(Name),
+    /// The badge read last, and whose it is.
+    Badge {
+        /// Which badge.
+        badge: CarriedKey,
+        /// Whose, if anybody's known.
+        person: Option<PersonId>,
+    },
+    /// The last crossing.
+    Crossing(crate::observation::Direction),
+    /// The last gesture, and the track that made it.
+    Gesture {
+        /// Which gesture.
+        gesture: Name,
+        /// Who, if a track was near enough.
+        track: Option<TrackId>,
+    },
+}
+
+/// How a sensor is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SensorStatus {
+    /// The latest reading, for kinds that have one.
+    pub reading: Option<Reading>,
+    /// When that reading was true.
+    pub reading_at: Option<LogicalNs>,
+    /// When the sensor was last heard, whatever it said.
+    pub heard_at: Option<LogicalNs>,
+    /// Observations taken so far.
+    pub count: u64,
+}
+
+/// What a step wakes rules with, in the order it came about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stimulus {
+    /// Something happened to a track.
+    World(WorldEvent),
+    /// A track moved (without any event): for distances and dwell.
+    Moved(TrackId),
+    /// A sensor has a new reading (see [`WorldView::sensor`]).
+    Sensor(SensorId),
+    /// A device's property has a new value, by report or by command.
+    Device(ActuatorId),
+    /// The wall clock became known or jumped.
+    Clock,
+    /// Inputs are missing from here: what was known may be stale.
+    Gap(DurationNs),
+    /// The engine started, or these rules were installed: evaluate everything once.
+    Start,
+}
+
+/// Local wall-clock time, from the last anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WallTime {
+    /// UTC.
+    pub utc: UtcNs,
+    /// Local time minus UTC.
+    pub offset: DurationNs,
+}
+
+impl WallTime {
+    /// Nanoseconds since local midnight.
+    #[must_use]
+    pub fn since_midnight(self) -> DurationNs {
+        DurationNs(self.utc.0.saturating_add(self.offset.0).rem_euclid(86_400 * crate::time::NS_PER_S))
+    }
+    /// Days since 1970-01-01, local; 1970-01-01 was a Thursday.
+    #[must_use]
+    pub fn local_day(self) -> i64 {
+        self.utc.0.saturating_add(self.offset.0).div_euclid(86_400 * crate::time::NS_PER_S)
+    }
+}
+
+/// What rules may read. Every iteration is in ascending id order.
+pub trait WorldView {
+    /// The site.
+    fn site(&self) -> &Site;
+    /// The current instant: the tag's.
+    fn now(&self) -> LogicalNs;
+    /// Local wall-clock time; `None` until an anchor came.
+    fn wall(&self) -> Option<WallTime>;
+    /// One occupant; `None` once the track is gone.
+    fn occupant(&self, track: TrackId) -> Option<&Occupant>;
+    /// Every occupant, seen or lost, ascending by track.
+    fn for_each_occupant(&self, f: &mut dyn FnMut(&Occupant));
+    /// Every occupant whose zones hold `zone`, seen or lost, ascending by track.
+    fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant));
+    /// How many occupants are in the zone: seen ones, and ones lost there.
+    fn count_in(&self, zone: ZoneId) -> ZoneCount;
+    /// Whether anybody is in the zone. True on any track or live evidence of presence; false only where every
+    /// declared evidence (sensors that name the zone) is alive and silent; else unknown.
+    fn occupied(&self, zone: ZoneId) -> Tri;
+    /// The track a person is on, with the probability of the identity; the likeliest where several.
+    fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)>;
+    /// Whether a person belongs to a group.
+    fn is_member(&self, person: PersonId, group: GroupId) -> bool;
+    /// A device's property: its last report, else its last command, else unknown.
+    fn device(&self, actuator: ActuatorId, property: Name) -> Option<Value>;
+    /// How a sensor is doing.
+    fn sensor(&self, sensor: SensorId) -> SensorStatus;
+    /// Whether a sensor is alive: heard within the time its kind and declared rate promise; unknown until first
+    /// heard, for kinds that speak only when something happens.
+    fn alive(&self, sensor: SensorId) -> Tri;
+}
+
+/// How many people are in a zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneCount {
+    /// Seen inside.
+    pub seen: u32,
+    /// Last seen inside, and lost since: may still be there.
+    pub lost: u32,
+}
