@@ -1,0 +1,377 @@
+//! One Gaussian over (x, y, vx, vy) in two motion modes: how it moves, what it expects to see, what a detection does to it.
+//!
+//! The two modes are an interacting multiple model (Blom and Bar-Shalom 1988): both are constant-velocity models with
+//! white acceleration noise, one for walking on, one for turning. Covariances are symmetric and kept as ten numbers; all
+//! sums are written out, because 4x4 products with known zeros cost three times as much through a matrix type.
+
+use super::config::Motion;
+use super::pair::Pair;
+use serde::{Deserialize, Serialize};
+
+/// Most Gaussians of one track.
+pub(crate) const COMPONENTS_MAX: usize = 4;
+
+/// Places of the covariance's ten numbers; U is vx and V is vy.
+pub(crate) const XX: usize = 0;
+pub(crate) const XY: usize = 1;
+pub(crate) const XU: usize = 2;
+pub(crate) const XV: usize = 3;
+pub(crate) const YY: usize = 4;
+pub(crate) const YU: usize = 5;
+pub(crate) const YV: usize = 6;
+pub(crate) const UU: usize = 7;
+pub(crate) const UV: usize = 8;
+pub(crate) const VV: usize = 9;
+
+/// A Gaussian of a track's mixture, both modes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Gaussian {
+    /// Share of the track's existing weight; a track's weights sum to 1.
+    pub(crate) weight: f64,
+    /// Probability of each mode, sum 1.
+    pub(crate) mode: Pair,
+    /// x, y (m), vx, vy (m/s).
+    pub(crate) mean: [Pair; 4],
+    /// Upper triangle, in the order of the constants above.
+    pub(crate) cov: [Pair; 10],
+}
+
+/// Both modes as one Gaussian (moments kept).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Collapsed {
+    /// x, y (m), vx, vy (m/s).
+    pub(crate) mean: [f64; 4],
+    /// xx, xy, yy, m2.
+    pub(crate) place: [f64; 3],
+    /// uu, uv, vv, (m/s)2.
+    pub(crate) velocity: [f64; 3],
+}
+
+/// The numbers of one prediction that depend only on the time passed: made once a scan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Mode switching: `(to lane 0 from lane 0, to lane 1 from lane 0)` and the same from lane 1.
+    from: [Pair; 2],
+    /// What a second of velocity adds to the place (`dt`, less where velocity fades), s.
+    reach: f64,
+    /// What is left of the velocity (1, less where it fades).
+    keep: f64,
+    /// Noise of place, of place with velocity, of velocity.
+    noise: [Pair; 3],
+    /// Variance of the speed pseudo-measurement, (m/s)2; infinite for none.
+    speed_var: f64,
+}
+
+impl Step {
+    /// `dt_s` of walking.
+    pub(crate) fn walk(motion: &Motion, dt_s: f64) -> Self {
+        let density = Pair(motion.noise_straight_m2ps3, motion.noise_turn_m2ps3);
+        let spread = motion.speed_sigma_mps * motion.speed_sigma_mps * motion.speed_spread_s;
+        Step {
+            from: switching(motion, dt_s),
+            reach: dt_s,
+            keep: 1.0,
+            noise: [density * (dt_s * dt_s * dt_s / 3.0), density * (dt_s * dt_s / 2.0), density * dt_s],
+            speed_var: spread / dt_s,
+        }
+    }
+
+    /// `dt_s` of nobody looking: velocity is an Ornstein-Uhlenbeck process that forgets itself, so that the place does
+    /// not run away in a straight line through the walls.
+    pub(crate) fn coast(motion: &Motion, dt_s: f64) -> Self {
+        let tau = motion.coast_decay_s;
+        let keep = libm::exp(-dt_s / tau);
+        let lost = 1.0 - keep;
+        let var = motion.velocity_var_m2ps2;
+        let place = var * tau * (2.0 * dt_s - tau * (3.0 - 4.0 * keep + keep * keep));
+        Step {
+            from: switching(motion, dt_s),
+            reach: tau * lost,
+            keep,
+            noise: [
+                Pair::splat(place.max(0.0)),
+                Pair::splat(var * tau * lost * lost),
+                Pair::splat(var * (1.0 - keep * keep)),
+            ],
+            speed_var: f64::INFINITY,
+        }
+    }
+}
+
+/// Transition probabilities of the two-state Markov chain with the given rates, exact for any `dt_s`.
+fn switching(motion: &Motion, dt_s: f64) -> [Pair; 2] {
+    let rate = motion.turn_begin_per_s + motion.turn_end_per_s;
+    let mixed = (1.0 - libm::exp(-rate * dt_s)) / rate;
+    let (begin, end) = (motion.turn_begin_per_s * mixed, motion.turn_end_per_s * mixed);
+    [Pair(1.0 - begin, begin), Pair(end, 1.0 - end)]
+}
+
+/// What one Gaussian expects of a detection: `density * exp(-distance2 / 2)` per mode.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Expectation {
+    /// Inverse innovation covariance: xx, xy, yy, 1/m2.
+    pub(crate) inverse: [Pair; 3],
+    /// Mode probability / (2 pi sqrt det S), per m2.
+    pub(crate) density: Pair,
+}
+
+/// Gain and posterior covariance: the same for every detection of one variance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gain {
+    /// Gains of x, y, vx, vy on the innovation in x.
+    x: [Pair; 4],
+    /// The same on the innovation in y.
+    y: [Pair; 4],
+    /// Posterior covariance.
+    cov: [Pair; 10],
+}
+
+impl Gaussian {
+    /// A newly detected person at `(x, y)`: place as sure as the detection, velocity unknown.
+    pub(crate) fn born(x: f64, y: f64, var_m2: f64, velocity_var: f64, mode: Pair) -> Self {
+        let mut cov = [Pair::default(); 10];
+        cov[XX] = Pair::splat(var_m2);
+        cov[YY] = Pair::splat(var_m2);
+        cov[UU] = Pair::splat(velocity_var);
+        cov[VV] = Pair::splat(velocity_var);
+        Gaussian { weight: 1.0, mode, mean: [Pair::splat(x), Pair::splat(y), Pair::default(), Pair::default()], cov }
+    }
+
+    /// Moves by one step; `speed_mps` is the track's remembered speed.
+    pub(crate) fn predict(&mut self, step: &Step, speed_mps: f64) {
+        self.mix(step);
+        let (a, e) = (step.reach, step.keep);
+        let m = &mut self.mean;
+        m[0] += m[2] * a;
+        m[1] += m[3] * a;
+        m[2] = m[2] * e;
+        m[3] = m[3] * e;
+        let c = &mut self.cov;
+        let [place, cross, velocity] = step.noise;
+        let (aa, ae, ee) = (a * a, a * e, e * e);
+        c[XX] += c[XU] * (2.0 * a) + c[UU] * aa + place;
+        c[XY] += (c[XV] + c[YU]) * a + c[UV] * aa;
+        c[YY] += c[YV] * (2.0 * a) + c[VV] * aa + place;
+        c[XU] = c[XU] * e + c[UU] * ae + cross;
+        c[XV] = c[XV] * e + c[UV] * ae;
+        c[YU] = c[YU] * e + c[UV] * ae;
+        c[YV] = c[YV] * e + c[VV] * ae + cross;
+        c[UU] = c[UU] * ee + velocity;
+        c[UV] = c[UV] * ee;
+        c[VV] = c[VV] * ee + velocity;
+        if step.speed_var < f64::INFINITY {
+            self.recall_speed(speed_mps, step.speed_var);
+        }
+    }
+
+    /// The mixing step of the interacting multiple model: each mode starts from what may have switched into it.
+    #[inline(always)]
+    fn mix(&mut self, step: &Step) {
+        let stay = step.from[0] * self.mode.0;
+        let come = step.from[1] * self.mode.1;
+        let mode = stay + come;
+        let (w0, w1) = (stay / mode, come / mode);
+        let w01 = w0 * w1;
+        let mut d = [0.0; 4];
+        for (k, mean) in self.mean.iter_mut().enumerate() {
+            d[k] = mean.1 - mean.0;
+            *mean = w0 * mean.0 + w1 * mean.1;
+        }
+        let spread = [
+            d[0] * d[0],
+            d[0] * d[1],
+            d[0] * d[2],
+            d[0] * d[3],
+            d[1] * d[1],
+            d[1] * d[2],
+            d[1] * d[3],
+            d[2] * d[2],
+            d[2] * d[3],
+            d[3] * d[3],
+        ];
+        for (cov, spread) in self.cov.iter_mut().zip(spread) {
+            *cov = w0 * cov.0 + w1 * cov.1 + w01 * spread;
+        }
+        self.mode = mode;
+    }
+
+    /// A weak measurement "walks at `speed_mps`", by a linearised update of `|v|` with the second-order mean
+    /// `|v| + P_perp / (2 |v|)`; modes slower than 0.3 m/s are left alone, their direction means nothing.
+    #[inline(always)]
+    fn recall_speed(&mut self, speed_mps: f64, var: f64) {
+        let (u, v) = (self.mean[2], self.mean[3]);
+        let speed = (u * u + v * v).sqrt();
+        // Keeps the lanes that are too slow finite; their gain is zeroed below.
+        let safe = Pair(speed.0.max(0.3), speed.1.max(0.3));
+        let (hu, hv) = (u / safe, v / safe);
+        let c = &mut self.cov;
+        let p = [
+            c[XU] * hu + c[XV] * hv,
+            c[YU] * hu + c[YV] * hv,
+            c[UU] * hu + c[UV] * hv,
+            c[UV] * hu + c[VV] * hv,
+        ];
+        let across = hv * hv * c[UU] - hu * hv * c[UV] * 2.0 + hu * hu * c[VV];
+        let expected = speed + across / (safe * 2.0);
+        let total = hu * p[2] + hv * p[3] + Pair::splat(var);
+        let weight = (Pair::splat(1.0) / total).where_above(speed, 0.3);
+        let pull = weight * (Pair::splat(speed_mps) - expected);
+        for k in 0..4 {
+            self.mean[k] += p[k] * pull;
+        }
+        let g = [p[0] * weight, p[1] * weight, p[2] * weight, p[3] * weight];
+        c[XX] -= g[0] * p[0];
+        c[XY] -= g[0] * p[1];
+        c[XU] -= g[0] * p[2];
+        c[XV] -= g[0] * p[3];
+        c[YY] -= g[1] * p[1];
+        c[YU] -= g[1] * p[2];
+        c[YV] -= g[1] * p[3];
+        c[UU] -= g[2] * p[2];
+        c[UV] -= g[2] * p[3];
+        c[VV] -= g[3] * p[3];
+    }
+
+    /// What it expects of a detection of variance `var_m2` per axis.
+    #[inline]
+    pub(crate) fn expect(&self, var_m2: f64) -> Expectation {
+        let r = Pair::splat(var_m2);
+        let (sxx, sxy, syy) = (self.cov[XX] + r, self.cov[XY], self.cov[YY] + r);
+        let inverse_det = Pair::splat(1.0) / (sxx * syy - sxy * sxy);
+        const PER_2_PI: f64 = 0.159_154_943_091_895_35;
+        Expectation {
+            inverse: [syy * inverse_det, -sxy * inverse_det, sxx * inverse_det],
+            density: self.mode * inverse_det.sqrt() * PER_2_PI,
+        }
+    }
+
+    /// Likelihood of a detection at `(x, y)` by mode (mode probabilities inside), per m2; 0 beyond 6.3 sigma.
+    #[inline]
+    pub(crate) fn likelihood(&self, e: &Expectation, x: f64, y: f64) -> Pair {
+        let (dx, dy) = (Pair::splat(x) - self.mean[0], Pair::splat(y) - self.mean[1]);
+        let d2 = e.inverse[0] * dx * dx + e.inverse[1] * dx * dy * 2.0 + e.inverse[2] * dy * dy;
+        if d2.smaller() > 40.0 {
+            return Pair::default();
+        }
+        e.density * (d2 * -0.5).exp_nonpositive()
+    }
+
+    /// Kalman gain and posterior covariance for detections of variance `var_m2`.
+    pub(crate) fn gain(&self, var_m2: f64) -> Gain {
+        let [ixx, ixy, iyy] = self.expect(var_m2).inverse;
+        let c = &self.cov;
+        // Columns of the covariance that a place measurement sees: (x, y, u, v) against x and against y.
+        let px = [c[XX], c[XY], c[XU], c[XV]];
+        let py = [c[XY], c[YY], c[YU], c[YV]];
+        let mut gain = Gain::default();
+        for k in 0..4 {
+            gain.x[k] = px[k] * ixx + py[k] * ixy;
+            gain.y[k] = px[k] * ixy + py[k] * iyy;
+        }
+        let down = |i: usize, j: usize| gain.x[i] * px[j] + gain.y[i] * py[j];
+        gain.cov = [
+            c[XX] - down(0, 0),
+            c[XY] - down(0, 1),
+            c[XU] - down(0, 2),
+            c[XV] - down(0, 3),
+            c[YY] - down(1, 1),
+            c[YU] - down(1, 2),
+            c[YV] - down(1, 3),
+            c[UU] - down(2, 2),
+            c[UV] - down(2, 3),
+            c[VV] - down(3, 3),
+        ];
+        gain
+    }
+
+    /// The posterior after a detection at `(x, y)` whose likelihood by mode was `likelihood`.
+    #[inline]
+    pub(crate) fn updated(&self, gain: &Gain, x: f64, y: f64, likelihood: Pair) -> Gaussian {
+        let (dx, dy) = (Pair::splat(x) - self.mean[0], Pair::splat(y) - self.mean[1]);
+        let mut mean = self.mean;
+        for (k, m) in mean.iter_mut().enumerate() {
+            *m += gain.x[k] * dx + gain.y[k] * dy;
+        }
+        Gaussian { weight: self.weight, mode: likelihood * (1.0 / likelihood.sum()), mean, cov: gain.cov }
+    }
+
+    /// Widens a box so that it holds `gate` standard deviations of a detection of variance `var_m2`, in each mode.
+    #[inline]
+    pub(crate) fn widen(&self, var_m2: f64, gate: f64, low: &mut [f64; 2], high: &mut [f64; 2]) {
+        let r = Pair::splat(var_m2);
+        for (axis, c) in [XX, YY].into_iter().enumerate() {
+            let reach = (self.cov[c] + r).sqrt() * gate;
+            low[axis] = low[axis].min((self.mean[axis] - reach).smaller());
+            high[axis] = high[axis].max((self.mean[axis] + reach).larger());
+        }
+    }
+
+    /// Mean over the modes.
+    #[inline]
+    pub(crate) fn centre(&self) -> [f64; 4] {
+        let m = self.mode;
+        [(self.mean[0] * m).sum(), (self.mean[1] * m).sum(), (self.mean[2] * m).sum(), (self.mean[3] * m).sum()]
+    }
+
+    /// Both modes as one Gaussian.
+    pub(crate) fn collapse(&self) -> Collapsed {
+        let mean = self.centre();
+        let spread = |c: usize, i: usize, j: usize| {
+            let (di, dj) = (self.mean[i] - Pair::splat(mean[i]), self.mean[j] - Pair::splat(mean[j]));
+            (self.mode * (self.cov[c] + di * dj)).sum()
+        };
+        Collapsed {
+            mean,
+            place: [spread(XX, 0, 0), spread(XY, 0, 1), spread(YY, 1, 1)],
+            velocity: [spread(UU, 2, 2), spread(UV, 2, 3), spread(VV, 3, 3)],
+        }
+    }
+
+    /// True if every number is finite, weights are probabilities and no variance is negative.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.weight.is_finite()
+            && self.weight > 0.0
+            && self.mode.smaller() >= 0.0
+            && self.mode.sum() > 0.0
+            && self.mode.is_finite()
+            && self.mean.iter().chain(&self.cov).all(|p| p.is_finite())
+            && [XX, YY, UU, VV].iter().all(|&k| self.cov[k].smaller() >= 0.0)
+    }
+}
+
+/// The sum of weighted Gaussians as one, mode by mode, moments kept (Salmond 1990); weight is the sum.
+pub(crate) fn merged(group: &[Gaussian]) -> Gaussian {
+    let [only] = group else { return merged_many(group) };
+    *only
+}
+
+/// [`merged`] of two or more.
+fn merged_many(group: &[Gaussian]) -> Gaussian {
+    let (mut weight, mut mode, mut mean) = (0.0, Pair::default(), [Pair::default(); 4]);
+    for g in group {
+        let w = g.mode * g.weight;
+        weight += g.weight;
+        mode += w;
+        for (sum, m) in mean.iter_mut().zip(g.mean) {
+            *sum += w * m;
+        }
+    }
+    // A mode that nothing believes in has no mean: the tiny share keeps it finite and changes nothing else.
+    let inverse = Pair(1.0 / mode.0.max(1e-300), 1.0 / mode.1.max(1e-300));
+    for m in &mut mean {
+        *m = *m * inverse;
+    }
+    let mut cov = [Pair::default(); 10];
+    for g in group {
+        let w = g.mode * g.weight * inverse;
+        let d = [g.mean[0] - mean[0], g.mean[1] - mean[1], g.mean[2] - mean[2], g.mean[3] - mean[3]];
+        let mut k = 0;
+        for i in 0..4 {
+            for j in i..4 {
+                cov[k] += w * (g.cov[k] + d[i] * d[j]);
+                k += 1;
+            }
+        }
+    }
+    Gaussian { weight, mode: mode * (1.0 / weight), mean, cov }
+}

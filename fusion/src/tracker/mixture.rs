@@ -1,0 +1,200 @@
+//! From a track's Gaussians and its detections' shares to its new Gaussians, few again.
+//!
+//! A track keeps several Gaussians because the mean of "this person" and "that person" is nobody: two people who meet
+//! would coalesce. First only weights are made; the few heaviest hypotheses get a state; those that say nearly the same
+//! are merged keeping moments (Salmond 1990), into the heavier one, as in Runnalls 2007 but by distance and not by cost.
+
+use super::gaussian::{COMPONENTS_MAX, Collapsed, Expectation, Gain, Gaussian, merged};
+use super::pair::Pair;
+
+/// Most hypotheses of one track that get a state.
+pub(crate) const CANDIDATES_MAX: usize = 12;
+
+/// A detection as the tracker keeps it within a scan.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Seen {
+    /// Place, m.
+    pub(crate) x: f64,
+    /// Place, m.
+    pub(crate) y: f64,
+    /// Variance per axis, m2.
+    pub(crate) var: f64,
+    /// Index in the caller's slice.
+    pub(crate) index: u32,
+}
+
+/// One hypothesis: Gaussian `component` met detection `seen`, or none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Candidate {
+    weight: f64,
+    component: u8,
+    seen: Option<u32>,
+    likelihood: Pair,
+}
+
+/// The heaviest hypotheses of one track, heaviest first; equal weights in the order they were offered.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    list: [Candidate; CANDIDATES_MAX],
+    len: usize,
+    cap: usize,
+    /// The lightest weight that is still taken.
+    min: f64,
+}
+
+/// How a mixture is kept small.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reduction {
+    pub(crate) merge_distance2: f64,
+    pub(crate) component_min: f64,
+    pub(crate) components: usize,
+}
+
+impl Candidates {
+    /// None yet; takes at most `cap`, each of at least weight `min`.
+    pub(crate) fn new(cap: usize, min: f64) -> Self {
+        Candidates { list: [Candidate::default(); CANDIDATES_MAX], len: 0, cap, min }
+    }
+
+    /// Offers a hypothesis.
+    #[inline]
+    pub(crate) fn offer(&mut self, weight: f64, component: usize, seen: Option<u32>, likelihood: Pair) {
+        // Written so that a NaN weight is not taken.
+        let heavy = weight >= self.min;
+        if !heavy || (self.len == self.cap && weight <= self.list[self.len - 1].weight) {
+            return;
+        }
+        let mut at = if self.len == self.cap { self.len - 1 } else { self.len };
+        while at > 0 && self.list[at - 1].weight < weight {
+            self.list[at] = self.list[at - 1];
+            at -= 1;
+        }
+        self.list[at] = Candidate { weight, component: component as u8, seen, likelihood };
+        self.len = (self.len + 1).min(self.cap);
+    }
+
+    /// Builds the states, merges and prunes them into `out`, weights summing to 1. Returns how many.
+    /// Returns 0, `out` untouched, if nothing was offered.
+    pub(crate) fn settle(
+        &self,
+        prior: &[Gaussian],
+        detections: &[Seen],
+        how: Reduction,
+        out: &mut [Gaussian; COMPONENTS_MAX],
+    ) -> usize {
+        if self.len == 0 {
+            return 0;
+        }
+        let mut gains: [Option<(f64, Gain)>; COMPONENTS_MAX] = [None; COMPONENTS_MAX];
+        let mut states = [Gaussian::default(); CANDIDATES_MAX];
+        for (state, candidate) in states.iter_mut().zip(&self.list[..self.len]) {
+            let k = usize::from(candidate.component);
+            *state = match candidate.seen {
+                None => prior[k],
+                Some(j) => {
+                    let seen = detections[j as usize];
+                    let gain = match gains[k] {
+                        Some((var, gain)) if var == seen.var => gain,
+                        _ => {
+                            let gain = prior[k].gain(seen.var);
+                            gains[k] = Some((seen.var, gain));
+                            gain
+                        }
+                    };
+                    prior[k].updated(&gain, seen.x, seen.y, candidate.likelihood)
+                }
+            };
+            state.weight = candidate.weight;
+        }
+        reduce(&mut states[..self.len], how, out)
+    }
+}
+
+/// Merges and prunes `states` (heaviest first) into `out`; weights then sum to 1. Returns how many are left.
+fn reduce(states: &mut [Gaussian], how: Reduction, out: &mut [Gaussian; COMPONENTS_MAX]) -> usize {
+    let mut kept = 0;
+    if let [only] = states {
+        out[0] = *only;
+        kept = 1;
+    } else {
+        let mut merged_states = [Gaussian::default(); CANDIDATES_MAX];
+        let mut centres = [[0.0; 4]; CANDIDATES_MAX];
+        for (centre, state) in centres.iter_mut().zip(states.iter()) {
+            *centre = state.centre();
+        }
+        let mut taken = [false; CANDIDATES_MAX];
+        let mut group = [Gaussian::default(); CANDIDATES_MAX];
+        for i in 0..states.len() {
+            if taken[i] {
+                continue;
+            }
+            group[0] = states[i];
+            let mut members = 1;
+            let near = Nearness::to(&states[i].collapse());
+            for j in i + 1..states.len() {
+                if !taken[j] && near.distance2(&centres[j]) < how.merge_distance2 {
+                    taken[j] = true;
+                    group[members] = states[j];
+                    members += 1;
+                }
+            }
+            merged_states[kept] = merged(&group[..members]);
+            kept += 1;
+        }
+        kept = keep_heaviest(&mut merged_states[..kept], how, out);
+    }
+    let total: f64 = out[..kept].iter().map(|g| g.weight).sum();
+    for g in &mut out[..kept] {
+        g.weight /= total;
+    }
+    kept
+}
+
+/// Copies the heaviest of `states` to `out`, dropping what is lighter than the least share (never the heaviest).
+fn keep_heaviest(states: &mut [Gaussian], how: Reduction, out: &mut [Gaussian; COMPONENTS_MAX]) -> usize {
+    // Merging may have changed the order. Insertion sort: short, and equal weights keep their order.
+    for i in 1..states.len() {
+        let mut at = i;
+        while at > 0 && states[at - 1].weight < states[at].weight {
+            states.swap(at - 1, at);
+            at -= 1;
+        }
+    }
+    let total: f64 = states.iter().map(|g| g.weight).sum();
+    let mut kept = 0;
+    for state in states.iter().take(how.components) {
+        if kept == 0 || state.weight >= how.component_min * total {
+            out[kept] = *state;
+            kept += 1;
+        }
+    }
+    kept
+}
+
+/// Squared distance from one Gaussian, in its own standard deviations, place and velocity apart.
+struct Nearness {
+    mean: [f64; 4],
+    place: [f64; 3],
+    velocity: [f64; 3],
+}
+
+impl Nearness {
+    fn to(base: &Collapsed) -> Self {
+        Nearness { mean: base.mean, place: inverse2(&base.place), velocity: inverse2(&base.velocity) }
+    }
+
+    fn distance2(&self, at: &[f64; 4]) -> f64 {
+        let d = [at[0] - self.mean[0], at[1] - self.mean[1], at[2] - self.mean[2], at[3] - self.mean[3]];
+        let form = |m: &[f64; 3], a: f64, b: f64| m[0] * a * a + 2.0 * m[1] * a * b + m[2] * b * b;
+        form(&self.place, d[0], d[1]) + form(&self.velocity, d[2], d[3])
+    }
+}
+
+/// Inverse of a symmetric 2x2 matrix (xx, xy, yy).
+fn inverse2(m: &[f64; 3]) -> [f64; 3] {
+    let per_det = 1.0 / (m[0] * m[2] - m[1] * m[1]);
+    [m[2] * per_det, -m[1] * per_det, m[0] * per_det]
+}
+
+/// Expectations of all Gaussians of a track, weights and detection probabilities multiplied in.
+pub(crate) type Expectations = [Expectation; COMPONENTS_MAX];

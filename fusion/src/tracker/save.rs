@@ -1,0 +1,118 @@
+//! Saving and restoring a tracker: what is saved is exactly what the next scan depends on.
+
+use super::config::{Config, ConfigError, SensorModel};
+use super::gaussian::{COMPONENTS_MAX, Gaussian};
+use super::step::Tracker;
+use super::store::Head;
+use serde::{Deserialize, Serialize};
+
+/// A tracker's whole state, apart from its settings. Floats keep their bits in any format that keeps them (binary ones,
+/// and JSON where the reader is exact).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrackerState {
+    /// Of the layout: another one is refused.
+    pub(crate) version: u32,
+    pub(crate) now_ns: Option<i64>,
+    pub(crate) learnt_ns: Option<i64>,
+    pub(crate) next_id: u64,
+    pub(crate) birth: f64,
+    pub(crate) undetected: Vec<f64>,
+    pub(crate) heads: Vec<Head>,
+    /// The Gaussians of all tracks, one track after the other.
+    pub(crate) gaussians: Vec<Gaussian>,
+}
+
+/// The version of [`TrackerState`] that this build writes and reads.
+pub(crate) const VERSION: u32 = 1;
+
+/// Why a saved state was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RestoreError {
+    /// The settings themselves are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Written by a build with another layout.
+    #[error("the saved tracker has layout version {found}, this build reads version {VERSION}")]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+    /// It does not fit the settings (other fields of view or smaller limits).
+    #[error("the saved tracker does not fit these settings: {0}")]
+    Misfit(&'static str),
+    /// It contradicts itself.
+    #[error("the saved tracker is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl Tracker {
+    /// The whole state. Allocates; not for the hot path.
+    pub fn save(&self) -> TrackerState {
+        let mut gaussians = Vec::new();
+        for i in 0..self.tracks.len() {
+            gaussians.extend_from_slice(self.tracks.mixture(i));
+        }
+        TrackerState {
+            version: VERSION,
+            now_ns: self.now_ns,
+            learnt_ns: self.learnt_ns,
+            next_id: self.next_id,
+            birth: self.undetected.birth,
+            undetected: self.undetected.cells.clone(),
+            heads: self.tracks.heads.clone(),
+            gaussians,
+        }
+    }
+
+    /// A tracker that continues bit for bit where `state` was saved, given the same settings and sensors.
+    ///
+    /// # Errors
+    /// Settings out of range, or a state that does not fit them or is damaged.
+    pub fn restore(config: Config, sensors: Vec<SensorModel>, state: &TrackerState) -> Result<Tracker, RestoreError> {
+        let mut tracker = Tracker::new(config, sensors)?;
+        if state.version != VERSION {
+            return Err(RestoreError::Version { found: state.version });
+        }
+        if state.undetected.len() != tracker.undetected.cells.len() {
+            return Err(RestoreError::Misfit("the fields of view are others"));
+        }
+        if state.heads.len() > tracker.config.limits.tracks_max {
+            return Err(RestoreError::Misfit("it has more tracks than tracks_max"));
+        }
+        if !state.undetected.iter().chain([&state.birth]).all(|u| u.is_finite() && *u >= 0.0) {
+            return Err(RestoreError::Damaged("an intensity is no intensity"));
+        }
+        let mut rest = state.gaussians.as_slice();
+        let mut next_id = 0;
+        for head in &state.heads {
+            let count = usize::from(head.count);
+            if count == 0 || count > COMPONENTS_MAX || count > rest.len() {
+                return Err(RestoreError::Damaged("a track's Gaussians are missing"));
+            }
+            let (mixture, others) = rest.split_at(count);
+            rest = others;
+            let sound = head.existence > 0.0
+                && head.existence <= 1.0
+                && head.speed.is_finite()
+                && head.best_share.is_finite()
+                && mixture.iter().all(Gaussian::is_sound);
+            if !sound {
+                return Err(RestoreError::Damaged("a track's numbers are no probabilities or not finite"));
+            }
+            if head.id < next_id || head.id >= state.next_id {
+                return Err(RestoreError::Damaged("track ids are out of order"));
+            }
+            next_id = head.id + 1;
+            tracker.tracks.push(*head, mixture);
+        }
+        if !rest.is_empty() {
+            return Err(RestoreError::Damaged("there are Gaussians of no track"));
+        }
+        tracker.now_ns = state.now_ns;
+        tracker.learnt_ns = state.learnt_ns;
+        tracker.next_id = state.next_id;
+        tracker.undetected.birth = state.birth;
+        tracker.undetected.cells.copy_from_slice(&state.undetected);
+        Ok(tracker)
+    }
+}

@@ -1,0 +1,201 @@
+//! People whom no sensor has detected yet: a Poisson intensity over the floor, and how fast new ones come.
+//!
+//! This is the "Poisson" of Poisson multi-Bernoulli (Williams 2015, "Marginal multi-Bernoulli filters"): where nobody has
+//! looked, undetected people gather at the birth rate; a scan without a detection removes a share `p_detect` of them
+//! inside its field of view; and what is left decides how likely a detection is a new person and not clutter. The
+//! intensity stands on a grid over all fields of view, so that each sensor thins and asks only where it sees.
+
+use super::config::{Population, SensorModel};
+use super::field::{Field, FieldOfView};
+
+/// Side of a cell where the limit on cells allows it, m.
+const CELL_M: f64 = 2.0;
+/// Points per cell side at which a field of view is sampled.
+const SAMPLES: usize = 4;
+
+/// The intensity of undetected people and the learnt birth rate.
+#[derive(Clone, Debug)]
+pub(crate) struct Undetected {
+    /// Least corner of the grid.
+    origin: [f64; 2],
+    /// Cells per metre.
+    per_m: f64,
+    /// Cells along x and y.
+    size: [usize; 2],
+    /// Share of each cell that each sensor sees: `[sensor][cell]`, the last cell is everything off the grid.
+    seen: Vec<Vec<f64>>,
+    /// Area that any sensor sees, m2: births are counted per that area.
+    area_m2: f64,
+    /// People per m2, per cell; the last cell is everything off the grid.
+    pub(crate) cells: Vec<f64>,
+    /// Births per m2 and second.
+    pub(crate) birth: f64,
+}
+
+impl Undetected {
+    /// Lays the grid over the union of the fields of view.
+    pub(crate) fn new(population: &Population, sensors: &[SensorModel], fields: &[Field], cells_max: usize) -> Self {
+        let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+        for (l, h) in fields.iter().filter_map(Field::bounds) {
+            for a in 0..2 {
+                low[a] = low[a].min(l[a]);
+                high[a] = high[a].max(h[a]);
+            }
+        }
+        let (mut side, mut size) = (CELL_M, [0usize; 2]);
+        if low[0].is_finite() {
+            loop {
+                // At least one cell a side; floats, because a 1e7 m site has 2.5e13 cells of 2 m before it is coarsened.
+                let count = [((high[0] - low[0]) / side).ceil().max(1.0), ((high[1] - low[1]) / side).ceil().max(1.0)];
+                if count[0] * count[1] <= cells_max as f64 || count[0] * count[1] == 1.0 {
+                    size = [count[0] as usize, count[1] as usize];
+                    break;
+                }
+                side *= 1.25;
+            }
+        }
+        let cells = size[0] * size[1];
+        let mut grid = Undetected {
+            origin: if cells > 0 { low } else { [0.0; 2] },
+            per_m: 1.0 / side,
+            size,
+            seen: Vec::with_capacity(fields.len()),
+            area_m2: 0.0,
+            cells: vec![population.undetected_per_m2; cells + 1],
+            birth: population.birth_per_m2_s,
+        };
+        for field in fields {
+            grid.seen.push((0..=cells).map(|c| grid.share(field, c, side)).collect());
+        }
+        for c in 0..cells {
+            let most = grid.seen.iter().map(|s| s[c]).fold(0.0, f64::max);
+            grid.area_m2 += most * side * side;
+        }
+        for sensor in sensors {
+            if let FieldOfView::Everywhere { area_m2 } = sensor.field_of_view {
+                grid.area_m2 = grid.area_m2.max(area_m2);
+            }
+        }
+        grid
+    }
+
+    /// Share of cell `c` that `field` sees.
+    fn share(&self, field: &Field, c: usize, side: f64) -> f64 {
+        if field.bounds().is_none() {
+            return 1.0;
+        }
+        if c + 1 == self.cells.len() {
+            return 0.0;
+        }
+        let (cx, cy) = ((c % self.size[0]) as f64, (c / self.size[0]) as f64);
+        let mut hits = 0;
+        for i in 0..SAMPLES {
+            for j in 0..SAMPLES {
+                let x = self.origin[0] + side * (cx + (i as f64 + 0.5) / SAMPLES as f64);
+                let y = self.origin[1] + side * (cy + (j as f64 + 0.5) / SAMPLES as f64);
+                hits += usize::from(field.contains(x, y));
+            }
+        }
+        hits as f64 / (SAMPLES * SAMPLES) as f64
+    }
+
+    /// Lets `dt_s` pass: survivors stay, births add, and no more gather than were assumed at the start.
+    pub(crate) fn predict(&mut self, population: &Population, survival: f64, dt_s: f64) {
+        let (born, most) = (self.birth * dt_s, population.undetected_per_m2);
+        for u in &mut self.cells {
+            *u = (*u * survival + born).min(most);
+        }
+    }
+
+    /// Undetected people per m2 at `(x, y)`.
+    #[inline]
+    pub(crate) fn at(&self, x: f64, y: f64) -> f64 {
+        let (i, j) = ((x - self.origin[0]) * self.per_m, (y - self.origin[1]) * self.per_m);
+        let c = if i >= 0.0 && j >= 0.0 && i < self.size[0] as f64 && j < self.size[1] as f64 {
+            j as usize * self.size[0] + i as usize
+        } else {
+            self.cells.len() - 1
+        };
+        self.cells[c]
+    }
+
+    /// A scan of `sensor` has been used: who is still undetected was missed by it.
+    pub(crate) fn thin(&mut self, sensor: usize, p_detect: f64) {
+        for (u, seen) in self.cells.iter_mut().zip(&self.seen[sensor]) {
+            *u *= 1.0 - p_detect * seen;
+        }
+    }
+
+    /// Learns the birth rate from `births` people who proved to be new during the last `dt_s`.
+    pub(crate) fn learn(&mut self, population: &Population, births: usize, dt_s: f64) {
+        let share = (dt_s / population.birth_memory_s).min(1.0);
+        let counted = births as f64 / (population.birth_memory_s * self.area_m2);
+        self.birth = (self.birth * (1.0 - share) + counted)
+            .clamp(population.birth_min_per_m2_s, population.birth_max_per_m2_s);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sensor(x0: f64, x1: f64) -> SensorModel {
+        SensorModel {
+            sigma_m: 0.3,
+            p_detect: 0.9,
+            clutter_per_m2: 0.01,
+            field_of_view: FieldOfView::Polygon { corners_m: vec![[x0, 0.0], [x1, 0.0], [x1, 6.0], [x0, 6.0]] },
+        }
+    }
+
+    fn grid(sensors: &[SensorModel], cells_max: usize) -> Undetected {
+        let fields: Vec<Field> = sensors.iter().map(|s| Field::new(&s.field_of_view)).collect();
+        Undetected::new(&Population::default(), sensors, &fields, cells_max)
+    }
+
+    #[test]
+    fn a_sensor_thins_only_where_it_sees() {
+        let mut grid = grid(&[sensor(0.0, 8.0), sensor(20.0, 28.0)], 1024);
+        assert!((grid.area_m2 - 96.0).abs() < 1e-9);
+        let before = grid.at(22.0, 3.0);
+        grid.thin(0, 0.9);
+        assert!((grid.at(3.0, 3.0) - 0.1 * before).abs() < 1e-12);
+        assert_eq!(grid.at(22.0, 3.0), before);
+        assert_eq!(grid.at(1e6, 3.0), before, "off the grid");
+    }
+
+    #[test]
+    fn unseen_people_gather_but_not_for_ever() {
+        let population = Population::default();
+        let mut grid = grid(&[sensor(0.0, 8.0)], 1024);
+        for _ in 0..10 {
+            grid.thin(0, 0.9);
+        }
+        let empty = grid.at(3.0, 3.0);
+        grid.predict(&population, 0.995, 1.0);
+        assert!(grid.at(3.0, 3.0) > empty);
+        for _ in 0..10_000 {
+            grid.predict(&population, 0.995, 1.0);
+        }
+        assert_eq!(grid.at(3.0, 3.0), population.undetected_per_m2);
+    }
+
+    #[test]
+    fn a_huge_site_keeps_to_the_limit() {
+        let grid = grid(&[sensor(-9e6, 9e6)], 100);
+        assert!(grid.cells.len() <= 101 && grid.cells.len() > 1);
+    }
+
+    #[test]
+    fn many_births_raise_the_rate_and_none_lower_it() {
+        let population = Population::default();
+        let mut grid = grid(&[sensor(0.0, 8.0)], 100);
+        let start = grid.birth;
+        grid.learn(&population, 5, 0.1);
+        assert!(grid.birth > start);
+        for _ in 0..10_000 {
+            grid.learn(&population, 0, 0.1);
+        }
+        assert_eq!(grid.birth, population.birth_min_per_m2_s);
+    }
+}
