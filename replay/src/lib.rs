@@ -1,1 +1,4 @@
-//! Under construction.
+//! Traces: record, resume, replay, verify, import, score.
+#![forbid(unsafe_code)]
+
+pub mod score;
