@@ -17,6 +17,7 @@ pub struct TrackerState {
     pub(crate) next_id: u64,
     pub(crate) birth: f64,
     pub(crate) undetected: Vec<f64>,
+    pub(crate) initial: Vec<f64>,
     pub(crate) heads: Vec<Head>,
     /// The Gaussians of all tracks, one track after the other.
     pub(crate) gaussians: Vec<Gaussian>,
@@ -59,6 +60,7 @@ impl Tracker {
             next_id: self.next_id,
             birth: self.undetected.birth,
             undetected: self.undetected.cells.clone(),
+            initial: self.undetected.initial.clone(),
             heads: self.tracks.heads.clone(),
             gaussians,
         }
@@ -73,13 +75,13 @@ impl Tracker {
         if state.version != VERSION {
             return Err(RestoreError::Version { found: state.version });
         }
-        if state.undetected.len() != tracker.undetected.cells.len() {
+        if [&state.undetected, &state.initial].iter().any(|cells| cells.len() != tracker.undetected.cells.len()) {
             return Err(RestoreError::Misfit("the fields of view are others"));
         }
         if state.heads.len() > tracker.config.limits.tracks_max {
             return Err(RestoreError::Misfit("it has more tracks than tracks_max"));
         }
-        if !state.undetected.iter().chain([&state.birth]).all(|u| u.is_finite() && *u >= 0.0) {
+        if !state.undetected.iter().chain(&state.initial).chain([&state.birth]).all(|u| u.is_finite() && *u >= 0.0) {
             return Err(RestoreError::Damaged("an intensity is no intensity"));
         }
         let mut rest = state.gaussians.as_slice();
@@ -95,6 +97,7 @@ impl Tracker {
                 && head.existence <= 1.0
                 && head.speed.is_finite()
                 && head.best_share.is_finite()
+                && head.came.is_finite()
                 && mixture.iter().all(Gaussian::is_sound);
             if !sound {
                 return Err(RestoreError::Damaged("a track's numbers are no probabilities or not finite"));
@@ -113,6 +116,7 @@ impl Tracker {
         tracker.next_id = state.next_id;
         tracker.undetected.birth = state.birth;
         tracker.undetected.cells.copy_from_slice(&state.undetected);
+        tracker.undetected.initial.copy_from_slice(&state.initial);
         Ok(tracker)
     }
 }

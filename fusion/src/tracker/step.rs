@@ -282,8 +282,8 @@ impl Tracker {
     }
 
     /// Gives every track its posterior, drops those that are probably nobody. Returns how many proved to be births.
-    fn update(&mut self, t_ns: i64, sensor: usize, report: &mut ScanReport) -> usize {
-        let mut births = 0;
+    fn update(&mut self, t_ns: i64, sensor: usize, report: &mut ScanReport) -> f64 {
+        let mut births = 0.0;
         let mut kept = 0;
         for i in 0..self.tracks.len() {
             let existence = self.update_one(i, t_ns, sensor);
@@ -295,9 +295,9 @@ impl Tracker {
                 head.shown = true;
                 report.shown += 1;
             }
-            if !head.counted && existence > population.birth_existence && seconds(head.born_ns, t_ns) >= population.birth_age_s {
-                head.counted = true;
-                births += 1;
+            if head.came > 0.0 && existence > population.birth_existence && seconds(head.born_ns, t_ns) >= population.birth_age_s {
+                births += head.came;
+                head.came = 0.0;
             }
             let min = if head.shown { upkeep.shown_existence_min } else { upkeep.tentative_existence_min };
             let lost = self.is_lost(i, t_ns);
@@ -398,7 +398,7 @@ impl Tracker {
                 born_ns: t_ns,
                 hit_ns: t_ns,
                 shown,
-                counted: false,
+                came: self.undetected.came(seen.x, seen.y),
                 count: 1,
                 best: Some(seen.index),
                 best_share: existence,

@@ -21,8 +21,8 @@ pub(crate) struct Head {
     pub(crate) hit_ns: i64,
     /// Was above the report threshold once.
     pub(crate) shown: bool,
-    /// Was counted as a birth.
-    pub(crate) counted: bool,
+    /// Probability that it came after the first scan; 0 once that was counted as a birth.
+    pub(crate) came: f64,
     /// How many Gaussians.
     pub(crate) count: u8,
     /// In the last scan: the detection most likely its own (index in the caller's slice), and how likely.

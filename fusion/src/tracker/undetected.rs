@@ -28,6 +28,8 @@ pub(crate) struct Undetected {
     area_m2: f64,
     /// People per m2, per cell; the last cell is everything off the grid.
     pub(crate) cells: Vec<f64>,
+    /// Of those, the ones who were there before the first scan: finding them teaches nothing about births.
+    pub(crate) initial: Vec<f64>,
     /// Births per m2 and second.
     pub(crate) birth: f64,
 }
@@ -62,6 +64,7 @@ impl Undetected {
             seen: Vec::with_capacity(fields.len()),
             area_m2: 0.0,
             cells: vec![population.undetected_per_m2; cells + 1],
+            initial: vec![population.undetected_per_m2; cells + 1],
             birth: population.birth_per_m2_s,
         };
         for field in fields {
@@ -102,34 +105,47 @@ impl Undetected {
     /// Lets `dt_s` pass: survivors stay, births add, and no more gather than were assumed at the start.
     pub(crate) fn predict(&mut self, population: &Population, survival: f64, dt_s: f64) {
         let (born, most) = (self.birth * dt_s, population.undetected_per_m2);
-        for u in &mut self.cells {
+        for (u, initial) in self.cells.iter_mut().zip(&mut self.initial) {
             *u = (*u * survival + born).min(most);
+            *initial *= survival;
         }
     }
 
     /// Undetected people per m2 at `(x, y)`.
     #[inline]
     pub(crate) fn at(&self, x: f64, y: f64) -> f64 {
+        self.cells[self.cell(x, y)]
+    }
+
+    /// Share of the undetected people at `(x, y)` who came after the first scan.
+    pub(crate) fn came(&self, x: f64, y: f64) -> f64 {
+        let c = self.cell(x, y);
+        (1.0 - self.initial[c] / self.cells[c]).max(0.0)
+    }
+
+    /// The cell at `(x, y)`.
+    #[inline]
+    fn cell(&self, x: f64, y: f64) -> usize {
         let (i, j) = ((x - self.origin[0]) * self.per_m, (y - self.origin[1]) * self.per_m);
-        let c = if i >= 0.0 && j >= 0.0 && i < self.size[0] as f64 && j < self.size[1] as f64 {
+        if i >= 0.0 && j >= 0.0 && i < self.size[0] as f64 && j < self.size[1] as f64 {
             j as usize * self.size[0] + i as usize
         } else {
             self.cells.len() - 1
-        };
-        self.cells[c]
+        }
     }
 
     /// A scan of `sensor` has been used: who is still undetected was missed by it.
     pub(crate) fn thin(&mut self, sensor: usize, p_detect: f64) {
-        for (u, seen) in self.cells.iter_mut().zip(&self.seen[sensor]) {
+        for ((u, initial), seen) in self.cells.iter_mut().zip(&mut self.initial).zip(&self.seen[sensor]) {
             *u *= 1.0 - p_detect * seen;
+            *initial *= 1.0 - p_detect * seen;
         }
     }
 
     /// Learns the birth rate from `births` people who proved to be new during the last `dt_s`.
-    pub(crate) fn learn(&mut self, population: &Population, births: usize, dt_s: f64) {
+    pub(crate) fn learn(&mut self, population: &Population, births: f64, dt_s: f64) {
         let share = (dt_s / population.birth_memory_s).min(1.0);
-        let counted = births as f64 / (population.birth_memory_s * self.area_m2);
+        let counted = births / (population.birth_memory_s * self.area_m2);
         self.birth = (self.birth * (1.0 - share) + counted)
             .clamp(population.birth_min_per_m2_s, population.birth_max_per_m2_s);
     }
@@ -191,10 +207,10 @@ mod tests {
         let population = Population::default();
         let mut grid = grid(&[sensor(0.0, 8.0)], 100);
         let start = grid.birth;
-        grid.learn(&population, 5, 0.1);
+        grid.learn(&population, 5.0, 0.1);
         assert!(grid.birth > start);
         for _ in 0..10_000 {
-            grid.learn(&population, 0, 0.1);
+            grid.learn(&population, 0.0, 0.1);
         }
         assert_eq!(grid.birth, population.birth_min_per_m2_s);
     }
