@@ -1,1 +1,4 @@
-//! Under construction.
+//! The engine in real time: sockets, rings, the journal ring, pinned threads and deadlines round the pure core.
+#![deny(unsafe_code)]
+
+pub mod journal;

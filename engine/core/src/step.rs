@@ -1,0 +1,404 @@
+//! One step: an input with its tag in, events and commands out.
+//!
+//! The three stages know the vocabulary and not each other; this file is the only place where they meet. It is
+//! generic over them so that tests can put a stage of their own in, and so that nothing here can reach behind a
+//! stage's trait.
+
+use crate::clock::WallClock;
+use crate::outbox::Outbox;
+use osmose_model::canon;
+use osmose_model::command::{Command, Effect, Value};
+use osmose_model::digest::Digest;
+use osmose_model::ids::{ActuatorId, GroupId, Name, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::input::{Input, Tag};
+use osmose_model::limits::{CASCADE_ROUNDS_MAX, COMMANDS_PER_STEP_MAX, EVENTS_PER_STEP_MAX, INPUT_BYTES_MAX};
+use osmose_model::site::Site;
+use osmose_model::stages::{Arbitrate, Decide, Fuse, RestoreError, Source};
+use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::tri::Tri;
+use osmose_model::world::{Occupant, SensorStatus, Stimulus, WallTime, WorldView, ZoneCount};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The engine's own machine: the tracker, the rule evaluator and the arbitration that Osmose ships.
+pub type Core = Machine<osmose_fusion::Fusion, osmose_rules::Evaluator, osmose_plan::Plan>;
+
+/// Bytes that hold any event's or command's canonical form.
+const DECISION_BYTES_MAX: usize = 8 * 1024;
+
+/// What a step counted since the log began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Inputs stepped.
+    pub inputs: u64,
+    /// Observations that fusion refused.
+    pub refused: u64,
+    /// Events written.
+    pub events: u64,
+    /// Commands written.
+    pub commands: u64,
+    /// Events and commands beyond the limits of one step.
+    pub shed: u64,
+    /// Steps in which rules kept waking each other beyond the limit.
+    pub cascades_cut: u64,
+}
+
+/// Everything of the machine's own that `save` keeps.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Own {
+    last: Tag,
+    clock: WallClock,
+    input_digest: Digest,
+    decision_digest: Digest,
+    stats: Stats,
+}
+
+/// The deterministic core over three stages.
+pub struct Machine<F, D, A> {
+    site: Arc<Site>,
+    fusion: F,
+    rules: D,
+    plan: A,
+    own: Own,
+    staged_rules: Option<D>,
+    stimuli: Vec<Stimulus>,
+    effects: Vec<Effect>,
+    changed: Vec<ActuatorId>,
+    canon: Vec<u8>,
+}
+
+/// What rules see during a step.
+struct World<'a, F, A> {
+    site: &'a Site,
+    fusion: &'a F,
+    plan: &'a A,
+    now: LogicalNs,
+    wall: Option<WallTime>,
+}
+
+impl<F: Fuse, A: Arbitrate> WorldView for World<'_, F, A> {
+    fn site(&self) -> &Site {
+        self.site
+    }
+    fn now(&self) -> LogicalNs {
+        self.now
+    }
+    fn wall(&self) -> Option<WallTime> {
+        self.wall
+    }
+    fn occupant(&self, track: TrackId) -> Option<&Occupant> {
+        self.fusion.occupant(track)
+    }
+    fn for_each_occupant(&self, f: &mut dyn FnMut(&Occupant)) {
+        self.fusion.for_each_occupant(f);
+    }
+    fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant)) {
+        self.fusion.for_each_in(zone, f);
+    }
+    fn count_in(&self, zone: ZoneId) -> ZoneCount {
+        self.fusion.count_in(zone)
+    }
+    fn occupied(&self, zone: ZoneId) -> Tri {
+        self.fusion.occupied(zone)
+    }
+    fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)> {
+        self.fusion.track_of(person)
+    }
+    fn is_member(&self, person: PersonId, group: GroupId) -> bool {
+        self.site.groups.get(group.index()).is_some_and(|g| g.members.binary_search(&person).is_ok())
+    }
+    fn device(&self, actuator: ActuatorId, property: Name) -> Option<Value> {
+        self.plan.device(actuator, property)
+    }
+    fn sensor(&self, sensor: SensorId) -> SensorStatus {
+        self.fusion.sensor(sensor)
+    }
+    fn alive(&self, sensor: SensorId) -> Tri {
+        self.fusion.alive(sensor, self.now)
+    }
+}
+
+impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
+    /// A machine in its first state. It does nothing until it is stepped.
+    #[must_use]
+    pub fn from_stages(site: Arc<Site>, fusion: F, rules: D, plan: A) -> Self {
+        Self {
+            site,
+            fusion,
+            rules,
+            plan,
+            own: Own::default(),
+            staged_rules: None,
+            stimuli: Vec::with_capacity(2 * EVENTS_PER_STEP_MAX),
+            effects: Vec::with_capacity(4 * COMMANDS_PER_STEP_MAX),
+            changed: Vec::with_capacity(1024),
+            canon: vec![0; INPUT_BYTES_MAX.max(DECISION_BYTES_MAX)],
+        }
+    }
+
+    /// Makes ready the rules that the next [`Input::RulesInstalled`] puts in force. They were compiled off-thread.
+    pub fn stage_rules(&mut self, rules: D) {
+        self.staged_rules = Some(rules);
+    }
+
+    /// Takes one input: the tag must follow the last one. What was decided replaces what is in `out`.
+    ///
+    /// # Panics
+    /// Where the tag's number does not follow, or its time goes back: the order is broken and nothing that came
+    /// after could be trusted.
+    pub fn step(&mut self, tag: Tag, input: &Input<'_>, out: &mut Outbox) {
+        let mut buffer = std::mem::take(&mut self.canon);
+        let len = encode_growing(input, &mut buffer);
+        self.step_canonical(tag, input, &buffer[..len], out);
+        self.canon = buffer;
+    }
+
+    /// The same for a caller that has the input's canonical bytes already (the journal wrote them).
+    ///
+    /// # Panics
+    /// As [`Machine::step`].
+    pub fn step_canonical(&mut self, tag: Tag, input: &Input<'_>, canonical: &[u8], out: &mut Outbox) {
+        let last = self.own.last;
+        assert!(tag.seq.0 == last.seq.0 + 1, "input {} follows {}: the order is broken", tag.seq, last.seq);
+        assert!(tag.at >= last.at, "time goes back at input {}: {} after {}", tag.seq, tag.at, last.at);
+        self.own.last = tag;
+        self.own.stats.inputs += 1;
+        absorb_input(&mut self.own.input_digest, tag, canonical);
+        out.clear();
+        self.stimuli.clear();
+        self.effects.clear();
+        let source = self.take_in(tag, input, out);
+        self.collect_events(out);
+        self.decide(tag, input.source_seq(), source, out);
+        self.seal(out);
+    }
+
+    /// The stages' part that is not rules: what the input says of the world, as stimuli.
+    fn take_in(&mut self, tag: Tag, input: &Input<'_>, out: &mut Outbox) -> Source {
+        match input {
+            Input::Observation(o) => {
+                if let Err(why) = self.fusion.observe(tag, o, &mut self.stimuli) {
+                    out.refused = Some(why);
+                    self.own.stats.refused += 1;
+                }
+                return Source { sensor: Some(o.sensor), measured: Some(o.measured) };
+            }
+            Input::Tick => self.fusion.advance(tag.at, &mut self.stimuli),
+            Input::Anchor(anchor) => {
+                self.own.clock.set(tag.at, *anchor);
+                self.stimuli.push(Stimulus::Clock);
+            }
+            Input::Report(report) => {
+                self.changed.clear();
+                self.plan.on_report(report, &mut self.changed);
+                self.stimuli.extend(self.changed.iter().map(|&a| Stimulus::Device(a)));
+            }
+            Input::RulesInstalled { .. } => {
+                if let Some(rules) = self.staged_rules.take() {
+                    self.rules = rules;
+                }
+                self.stimuli.push(Stimulus::Start);
+            }
+            Input::Gap(gap) => self.stimuli.push(Stimulus::Gap(tag.at.since(gap.from).max(DurationNs::ZERO))),
+            Input::Operator(action) => self.take_operator(tag, action, out),
+            Input::SiteInstalled { .. } | Input::Named { .. } | Input::Shed(_) => {}
+        }
+        Source::default()
+    }
+
+    fn take_operator(&mut self, tag: Tag, action: &osmose_model::input::OperatorAction, out: &mut Outbox) {
+        self.changed.clear();
+        let first = out.commands.len();
+        self.plan.on_operator(tag, first as u32, action, &mut out.commands, &mut self.changed);
+        let Self { site, fusion, rules, plan, own, effects, .. } = self;
+        let world = World { site, fusion, plan, now: tag.at, wall: own.clock.at(tag.at) };
+        rules.on_operator(action, &world, effects);
+        for command in &out.commands[first..] {
+            rules.on_command(command, &world);
+        }
+        self.stimuli.extend(self.changed.iter().map(|&a| Stimulus::Device(a)));
+    }
+
+    /// Events are the stimuli that people read.
+    fn collect_events(&mut self, out: &mut Outbox) {
+        for stimulus in &self.stimuli {
+            if let Stimulus::World(event) = stimulus {
+                if out.events.len() < EVENTS_PER_STEP_MAX {
+                    out.events.push(*event);
+                } else {
+                    out.shed += 1;
+                }
+            }
+        }
+    }
+
+    /// Rules and arbitration, until no command changes a device that a rule waits for.
+    fn decide(&mut self, tag: Tag, source_seq: Option<u64>, source: Source, out: &mut Outbox) {
+        for round in 0.. {
+            self.changed.clear();
+            let first = out.commands.len();
+            {
+                let Self { site, fusion, rules, plan, own, effects, stimuli, .. } = self;
+                let world = World { site, fusion, plan, now: tag.at, wall: own.clock.at(tag.at) };
+                rules.step(stimuli, source, &world, effects);
+            }
+            let (effects, changed) = (&mut self.effects, &mut self.changed);
+            self.plan.step(tag, source_seq, first as u32, effects, &mut out.commands, changed);
+            self.effects.clear();
+            {
+                let Self { site, fusion, rules, plan, own, .. } = self;
+                let world = World { site, fusion, plan, now: tag.at, wall: own.clock.at(tag.at) };
+                for command in &out.commands[first..] {
+                    rules.on_command(command, &world);
+                }
+            }
+            if self.changed.is_empty() {
+                break;
+            }
+            if round + 1 == CASCADE_ROUNDS_MAX {
+                self.own.stats.cascades_cut += 1;
+                break;
+            }
+            self.stimuli.clear();
+            self.stimuli.extend(self.changed.iter().map(|&a| Stimulus::Device(a)));
+        }
+    }
+
+    /// Counts and digests what was decided.
+    fn seal(&mut self, out: &mut Outbox) {
+        if out.commands.len() > COMMANDS_PER_STEP_MAX {
+            out.shed += (out.commands.len() - COMMANDS_PER_STEP_MAX) as u32;
+            out.commands.truncate(COMMANDS_PER_STEP_MAX);
+        }
+        self.own.stats.events += out.events.len() as u64;
+        self.own.stats.commands += out.commands.len() as u64;
+        self.own.stats.shed += u64::from(out.shed);
+        let buffer = &mut self.canon;
+        if buffer.len() < DECISION_BYTES_MAX {
+            buffer.resize(DECISION_BYTES_MAX, 0);
+        }
+        for event in &out.events {
+            if let Ok(n) = canon::encode_event(event, buffer) {
+                self.own.decision_digest.absorb(&buffer[..n]);
+            }
+        }
+        for command in &out.commands {
+            absorb_command(&mut self.own.decision_digest, command, buffer);
+        }
+    }
+
+    /// Sends every held value once, after a restart; counts and digests nothing, since it decides nothing.
+    pub fn resend_held(&mut self, out: &mut Outbox) {
+        out.clear();
+        self.plan.resend(self.own.last, 0, &mut out.commands);
+    }
+
+    /// The next instant at which a tick would change something.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<LogicalNs> {
+        match (self.fusion.next_wakeup(), self.rules.next_wakeup()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The last tag stepped.
+    #[must_use]
+    pub fn last(&self) -> Tag {
+        self.own.last
+    }
+    /// Over every (tag, canonical input) so far.
+    #[must_use]
+    pub fn input_digest(&self) -> Digest {
+        self.own.input_digest
+    }
+    /// Over every event and command so far.
+    #[must_use]
+    pub fn decision_digest(&self) -> Digest {
+        self.own.decision_digest
+    }
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.own.stats
+    }
+    /// The site it runs.
+    #[must_use]
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+    /// Who is where.
+    #[must_use]
+    pub fn fusion(&self) -> &F {
+        &self.fusion
+    }
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &D {
+        &self.rules
+    }
+    /// The world as it stands after the last step.
+    #[must_use]
+    pub fn view(&self) -> impl WorldView + '_ {
+        let now = self.own.last.at;
+        World { site: &self.site, fusion: &self.fusion, plan: &self.plan, now, wall: self.own.clock.at(now) }
+    }
+
+    /// The whole state: [`Machine::restore`] of it into a machine of the same site and rules continues bit for bit.
+    pub fn save(&self, out: &mut Vec<u8>) {
+        let mut part = Vec::new();
+        let mut parts: [Vec<u8>; 4] = Default::default();
+        parts[0] = postcard::to_stdvec(&self.own).unwrap_or_default();
+        self.fusion.save(&mut part);
+        parts[1] = std::mem::take(&mut part);
+        self.rules.save(&mut part);
+        parts[2] = std::mem::take(&mut part);
+        self.plan.save(&mut part);
+        parts[3] = part;
+        out.extend_from_slice(&postcard::to_stdvec(&parts).unwrap_or_default());
+    }
+
+    /// Takes back a saved state.
+    ///
+    /// # Errors
+    /// [`RestoreError`] where the bytes are not a state of this site and these rules; build a new machine then.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        let malformed = |e: postcard::Error| RestoreError::Malformed { part: "the core", why: e.to_string() };
+        let parts: [Vec<u8>; 4] = postcard::from_bytes(bytes).map_err(malformed)?;
+        let own: Own = postcard::from_bytes(&parts[0]).map_err(malformed)?;
+        self.fusion.restore(&parts[1])?;
+        self.rules.restore(&parts[2])?;
+        self.plan.restore(&parts[3])?;
+        self.own = own;
+        Ok(())
+    }
+}
+
+/// Most bytes that one input may take: the files of a very large site.
+const INSTALL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Encodes into `buffer`, which grows only for the files of an installation; a sample always fits as it is.
+pub(crate) fn encode_growing(input: &Input<'_>, buffer: &mut Vec<u8>) -> usize {
+    loop {
+        match canon::encode_input(input, buffer) {
+            Ok(n) => return n,
+            Err(canon::CanonError::NoRoom(n)) if n < INSTALL_BYTES_MAX => buffer.resize(2 * n.max(1024), 0),
+            Err(_) => return 0,
+        }
+    }
+}
+
+/// One link of the input digest: the tag (fixed sixteen bytes) and the canonical input.
+fn absorb_input(digest: &mut Digest, tag: Tag, canonical: &[u8]) {
+    let mut head = [0u8; 16];
+    head[..8].copy_from_slice(&tag.at.0.to_le_bytes());
+    head[8..].copy_from_slice(&tag.seq.0.to_le_bytes());
+    digest.absorb(&head);
+    digest.absorb(canonical);
+}
+
+fn absorb_command(digest: &mut Digest, command: &Command, buffer: &mut [u8]) {
+    if let Ok(n) = canon::encode_command(command, buffer) {
+        digest.absorb(&buffer[..n]);
+    }
+}
