@@ -253,6 +253,14 @@ pub fn encode_command(command: &Command, out: &mut [u8]) -> Result<usize, CanonE
     put(command, out, 0)
 }
 
+/// Reads an event from its canonical bytes.
+///
+/// # Errors
+/// [`CanonError::Malformed`] where they are none.
+pub fn decode_event(bytes: &[u8]) -> Result<WorldEvent, CanonError> {
+    Ok(postcard::from_bytes(bytes)?)
+}
+
 /// Reads a command from its canonical bytes.
 ///
 /// # Errors

@@ -1,0 +1,274 @@
+//! What leaves the pinned thread for the side: recording, the state folder, event and command logs.
+//!
+//! The pinned thread copies records into one byte ring and never waits; the journal thread takes them out and shows
+//! them to every [`Tap`]. If the side stalls for so long that the ring is full, records are dropped *for the side
+//! only*: the engine acts on, the loss is counted and shown as [`Tap::gap`], and nothing of it is silent.
+
+use crate::journal::Offset;
+use crate::lane::{put, take};
+use osmose_core::Outbox;
+use osmose_model::canon;
+use osmose_model::command::Command;
+use osmose_model::digest::Digest;
+use osmose_model::ids::Seq;
+use osmose_model::input::Tag;
+use osmose_model::time::{ArrivalNs, LogicalNs};
+use osmose_model::world::WorldEvent;
+
+/// A whole state of the core, on its way to a file.
+#[derive(Debug, Default)]
+pub struct Keyframe {
+    /// The last input in it.
+    pub tag: Tag,
+    /// Where the journal goes on after it.
+    pub journal: Offset,
+    /// What `save` wrote.
+    pub state: Vec<u8>,
+    /// Both digests at that point.
+    pub digests: (Digest, Digest),
+}
+
+/// The way of one step through the engine, on the host's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Read from the socket (for a tick: due).
+    pub read: ArrivalNs,
+    /// The step began.
+    pub step_start: ArrivalNs,
+    /// The step ended.
+    pub step_end: ArrivalNs,
+    /// Its commands were handed to the transport.
+    pub sent: ArrivalNs,
+}
+
+/// Somebody at the side. Called from the journal thread, in the order of the log.
+pub trait Tap: Send {
+    /// An input entered.
+    fn input(&mut self, tag: Tag, canonical: &[u8]) {
+        let _ = (tag, canonical);
+    }
+    /// It made an event.
+    fn event(&mut self, tag: Tag, event: &WorldEvent) {
+        let _ = (tag, event);
+    }
+    /// It made a command.
+    fn command(&mut self, tag: Tag, command: &Command) {
+        let _ = (tag, command);
+    }
+    /// How long the step took; shown for steps that sent commands.
+    fn timing(&mut self, tag: Tag, timing: Timing) {
+        let _ = (tag, timing);
+    }
+    /// Both digests after an input.
+    fn digest(&mut self, seq: Seq, input: Digest, decision: Digest) {
+        let _ = (seq, input, decision);
+    }
+    /// A keyframe was taken; true once it is durable (then the journal before it may go).
+    fn keyframe(&mut self, keyframe: &Keyframe) -> bool {
+        let _ = keyframe;
+        false
+    }
+    /// Records are missing for the side from here: the engine acted on, this log did not see it.
+    fn gap(&mut self, lost_records: u64) {
+        let _ = lost_records;
+    }
+    /// Nothing is waiting: write out what is held back. Called at least every 50 ms.
+    fn idle(&mut self) {}
+    /// The engine has stopped and everything was shown.
+    fn finish(&mut self) {}
+}
+
+const INPUT: u8 = 1;
+const EVENT: u8 = 2;
+const COMMAND: u8 = 3;
+const DIGEST: u8 = 4;
+const TIMING: u8 = 5;
+/// kind, length, tag.
+const HEAD: usize = 1 + 4 + 16;
+
+/// Both ends of the way to the side, with room for `bytes`.
+#[must_use]
+pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
+    let (tx, rx) = rtrb::RingBuffer::new(bytes);
+    let (frame_tx, frame_rx) = rtrb::RingBuffer::new(1);
+    let (back_tx, back_rx) = rtrb::RingBuffer::new(2);
+    let room = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
+    let tx = TapTx { ring: tx, lost: 0, scratch: vec![0; 16 * 1024], frames: frame_tx, returned: back_rx };
+    (tx, TapRx { ring: rx, buffer: room, frames: frame_rx, back: back_tx })
+}
+
+/// The pinned thread's end.
+#[derive(Debug)]
+pub struct TapTx {
+    ring: rtrb::Producer<u8>,
+    lost: u64,
+    scratch: Vec<u8>,
+    frames: rtrb::Producer<Box<Keyframe>>,
+    returned: rtrb::Consumer<(Box<Keyframe>, bool)>,
+}
+
+impl TapTx {
+    fn record(&mut self, kind: u8, tag: Tag, body: &[u8]) {
+        let whole = HEAD + body.len();
+        // A loss is said before anything that comes after it; the gap record is a kind of its own.
+        if self.ring.slots() < whole + HEAD + 8 {
+            self.lost += 1;
+            return;
+        }
+        if self.lost > 0 {
+            let lost = std::mem::take(&mut self.lost).to_le_bytes();
+            put(&mut self.ring, &head(0, lost.len(), tag));
+            put(&mut self.ring, &lost);
+        }
+        put(&mut self.ring, &head(kind, body.len(), tag));
+        put(&mut self.ring, body);
+    }
+
+    /// Shows an input.
+    pub fn input(&mut self, tag: Tag, canonical: &[u8]) {
+        self.record(INPUT, tag, canonical);
+    }
+
+    /// Shows what a step decided, and how long it took where commands were sent.
+    pub fn decided(&mut self, tag: Tag, out: &Outbox, digests: (Digest, Digest), timing: Timing) {
+        if out.events.is_empty() && out.commands.is_empty() {
+            return;
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for event in &out.events {
+            if let Ok(n) = canon::encode_event(event, &mut scratch) {
+                self.record(EVENT, tag, &scratch[..n]);
+            }
+        }
+        for command in &out.commands {
+            if let Ok(n) = canon::encode_command(command, &mut scratch) {
+                self.record(COMMAND, tag, &scratch[..n]);
+            }
+        }
+        let words = [timing.read, timing.step_start, timing.step_end, timing.sent].map(|t| t.0);
+        if !out.commands.is_empty() {
+            for (i, w) in words.iter().enumerate() {
+                scratch[8 * i..8 * i + 8].copy_from_slice(&w.to_le_bytes());
+            }
+            self.record(TIMING, tag, &scratch[..32]);
+        }
+        scratch[..8].copy_from_slice(&digests.0.0.to_le_bytes());
+        scratch[8..16].copy_from_slice(&digests.1.0.to_le_bytes());
+        self.record(DIGEST, tag, &scratch[..16]);
+        self.scratch = scratch;
+    }
+
+    /// Hands a keyframe over; gives it back where the last one is still being written.
+    ///
+    /// # Errors
+    /// The keyframe, to try again later.
+    pub fn keyframe(&mut self, keyframe: Box<Keyframe>) -> Result<(), Box<Keyframe>> {
+        self.frames.push(keyframe).map_err(|rtrb::PushError::Full(k)| k)
+    }
+
+    /// A keyframe that was dealt with, to be filled again, and whether it is durable.
+    pub fn returned(&mut self) -> Option<(Box<Keyframe>, bool)> {
+        self.returned.pop().ok()
+    }
+
+    /// Records dropped since the last one that fitted.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+fn head(kind: u8, len: usize, tag: Tag) -> [u8; HEAD] {
+    let mut h = [0; HEAD];
+    h[0] = kind;
+    h[1..5].copy_from_slice(&(len as u32).to_le_bytes());
+    h[5..13].copy_from_slice(&tag.at.0.to_le_bytes());
+    h[13..21].copy_from_slice(&tag.seq.0.to_le_bytes());
+    h
+}
+
+fn word(bytes: &[u8], i: usize) -> u64 {
+    bytes.get(8 * i..8 * i + 8).and_then(|b| b.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b))
+}
+
+/// The journal thread's end.
+#[derive(Debug)]
+pub struct TapRx {
+    ring: rtrb::Consumer<u8>,
+    buffer: Vec<u8>,
+    frames: rtrb::Consumer<Box<Keyframe>>,
+    back: rtrb::Producer<(Box<Keyframe>, bool)>,
+}
+
+impl TapRx {
+    /// Shows everything that waits to every tap; gives how many records there were.
+    pub fn drain(&mut self, taps: &mut [Box<dyn Tap>]) -> usize {
+        let mut n = 0;
+        while self.one(taps) {
+            n += 1;
+        }
+        if let Ok(keyframe) = self.frames.pop() {
+            // What was in the ring when the keyframe was taken is at or before it: show that first.
+            while self.one(taps) {
+                n += 1;
+            }
+            let durable = taps.iter_mut().fold(false, |d, t| t.keyframe(&keyframe) || d);
+            // There are at most two keyframes in all, so their way back has room.
+            let _ = self.back.push((keyframe, durable));
+            n += 1;
+        }
+        n
+    }
+
+    /// Whether the pinned thread is gone and nothing waits.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ring.is_abandoned() && self.ring.slots() == 0 && self.frames.slots() == 0
+    }
+
+    fn one(&mut self, taps: &mut [Box<dyn Tap>]) -> bool {
+        let mut h = [0u8; HEAD];
+        // A head is written before its body: both are there only when the body is.
+        let Ok(chunk) = self.ring.read_chunk(HEAD) else { return false };
+        let (a, b) = chunk.as_slices();
+        h[..a.len()].copy_from_slice(a);
+        h[a.len()..].copy_from_slice(b);
+        let len = u32::from_le_bytes([h[1], h[2], h[3], h[4]]) as usize;
+        if self.ring.slots() < HEAD + len {
+            return false;
+        }
+        if self.buffer.len() < len {
+            self.buffer.resize(len, 0);
+        }
+        take(&mut self.ring, HEAD, &mut h);
+        take(&mut self.ring, len, &mut self.buffer);
+        let tag = Tag { at: LogicalNs(word(&h[5..], 0) as i64), seq: Seq(word(&h[5..], 1)) };
+        let body = &self.buffer[..len];
+        for tap in taps {
+            show(tap.as_mut(), h[0], tag, body);
+        }
+        true
+    }
+}
+
+fn show(tap: &mut dyn Tap, kind: u8, tag: Tag, body: &[u8]) {
+    match kind {
+        INPUT => tap.input(tag, body),
+        EVENT => {
+            if let Ok(event) = canon::decode_event(body) {
+                tap.event(tag, &event);
+            }
+        }
+        COMMAND => {
+            if let Ok(command) = canon::decode_command(body) {
+                tap.command(tag, &command);
+            }
+        }
+        TIMING => {
+            let t = |i| ArrivalNs(word(body, i) as i64);
+            tap.timing(tag, Timing { read: t(0), step_start: t(1), step_end: t(2), sent: t(3) });
+        }
+        DIGEST => tap.digest(tag.seq, Digest(word(body, 0)), Digest(word(body, 1))),
+        _ => tap.gap(word(body, 0)),
+    }
+}
