@@ -183,6 +183,24 @@ mod tests {
         assert_eq!(mean(&[1.0, 2.0]), Some(1.5));
     }
 
+    #[test]
+    fn sums_have_numpys_bits() {
+        // numpy.sqrt(numpy.arange(n) * 0.1).sum(), whose terms are exact operations; from 127 on a plain loop gives other bits.
+        for (n, bits) in [
+            (5, 0x3fff_1910_b5a2_747c),
+            (13, 0x4022_7faa_75b7_05c4),
+            (127, 0x4072_be17_4350_ab46_u64),
+            (128, 0x4072_f71c_33d4_b6be),
+            (129, 0x4073_305a_7f60_369a),
+            (300, 0x4091_1290_eb8c_cd36),
+            (1000, 0x40ba_0599_f1ad_1e48),
+            (5000, 0x40f2_31c5_a759_b84e),
+        ] {
+            let values: Vec<f64> = (0..n).map(|i| (f64::from(i) * 0.1).sqrt()).collect();
+            assert_eq!(sum(&values).to_bits(), bits, "{n} terms");
+        }
+    }
+
     proptest! {
         #[test]
         fn sparse_and_dense_sums_agree_bit_for_bit(values in prop::collection::vec((0u8..4, -1e3f64..1e3), 0..700)) {
