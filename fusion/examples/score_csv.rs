@@ -3,7 +3,7 @@
 //!
 //!     cargo run --release -p osmose-fusion --example score_csv -- DIR... [--set NAME=VALUE]...
 //!
-//! `--set` changes a setting by its name in `Config`, e.g. `--set components=3`, to see what it is worth; `--polygon` gives
+//! `--out NAME` writes another file than `tracks.csv`. `--set` changes a setting by its name in `Config`, e.g. `--set components=3`, to see what it is worth; `--polygon` gives
 //! the sensor the scene's rectangle as field of view where the default is the whole floor.
 
 use osmose_fusion::tracker::{Config, Detection, FieldOfView, SensorModel, Tracker};
@@ -16,11 +16,12 @@ type Scan = (i64, Vec<Detection>);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut config = serde_json::to_value(Config::default())?;
-    let (mut folders, mut polygon) = (Vec::new(), false);
+    let (mut folders, mut polygon, mut out) = (Vec::new(), false, "tracks.csv".to_owned());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--polygon" => polygon = true,
+            "--out" => out = arguments.next().ok_or("--out needs a file name")?,
             "--set" => {
                 let setting = arguments.next().ok_or("--set needs NAME=VALUE")?;
                 let (name, value) = setting.split_once('=').ok_or("--set needs NAME=VALUE")?;
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let config: Config = serde_json::from_value(config)?;
     for folder in folders {
-        run(Path::new(&folder), &config, polygon).map_err(|e| format!("{folder}: {e}"))?;
+        run(Path::new(&folder), &config, polygon, &out).map_err(|e| format!("{folder}: {e}"))?;
     }
     Ok(())
 }
@@ -49,7 +50,7 @@ fn set(config: &mut serde_json::Value, name: &str, value: &str) -> Result<(), Bo
 }
 
 /// Tracks one scene.
-fn run(folder: &Path, config: &Config, polygon: bool) -> Result<(), Box<dyn Error>> {
+fn run(folder: &Path, config: &Config, polygon: bool, out: &str) -> Result<(), Box<dyn Error>> {
     let meta: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(folder.join("meta.json"))?)?;
     let number = |key: &str| meta[key].as_f64().ok_or(format!("meta.json has no number {key}"));
     let corner = |i: usize| meta["area"][i].as_f64().ok_or("meta.json has no area");
@@ -79,7 +80,7 @@ fn run(folder: &Path, config: &Config, polygon: bool) -> Result<(), Box<dyn Erro
             writeln!(rows, "{:.3},{},{:.4},{:.4}", *t_ns as f64 / 1e9, track.id, track.x_m, track.y_m)?;
         }
     }
-    std::fs::write(folder.join("tracks.csv"), rows)?;
+    std::fs::write(folder.join(out), rows)?;
     times_ns.sort_unstable();
     let mean = times_ns.iter().sum::<u64>() as f64 / times_ns.len() as f64;
     let p99 = times_ns[times_ns.len() * 99 / 100];

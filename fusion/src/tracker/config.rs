@@ -59,6 +59,13 @@ pub struct Population {
 pub struct Upkeep {
     /// Tracks are shown above this existence probability.
     pub report_existence: f64,
+    /// Distance at which an estimate is as bad as none, m: the less sure a track is of its place, the surer it must be to
+    /// exist before it is shown (`r (1 - d2/c2) > report_existence`).
+    pub report_distance_m: f64,
+    /// Tracks closer than this are told apart, m.
+    pub apart_m: f64,
+    /// Tmp.
+    pub apart_spread: f64,
     /// Tracks never shown are dropped below this existence probability.
     pub tentative_existence_min: f64,
     /// Tracks once shown are dropped below this existence probability.
@@ -140,7 +147,7 @@ impl Default for Population {
             undetected_per_m2: 0.03,
             birth_per_m2_s: 1e-3,
             birth_min_per_m2_s: 3e-4,
-            birth_max_per_m2_s: 5e-3,
+            birth_max_per_m2_s: 1e-3,
             birth_memory_s: 20.0,
             birth_age_s: 1.0,
             birth_existence: 0.9,
@@ -152,6 +159,9 @@ impl Default for Upkeep {
     fn default() -> Self {
         Upkeep {
             report_existence: 0.5,
+            report_distance_m: 2.0,
+            apart_m: 2.0,
+            apart_spread: 3.0,
             tentative_existence_min: 0.002,
             shown_existence_min: 0.01,
             silent_after_s: 2.0,

@@ -257,18 +257,18 @@ impl Gaussian {
     }
 
     /// Kalman gain and posterior covariance for detections of variance `var_m2`.
-    pub(crate) fn gain(&self, var_m2: f64) -> Gain {
+    pub(crate) fn gain(&self, var_m2: f64, gain: &mut Gain) {
         let [ixx, ixy, iyy] = self.expect(var_m2).inverse;
         let c = &self.cov;
         // Columns of the covariance that a place measurement sees: (x, y, u, v) against x and against y.
         let px = [c[XX], c[XY], c[XU], c[XV]];
         let py = [c[XY], c[YY], c[YU], c[YV]];
-        let mut gain = Gain::default();
         for k in 0..4 {
             gain.x[k] = px[k] * ixx + py[k] * ixy;
             gain.y[k] = px[k] * ixy + py[k] * iyy;
         }
-        let down = |i: usize, j: usize| gain.x[i] * px[j] + gain.y[i] * py[j];
+        let (gx, gy) = (gain.x, gain.y);
+        let down = |i: usize, j: usize| gx[i] * px[j] + gy[i] * py[j];
         gain.cov = [
             c[XX] - down(0, 0),
             c[XY] - down(0, 1),
@@ -281,18 +281,18 @@ impl Gaussian {
             c[UV] - down(2, 3),
             c[VV] - down(3, 3),
         ];
-        gain
     }
 
-    /// The posterior after a detection at `(x, y)` whose likelihood by mode was `likelihood`.
+    /// Writes to `to` the posterior after a detection at `(x, y)` whose likelihood by mode was `likelihood`; the weight
+    /// is left to the caller.
     #[inline]
-    pub(crate) fn updated(&self, gain: &Gain, x: f64, y: f64, likelihood: Pair) -> Gaussian {
+    pub(crate) fn update(&self, gain: &Gain, x: f64, y: f64, likelihood: Pair, to: &mut Gaussian) {
         let (dx, dy) = (Pair::splat(x) - self.mean[0], Pair::splat(y) - self.mean[1]);
-        let mut mean = self.mean;
-        for (k, m) in mean.iter_mut().enumerate() {
-            *m += gain.x[k] * dx + gain.y[k] * dy;
+        for (k, m) in to.mean.iter_mut().enumerate() {
+            *m = self.mean[k] + gain.x[k] * dx + gain.y[k] * dy;
         }
-        Gaussian { weight: self.weight, mode: likelihood * (1.0 / likelihood.sum()), mean, cov: gain.cov }
+        to.mode = likelihood * (1.0 / likelihood.sum());
+        to.cov = gain.cov;
     }
 
     /// Widens a box so that it holds `gate` standard deviations of a detection of variance `var_m2`, in each mode.
@@ -311,6 +311,12 @@ impl Gaussian {
     pub(crate) fn centre(&self) -> [f64; 4] {
         let m = self.mode;
         [(self.mean[0] * m).sum(), (self.mean[1] * m).sum(), (self.mean[2] * m).sum(), (self.mean[3] * m).sum()]
+    }
+
+    /// Expected squared distance of the place from its mean, m2.
+    pub(crate) fn place_doubt(&self) -> f64 {
+        let (dx, dy) = (self.mean[0].0 - self.mean[0].1, self.mean[1].0 - self.mean[1].1);
+        ((self.cov[XX] + self.cov[YY]) * self.mode).sum() + self.mode.0 * self.mode.1 * (dx * dx + dy * dy)
     }
 
     /// Both modes as one Gaussian.

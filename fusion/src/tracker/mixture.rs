@@ -4,7 +4,7 @@
 //! would coalesce. First only weights are made; the few heaviest hypotheses get a state; those that say nearly the same
 //! are merged keeping moments (Salmond 1990), into the heavier one, as in Runnalls 2007 but by distance and not by cost.
 
-use super::gaussian::{COMPONENTS_MAX, Collapsed, Expectation, Gain, Gaussian, merged};
+use super::gaussian::{COMPONENTS_MAX, Collapsed, Gain, Gaussian, merged};
 use super::pair::Pair;
 
 /// Most hypotheses of one track that get a state.
@@ -73,76 +73,85 @@ impl Candidates {
         self.len = (self.len + 1).min(self.cap);
     }
 
-    /// Builds the states, merges and prunes them into `out`, weights summing to 1. Returns how many.
-    /// Returns 0, `out` untouched, if nothing was offered.
+    /// Builds the states, merges and prunes them into `room.out`, weights summing to 1. Returns how many: 0 if nothing
+    /// was offered.
     pub(crate) fn settle(
         &self,
         prior: &[Gaussian],
         detections: &[Seen],
         how: Reduction,
-        out: &mut [Gaussian; COMPONENTS_MAX],
+        room: &mut Room,
     ) -> usize {
         if self.len == 0 {
             return 0;
         }
-        let mut gains: [Option<(f64, Gain)>; COMPONENTS_MAX] = [None; COMPONENTS_MAX];
-        let mut states = [Gaussian::default(); CANDIDATES_MAX];
-        for (state, candidate) in states.iter_mut().zip(&self.list[..self.len]) {
+        // Variance that each Gaussian's gain was made for; none is negative.
+        let mut made_for = [-1.0; COMPONENTS_MAX];
+        for (state, candidate) in room.states.iter_mut().zip(&self.list[..self.len]) {
             let k = usize::from(candidate.component);
-            *state = match candidate.seen {
-                None => prior[k],
+            match candidate.seen {
+                None => *state = prior[k],
                 Some(j) => {
-                    let seen = detections[j as usize];
-                    let gain = match gains[k] {
-                        Some((var, gain)) if var == seen.var => gain,
-                        _ => {
-                            let gain = prior[k].gain(seen.var);
-                            gains[k] = Some((seen.var, gain));
-                            gain
-                        }
-                    };
-                    prior[k].updated(&gain, seen.x, seen.y, candidate.likelihood)
+                    let seen = &detections[j as usize];
+                    if made_for[k] != seen.var {
+                        prior[k].gain(seen.var, &mut room.gains[k]);
+                        made_for[k] = seen.var;
+                    }
+                    prior[k].update(&room.gains[k], seen.x, seen.y, candidate.likelihood, state);
                 }
-            };
+            }
             state.weight = candidate.weight;
         }
-        reduce(&mut states[..self.len], how, out)
+        reduce(self.len, how, room)
     }
 }
 
-/// Merges and prunes `states` (heaviest first) into `out`; weights then sum to 1. Returns how many are left.
-fn reduce(states: &mut [Gaussian], how: Reduction, out: &mut [Gaussian; COMPONENTS_MAX]) -> usize {
+/// Room to work in, kept from track to track because clearing it would cost more than using it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Room {
+    states: [Gaussian; CANDIDATES_MAX],
+    gains: [Gain; COMPONENTS_MAX],
+    group: [Gaussian; CANDIDATES_MAX],
+    merged: [Gaussian; CANDIDATES_MAX],
+    /// The result of [`Candidates::settle`].
+    pub(crate) out: [Gaussian; COMPONENTS_MAX],
+}
+
+/// Merges and prunes the first `len` states (heaviest first) into `room.out`; weights then sum to 1. Returns how many.
+fn reduce(len: usize, how: Reduction, room: &mut Room) -> usize {
+    if len == 1 {
+        room.out[0] = room.states[0];
+        room.out[0].weight = 1.0;
+        return 1;
+    }
+    let Room { states, group, merged: merged_states, out, .. } = room;
+    let states = &states[..len];
+    let mut centres = [[0.0; 4]; CANDIDATES_MAX];
+    for (centre, state) in centres.iter_mut().zip(states) {
+        *centre = state.centre();
+    }
+    let mut taken = [false; CANDIDATES_MAX];
     let mut kept = 0;
-    if let [only] = states {
-        out[0] = *only;
-        kept = 1;
-    } else {
-        let mut merged_states = [Gaussian::default(); CANDIDATES_MAX];
-        let mut centres = [[0.0; 4]; CANDIDATES_MAX];
-        for (centre, state) in centres.iter_mut().zip(states.iter()) {
-            *centre = state.centre();
+    for i in 0..len {
+        if taken[i] {
+            continue;
         }
-        let mut taken = [false; CANDIDATES_MAX];
-        let mut group = [Gaussian::default(); CANDIDATES_MAX];
-        for i in 0..states.len() {
-            if taken[i] {
-                continue;
-            }
-            group[0] = states[i];
-            let mut members = 1;
+        group[0] = states[i];
+        let mut members = 1;
+        if i + 1 < len {
             let near = Nearness::to(&states[i].collapse());
-            for j in i + 1..states.len() {
+            for j in i + 1..len {
                 if !taken[j] && near.distance2(&centres[j]) < how.merge_distance2 {
                     taken[j] = true;
                     group[members] = states[j];
                     members += 1;
                 }
             }
-            merged_states[kept] = merged(&group[..members]);
-            kept += 1;
         }
-        kept = keep_heaviest(&mut merged_states[..kept], how, out);
+        merged_states[kept] = merged(&group[..members]);
+        kept += 1;
     }
+    let kept = keep_heaviest(&mut merged_states[..kept], how, out);
     let total: f64 = out[..kept].iter().map(|g| g.weight).sum();
     for g in &mut out[..kept] {
         g.weight /= total;
@@ -195,6 +204,3 @@ fn inverse2(m: &[f64; 3]) -> [f64; 3] {
     let per_det = 1.0 / (m[0] * m[2] - m[1] * m[1]);
     [m[2] * per_det, -m[1] * per_det, m[0] * per_det]
 }
-
-/// Expectations of all Gaussians of a track, weights and detection probabilities multiplied in.
-pub(crate) type Expectations = [Expectation; COMPONENTS_MAX];

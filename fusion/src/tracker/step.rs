@@ -5,7 +5,7 @@ use super::config::{Config, ConfigError, SensorModel};
 use super::estimate::{Detection, Gone, Refused, ScanReport, TrackEstimate};
 use super::field::Field;
 use super::gaussian::{COMPONENTS_MAX, Expectation, Gaussian, Step};
-use super::mixture::{Candidates, Reduction, Seen};
+use super::mixture::{Candidates, Reduction, Room, Seen};
 use super::pair::Pair;
 use super::store::{Head, Tracks, stationary};
 use super::undetected::Undetected;
@@ -29,7 +29,9 @@ pub struct Tracker {
     gone: Vec<Gone>,
     /// The scan's detections in canonical order.
     seen: Vec<Seen>,
+    room: Box<Room>,
     graph: Association,
+    apart: super::apart::Apart,
     /// Per track and Gaussian: what it expects of a detection with the sensor's own variance.
     expectations: Vec<[Expectation; COMPONENTS_MAX]>,
     /// Per track: probability of being detected by this sensor if it exists.
@@ -64,6 +66,8 @@ impl Tracker {
             next_id: 1,
             gone: Vec::with_capacity(limits.tracks_max),
             seen: Vec::with_capacity(limits.detections_max),
+            apart: super::apart::Apart::new(limits.tracks_max),
+            room: Box::default(),
             graph: Association::new(limits.tracks_max, limits.detections_max, limits.edges_max),
             expectations: Vec::with_capacity(limits.tracks_max),
             detectable: Vec::with_capacity(limits.tracks_max),
@@ -97,6 +101,7 @@ impl Tracker {
         self.undetected.thin(sensor, self.sensors[sensor].p_detect);
         self.undetected.learn(&self.config.population, births, since_s);
         self.learnt_ns = Some(t_ns);
+        self.apart.solve(&self.tracks, self.config.upkeep.report_existence, self.config.upkeep.apart_m, self.config.upkeep.apart_spread);
         Ok(report)
     }
 
@@ -353,10 +358,9 @@ impl Tracker {
         }
         let components = if head.shown { upkeep.components } else { 1 };
         let how = Reduction { merge_distance2: upkeep.merge_distance2, component_min: upkeep.component_min, components };
-        let mut out = [Gaussian::default(); COMPONENTS_MAX];
-        let count = candidates.settle(mixture, &self.seen, how, &mut out);
+        let count = candidates.settle(mixture, &self.seen, how, &mut self.room);
         if count > 0 {
-            self.tracks.set_mixture(i, &out[..count]);
+            self.tracks.set_mixture(i, &self.room.out[..count]);
         }
         let head = &mut self.tracks.heads[i];
         head.best = best;
@@ -433,6 +437,11 @@ impl Tracker {
         let [x_m, y_m, vx_mps, vy_mps] = self.tracks.mean(i);
         let (place_cov_m2, velocity_cov_m2ps2) = self.tracks.covariance(i);
         let upkeep = &self.config.upkeep;
+        let shift = self.apart.shift[i];
+        let (x_m, y_m) = (x_m + shift[0], y_m + shift[1]);
+        let c2 = upkeep.report_distance_m * upkeep.report_distance_m;
+        let d2 = self.apart.doubt[i];
+        let worth = head.existence * (1.0 - (d2 / c2).min(1.0));
         let silent_s = self.now_ns.map_or(0.0, |now| seconds(head.hit_ns, now));
         TrackEstimate {
             id: head.id,
@@ -443,7 +452,7 @@ impl Tracker {
             place_cov_m2,
             velocity_cov_m2ps2,
             existence: head.existence,
-            reported: head.existence > upkeep.report_existence && silent_s <= upkeep.silent_after_s,
+            reported: worth > upkeep.report_existence && silent_s <= upkeep.silent_after_s,
             shown: head.shown,
             born_ns: head.born_ns,
             hit_ns: head.hit_ns,
