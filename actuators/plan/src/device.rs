@@ -1,0 +1,173 @@
+//! One device as arbitration knows it: what it is (fixed by the site), and what is known and wanted of it now.
+
+use crate::words::{self, Order};
+use osmose_model::command::{Args, Value};
+use osmose_model::device::{Actuator, ActuatorKind};
+use osmose_model::ids::{HolderId, Name};
+use serde::{Deserialize, Serialize};
+
+/// What the site fixes about a device.
+#[derive(Clone, Debug)]
+pub(crate) struct Device {
+    pub(crate) kind: ActuatorKind,
+    /// Its first slot; one slot per property of its kind, in the kind's order (`state` first).
+    pub(crate) first: usize,
+    /// How many slots.
+    pub(crate) count: usize,
+    /// Its `state` when the engine is in doubt.
+    pub(crate) safe: Option<Name>,
+    /// What it falls back to: the slot, its value, and the command that leads there.
+    pub(crate) default: Option<(usize, Value, Order)>,
+}
+
+impl Device {
+    pub(crate) fn new(actuator: &Actuator, first: usize) -> Self {
+        let kind = actuator.kind;
+        let default = actuator.default.and_then(|state| {
+            let value = Value::Name(state);
+            let property = words::meant(kind, words::STATE, &value);
+            let index = words::property_index(kind, property)?;
+            Some((first + index, value, words::order_for(kind, property, &value)))
+        });
+        Self { kind, first, count: kind.properties().len(), safe: actuator.safe, default }
+    }
+
+    /// The slot of a property, if the kind has it.
+    pub(crate) fn slot_of(&self, property: &str) -> Option<usize> {
+        words::property_index(self.kind, property).map(|i| self.first + i)
+    }
+
+    /// The command that gives the property of `slot` a value.
+    pub(crate) fn order(&self, slot: usize, value: &Value) -> Order {
+        let property = self.kind.properties()[slot - self.first].property;
+        words::order_for(self.kind, property, value)
+    }
+
+    /// The device's slots.
+    pub(crate) fn slots(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.count
+    }
+}
+
+/// The last value that a property was sent, as far as it still stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Last {
+    /// Nothing was sent, or the device has said otherwise since.
+    #[default]
+    Unknown,
+    /// This was sent.
+    Sent(Value),
+    /// A command that is about another property may have moved it (a lamp whose `level` is set comes on).
+    Touched,
+}
+
+/// What is known and wanted of one property of one device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Slot {
+    /// What the device last said.
+    pub(crate) reported: Option<Value>,
+    /// What it was last told.
+    pub(crate) commanded: Option<Value>,
+    /// What was last sent, as far as it stands.
+    pub(crate) last: Last,
+    /// What a person wanted of it, while that lasts.
+    pub(crate) manual: Option<Value>,
+    /// Whose hold is applied, and with which value.
+    pub(crate) applied: Option<(HolderId, Value)>,
+    /// A one-shot command has moved it away from the value held.
+    pub(crate) overridden: bool,
+}
+
+impl Slot {
+    /// The last report, else the last command, else unknown.
+    pub(crate) fn known(&self) -> Option<Value> {
+        self.reported.or(self.commanded)
+    }
+
+    /// Whether `value` was the last one sent and still stands.
+    pub(crate) fn stands(&self, value: &Value) -> bool {
+        matches!(&self.last, Last::Sent(v) if words::same(v, value))
+    }
+
+    /// Takes in what a command does to the property; gives whether what is known of it changed.
+    /// `whole`: the command leads to a state and so may move every property. `one_shot`: no hold sent it.
+    pub(crate) fn command(&mut self, outcome: Option<Value>, is_state: bool, whole: bool, one_shot: bool) -> bool {
+        let before = self.known();
+        match outcome {
+            Some(value) => {
+                self.last = Last::Sent(value);
+                self.commanded = Some(value);
+                self.overridden = one_shot && self.applied.is_some_and(|(_, held)| !words::same(&held, &value));
+            }
+            None if whole => {
+                self.last = Last::Touched;
+                self.overridden |= one_shot && self.applied.is_some();
+            }
+            None if is_state => self.last = Last::Touched,
+            None => {}
+        }
+        self.known() != before
+    }
+
+    /// Takes in what the device said. `held`: some rule holds the device now. Gives whether what is known of the
+    /// property changed, and whether it is now a manual value.
+    pub(crate) fn report(&mut self, value: Value, held: bool) -> (bool, bool) {
+        let before = self.known();
+        let moved = self.reported.is_some_and(|r| !words::same(&r, &value));
+        let news = self.reported.is_none() || moved;
+        self.reported = Some(value);
+        let explained = match &self.last {
+            Last::Sent(sent) => words::explains(sent, &value),
+            Last::Touched => true,
+            Last::Unknown => false,
+        };
+        let mut local = false;
+        if news && !explained {
+            // It is not where it was sent: whatever is wanted next must be sent, even if it is the same again.
+            self.last = Last::Unknown;
+            local = moved && !held;
+            if local {
+                self.manual = Some(value);
+            }
+        } else if news && self.last == Last::Touched {
+            self.last = Last::Unknown;
+        }
+        (self.known() != before, local)
+    }
+}
+
+/// What a device is doing on whose account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Force {
+    /// Nobody wants anything of it: it is as it was found, at its default, or as the last `do` left it.
+    #[default]
+    Idle,
+    /// At least one of its properties is held by a rule.
+    Held,
+    /// No rule holds it, and a person has set it.
+    Manual,
+    /// It should fall back to its default and may not, because that command is forbidden.
+    Blocked,
+}
+
+/// What was not sent to a device, and why. Counts stop at their largest value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Commands and holds of a lower level than a `forbid` in force.
+    pub forbidden: u32,
+    /// One-shot commands against a value that a higher level holds.
+    pub overruled: u32,
+}
+
+/// The part of a device's standing that its properties do not hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) force: Force,
+    pub(crate) dropped: Dropped,
+}
+
+/// Whether two sets of arguments hold the same pairs (both sorted by name).
+pub(crate) fn sorted(mut args: Args) -> Args {
+    args.sort_unstable_by_key(|a| a.0);
+    args
+}
