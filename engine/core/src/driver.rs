@@ -20,6 +20,9 @@ pub trait StepSink<F, D, A> {
     fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Machine<F, D, A>);
 }
 
+/// The driver of the engine's own machine.
+pub type CoreDriver = Driver<osmose_fusion::Fusion, osmose_rules::Evaluator, osmose_plan::Plan>;
+
 /// A machine, its sequencer and the buffers between them.
 pub struct Driver<F, D, A> {
     machine: Machine<F, D, A>,

@@ -19,7 +19,11 @@ pub mod outbox;
 pub mod sequencer;
 pub mod step;
 
-pub use driver::{Driver, StepSink};
+pub use driver::{CoreDriver, Driver, StepSink};
 pub use outbox::Outbox;
 pub use sequencer::Sequencer;
 pub use step::{Core, Machine, Stats};
+
+pub use osmose_fusion::Fusion;
+pub use osmose_plan::Plan;
+pub use osmose_rules::Evaluator;

@@ -93,7 +93,7 @@ pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
     let (frame_tx, frame_rx) = rtrb::RingBuffer::new(1);
     let (back_tx, back_rx) = rtrb::RingBuffer::new(2);
     let room = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
-    let tx = TapTx { ring: tx, lost: 0, scratch: vec![0; 16 * 1024], frames: frame_tx, returned: back_rx };
+    let tx = TapTx { ring: tx, lost: 0, lost_in_all: 0, scratch: vec![0; 16 * 1024], frames: frame_tx, returned: back_rx };
     (tx, TapRx { ring: rx, buffer: room, frames: frame_rx, back: back_tx })
 }
 
@@ -102,6 +102,7 @@ pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
 pub struct TapTx {
     ring: rtrb::Producer<u8>,
     lost: u64,
+    lost_in_all: u64,
     scratch: Vec<u8>,
     frames: rtrb::Producer<Box<Keyframe>>,
     returned: rtrb::Consumer<(Box<Keyframe>, bool)>,
@@ -113,6 +114,7 @@ impl TapTx {
         // A loss is said before anything that comes after it; the gap record is a kind of its own.
         if self.ring.slots() < whole + HEAD + 8 {
             self.lost += 1;
+            self.lost_in_all += 1;
             return;
         }
         if self.lost > 0 {
@@ -171,10 +173,10 @@ impl TapTx {
         self.returned.pop().ok()
     }
 
-    /// Records dropped since the last one that fitted.
+    /// Records dropped since the start.
     #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost
+    pub fn lost_in_all(&self) -> u64 {
+        self.lost_in_all
     }
 }
 
