@@ -3,8 +3,38 @@
 //! A pure library: no clock, file, thread, socket, environment or random source; time is an argument, and the same calls
 //! give the same bits on every run of one processor architecture.
 //!
+//! - [`Fusion`]: the stage that the core runs (`osmose_model::stages::Fuse`): carried devices as located, people as
+//!   tracked, their zones and identities, how the sensors are doing; and spatial questions ([`Hit`]).
 //! - [`tracker`]: anonymous position detections of any number of sensors, in scans, to tracks of people. It depends on no
 //!   other part of Osmose and may be used on its own.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `fuse.rs` | one step: an observation or an instant in, stimuli out |
+//! | `occupants.rs` | who is there, and every index over them |
+//! | `membership.rs` | who is in which zone: margins, delays |
+//! | `plan.rs` | zones and walls, in static R-trees |
+//! | `index.rs` | occupants in R-trees with enlarged boxes |
+//! | `identity.rs` | badges, and what is left of identities after people met |
+//! | `positions.rs` | position scans through [`tracker`] |
+//! | `sensors.rs` | readings, who is alive, what a zone's sensors say |
+//! | `query.rs` | near, in a region, in a beam, in sight |
+//! | `save.rs` | save and restore |
+//! | `deadlines.rs`, `keys.rs`, `sink.rs` | what is due first; slots by key; stimuli within their limit |
 #![forbid(unsafe_code)]
 
+mod deadlines;
+mod fuse;
+mod index;
+mod keys;
+mod membership;
+mod occupants;
+mod plan;
+mod query;
+mod save;
+mod sensors;
+mod sink;
 pub mod tracker;
+
+pub use fuse::{Counts, Fusion};
+pub use query::Hit;

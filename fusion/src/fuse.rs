@@ -1,0 +1,468 @@
+//! One step of fusion: an observation or an instant goes in, what changed comes out, in a fixed order.
+//!
+//! Order of events: by occupant, ascending by track; of one occupant: appears, confirmed, found, identified, leaves
+//! (ascending by zone), enters (ascending by zone), lost. What is due before an observation comes before it.
+//!
+//! A late fix of a device whose newer fix is in already is not used: the newer one stands, as it would have had they
+//! come in order.
+
+use crate::membership::{self, How};
+use crate::occupants::{NEVER, Occupants, Origin};
+use crate::plan::Plan;
+use crate::sensors::Sensors;
+use crate::sink::Sink;
+use arrayvec::ArrayVec;
+use osmose_model::geometry::Place;
+use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::input::Tag;
+use osmose_model::observation::{Body, Observation};
+use osmose_model::site::Site;
+use osmose_model::stages::{Fuse, Refusal, RestoreError};
+use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::tri::Tri;
+use osmose_model::world::{EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, ZoneCount};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How long a lost occupant that is no known person's device is remembered.
+const FORGET_ANONYMOUS: DurationNs = DurationNs::from_s(600);
+/// The same where sensors looked and saw nobody.
+const FORGET_REFUTED: DurationNs = DurationNs::from_s(30);
+/// Within this distance a gesture or a facing belongs to a track, metres.
+const AT_HAND_M: f64 = 1.0;
+
+/// What was not used, dropped or forgotten so far: nothing of it is silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Observations with a number that is not plausible, or of an unknown sensor or level.
+    pub not_plausible: u64,
+    /// Observations of kinds that are not used yet.
+    pub kind_not_used: u64,
+    /// New occupants for whom there was no room.
+    pub tracks_full: u64,
+    /// Fixes that came after a newer one of the same device, and scans used later than they were made.
+    pub late_degraded: u64,
+    /// Detections of a scan on another level than their sensor's, left out.
+    pub off_level: u64,
+    /// Lost occupants forgotten after their time.
+    pub forgotten: u64,
+    /// Lost occupants forgotten early, to make room.
+    pub evicted: u64,
+    /// Zones not entered by somebody who was in as many as anybody can be.
+    pub zones_full: u64,
+    /// Stimuli beyond the limit of one step.
+    pub stimuli_shed: u64,
+}
+
+/// The fusion stage: who is where.
+#[derive(Clone, Debug)]
+pub struct Fusion {
+    pub(crate) site: Arc<Site>,
+    pub(crate) plan: Plan,
+    pub(crate) occupants: Occupants,
+    pub(crate) sensors: Sensors,
+    pub(crate) counts: Counts,
+    /// The latest instant that was told.
+    pub(crate) now: LogicalNs,
+    /// Zones near a point, reused.
+    near: Vec<ZoneId>,
+    /// Slots due at an instant, reused.
+    due: Vec<u32>,
+}
+
+impl Fusion {
+    /// Fusion for a site: nobody is there yet. Everything is allocated to the site's limits now.
+    #[must_use]
+    pub fn new(site: Arc<Site>) -> Self {
+        let max = (site.engine.tracks_max.max(1) as usize).min(1_000_000);
+        Self {
+            plan: Plan::new(&site),
+            occupants: Occupants::new(max, site.levels.len(), site.zones.len(), site.people.len()),
+            sensors: Sensors::new(&site),
+            counts: Counts::default(),
+            now: LogicalNs::default(),
+            near: Vec::with_capacity(site.zones.len()),
+            due: Vec::with_capacity(max),
+            site,
+        }
+    }
+
+    /// What was not used, dropped or forgotten so far.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The site.
+    #[must_use]
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// How many occupants there are, seen or lost.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.occupants.len()
+    }
+
+    /// Whether nobody is there, seen or lost.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next instant at which anything is due.
+    fn first_due(&self) -> Option<LogicalNs> {
+        match (self.occupants.due.first(), self.sensors.due.first()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Lets everything that is due by `now` happen, instant by instant.
+    fn advance_to(&mut self, now: LogicalNs, out: &mut Vec<Stimulus>) {
+        while let Some(due) = self.first_due().filter(|due| *due <= now) {
+            self.now = self.now.max(due);
+            self.due.clear();
+            while self.occupants.due.first() == Some(due) {
+                if let Some((_, slot)) = self.occupants.due.pop() {
+                    self.due.push(slot as u32);
+                }
+            }
+            let occupants = &self.occupants;
+            self.due.sort_unstable_by_key(|&slot| occupants.occupant(slot).track);
+            for i in 0..self.due.len() {
+                self.come_due(self.due[i], due, out);
+            }
+            while self.sensors.due.first() == Some(due) {
+                if let Some((_, sensor)) = self.sensors.due.pop() {
+                    let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, None, due);
+                    sink.push(Stimulus::Sensor(SensorId(sensor as u16)));
+                }
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// One occupant's deadline: exits that are over, then lost, or forgotten.
+    fn come_due(&mut self, slot: u32, due: LogicalNs, out: &mut Vec<Stimulus>) {
+        let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, None, due);
+        membership::expire_exits(&self.plan, &mut self.occupants, slot, &mut sink);
+        if self.occupants.vanishes_at(slot) <= due {
+            match self.occupants.occupant(slot).presence {
+                Presence::Seen => self.lose(slot, None, due, out),
+                Presence::Lost => {
+                    self.occupants.remove(slot);
+                    self.counts.forgotten += 1;
+                    return;
+                }
+            }
+        }
+        self.occupants.schedule(slot, due);
+    }
+
+    /// An occupant is lost: said once, its zones stay as they were last known.
+    pub(crate) fn lose(&mut self, slot: u32, sensor: Option<SensorId>, at: LogicalNs, out: &mut Vec<Stimulus>) {
+        let entry = self.occupants.slot(slot);
+        let forget_at = match entry.origin {
+            Origin::Device(key) if self.site.owner_of_device(key).is_some() => NEVER,
+            _ if entry.refuted => at.plus(FORGET_REFUTED),
+            _ => at.plus(FORGET_ANONYMOUS),
+        };
+        self.occupants.lose(slot, forget_at);
+        let who = self.occupants.occupant(slot);
+        let zone = self.plan.innermost(&who.zones);
+        Sink::new(out, &mut self.counts.stimuli_shed, sensor, at).event(EventKind::Lost, who, zone, None);
+    }
+
+    /// A new occupant: its zones are filled in, then `appears` is said. Whoever has been lost longest makes room.
+    pub(crate) fn appear(
+        &mut self,
+        newcomer: Newcomer,
+        origin: Origin,
+        sink_of: (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) -> Result<u32, Refusal> {
+        if self.occupants.is_full() {
+            let Some(oldest) = self.occupants.longest_lost() else {
+                return Err(Refusal::TracksFull);
+            };
+            self.occupants.remove(oldest);
+            self.counts.evicted += 1;
+        }
+        let occupant = newcomer.occupant(sink_of.1);
+        let lost_after = self.plan.lost_after(&[]);
+        let slot = self.occupants.add(occupant, origin, lost_after).ok_or(Refusal::TracksFull)?;
+        let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sink_of.0), sink_of.1);
+        let refused =
+            membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut self.near, &mut sink);
+        self.counts.zones_full += refused;
+        sink.event(EventKind::Appears, self.occupants.occupant(slot), None, None);
+        Ok(slot)
+    }
+
+    /// An occupant is seen at a place: found if it was lost, its zones worked out, its deadline set anew.
+    pub(crate) fn sight(
+        &mut self,
+        slot: u32,
+        place: Place,
+        (sensor, measured): (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) {
+        let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured);
+        let said = sink.len();
+        let before = self.occupants.occupant(slot).place;
+        self.occupants.slot_mut(slot).occupant.seen_at = measured;
+        if before != place {
+            self.occupants.shift(slot, place);
+        }
+        let found = self.occupants.occupant(slot).presence == Presence::Lost;
+        if found {
+            self.occupants.find(slot);
+            self.occupants.slot_mut(slot).refuted = false;
+            sink.event(EventKind::Found, self.occupants.occupant(slot), None, None);
+        }
+        if found || before.level != place.level || !membership::is_settled(&self.occupants, slot) {
+            let how = if found { How::Found } else { How::Usually };
+            let refused = membership::settle(&self.plan, &mut self.occupants, slot, how, &mut self.near, &mut sink);
+            self.counts.zones_full += refused;
+        }
+        if sink.len() == said && before != place {
+            sink.push(Stimulus::Moved(self.occupants.occupant(slot).track));
+        }
+        self.occupants.schedule(slot, self.now);
+    }
+
+    /// A fix of a carried device, used as given.
+    fn observe_location(
+        &mut self,
+        device: CarriedKey,
+        place: Place,
+        sigma_m: f64,
+        from: (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) -> Result<(), Refusal> {
+        if !(self.is_here(place) && sigma_m.is_finite() && sigma_m >= 0.0) {
+            return Err(Refusal::NotPlausible);
+        }
+        let variance = sigma_m * sigma_m;
+        let covariance_m2 = [variance, 0.0, variance];
+        if let Some(slot) = self.occupants.of_device(device) {
+            if from.1 < self.occupants.occupant(slot).seen_at {
+                return Err(Refusal::LateDegraded);
+            }
+            self.occupants.slot_mut(slot).occupant.covariance_m2 = covariance_m2;
+            self.sight(slot, place, from, out);
+            return Ok(());
+        }
+        let newcomer = Newcomer { place, covariance_m2, velocity_mps: [0.0; 2], existence: 1.0, device: Some(device) };
+        let slot = self.appear(newcomer, Origin::Device(device), from, out)?;
+        if let Some(person) = self.site.owner_of_device(device) {
+            self.identify(slot, Some(person), 1.0, from, out);
+        }
+        self.occupants.schedule(slot, self.now);
+        Ok(())
+    }
+
+    /// Takes an occupant for somebody; said where that is somebody else than before.
+    pub(crate) fn identify(
+        &mut self,
+        slot: u32,
+        person: Option<PersonId>,
+        person_p: f64,
+        (sensor, measured): (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) {
+        let before = self.occupants.occupant(slot).person;
+        self.occupants.name(slot, person, person_p);
+        if person.is_some() && person != before {
+            Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured).event(
+                EventKind::Identified,
+                self.occupants.occupant(slot),
+                None,
+                None,
+            );
+        }
+    }
+
+    /// Whether a place is plausible and on a level that there is.
+    pub(crate) fn is_here(&self, place: Place) -> bool {
+        place.is_plausible() && place.level.index() < self.plan.levels()
+    }
+
+    /// A sensor's reading; rules are woken unless a newer one is known.
+    fn take_reading(&mut self, reading: Reading, (sensor, measured): (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        if self.sensors.read(sensor, reading, measured) {
+            Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured).push(Stimulus::Sensor(sensor));
+        }
+    }
+
+    /// The seen occupant nearest to a place, where one is at hand; the lower track where equally near.
+    pub(crate) fn nearest_seen(&self, place: Place) -> Option<u32> {
+        let mut best: Option<(f64, TrackId, u32)> = None;
+        let reach = osmose_model::geometry::Aabb { min: place.at, max: place.at }.grown(AT_HAND_M);
+        self.occupants.index.for_each_meeting(place.level, reach, |slot| {
+            let who = self.occupants.occupant(slot);
+            let distance_m = who.place.at.distance(place.at);
+            let nearer = best.is_none_or(|(d, t, _)| (distance_m, who.track) < (d, t));
+            if who.presence == Presence::Seen && distance_m <= AT_HAND_M && nearer {
+                best = Some((distance_m, who.track, slot));
+            }
+        });
+        best.map(|(_, _, slot)| slot)
+    }
+
+    /// What an observation says, by kind.
+    fn take(&mut self, observation: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal> {
+        let from = (observation.sensor, observation.measured);
+        match observation.body {
+            Body::Location { device, place, sigma_m } => {
+                let sigma_m = sigma_m.unwrap_or(self.site.sensors[from.0.index()].noise.sigma_m);
+                return self.observe_location(device, place, sigma_m, from, out);
+            }
+            Body::Binary { on } => self.take_reading(Reading::Switch(on), from, out),
+            Body::Badge { badge } => {
+                let person = self.site.owner_of_badge(badge);
+                self.take_reading(Reading::Badge { badge, person }, from, out);
+            }
+            Body::Crossing { direction } => self.take_reading(Reading::Crossing(direction), from, out),
+            Body::Count { people } => self.take_reading(Reading::People(people), from, out),
+            Body::Value { value } if value.is_finite() => self.take_reading(Reading::Quantity(value), from, out),
+            Body::Value { .. } => return Err(Refusal::NotPlausible),
+            Body::Button { button } => self.take_reading(Reading::Button(button), from, out),
+            Body::Gesture { place, gesture } => {
+                if !self.is_here(place) {
+                    return Err(Refusal::NotPlausible);
+                }
+                let track = self.nearest_seen(place).map(|slot| self.occupants.occupant(slot).track);
+                self.take_reading(Reading::Gesture { gesture, track }, from, out);
+            }
+            Body::Facing { place, heading_rad, .. } => {
+                if !self.is_here(place) || !heading_rad.is_finite() {
+                    return Err(Refusal::NotPlausible);
+                }
+                if let Some(slot) = self.nearest_seen(place) {
+                    let who = &mut self.occupants.slot_mut(slot).occupant;
+                    who.heading_rad = Some(heading_rad);
+                    let track = who.track;
+                    Sink::new(out, &mut self.counts.stimuli_shed, Some(from.0), from.1).push(Stimulus::Moved(track));
+                }
+            }
+            _ => return Err(Refusal::KindNotUsed),
+        }
+        Ok(())
+    }
+}
+
+/// Somebody who was not known before.
+pub(crate) struct Newcomer {
+    pub(crate) place: Place,
+    pub(crate) covariance_m2: [f64; 3],
+    pub(crate) velocity_mps: [f64; 2],
+    pub(crate) existence: f64,
+    pub(crate) device: Option<CarriedKey>,
+}
+
+impl Newcomer {
+    fn occupant(self, seen_at: LogicalNs) -> Occupant {
+        Occupant {
+            track: TrackId::default(),
+            place: self.place,
+            velocity_mps: self.velocity_mps,
+            covariance_m2: self.covariance_m2,
+            heading_rad: None,
+            existence: self.existence,
+            device: self.device,
+            person: None,
+            person_p: 0.0,
+            presence: Presence::Seen,
+            seen_at,
+            zones: ArrayVec::new(),
+        }
+    }
+}
+
+impl Fuse for Fusion {
+    fn observe(&mut self, tag: Tag, observation: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal> {
+        self.advance_to(tag.at, out);
+        if observation.sensor.index() >= self.site.sensors.len() {
+            self.counts.not_plausible += 1;
+            return Err(Refusal::NotPlausible);
+        }
+        if self.sensors.hear(observation.sensor, self.now) {
+            Sink::new(out, &mut self.counts.stimuli_shed, Some(observation.sensor), observation.measured)
+                .push(Stimulus::Sensor(observation.sensor));
+        }
+        let taken = self.take(observation, out);
+        match taken {
+            Ok(()) => {}
+            Err(Refusal::NotPlausible) => self.counts.not_plausible += 1,
+            Err(Refusal::KindNotUsed) => self.counts.kind_not_used += 1,
+            Err(Refusal::TracksFull) => self.counts.tracks_full += 1,
+            Err(Refusal::LateDegraded) => self.counts.late_degraded += 1,
+        }
+        taken
+    }
+
+    fn advance(&mut self, now: LogicalNs, out: &mut Vec<Stimulus>) {
+        self.advance_to(now, out);
+    }
+
+    fn next_wakeup(&self) -> Option<LogicalNs> {
+        self.first_due()
+    }
+
+    fn occupant(&self, track: TrackId) -> Option<&Occupant> {
+        self.occupants.of_track(track).map(|slot| self.occupants.occupant(slot))
+    }
+
+    fn for_each_occupant(&self, f: &mut dyn FnMut(&Occupant)) {
+        self.occupants.in_order().for_each(|slot| f(self.occupants.occupant(slot)));
+    }
+
+    fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant)) {
+        self.occupants.in_zone(zone).for_each(|slot| f(self.occupants.occupant(slot)));
+    }
+
+    fn count_in(&self, zone: ZoneId) -> ZoneCount {
+        self.occupants.count_in(zone)
+    }
+
+    fn occupied(&self, zone: ZoneId) -> Tri {
+        let count = self.occupants.count_in(zone);
+        if count.seen > 0 {
+            return Tri::True;
+        }
+        let by_tracks = if count.lost > 0 { Tri::Unknown } else { Tri::False };
+        by_tracks.or(self.sensors.somebody(zone, self.now))
+    }
+
+    fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)> {
+        let rank = |slot: &u32| {
+            let who = self.occupants.occupant(*slot);
+            (who.presence == Presence::Seen, who.person_p, who.seen_at, std::cmp::Reverse(who.track))
+        };
+        let best = self.occupants.of_person(person).iter().copied().max_by(|a, b| {
+            let (a, b) = (rank(a), rank(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3))
+        })?;
+        let who = self.occupants.occupant(best);
+        Some((who.track, who.person_p))
+    }
+
+    fn sensor(&self, sensor: SensorId) -> SensorStatus {
+        self.sensors.status(sensor)
+    }
+
+    fn alive(&self, sensor: SensorId, now: LogicalNs) -> Tri {
+        self.sensors.alive(sensor, now)
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        self.save_into(out);
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        self.restore_from(bytes)
+    }
+}

@@ -1,0 +1,496 @@
+//! Who is in the building: a slot map of occupants, and every index over it kept in step.
+//!
+//! Whatever changes an occupant goes through here, so that the indexes (by track, device and person; per zone; the
+//! R-trees; the deadlines; the order of those lost) cannot disagree with the occupants. Slots are reused, tracks never
+//! are; nothing that is asked of this store depends on which slot somebody has.
+
+use crate::deadlines::Deadlines;
+use crate::index::OccupantIndex;
+use crate::keys::SlotTable;
+use arrayvec::ArrayVec;
+use osmose_model::geometry::{Aabb, Place, Point};
+use osmose_model::ids::{CarriedKey, LevelId, PersonId, TrackId, ZoneId};
+use osmose_model::limits::ZONES_PER_OCCUPANT_MAX;
+use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::world::{Occupant, Presence, ZoneCount};
+use serde::{Deserialize, Serialize};
+
+/// No slot: the end of the list of those lost.
+const NOBODY: u32 = u32::MAX;
+/// An instant that does not come.
+pub(crate) const NEVER: LogicalNs = LogicalNs(i64::MAX);
+
+/// Where an occupant comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Origin {
+    /// Fixes of a carried device.
+    Device(CarriedKey),
+    /// A tracker's track of anonymous positions, by the tracker's own number.
+    Tracker {
+        /// Whose tracker.
+        level: LevelId,
+        /// Its number there.
+        id: u64,
+    },
+}
+
+/// Zones that somebody is outside of, and when that will count as left; ascending by zone.
+pub(crate) type Exits = ArrayVec<(ZoneId, LogicalNs), ZONES_PER_OCCUPANT_MAX>;
+
+/// An occupant and what fusion remembers beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) occupant: Occupant,
+    pub(crate) origin: Origin,
+    /// The box in the R-tree.
+    pub(crate) boxed: Aabb,
+    /// Where zones were last worked out, and how far from there nothing can change. A cache: never saved.
+    pub(crate) anchor: Point,
+    pub(crate) slack_m: f64,
+    /// The least lost time of its zones.
+    pub(crate) lost_after: DurationNs,
+    /// The first of its pending exits.
+    exit_due: LogicalNs,
+    /// When it is forgotten, while lost.
+    forget_at: LogicalNs,
+    /// When it was first seen.
+    pub(crate) first_seen: LogicalNs,
+    /// Sensors looked where it should be and saw nobody.
+    pub(crate) refuted: bool,
+    lost_before: u32,
+    lost_behind: u32,
+}
+
+/// What of a slot is saved: all that cannot be worked out again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SavedSlot {
+    pub(crate) occupant: Occupant,
+    pub(crate) origin: Origin,
+    pub(crate) boxed: Aabb,
+    pub(crate) lost_after: DurationNs,
+    pub(crate) forget_at: LogicalNs,
+    pub(crate) first_seen: LogicalNs,
+    pub(crate) refuted: bool,
+    pub(crate) exits: Exits,
+    /// The deadline as set, which may have been held back to stay behind the instant that set it.
+    pub(crate) due: Option<LogicalNs>,
+}
+
+/// Everybody.
+#[derive(Clone, Debug)]
+pub(crate) struct Occupants {
+    slots: Vec<Slot>,
+    exits: Vec<Exits>,
+    due_at: Vec<Option<LogicalNs>>,
+    free: Vec<u32>,
+    /// Ascending by track.
+    order: Vec<(TrackId, u32)>,
+    by_track: SlotTable,
+    by_device: SlotTable,
+    by_person: Vec<Vec<u32>>,
+    /// Per zone, ascending by track.
+    rosters: Vec<Vec<(TrackId, u32)>>,
+    counts: Vec<ZoneCount>,
+    pub(crate) index: OccupantIndex,
+    pub(crate) due: Deadlines,
+    lost_first: u32,
+    lost_last: u32,
+    pub(crate) next_track: u64,
+    max: usize,
+}
+
+impl Occupants {
+    /// Nobody; room for `max`.
+    pub(crate) fn new(max: usize, levels: usize, zones: usize, people: usize) -> Self {
+        Self {
+            slots: Vec::with_capacity(max),
+            exits: Vec::with_capacity(max),
+            due_at: Vec::with_capacity(max),
+            free: Vec::with_capacity(max),
+            order: Vec::with_capacity(max),
+            by_track: SlotTable::new(max),
+            by_device: SlotTable::new(max),
+            by_person: (0..people).map(|_| Vec::with_capacity(4)).collect(),
+            rosters: (0..zones).map(|_| Vec::with_capacity(max.min(32))).collect(),
+            counts: vec![ZoneCount::default(); zones],
+            index: OccupantIndex::new(levels),
+            due: Deadlines::new(max),
+            lost_first: NOBODY,
+            lost_last: NOBODY,
+            next_track: 1,
+            max,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.order.len() >= self.max
+    }
+
+    pub(crate) fn slot(&self, slot: u32) -> &Slot {
+        &self.slots[slot as usize]
+    }
+
+    pub(crate) fn occupant(&self, slot: u32) -> &Occupant {
+        &self.slots[slot as usize].occupant
+    }
+
+    /// To change what no index is over: velocity, covariance, heading, existence, the membership cache.
+    pub(crate) fn slot_mut(&mut self, slot: u32) -> &mut Slot {
+        &mut self.slots[slot as usize]
+    }
+
+    pub(crate) fn of_track(&self, track: TrackId) -> Option<u32> {
+        self.by_track.get(track.0)
+    }
+
+    pub(crate) fn of_device(&self, device: CarriedKey) -> Option<u32> {
+        self.by_device.get(device.0)
+    }
+
+    /// Slots ascending by track.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = u32> + '_ {
+        self.order.iter().map(|&(_, slot)| slot)
+    }
+
+    /// Slots of a zone ascending by track.
+    pub(crate) fn in_zone(&self, zone: ZoneId) -> impl Iterator<Item = u32> + '_ {
+        self.rosters.get(zone.index()).into_iter().flatten().map(|&(_, slot)| slot)
+    }
+
+    pub(crate) fn count_in(&self, zone: ZoneId) -> ZoneCount {
+        self.counts.get(zone.index()).copied().unwrap_or_default()
+    }
+
+    /// Slots of a person, in no particular order.
+    pub(crate) fn of_person(&self, person: PersonId) -> &[u32] {
+        self.by_person.get(person.index()).map_or(&[], |v| v)
+    }
+
+    /// Whoever has been lost longest.
+    pub(crate) fn longest_lost(&self) -> Option<u32> {
+        (self.lost_first != NOBODY).then_some(self.lost_first)
+    }
+
+    /// Adds an occupant under the next track; it is in no zone and not lost, and its deadline is not set. `None` where
+    /// there is no room.
+    pub(crate) fn add(&mut self, mut occupant: Occupant, origin: Origin, lost_after: DurationNs) -> Option<u32> {
+        if self.is_full() {
+            return None;
+        }
+        occupant.track = TrackId(self.next_track);
+        self.next_track += 1;
+        let boxed = OccupantIndex::box_round(occupant.place.at);
+        let slot = self.put(SavedSlot {
+            first_seen: occupant.seen_at,
+            occupant,
+            origin,
+            boxed,
+            lost_after,
+            forget_at: NEVER,
+            refuted: false,
+            exits: Exits::new(),
+            due: None,
+        });
+        self.index.insert(self.occupant(slot).place.level, slot, boxed);
+        Some(slot)
+    }
+
+    /// Fills a slot and every index but the R-tree; the track is higher than every one there.
+    fn put(&mut self, saved: SavedSlot) -> u32 {
+        let track = saved.occupant.track;
+        let entry = Slot {
+            anchor: saved.occupant.place.at,
+            slack_m: 0.0,
+            exit_due: first_exit(&saved.exits),
+            occupant: saved.occupant,
+            origin: saved.origin,
+            boxed: saved.boxed,
+            lost_after: saved.lost_after,
+            forget_at: saved.forget_at,
+            first_seen: saved.first_seen,
+            refuted: saved.refuted,
+            lost_before: NOBODY,
+            lost_behind: NOBODY,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = entry;
+                self.exits[slot as usize] = saved.exits;
+                self.due_at[slot as usize] = saved.due;
+                slot
+            }
+            None => {
+                self.slots.push(entry);
+                self.exits.push(saved.exits);
+                self.due_at.push(saved.due);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.due.set(slot as usize, saved.due);
+        self.order.push((track, slot));
+        self.by_track.insert(track.0, slot);
+        let occupant = &self.slots[slot as usize].occupant;
+        if let Some(device) = occupant.device {
+            self.by_device.insert(device.0, slot);
+        }
+        if let Some(person) = occupant.person {
+            self.by_person[person.index()].push(slot);
+        }
+        for zone in occupant.zones.clone() {
+            self.enrol(zone, slot);
+        }
+        slot
+    }
+
+    /// Forgets an occupant.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        if self.occupant(slot).presence == Presence::Lost {
+            self.unlink_lost(slot);
+        }
+        let zones = self.occupant(slot).zones.clone();
+        for zone in zones {
+            self.strike(zone, slot);
+        }
+        self.name(slot, None, 0.0);
+        let Slot { occupant, boxed, .. } = &self.slots[slot as usize];
+        let (track, device, level, boxed) = (occupant.track, occupant.device, occupant.place.level, *boxed);
+        self.index.remove(level, slot, boxed);
+        self.by_track.remove(track.0);
+        if let Some(device) = device {
+            self.by_device.remove(device.0);
+        }
+        if let Ok(at) = self.order.binary_search_by_key(&track, |&(t, _)| t) {
+            self.order.remove(at);
+        }
+        self.set_due(slot, None);
+        self.free.push(slot);
+    }
+
+    /// Moves an occupant.
+    pub(crate) fn shift(&mut self, slot: u32, to: Place) {
+        let entry = &mut self.slots[slot as usize];
+        self.index.shift(slot, entry.occupant.place.level, &mut entry.boxed, to);
+        entry.occupant.place = to;
+    }
+
+    /// Takes it for somebody, or for nobody known.
+    pub(crate) fn name(&mut self, slot: u32, person: Option<PersonId>, person_p: f64) {
+        let occupant = &mut self.slots[slot as usize].occupant;
+        let before = occupant.person;
+        (occupant.person, occupant.person_p) = (person, person_p);
+        if before == person {
+            return;
+        }
+        if let Some(before) = before {
+            self.by_person[before.index()].retain(|&s| s != slot);
+        }
+        if let Some(person) = person {
+            self.by_person[person.index()].push(slot);
+        }
+    }
+
+    /// It is not seen any more, and is forgotten at `forget_at`.
+    pub(crate) fn lose(&mut self, slot: u32, forget_at: LogicalNs) {
+        let entry = &mut self.slots[slot as usize];
+        if entry.occupant.presence == Presence::Lost {
+            entry.forget_at = forget_at;
+            return;
+        }
+        entry.occupant.presence = Presence::Lost;
+        entry.forget_at = forget_at;
+        for zone in &entry.occupant.zones {
+            let count = &mut self.counts[zone.index()];
+            (count.seen, count.lost) = (count.seen - 1, count.lost + 1);
+        }
+        self.link_lost(slot);
+    }
+
+    /// It is seen again.
+    pub(crate) fn find(&mut self, slot: u32) {
+        self.unlink_lost(slot);
+        let entry = &mut self.slots[slot as usize];
+        entry.occupant.presence = Presence::Seen;
+        entry.forget_at = NEVER;
+        for zone in &entry.occupant.zones {
+            let count = &mut self.counts[zone.index()];
+            (count.seen, count.lost) = (count.seen + 1, count.lost - 1);
+        }
+    }
+
+    /// Puts it in a zone; false where it is in as many as it can be.
+    pub(crate) fn join(&mut self, slot: u32, zone: ZoneId) -> bool {
+        let zones = &mut self.slots[slot as usize].occupant.zones;
+        if let Err(at) = zones.binary_search(&zone) {
+            if zones.try_insert(at, zone).is_err() {
+                return false;
+            }
+            self.enrol(zone, slot);
+        }
+        true
+    }
+
+    /// Takes it out of a zone.
+    pub(crate) fn part(&mut self, slot: u32, zone: ZoneId) {
+        let zones = &mut self.slots[slot as usize].occupant.zones;
+        if let Ok(at) = zones.binary_search(&zone) {
+            zones.remove(at);
+            self.strike(zone, slot);
+        }
+        self.cancel_exit(slot, zone);
+    }
+
+    /// It is outside a zone that it is in; `due` stands unless that was known already.
+    pub(crate) fn begin_exit(&mut self, slot: u32, zone: ZoneId, due: LogicalNs) {
+        let exits = &mut self.exits[slot as usize];
+        // As many exits as zones at most, so there is room.
+        if let Err(at) = exits.binary_search_by_key(&zone, |&(z, _)| z)
+            && exits.try_insert(at, (zone, due)).is_ok()
+        {
+            self.slots[slot as usize].exit_due = first_exit(&self.exits[slot as usize]);
+        }
+    }
+
+    /// It is back inside, or out for good.
+    pub(crate) fn cancel_exit(&mut self, slot: u32, zone: ZoneId) {
+        let entry = &mut self.slots[slot as usize];
+        if entry.exit_due == NEVER {
+            return;
+        }
+        let exits = &mut self.exits[slot as usize];
+        exits.retain(|&mut (z, _)| z != zone);
+        entry.exit_due = first_exit(exits);
+    }
+
+    /// The lowest zone whose exit is due by `now`.
+    pub(crate) fn due_exit(&self, slot: u32, now: LogicalNs) -> Option<ZoneId> {
+        if self.slots[slot as usize].exit_due > now {
+            return None;
+        }
+        self.exits[slot as usize].iter().find(|&&(_, due)| due <= now).map(|&(zone, _)| zone)
+    }
+
+    /// When it will be lost (while seen) or forgotten (while lost), if ever.
+    pub(crate) fn vanishes_at(&self, slot: u32) -> LogicalNs {
+        let entry = &self.slots[slot as usize];
+        match entry.occupant.presence {
+            Presence::Seen => entry.occupant.seen_at.plus(entry.lost_after),
+            Presence::Lost => entry.forget_at,
+        }
+    }
+
+    /// Sets its deadline by its state, never at or before `now`: an instant that has passed is due next.
+    pub(crate) fn schedule(&mut self, slot: u32, now: LogicalNs) {
+        let due = self.vanishes_at(slot).min(self.slots[slot as usize].exit_due);
+        self.set_due(slot, (due != NEVER).then_some(due.max(now.plus(DurationNs(1)))));
+    }
+
+    fn set_due(&mut self, slot: u32, due: Option<LogicalNs>) {
+        self.due_at[slot as usize] = due;
+        self.due.set(slot as usize, due);
+    }
+
+    fn enrol(&mut self, zone: ZoneId, slot: u32) {
+        let occupant = &self.slots[slot as usize].occupant;
+        let count = &mut self.counts[zone.index()];
+        match occupant.presence {
+            Presence::Seen => count.seen += 1,
+            Presence::Lost => count.lost += 1,
+        }
+        let roster = &mut self.rosters[zone.index()];
+        let at = roster.partition_point(|&(t, _)| t < occupant.track);
+        roster.insert(at, (occupant.track, slot));
+    }
+
+    fn strike(&mut self, zone: ZoneId, slot: u32) {
+        let occupant = &self.slots[slot as usize].occupant;
+        let count = &mut self.counts[zone.index()];
+        match occupant.presence {
+            Presence::Seen => count.seen -= 1,
+            Presence::Lost => count.lost -= 1,
+        }
+        let roster = &mut self.rosters[zone.index()];
+        if let Ok(at) = roster.binary_search_by_key(&occupant.track, |&(t, _)| t) {
+            roster.remove(at);
+        }
+    }
+
+    fn link_lost(&mut self, slot: u32) {
+        let last = std::mem::replace(&mut self.lost_last, slot);
+        let entry = &mut self.slots[slot as usize];
+        (entry.lost_before, entry.lost_behind) = (last, NOBODY);
+        match last {
+            NOBODY => self.lost_first = slot,
+            last => self.slots[last as usize].lost_behind = slot,
+        }
+    }
+
+    fn unlink_lost(&mut self, slot: u32) {
+        let Slot { lost_before, lost_behind, .. } = self.slots[slot as usize];
+        match lost_before {
+            NOBODY => self.lost_first = lost_behind,
+            before => self.slots[before as usize].lost_behind = lost_behind,
+        }
+        match lost_behind {
+            NOBODY => self.lost_last = lost_before,
+            behind => self.slots[behind as usize].lost_before = lost_before,
+        }
+    }
+
+    /// Everybody, ascending by track, and the tracks of those lost, longest first.
+    pub(crate) fn saved(&self) -> (Vec<SavedSlot>, Vec<TrackId>) {
+        let everybody = self.in_order().map(|slot| {
+            let entry = &self.slots[slot as usize];
+            SavedSlot {
+                occupant: entry.occupant.clone(),
+                origin: entry.origin,
+                boxed: entry.boxed,
+                lost_after: entry.lost_after,
+                forget_at: entry.forget_at,
+                first_seen: entry.first_seen,
+                refuted: entry.refuted,
+                exits: self.exits[slot as usize].clone(),
+                due: self.due_at[slot as usize],
+            }
+        });
+        let mut lost = Vec::new();
+        let mut at = self.lost_first;
+        while at != NOBODY {
+            lost.push(self.occupant(at).track);
+            at = self.slots[at as usize].lost_behind;
+        }
+        (everybody.collect(), lost)
+    }
+
+    /// Fills an empty store; the parts were checked. False where they contradict each other.
+    pub(crate) fn refill(&mut self, everybody: Vec<SavedSlot>, lost: &[TrackId]) -> bool {
+        for saved in everybody {
+            self.put(saved);
+        }
+        let boxes: Vec<_> = self
+            .in_order()
+            .map(|slot| (self.occupant(slot).place.level, slot, self.slots[slot as usize].boxed))
+            .collect();
+        self.index.rebuild(boxes);
+        let mut linked = 0;
+        for &track in lost {
+            match self.of_track(track) {
+                Some(slot) if self.occupant(slot).presence == Presence::Lost => self.link_lost(slot),
+                _ => return false,
+            }
+            linked += 1;
+        }
+        linked == self.in_order().filter(|&slot| self.occupant(slot).presence == Presence::Lost).count()
+    }
+}
+
+fn first_exit(exits: &Exits) -> LogicalNs {
+    exits.iter().map(|&(_, due)| due).min().unwrap_or(NEVER)
+}

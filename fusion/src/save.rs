@@ -1,0 +1,132 @@
+//! Save and restore: what is saved is exactly what the future depends on, so a restored fusion continues bit for bit.
+//!
+//! Indexes are rebuilt; R-trees from the saved boxes, since where a box is decides when it is drawn anew. The shape of
+//! a rebuilt tree may differ and never shows, because every answer is sorted.
+
+use crate::fuse::{Counts, Fusion};
+use crate::occupants::SavedSlot;
+use osmose_model::digest::Digest;
+use osmose_model::geometry::Place;
+use osmose_model::ids::TrackId;
+use osmose_model::limits::COORDINATE_ABS_MAX_M;
+use osmose_model::site::Site;
+use osmose_model::stages::RestoreError;
+use osmose_model::time::LogicalNs;
+use osmose_model::world::SensorStatus;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The layout that this build writes and reads.
+const VERSION: u32 = 1;
+/// Which stage's state it is, in errors.
+const PART: &str = "fusion";
+
+/// Everything that is saved. The site's name and digest come first, so that another site's state is known as such.
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    site: String,
+    site_digest: u64,
+    now: LogicalNs,
+    next_track: u64,
+    occupants: Vec<SavedSlot>,
+    lost: Vec<TrackId>,
+    sensors: Vec<SensorStatus>,
+    counts: Counts,
+}
+
+/// What of a site the numbers in a saved state refer to: levels, zones, sensors and people, by name and order.
+fn site_digest(site: &Site) -> u64 {
+    let mut digest = Digest::default();
+    let mut names = |what: &str, names: &mut dyn Iterator<Item = &String>| {
+        digest.absorb(what.as_bytes());
+        names.for_each(|n| digest.absorb(n.as_bytes()));
+    };
+    names("levels", &mut site.levels.iter().map(|l| &l.name));
+    names("zones", &mut site.zones.iter().map(|z| &z.name));
+    names("sensors", &mut site.sensors.iter().map(|s| &s.name));
+    names("people", &mut site.people.iter().map(|p| &p.name));
+    digest.0
+}
+
+fn malformed(why: impl Into<String>) -> RestoreError {
+    RestoreError::Malformed { part: PART, why: why.into() }
+}
+
+/// Whether a saved occupant can be one of this site's.
+fn is_sound(saved: &SavedSlot, site: &Site) -> bool {
+    let who = &saved.occupant;
+    let b = saved.boxed;
+    let numbers = [b.min.x_m, b.min.y_m, b.max.x_m, b.max.y_m, who.existence, who.person_p]
+        .into_iter()
+        .chain(who.velocity_mps)
+        .chain(who.covariance_m2)
+        .chain(who.heading_rad);
+    let place: Place = who.place;
+    place.is_plausible()
+        && place.level.index() < site.levels.len()
+        && b.contains(place.at)
+        && numbers.into_iter().all(|x| x.abs() <= COORDINATE_ABS_MAX_M * COORDINATE_ABS_MAX_M)
+        && who.person.is_none_or(|p| p.index() < site.people.len())
+        && who.zones.iter().all(|z| z.index() < site.zones.len())
+        && who.zones.is_sorted_by(|a, b| a < b)
+        && saved.exits.iter().all(|(z, _)| who.zones.contains(z))
+        && saved.exits.is_sorted_by(|a, b| a.0 < b.0)
+}
+
+impl Fusion {
+    pub(crate) fn save_into(&self, out: &mut Vec<u8>) {
+        let (occupants, lost) = self.occupants.saved();
+        let saved = Saved {
+            version: VERSION,
+            site: self.site.name.clone(),
+            site_digest: site_digest(&self.site),
+            now: self.now,
+            next_track: self.occupants.next_track,
+            occupants,
+            lost,
+            sensors: self.sensors.saved().to_vec(),
+            counts: self.counts,
+        };
+        // Writing to memory fails only for types that postcard cannot write at all, which a test would show.
+        match postcard::to_extend(&saved, std::mem::take(out)) {
+            Ok(bytes) => *out = bytes,
+            Err(e) => unreachable!("a saved state is always writable: {e}"),
+        }
+    }
+
+    pub(crate) fn restore_from(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|e| malformed(e.to_string()))?;
+        if version != VERSION {
+            return Err(RestoreError::Mismatch {
+                part: PART,
+                found: format!("layout {version}"),
+                wanted: format!("layout {VERSION}"),
+            });
+        }
+        let saved: Saved = postcard::from_bytes(bytes).map_err(|e| malformed(e.to_string()))?;
+        if saved.site_digest != site_digest(&self.site) {
+            let wanted = format!("the site {} as it is now (levels, zones, sensors and people)", self.site.name);
+            return Err(RestoreError::Mismatch { part: PART, found: format!("the site {}", saved.site), wanted });
+        }
+        let mut fresh = Self::new(Arc::clone(&self.site));
+        let ascending = saved.occupants.is_sorted_by(|a, b| a.occupant.track < b.occupant.track)
+            && saved.occupants.last().is_none_or(|last| last.occupant.track.0 < saved.next_track);
+        if !ascending || !saved.occupants.iter().all(|o| is_sound(o, &self.site)) {
+            return Err(malformed("an occupant contradicts itself or the site"));
+        }
+        if saved.occupants.len() > fresh.occupants.max() {
+            return Err(malformed("it holds more tracks than tracks_max allows"));
+        }
+        if !fresh.occupants.refill(saved.occupants, &saved.lost) {
+            return Err(malformed("the list of those lost is another one than theirs"));
+        }
+        if !fresh.sensors.refill(saved.sensors, saved.now) {
+            return Err(malformed("it holds another number of sensors"));
+        }
+        fresh.occupants.next_track = saved.next_track;
+        (fresh.now, fresh.counts) = (saved.now, saved.counts);
+        *self = fresh;
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! How every sensor is doing, and what the sensors of a zone say about somebody being there.
+//!
+//! A sensor is alive while it is heard within the silence that it may keep: its declared `stale` time, else three of
+//! its periods where it declares a rate. One that speaks only when something happens is unknown until first heard.
+
+use crate::deadlines::Deadlines;
+use osmose_model::device::{BinaryRole, Sensor, SensorKind};
+use osmose_model::ids::{SensorId, ZoneId};
+use osmose_model::site::Site;
+use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::tri::Tri;
+use osmose_model::world::{Reading, SensorStatus};
+
+/// After how many silent periods a periodic sensor counts as dead.
+const PERIODS_MAX: f64 = 3.0;
+
+/// What a sensor's word about a zone is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// On means somebody; off, while alive, means it sees nobody.
+    Switch,
+    /// A number of people.
+    Count,
+    /// It feeds tracks; where there are none and it is alive, it sees nobody.
+    Tracks,
+    /// It senses people, but fusion does not use its kind yet: what it would say is unknown.
+    Unused,
+}
+
+/// Every sensor.
+#[derive(Clone, Debug)]
+pub(crate) struct Sensors {
+    status: Vec<SensorStatus>,
+    /// How long each may be silent; `None` where it speaks only when something happens.
+    silence: Vec<Option<DurationNs>>,
+    /// When each becomes stale.
+    pub(crate) due: Deadlines,
+    /// Per zone: the sensors whose word counts for it, ascending.
+    evidence: Vec<Vec<(SensorId, Evidence)>>,
+}
+
+/// How long a sensor may be silent.
+fn silence(sensor: &Sensor) -> Option<DurationNs> {
+    let by_rate = sensor.rate_hz.filter(|hz| *hz > 0.0).and_then(|hz| DurationNs::from_s_f64(PERIODS_MAX / hz));
+    sensor.stale.or(by_rate).map(|d| d.max(DurationNs(1)))
+}
+
+/// What a sensor's word about its zones is worth, if anything. A door's or window's contact says nothing about people.
+fn evidence(sensor: &Sensor) -> Option<Evidence> {
+    match (sensor.kind, sensor.role) {
+        (SensorKind::Binary, Some(BinaryRole::Motion | BinaryRole::Mat)) => Some(Evidence::Switch),
+        (SensorKind::Count, _) => Some(Evidence::Count),
+        (SensorKind::Location | SensorKind::Position, _) => Some(Evidence::Tracks),
+        (SensorKind::Points | SensorKind::Bearing | SensorKind::Voice | SensorKind::Facing, _) => {
+            Some(Evidence::Unused)
+        }
+        _ => None,
+    }
+}
+
+/// The zones that a sensor speaks for: those it declares; a tracking sensor that declares neither zones nor a field of
+/// view sees its whole level.
+fn zones_of<'a>(site: &'a Site, sensor: &'a Sensor) -> impl Iterator<Item = ZoneId> + 'a {
+    let whole_level = sensor.zones.is_empty()
+        && sensor.field_of_view.is_none()
+        && matches!(sensor.kind, SensorKind::Location | SensorKind::Position);
+    let on_level = site.zones.iter().filter(move |z| whole_level && z.level == sensor.level).map(|z| z.id);
+    sensor.zones.iter().copied().chain(on_level)
+}
+
+impl Sensors {
+    /// The site's sensors, none of them heard yet.
+    pub(crate) fn new(site: &Site) -> Self {
+        let mut by_zone = vec![Vec::new(); site.zones.len()];
+        for sensor in &site.sensors {
+            if let Some(worth) = evidence(sensor) {
+                for zone in zones_of(site, sensor) {
+                    by_zone[zone.index()].push((sensor.id, worth));
+                }
+            }
+        }
+        let silence: Vec<_> = site.sensors.iter().map(silence).collect();
+        let mut due = Deadlines::new(site.sensors.len());
+        for (i, d) in silence.iter().enumerate() {
+            due.set(i, d.map(|d| LogicalNs(0).plus(d)));
+        }
+        Self { status: vec![SensorStatus::default(); site.sensors.len()], silence, due, evidence: by_zone }
+    }
+
+    pub(crate) fn status(&self, sensor: SensorId) -> SensorStatus {
+        self.status.get(sensor.index()).copied().unwrap_or_default()
+    }
+
+    /// The sensor was heard at `now`; true where that changes whether it is alive.
+    pub(crate) fn hear(&mut self, sensor: SensorId, now: LogicalNs) -> bool {
+        let changes = self.alive(sensor, now) != Tri::True;
+        let status = &mut self.status[sensor.index()];
+        status.heard_at = Some(now);
+        status.count += 1;
+        if let Some(silence) = self.silence[sensor.index()] {
+            self.due.set(sensor.index(), Some(now.plus(silence)));
+        }
+        changes
+    }
+
+    /// The sensor's reading at `measured`; an older one than is known changes nothing. True where it was taken.
+    pub(crate) fn read(&mut self, sensor: SensorId, reading: Reading, measured: LogicalNs) -> bool {
+        let status = &mut self.status[sensor.index()];
+        if status.reading_at.is_some_and(|at| at > measured) {
+            return false;
+        }
+        (status.reading, status.reading_at) = (Some(reading), Some(measured));
+        true
+    }
+
+    /// Whether a sensor is alive at `now`. One never heard is unknown for as long as it may be silent, counted from the
+    /// beginning of the log, and then dead.
+    pub(crate) fn alive(&self, sensor: SensorId, now: LogicalNs) -> Tri {
+        let Some(status) = self.status.get(sensor.index()) else { return Tri::Unknown };
+        match (self.silence[sensor.index()], status.heard_at) {
+            (None, None) => Tri::Unknown,
+            (None, Some(_)) => Tri::True,
+            (Some(d), None) if now < LogicalNs(0).plus(d) => Tri::Unknown,
+            (Some(_), None) => Tri::False,
+            (Some(d), Some(heard)) => (now < heard.plus(d)).into(),
+        }
+    }
+
+    /// Whether somebody is in a zone, by sensors alone: true where one says so, false where each is alive and silent,
+    /// else unknown; unknown where no sensor speaks for the zone.
+    pub(crate) fn somebody(&self, zone: ZoneId, now: LogicalNs) -> Tri {
+        let Some(evidence) = self.evidence.get(zone.index()).filter(|e| !e.is_empty()) else { return Tri::Unknown };
+        let mut somebody = Tri::False;
+        for &(sensor, worth) in evidence {
+            let says = match (worth, self.alive(sensor, now), self.status[sensor.index()].reading) {
+                (Evidence::Unused, ..) | (_, Tri::False | Tri::Unknown, _) => Tri::Unknown,
+                (Evidence::Tracks, Tri::True, _) => Tri::False,
+                (Evidence::Switch, Tri::True, Some(Reading::Switch(on))) => on.into(),
+                (Evidence::Count, Tri::True, Some(Reading::People(n))) => (n > 0).into(),
+                (Evidence::Switch | Evidence::Count, Tri::True, _) => Tri::Unknown,
+            };
+            somebody = somebody.or(says);
+        }
+        somebody
+    }
+
+    /// Every status, for `save`.
+    pub(crate) fn saved(&self) -> &[SensorStatus] {
+        &self.status
+    }
+
+    /// Takes saved statuses back; false where they are of other sensors. Sensors already known to be stale by `now`
+    /// are not due again.
+    pub(crate) fn refill(&mut self, status: Vec<SensorStatus>, now: LogicalNs) -> bool {
+        if status.len() != self.status.len() {
+            return false;
+        }
+        self.status = status;
+        for (i, silence) in self.silence.iter().enumerate() {
+            let due = silence.map(|d| self.status[i].heard_at.unwrap_or(LogicalNs(0)).plus(d));
+            self.due.set(i, due.filter(|d| *d > now));
+        }
+        true
+    }
+}
