@@ -12,6 +12,12 @@ use super::store::Tracks;
 
 /// Most pieces of density that one track may hold while they are shared out.
 const PIECES_MAX: usize = 8;
+/// Times that all pairs are gone through at most.
+const ROUNDS_MAX: u32 = 3;
+/// Pairs per track for which there is room; the farthest ones beyond are left alone.
+const PAIRS_PER_TRACK: usize = 8;
+/// A cut must make two shares more compact by at least this, m2 (a centimetre squared).
+const GAIN_MIN_M2: f64 = 1e-4;
 
 /// A piece of the summed density: the centre of a Gaussian, or of a part of one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,21 +29,180 @@ struct Piece {
 /// The pieces of one track; weights sum to 1.
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
-    pieces: [Piece; PIECES_MAX],
-    count: usize,
+    track: u32,
+    count: u32,
+    /// Round in which it last changed.
+    changed: u32,
     mean: [f64; 2],
-    /// Weighted squared distance from the mean, m2.
+    /// Weighted squared distance of the pieces from the mean, m2.
     scatter: f64,
+    /// Distance of the farthest piece from the mean, m.
+    reach: f64,
+    pieces: [Piece; PIECES_MAX],
+}
+
+/// What is reported of each track's place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Apart {
+    /// Per track: from its mean to what is reported, m.
+    pub(crate) shift: Vec<[f64; 2]>,
+    /// Per track: expected squared error of what is reported, m2; 0 for tracks too unsure to be reported.
+    pub(crate) doubt: Vec<f64>,
+    /// One for each track that may be reported.
+    shares: Vec<Share>,
+    /// Shares by x.
+    order: Vec<(f64, u32)>,
+    /// Neighbours that may have to be told apart: squared distance and two shares, nearest first.
+    pairs: Vec<(f64, u32, u32)>,
+    /// Distance beyond which two tracks are never neighbours, m.
+    near_m: f64,
+}
+
+impl Apart {
+    /// Room for so many tracks; tracks within `near_m` of each other are told apart.
+    pub(crate) fn new(tracks_max: usize, near_m: f64) -> Self {
+        Apart {
+            shift: Vec::with_capacity(tracks_max),
+            doubt: Vec::with_capacity(tracks_max),
+            shares: Vec::with_capacity(tracks_max),
+            order: Vec::with_capacity(tracks_max),
+            pairs: Vec::with_capacity(tracks_max * PAIRS_PER_TRACK),
+            near_m,
+        }
+    }
+
+    /// Finds what to report of all tracks surer to exist than `existence_min`.
+    pub(crate) fn solve(&mut self, tracks: &Tracks, existence_min: f64) {
+        self.share_out(tracks, existence_min);
+        self.find_pairs();
+        for round in 1..=ROUNDS_MAX {
+            let mut moved = false;
+            for n in 0..self.pairs.len() {
+                let (_, i, j) = self.pairs[n];
+                let (i, j) = (i as usize, j as usize);
+                if self.shares[i].changed.max(self.shares[j].changed) + 1 >= round {
+                    moved |= self.part(i, j, round);
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+        for share in self.shares.iter().filter(|s| s.changed > 0) {
+            let i = share.track as usize;
+            let [x, y, _, _] = tracks.mean(i);
+            self.shift[i] = [share.mean[0] - x, share.mean[1] - y];
+        }
+        for share in &self.shares {
+            self.doubt[share.track as usize] += share.scatter;
+        }
+    }
+
+    /// Each track's own pieces.
+    fn share_out(&mut self, tracks: &Tracks, existence_min: f64) {
+        self.shift.clear();
+        self.shift.resize(tracks.len(), [0.0; 2]);
+        self.doubt.clear();
+        self.doubt.resize(tracks.len(), 0.0);
+        self.shares.clear();
+        self.order.clear();
+        for (i, head) in tracks.heads.iter().enumerate() {
+            if head.existence <= existence_min {
+                continue;
+            }
+            let mut share = Share { track: i as u32, ..Share::default() };
+            for g in tracks.mixture(i) {
+                let [x, y, _, _] = g.centre();
+                share.add(Piece { weight: g.weight, at: [x, y] });
+                self.doubt[i] += g.weight * g.place_doubt();
+            }
+            share.measure();
+            self.order.push((share.mean[0], self.shares.len() as u32));
+            self.shares.push(share);
+        }
+        self.order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    }
+
+    /// Lists neighbours whose pieces overlap: where they do not, a cut would give each its own again.
+    fn find_pairs(&mut self) {
+        self.pairs.clear();
+        for (n, &(x, i)) in self.order.iter().enumerate() {
+            let a = &self.shares[i as usize];
+            for &(other_x, j) in &self.order[n + 1..] {
+                if other_x - x > self.near_m {
+                    break;
+                }
+                let b = &self.shares[j as usize];
+                let d2 = distance2(a.mean, b.mean);
+                let overlap = a.reach + b.reach;
+                if d2 <= overlap * overlap && d2 <= self.near_m * self.near_m && self.pairs.len() < self.pairs.capacity()
+                {
+                    self.pairs.push((d2, i.min(j), i.max(j)));
+                }
+            }
+        }
+        self.pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+    }
+
+    /// Shares the pieces of `i` and `j` out between them again; false if they are as compact as they can be.
+    fn part(&mut self, i: usize, j: usize, round: u32) -> bool {
+        let (a, b) = (&self.shares[i], &self.shares[j]);
+        let axis = longest_axis(a, b);
+        let mut pool = [(0.0, Piece::default()); 2 * PIECES_MAX];
+        let mut len = 0;
+        for p in a.pieces().iter().chain(b.pieces()) {
+            let along = p.at[0] * axis[0] + p.at[1] * axis[1];
+            // Insertion sort: at most 16 pieces, and equal ones keep their order.
+            let mut at = len;
+            while at > 0 && pool[at - 1].0 > along {
+                pool[at] = pool[at - 1];
+                at -= 1;
+            }
+            pool[at] = (along, *p);
+            len += 1;
+        }
+        let mut low = Share { track: a.track, changed: round, ..Share::default() };
+        let mut high = Share { track: b.track, changed: round, ..Share::default() };
+        let mut room = 1.0;
+        for &(_, p) in &pool[..len] {
+            // What is left of rounding is not worth a piece.
+            if p.weight <= room + 1e-9 {
+                low.add(p);
+                room -= p.weight;
+                continue;
+            }
+            if room > 1e-6 {
+                low.add(Piece { weight: room, at: p.at });
+            }
+            high.add(Piece { weight: p.weight - room.max(0.0), at: p.at });
+            room = 0.0;
+        }
+        if low.count == 0 || high.count == 0 {
+            return false;
+        }
+        low.measure();
+        high.measure();
+        if low.scatter + high.scatter >= a.scatter + b.scatter - GAIN_MIN_M2 {
+            return false;
+        }
+        self.shares[i] = low;
+        self.shares[j] = high;
+        true
+    }
 }
 
 impl Share {
+    fn pieces(&self) -> &[Piece] {
+        &self.pieces[..self.count as usize]
+    }
+
+    /// Adds a piece; where there is no room, to the nearest one.
     fn add(&mut self, piece: Piece) {
-        if self.count < PIECES_MAX {
-            self.pieces[self.count] = piece;
+        if (self.count as usize) < PIECES_MAX {
+            self.pieces[self.count as usize] = piece;
             self.count += 1;
             return;
         }
-        // Full: into the nearest.
         let mut nearest = (f64::INFINITY, 0);
         for (k, p) in self.pieces.iter().enumerate() {
             let d2 = distance2(p.at, piece.at);
@@ -53,156 +218,118 @@ impl Share {
         p.weight = weight;
     }
 
+    /// Finds mean, scatter and reach of the pieces.
     fn measure(&mut self) {
-        let (mut weight, mut mean) = (0.0, [0.0; 2]);
-        for p in &self.pieces[..self.count] {
+        let (mut weight, mut sum) = (0.0, [0.0; 2]);
+        for p in self.pieces() {
             weight += p.weight;
-            mean[0] += p.weight * p.at[0];
-            mean[1] += p.weight * p.at[1];
+            sum[0] += p.weight * p.at[0];
+            sum[1] += p.weight * p.at[1];
         }
-        self.mean = [mean[0] / weight, mean[1] / weight];
-        self.scatter = self.pieces[..self.count].iter().map(|p| p.weight * distance2(p.at, self.mean)).sum();
+        self.mean = [sum[0] / weight, sum[1] / weight];
+        let (mut scatter, mut farthest2) = (0.0, 0.0f64);
+        for p in self.pieces() {
+            let d2 = distance2(p.at, self.mean);
+            scatter += p.weight * d2;
+            farthest2 = farthest2.max(d2);
+        }
+        self.scatter = scatter;
+        self.reach = farthest2.sqrt();
     }
 }
 
-/// How far the reported place of each track is from its mean, m.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Apart {
-    /// Per track.
-    pub(crate) shift: Vec<[f64; 2]>,
-    /// Expected squared error of the reported place of each track, m2.
-    pub(crate) doubt: Vec<f64>,
-    /// Reported tracks by x: (x, track).
-    order: Vec<(f64, u32)>,
-    shares: Vec<Share>,
-    pairs: Vec<(f64, u32, u32)>,
+/// Direction in which the pool of two shares is longest, pointing from `a` to `b` (not of unit length).
+fn longest_axis(a: &Share, b: &Share) -> [f64; 2] {
+    let centre = [0.5 * (a.mean[0] + b.mean[0]), 0.5 * (a.mean[1] + b.mean[1])];
+    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+    for p in a.pieces().iter().chain(b.pieces()) {
+        let d = [p.at[0] - centre[0], p.at[1] - centre[1]];
+        xx += p.weight * d[0] * d[0];
+        xy += p.weight * d[0] * d[1];
+        yy += p.weight * d[1] * d[1];
+    }
+    // Eigenvector of the larger eigenvalue of [[xx, xy], [xy, yy]], by whichever form does not cancel.
+    let half = 0.5 * (xx - yy);
+    let root = (half * half + xy * xy).sqrt();
+    let axis = if half >= 0.0 { [half + root, xy] } else { [xy, root - half] };
+    let from_a_to_b = axis[0] * (b.mean[0] - a.mean[0]) + axis[1] * (b.mean[1] - a.mean[1]);
+    if from_a_to_b < 0.0 { [-axis[0], -axis[1]] } else { axis }
 }
 
+/// Squared distance, m2.
 fn distance2(a: [f64; 2], b: [f64; 2]) -> f64 {
-    (a[0] - b[0]) * (a[0] - b[0]) + (a[1] - b[1]) * (a[1] - b[1])
+    let (dx, dy) = (a[0] - b[0], a[1] - b[1]);
+    dx * dx + dy * dy
 }
 
-impl Apart {
-    pub(crate) fn new(tracks_max: usize) -> Self {
-        Apart {
-            doubt: Vec::with_capacity(tracks_max),
-            shift: Vec::with_capacity(tracks_max),
-            order: Vec::with_capacity(tracks_max),
-            shares: Vec::with_capacity(tracks_max),
-            pairs: Vec::with_capacity(tracks_max * 8),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(track: u32, pieces: &[(f64, f64, f64)]) -> Share {
+        let mut share = Share { track, ..Share::default() };
+        for &(weight, x, y) in pieces {
+            share.add(Piece { weight, at: [x, y] });
         }
+        share.measure();
+        share
     }
 
-    pub(crate) fn solve(&mut self, tracks: &Tracks, existence_min: f64, reach_m: f64, spread: f64) {
-        self.shift.clear();
-        self.shift.resize(tracks.len(), [0.0; 2]);
-        self.doubt.clear();
-        self.doubt.resize(tracks.len(), 0.0);
-        self.order.clear();
-        self.shares.clear();
-        self.pairs.clear();
-        for i in 0..tracks.len() {
-            let mut share = Share::default();
-            if tracks.heads[i].existence > existence_min {
-                for g in tracks.mixture(i) {
-                    let c = g.centre();
-                    share.add(Piece { weight: g.weight, at: [c[0], c[1]] });
-                    self.doubt[i] += g.weight * g.place_doubt();
-                }
-                share.measure();
-                self.order.push((share.mean[0], i as u32));
-            }
-            self.shares.push(share);
-        }
-        self.order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        for n in 0..self.order.len() {
-            let (x, i) = self.order[n];
-            for &(other_x, j) in &self.order[n + 1..] {
-                if other_x - x > reach_m {
-                    break;
-                }
-                let (a, b) = (&self.shares[i as usize], &self.shares[j as usize]);
-                let d2 = distance2(a.mean, b.mean);
-                if d2 <= reach_m * reach_m && (a.count > 1 || b.count > 1) && self.pairs.len() < self.pairs.capacity() {
-                    self.pairs.push((d2, i.min(j), i.max(j)));
-                }
+    fn parted(shares: Vec<Share>) -> Apart {
+        let mut apart = Apart::new(8, 3.0);
+        apart.order = shares.iter().enumerate().map(|(i, s)| (s.mean[0], i as u32)).collect();
+        apart.order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        apart.shares = shares;
+        apart.find_pairs();
+        for round in 1..=ROUNDS_MAX {
+            for n in 0..apart.pairs.len() {
+                let (_, i, j) = apart.pairs[n];
+                apart.part(i as usize, j as usize, round);
             }
         }
-        self.pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
-        for _ in 0..(spread as usize) {
-            let mut moved = false;
-            for n in 0..self.pairs.len() {
-                let (_, i, j) = self.pairs[n];
-                moved |= self.part(i as usize, j as usize);
-            }
-            if !moved {
-                break;
-            }
-        }
-        for &(_, i) in &self.order {
-            let i = i as usize;
-            let [x, y, _, _] = tracks.mean(i);
-            self.doubt[i] += self.shares[i].scatter;
-            self.shift[i] = [self.shares[i].mean[0] - x, self.shares[i].mean[1] - y];
-        }
+        apart
     }
 
-    fn part(&mut self, i: usize, j: usize) -> bool {
-        let (a, b) = (&self.shares[i], &self.shares[j]);
-        let centre = [0.5 * (a.mean[0] + b.mean[0]), 0.5 * (a.mean[1] + b.mean[1])];
-        let mut pool = [(0.0, Piece::default()); 2 * PIECES_MAX];
-        let mut n = 0;
-        let mut cov = [0.0; 3];
-        for p in a.pieces[..a.count].iter().chain(&b.pieces[..b.count]) {
-            let d = [p.at[0] - centre[0], p.at[1] - centre[1]];
-            cov[0] += p.weight * d[0] * d[0];
-            cov[1] += p.weight * d[0] * d[1];
-            cov[2] += p.weight * d[1] * d[1];
-            pool[n].1 = *p;
-            n += 1;
-        }
-        // Longest axis of the pool.
-        let (h, k) = (0.5 * (cov[0] - cov[2]), cov[1]);
-        let root = (h * h + k * k).sqrt();
-        let mut axis = if h >= 0.0 { [h + root, k] } else { [k, root - h] };
-        if axis[0] * (b.mean[0] - a.mean[0]) + axis[1] * (b.mean[1] - a.mean[1]) < 0.0 {
-            axis = [-axis[0], -axis[1]];
-        }
-        let pool = &mut pool[..n];
-        for (along, p) in pool.iter_mut() {
-            *along = (p.at[0] - centre[0]) * axis[0] + (p.at[1] - centre[1]) * axis[1];
-        }
-        for m in 1..n {
-            let mut at = m;
-            while at > 0 && pool[at - 1].0 > pool[at].0 {
-                pool.swap(at - 1, at);
-                at -= 1;
+    #[test]
+    fn two_tracks_that_may_be_either_of_two_places_take_one_each() {
+        let apart = parted(vec![
+            share(0, &[(0.55, 0.0, 0.0), (0.45, 1.0, 0.2)]),
+            share(1, &[(0.45, 0.0, 0.0), (0.55, 1.0, 0.2)]),
+        ]);
+        assert!(distance2(apart.shares[0].mean, [0.0, 0.0]) < 1e-12);
+        assert!(distance2(apart.shares[1].mean, [1.0, 0.2]) < 1e-12);
+    }
+
+    #[test]
+    fn tracks_that_do_not_overlap_stay() {
+        let (a, b) = (share(0, &[(0.5, 0.0, 0.0), (0.5, 0.3, 0.0)]), share(1, &[(0.5, 1.0, 0.0), (0.5, 1.4, 0.0)]));
+        let apart = parted(vec![a, b]);
+        assert!(apart.pairs.is_empty());
+        assert_eq!((apart.shares[0].mean, apart.shares[1].mean), (a.mean, b.mean));
+    }
+
+    #[test]
+    fn density_is_kept_and_scatter_never_grows() {
+        let shares = vec![
+            share(0, &[(0.4, 0.0, 0.0), (0.3, 0.8, 0.1), (0.3, 0.2, 0.9)]),
+            share(1, &[(0.5, 0.1, 0.1), (0.5, 0.9, 0.0)]),
+            share(2, &[(0.2, 0.0, 1.0), (0.8, 0.7, 0.2)]),
+        ];
+        let total = |shares: &[Share]| {
+            let mut t = (0.0, [0.0; 2]);
+            for s in shares {
+                t.0 += s.scatter;
+                t.1 = [t.1[0] + s.mean[0], t.1[1] + s.mean[1]];
             }
+            t
+        };
+        let before = total(&shares);
+        let apart = parted(shares);
+        let after = total(&apart.shares);
+        assert!(after.0 < 0.5 * before.0);
+        assert!(distance2(before.1, after.1) < 1e-20, "the mean of all people stays");
+        for s in &apart.shares {
+            assert!((s.pieces().iter().map(|p| p.weight).sum::<f64>() - 1.0).abs() < 1e-9);
         }
-        let (mut low, mut high) = (Share::default(), Share::default());
-        let mut room = 1.0;
-        for (_, p) in pool.iter() {
-            if p.weight <= room + 1e-9 {
-                low.add(*p);
-                room -= p.weight;
-            } else {
-                if room > 1e-6 {
-                    low.add(Piece { weight: room, at: p.at });
-                }
-                high.add(Piece { weight: p.weight - room.max(0.0), at: p.at });
-                room = 0.0;
-            }
-        }
-        if low.count == 0 || high.count == 0 {
-            return false;
-        }
-        low.measure();
-        high.measure();
-        if low.scatter + high.scatter < a.scatter + b.scatter - 1e-4 {
-            self.shares[i] = low;
-            self.shares[j] = high;
-            return true;
-        }
-        false
     }
 }

@@ -62,10 +62,8 @@ pub struct Upkeep {
     /// Distance at which an estimate is as bad as none, m: the less sure a track is of its place, the surer it must be to
     /// exist before it is shown (`r (1 - d2/c2) > report_existence`).
     pub report_distance_m: f64,
-    /// Tracks closer than this are told apart, m.
+    /// Tracks closer than this are reported as a set, not each by its mean (`apart`), m.
     pub apart_m: f64,
-    /// Tmp.
-    pub apart_spread: f64,
     /// Tracks never shown are dropped below this existence probability.
     pub tentative_existence_min: f64,
     /// Tracks once shown are dropped below this existence probability.
@@ -161,7 +159,6 @@ impl Default for Upkeep {
             report_existence: 0.5,
             report_distance_m: 2.0,
             apart_m: 2.0,
-            apart_spread: 3.0,
             tentative_existence_min: 0.002,
             shown_existence_min: 0.01,
             silent_after_s: 2.0,
@@ -285,6 +282,8 @@ impl Config {
             within(name, value, 1e-12, 1.0 - 1e-9, "above 0 and below 1")?;
         }
         for (name, value) in [
+            ("report_distance_m", u.report_distance_m),
+            ("apart_m", u.apart_m),
             ("silent_after_s", u.silent_after_s),
             ("silent_max_s", u.silent_max_s),
             ("gate_shown", u.gate_shown),

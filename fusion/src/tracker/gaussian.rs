@@ -345,16 +345,11 @@ impl Gaussian {
     }
 }
 
-/// The sum of weighted Gaussians as one, mode by mode, moments kept (Salmond 1990); weight is the sum.
-pub(crate) fn merged(group: &[Gaussian]) -> Gaussian {
-    let [only] = group else { return merged_many(group) };
-    *only
-}
-
-/// [`merged`] of two or more.
-fn merged_many(group: &[Gaussian]) -> Gaussian {
+/// The weighted sum of some `states` as one Gaussian, mode by mode, moments kept (Salmond 1990); weight is the sum.
+pub(crate) fn merged(states: &[Gaussian], members: &[u8]) -> Gaussian {
+    let group = || members.iter().map(|&k| &states[usize::from(k)]);
     let (mut weight, mut mode, mut mean) = (0.0, Pair::default(), [Pair::default(); 4]);
-    for g in group {
+    for g in group() {
         let w = g.mode * g.weight;
         weight += g.weight;
         mode += w;
@@ -368,7 +363,7 @@ fn merged_many(group: &[Gaussian]) -> Gaussian {
         *m = *m * inverse;
     }
     let mut cov = [Pair::default(); 10];
-    for g in group {
+    for g in group() {
         let w = g.mode * g.weight * inverse;
         let d = [g.mean[0] - mean[0], g.mean[1] - mean[1], g.mean[2] - mean[2], g.mean[3] - mean[3]];
         let mut k = 0;

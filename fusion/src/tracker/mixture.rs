@@ -4,7 +4,7 @@
 //! would coalesce. First only weights are made; the few heaviest hypotheses get a state; those that say nearly the same
 //! are merged keeping moments (Salmond 1990), into the heavier one, as in Runnalls 2007 but by distance and not by cost.
 
-use super::gaussian::{COMPONENTS_MAX, Collapsed, Gain, Gaussian, merged};
+use super::gaussian::{COMPONENTS_MAX, Collapsed, Gain, Gaussian};
 use super::pair::Pair;
 
 /// Most hypotheses of one track that get a state.
@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     pub(crate) var: f64,
     /// Index in the caller's slice.
     pub(crate) index: u32,
+    /// Row of the gate (`gate`).
+    pub(crate) row: u32,
 }
 
 /// One hypothesis: Gaussian `component` met detection `seen`, or none.
@@ -111,7 +113,6 @@ impl Candidates {
 pub(crate) struct Room {
     states: [Gaussian; CANDIDATES_MAX],
     gains: [Gain; COMPONENTS_MAX],
-    group: [Gaussian; CANDIDATES_MAX],
     merged: [Gaussian; CANDIDATES_MAX],
     /// The result of [`Candidates::settle`].
     pub(crate) out: [Gaussian; COMPONENTS_MAX],
@@ -119,63 +120,64 @@ pub(crate) struct Room {
 
 /// Merges and prunes the first `len` states (heaviest first) into `room.out`; weights then sum to 1. Returns how many.
 fn reduce(len: usize, how: Reduction, room: &mut Room) -> usize {
+    let Room { states, merged, out, .. } = room;
     if len == 1 {
-        room.out[0] = room.states[0];
-        room.out[0].weight = 1.0;
+        out[0] = states[0];
+        out[0].weight = 1.0;
         return 1;
     }
-    let Room { states, group, merged: merged_states, out, .. } = room;
-    let states = &states[..len];
     let mut centres = [[0.0; 4]; CANDIDATES_MAX];
-    for (centre, state) in centres.iter_mut().zip(states) {
+    for (centre, state) in centres.iter_mut().zip(&states[..len]) {
         *centre = state.centre();
     }
+    // Groups by number: of one state (itself) or of several (a place in `merged`); heaviest first when all are found.
+    let mut groups = [(0.0, 0u8, false); CANDIDATES_MAX];
+    let mut found = 0;
     let mut taken = [false; CANDIDATES_MAX];
-    let mut kept = 0;
     for i in 0..len {
         if taken[i] {
             continue;
         }
-        group[0] = states[i];
-        let mut members = 1;
+        let mut members = [i as u8; CANDIDATES_MAX];
+        let mut count = 1;
         if i + 1 < len {
             let near = Nearness::to(&states[i].collapse());
             for j in i + 1..len {
                 if !taken[j] && near.distance2(&centres[j]) < how.merge_distance2 {
                     taken[j] = true;
-                    group[members] = states[j];
-                    members += 1;
+                    members[count] = j as u8;
+                    count += 1;
                 }
             }
         }
-        merged_states[kept] = merged(&group[..members]);
-        kept += 1;
-    }
-    let kept = keep_heaviest(&mut merged_states[..kept], how, out);
-    let total: f64 = out[..kept].iter().map(|g| g.weight).sum();
-    for g in &mut out[..kept] {
-        g.weight /= total;
-    }
-    kept
-}
-
-/// Copies the heaviest of `states` to `out`, dropping what is lighter than the least share (never the heaviest).
-fn keep_heaviest(states: &mut [Gaussian], how: Reduction, out: &mut [Gaussian; COMPONENTS_MAX]) -> usize {
-    // Merging may have changed the order. Insertion sort: short, and equal weights keep their order.
-    for i in 1..states.len() {
-        let mut at = i;
-        while at > 0 && states[at - 1].weight < states[at].weight {
-            states.swap(at - 1, at);
+        let group = if count == 1 {
+            (states[i].weight, i as u8, false)
+        } else {
+            merged[found] = super::gaussian::merged(states, &members[..count]);
+            (merged[found].weight, found as u8, true)
+        };
+        // Merging may change the order. Insertion sort: short, and equal weights keep their order.
+        let mut at = found;
+        while at > 0 && groups[at - 1].0 < group.0 {
+            groups[at] = groups[at - 1];
             at -= 1;
         }
+        groups[at] = group;
+        found += 1;
     }
-    let total: f64 = states.iter().map(|g| g.weight).sum();
+    let least = how.component_min * groups[..found].iter().map(|g| g.0).sum::<f64>();
     let mut kept = 0;
-    for state in states.iter().take(how.components) {
-        if kept == 0 || state.weight >= how.component_min * total {
-            out[kept] = *state;
+    let mut total = 0.0;
+    for &(weight, k, of_many) in groups[..found].iter().take(how.components) {
+        if kept == 0 || weight >= least {
+            out[kept] = if of_many { merged[usize::from(k)] } else { states[usize::from(k)] };
             kept += 1;
+            total += weight;
         }
+    }
+    let scale = 1.0 / total;
+    for g in &mut out[..kept] {
+        g.weight *= scale;
     }
     kept
 }

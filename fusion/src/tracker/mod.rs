@@ -10,7 +10,7 @@
 //! 1. `gaussian`: every track's Gaussians move; each is an interacting multiple model of walking on and turning
 //!    (Blom and Bar-Shalom 1988), and a weak pseudo-measurement keeps the track at the speed it was seen to walk at.
 //! 2. `undetected`: people not yet detected are a Poisson intensity that grows by a learnt birth rate.
-//! 3. `associate`: which detection is whose, as marginal probabilities by belief propagation (Williams and Lau 2014).
+//! 3. `gate` and `associate`: which detection is whose, as marginal probabilities by belief propagation (Williams and Lau 2014).
 //! 4. `mixture`: a track's new Gaussians are its old ones met with its detections, merged to a few.
 //! 5. Every detection nobody claims begins a tentative track; existence follows Williams 2015 ("Marginal multi-Bernoulli
 //!    filters: RFS derivation of MHT, JIPDA and association-based MeMBer", the track-oriented form).
@@ -41,6 +41,7 @@ mod associate;
 mod config;
 mod estimate;
 mod field;
+mod gate;
 mod gaussian;
 mod mixture;
 mod pair;

@@ -1,9 +1,11 @@
 //! The tracker: one scan after the other, each step in the order that the module's text gives.
 
+use super::apart::Apart;
 use super::associate::Association;
 use super::config::{Config, ConfigError, SensorModel};
 use super::estimate::{Detection, Gone, Refused, ScanReport, TrackEstimate};
 use super::field::Field;
+use super::gate::Gate;
 use super::gaussian::{COMPONENTS_MAX, Expectation, Gaussian, Step};
 use super::mixture::{Candidates, Reduction, Room, Seen};
 use super::pair::Pair;
@@ -28,10 +30,10 @@ pub struct Tracker {
     /// Shown tracks dropped by the last call.
     gone: Vec<Gone>,
     /// The scan's detections in canonical order.
-    seen: Vec<Seen>,
+    gate: Gate,
     room: Box<Room>,
     graph: Association,
-    apart: super::apart::Apart,
+    apart: Apart,
     /// Per track and Gaussian: what it expects of a detection with the sensor's own variance.
     expectations: Vec<[Expectation; COMPONENTS_MAX]>,
     /// Per track: probability of being detected by this sensor if it exists.
@@ -65,8 +67,8 @@ impl Tracker {
             learnt_ns: None,
             next_id: 1,
             gone: Vec::with_capacity(limits.tracks_max),
-            seen: Vec::with_capacity(limits.detections_max),
-            apart: super::apart::Apart::new(limits.tracks_max),
+            gate: Gate::new(limits.detections_max),
+            apart: Apart::new(limits.tracks_max, config.upkeep.apart_m),
             room: Box::default(),
             graph: Association::new(limits.tracks_max, limits.detections_max, limits.edges_max),
             expectations: Vec::with_capacity(limits.tracks_max),
@@ -101,7 +103,7 @@ impl Tracker {
         self.undetected.thin(sensor, self.sensors[sensor].p_detect);
         self.undetected.learn(&self.config.population, births, since_s);
         self.learnt_ns = Some(t_ns);
-        self.apart.solve(&self.tracks, self.config.upkeep.report_existence, self.config.upkeep.apart_m, self.config.upkeep.apart_spread);
+        self.apart.solve(&self.tracks, self.config.upkeep.report_existence);
         Ok(report)
     }
 
@@ -177,16 +179,14 @@ impl Tracker {
         for (index, detection) in detections.iter().enumerate() {
             detection.check(index)?;
         }
-        self.seen.clear();
+        self.gate.seen.clear();
         for (index, detection) in detections.iter().enumerate() {
             let sigma = detection.sigma_m.unwrap_or(model.sigma_m);
             // Adding 0 makes -0 the same as 0.
             let (x, y) = (detection.x_m + 0.0, detection.y_m + 0.0);
-            self.seen.push(Seen { x, y, var: sigma * sigma, index: index as u32 });
+            self.gate.seen.push(Seen { x, y, var: sigma * sigma, index: index as u32, row: 0 });
         }
-        self.seen.sort_unstable_by(|a, b| {
-            a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)).then(a.var.total_cmp(&b.var)).then(a.index.cmp(&b.index))
-        });
+        self.gate.arrange();
         Ok(())
     }
 
@@ -218,14 +218,14 @@ impl Tracker {
         let model = &self.sensors[sensor];
         let field = &self.fields[sensor];
         let own_var = model.sigma_m * model.sigma_m;
-        let widest_var = self.seen.iter().map(|s| s.var).fold(own_var, f64::max);
+        let widest_var = self.gate.seen.iter().map(|s| s.var).fold(own_var, f64::max);
         let edge_min = self.config.upkeep.edge_min * model.clutter_per_m2;
         self.graph.clear();
         self.expectations.clear();
         self.detectable.clear();
         self.likelihoods.clear();
         self.likelihood_start.clear();
-        for seen in &self.seen {
+        for seen in &self.gate.seen {
             let undetected = if field.contains(seen.x, seen.y) { self.undetected.at(seen.x, seen.y) } else { 0.0 };
             self.graph.other.push(model.clutter_per_m2 + model.p_detect * undetected);
         }
@@ -249,35 +249,36 @@ impl Tracker {
             }
             let per_psi = head.existence / (1.0 - head.existence * detectable);
             self.likelihood_start.push(self.likelihoods.len() as u32);
-            let first = self.seen.partition_point(|s| s.x < low[0]);
-            for (j, seen) in self.seen.iter().enumerate().skip(first) {
-                if seen.x > high[0] {
-                    break;
-                }
-                if seen.y < low[1] || seen.y > high[1] {
-                    continue;
-                }
-                let mut each = [Pair::default(); COMPONENTS_MAX];
-                let mut sum = 0.0;
-                for ((g, e), l) in mixture.iter().zip(&expectations).zip(&mut each) {
-                    *l = if seen.var == own_var {
-                        g.likelihood(e, seen.x, seen.y)
-                    } else if e.density == Pair::default() {
-                        Pair::default()
+            for row in self.gate.rows(low[1], high[1]) {
+                for j in self.gate.from(row, low[0]) {
+                    let seen = &self.gate.seen[j];
+                    if seen.x > high[0] {
+                        break;
+                    }
+                    if seen.y < low[1] || seen.y > high[1] {
+                        continue;
+                    }
+                    let mut each = [Pair::default(); COMPONENTS_MAX];
+                    let mut sum = 0.0;
+                    for ((g, e), l) in mixture.iter().zip(&expectations).zip(&mut each) {
+                        *l = if seen.var == own_var {
+                            g.likelihood(e, seen.x, seen.y)
+                        } else if e.density == Pair::default() {
+                            Pair::default()
+                        } else {
+                            g.likelihood(&g.expect(seen.var), seen.x, seen.y) * (g.weight * model.p_detect)
+                        };
+                        sum += l.sum();
+                    }
+                    let psi = per_psi * sum;
+                    if psi < edge_min || psi <= 0.0 {
+                        continue;
+                    }
+                    if self.graph.push_edge(j as u32, psi) {
+                        self.likelihoods.extend_from_slice(&each[..mixture.len()]);
                     } else {
-                        let own = g.expect(seen.var);
-                        g.likelihood(&own, seen.x, seen.y) * (g.weight * model.p_detect)
-                    };
-                    sum += l.sum();
-                }
-                let psi = per_psi * sum;
-                if psi < edge_min || psi <= 0.0 {
-                    continue;
-                }
-                if self.graph.push_edge(j as u32, psi) {
-                    self.likelihoods.extend_from_slice(&each[..mixture.len()]);
-                } else {
-                    report.refused_edges += 1;
+                        report.refused_edges += 1;
+                    }
                 }
             }
             self.graph.end_track();
@@ -340,7 +341,7 @@ impl Tracker {
             at += n;
             if share > best_share {
                 best_share = share;
-                best = Some(self.seen[self.graph.detection[e] as usize].index);
+                best = Some(self.gate.seen[self.graph.detection[e] as usize].index);
             }
             if share * per_existence < upkeep.candidate_min {
                 continue;
@@ -358,7 +359,7 @@ impl Tracker {
         }
         let components = if head.shown { upkeep.components } else { 1 };
         let how = Reduction { merge_distance2: upkeep.merge_distance2, component_min: upkeep.component_min, components };
-        let count = candidates.settle(mixture, &self.seen, how, &mut self.room);
+        let count = candidates.settle(mixture, &self.gate.seen, how, &mut self.room);
         if count > 0 {
             self.tracks.set_mixture(i, &self.room.out[..count]);
         }
@@ -387,7 +388,7 @@ impl Tracker {
         let model = &self.sensors[sensor];
         let (motion, upkeep) = (&self.config.motion, &self.config.upkeep);
         let mode = stationary(motion.turn_begin_per_s, motion.turn_end_per_s);
-        for (j, seen) in self.seen.iter().enumerate() {
+        for (j, seen) in self.gate.seen.iter().enumerate() {
             // `other` is clutter plus what undetected people make of it.
             let people = self.graph.other[j] - model.clutter_per_m2;
             let existence = people / self.graph.total[j];
