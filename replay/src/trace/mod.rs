@@ -1,0 +1,14 @@
+//! Trace files: MCAP, self-contained, checked on every read.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`format`] | names, limits, the head of a trace: shared by writer and reader |
+//! | [`write`] | writing, chunk by whole chunk |
+//! | [`read`] | reading, with every checksum, up to the last whole record of a cut file |
+
+pub mod format;
+pub mod read;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
