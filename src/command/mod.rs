@@ -1,0 +1,55 @@
+//! The subcommands, one file each.
+
+mod check;
+mod demo;
+mod import;
+mod listen;
+mod new;
+mod replay;
+mod run;
+mod score;
+mod trace;
+
+use crate::outcome::Ended;
+use clap::Subcommand;
+
+/// What can be asked of `osmose`.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the co-working building with simulated sensors
+    Demo(demo::Demo),
+    /// Write a site folder to start from
+    New(new::New),
+    /// Check everything in a site: plan, devices, people, rules
+    Check(check::Check),
+    /// Run a site live
+    Run(run::Run),
+    /// Show what a site's sensors say, decoded, or why it was refused
+    Listen(listen::Listen),
+    /// Turn CSV recordings into a trace
+    Import(import::Import),
+    /// Run the code again on a trace's recorded inputs
+    Replay(replay::Replay),
+    /// Look into trace files
+    #[command(subcommand)]
+    Trace(trace::Trace),
+    /// Score tracks against the truth
+    Score(score::Score),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self) -> Ended {
+        match self {
+            Self::Demo(c) => c.run(),
+            Self::New(c) => c.run(),
+            Self::Check(c) => c.run(),
+            Self::Run(c) => c.run(),
+            Self::Listen(c) => c.run(),
+            Self::Import(c) => c.run(),
+            Self::Replay(c) => c.run(),
+            Self::Trace(c) => c.run(),
+            Self::Score(c) => c.run(),
+        }
+    }
+}

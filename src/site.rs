@@ -1,0 +1,96 @@
+//! A site and its rules, loaded and checked together: the start of nearly every subcommand.
+
+use crate::outcome::Failure;
+use osmose_load::Fault;
+use osmose_model::site::{Site, SourceFile};
+use osmose_rules::{Diagnostic, Program};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A site that resolved, and its compiled rules.
+pub(crate) struct Ready {
+    /// The site.
+    pub(crate) site: Arc<Site>,
+    /// Its rules.
+    pub(crate) program: Program,
+}
+
+/// Everything found in a site's folder, faults included.
+pub(crate) struct Examined {
+    /// The site, where it resolved.
+    pub(crate) site: Option<Site>,
+    /// Faults of plan, devices and people.
+    pub(crate) faults: Vec<Fault>,
+    /// Findings in the rules.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The compiled rules, where they compile.
+    pub(crate) program: Option<Program>,
+}
+
+impl Examined {
+    /// Errors found; warnings do not count.
+    pub(crate) fn errors(&self) -> usize {
+        let faults = self.faults.iter().filter(|f| f.severity == osmose_load::Severity::Error).count();
+        faults + self.diagnostics.iter().filter(|d| d.is_error()).count()
+    }
+
+    /// Writes every finding to stderr, as a person reads them.
+    pub(crate) fn print(&self) {
+        for fault in &self.faults {
+            eprintln!("{fault}");
+        }
+        let styled = std::io::stderr().is_terminal();
+        for d in &self.diagnostics {
+            let text = self.rule_text(&d.file);
+            eprintln!("{}", d.render(text, styled));
+        }
+    }
+
+    /// The text of a rule file.
+    pub(crate) fn rule_text(&self, path: &str) -> &str {
+        let files = self.site.iter().flat_map(|s| &s.files);
+        files.into_iter().find(|f| f.path == path).map_or("", |f| &f.text)
+    }
+}
+
+/// Loads files and compiles their rules; nothing is printed.
+pub(crate) fn examine_files(files: &[SourceFile]) -> Examined {
+    let loaded = osmose_load::load(files);
+    with_rules(loaded.site, loaded.faults)
+}
+
+/// Loads a folder and compiles its rules; nothing is printed.
+pub(crate) fn examine(dir: &Path) -> Examined {
+    let loaded = osmose_load::load_dir(dir);
+    with_rules(loaded.site, loaded.faults)
+}
+
+fn with_rules(site: Option<Site>, faults: Vec<Fault>) -> Examined {
+    let (mut diagnostics, mut program) = (vec![], None);
+    if let Some(site) = &site {
+        let files: Vec<SourceFile> = site.rule_files().cloned().collect();
+        let checked = osmose_rules::check(site, &files);
+        (diagnostics, program) = (checked.diagnostics, checked.program);
+    }
+    Examined { site, faults, diagnostics, program }
+}
+
+/// Loads a folder that is to run: findings go to stderr, and errors end it.
+pub(crate) fn ready(dir: &Path) -> Result<Ready, Failure> {
+    settle(examine(dir), &dir.display().to_string())
+}
+
+/// The same for files that are not a folder (the demo's, a trace's).
+pub(crate) fn ready_files(files: &[SourceFile], what: &str) -> Result<Ready, Failure> {
+    settle(examine_files(files), what)
+}
+
+fn settle(examined: Examined, what: &str) -> Result<Ready, Failure> {
+    examined.print();
+    let errors = examined.errors();
+    match (examined.site, examined.program) {
+        (Some(site), Some(program)) if errors == 0 => Ok(Ready { site: Arc::new(site), program }),
+        _ => Err(Failure::found(format!("{what} has {errors} error(s); mend them first (`osmose check` lists them)"))),
+    }
+}
