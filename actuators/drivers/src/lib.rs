@@ -1,1 +1,30 @@
-//! Under construction.
+//! What talks to devices: commands as JSON lines, over UDP or as a log for people. Encoders are pure; the I/O is small
+//! and counts whatever it could not hand over.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`json`] | JSON written straight into a byte vector: exact times, shortest floats, escaped strings |
+//! | [`lines`] | a UDP command, a line of `--commands`, a line of `--events` |
+//! | [`udp`] | commands to their devices' addresses, never blocking |
+//! | [`log`] | commands as lines for people |
+//!
+//! Nothing here allocates in the steady state: every encoder appends to a vector that the caller keeps.
+#![forbid(unsafe_code)]
+
+pub mod json;
+pub mod lines;
+pub mod log;
+pub mod udp;
+
+use osmose_model::ids::RuleId;
+
+/// How a rule's number becomes its name (`osmose_model::stages::Decide::rule_name`, or a table read from a trace).
+///
+/// ```
+/// use osmose_model::ids::RuleId;
+/// let table = ["pause-recording".to_owned(), "light-on-entry".to_owned()];
+/// let by_table = |r: RuleId| table.get(r.index()).map_or("?", |s| s.as_str());
+/// let names: &osmose_drivers::RuleNames<'_> = &by_table;
+/// assert_eq!(names(RuleId(1)), "light-on-entry");
+/// ```
+pub type RuleNames<'a> = dyn Fn(RuleId) -> &'a str + 'a;
