@@ -320,6 +320,20 @@ impl<'a> Fields<'a> {
         tables
     }
 
+    /// One of this table's own values (see [`Fields::entries`]) as a table; `None` where it is none.
+    pub(crate) fn sub(&self, name: &str, value: Val<'a>) -> Option<Fields<'a>> {
+        let DeValue::Table(own) = value.get() else { return None };
+        Some(Fields {
+            source: self.source,
+            what: format!("`{}` of {}", shown(name), self.what),
+            name: name.to_owned(),
+            at: value.value.span().start,
+            own: Some(own),
+            fallback: None,
+            known: BTreeSet::new(),
+        })
+    }
+
     /// The inherited table itself, to look for keys in it that no reader knows.
     pub(crate) fn raw_table(&mut self, key: &'static str) -> Option<&'a DeTable<'a>> {
         match self.get(key)?.get() {
