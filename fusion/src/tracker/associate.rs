@@ -271,3 +271,145 @@ fn root(parent: &mut [u32], mut i: u32) -> u32 {
     }
     i
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Weights of all edges: `psi[track][detection]`, 0 for none.
+    fn solve(psi: &[Vec<f64>], other: &[f64], tolerance: f64) -> Association {
+        let mut graph = Association::new(16, 16, 256);
+        graph.clear();
+        graph.other.extend_from_slice(other);
+        for row in psi {
+            for (j, &weight) in row.iter().enumerate() {
+                if weight > 0.0 {
+                    assert!(graph.push_edge(j as u32, weight));
+                }
+            }
+            graph.end_track();
+        }
+        graph.solve(tolerance, 10_000);
+        graph
+    }
+
+    /// Exact marginals by going through all joint assignments: `[track][detection]`, the last column is unseen.
+    fn exact(psi: &[Vec<f64>], other: &[f64]) -> Vec<Vec<f64>> {
+        fn go(i: usize, weight: f64, used: &mut Vec<Option<usize>>, psi: &[Vec<f64>], other: &[f64], sum: &mut [Vec<f64>]) {
+            if i == psi.len() {
+                for (k, choice) in used.iter().enumerate() {
+                    sum[k][choice.unwrap_or(other.len())] += weight;
+                }
+                return;
+            }
+            used.push(None);
+            go(i + 1, weight, used, psi, other, sum);
+            used.pop();
+            for j in 0..other.len() {
+                if psi[i][j] > 0.0 && !used.contains(&Some(j)) {
+                    used.push(Some(j));
+                    go(i + 1, weight * psi[i][j] / other[j], used, psi, other, sum);
+                    used.pop();
+                }
+            }
+        }
+        let mut sum = vec![vec![0.0; other.len() + 1]; psi.len()];
+        go(0, 1.0, &mut Vec::new(), psi, other, &mut sum);
+        for row in &mut sum {
+            let total: f64 = row.iter().sum();
+            row.iter_mut().for_each(|p| *p /= total);
+        }
+        sum
+    }
+
+    /// The messages as the paper writes them, all at once, many times: the slow reference of the same fixed point.
+    fn simultaneous(psi: &[Vec<f64>], other: &[f64]) -> Vec<Vec<f64>> {
+        let (n, m) = (psi.len(), other.len());
+        let mut mu = vec![vec![0.0; m]; n];
+        let mut nu = vec![vec![0.0; m]; n];
+        for _ in 0..20_000 {
+            for i in 0..n {
+                for j in 0..m {
+                    nu[i][j] = 1.0 / (other[j] + (0..n).filter(|&k| k != i).map(|k| mu[k][j]).sum::<f64>());
+                }
+            }
+            for i in 0..n {
+                for j in 0..m {
+                    let rest: f64 = (0..m).filter(|&k| k != j).map(|k| psi[i][k] * nu[i][k]).sum();
+                    mu[i][j] = psi[i][j] / (1.0 + rest);
+                }
+            }
+        }
+        let marginals = |i: usize| {
+            let sum: f64 = 1.0 + (0..m).map(|j| psi[i][j] * nu[i][j]).sum::<f64>();
+            (0..m).map(|j| psi[i][j] * nu[i][j] / sum).chain([1.0 / sum]).collect()
+        };
+        (0..n).map(marginals).collect()
+    }
+
+    fn worst(graph: &Association, want: &[Vec<f64>]) -> f64 {
+        let mut worst = 0.0f64;
+        for (i, row) in want.iter().enumerate() {
+            let mut seen = 0.0;
+            for e in graph.edges(i) {
+                let j = graph.detection[e] as usize;
+                worst = worst.max((graph.marginal[e] - row[j]).abs());
+                seen += graph.marginal[e];
+            }
+            worst = worst.max((graph.unseen[i] - row[row.len() - 1]).abs());
+            assert!((seen + graph.unseen[i] - 1.0).abs() < 1e-9);
+        }
+        worst
+    }
+
+    fn graphs() -> impl Strategy<Value = (Vec<Vec<f64>>, Vec<f64>)> {
+        let weight = prop_oneof![2 => Just(0.0), 3 => 0.001..8.0f64];
+        (1..5usize).prop_flat_map(move |n| {
+            let row = proptest::collection::vec(weight.clone(), n);
+            (proptest::collection::vec(row, 1..5), proptest::collection::vec(0.005..0.05f64, n))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn the_order_of_messages_does_not_matter_in_the_end((psi, other) in graphs()) {
+            let graph = solve(&psi, &other, 1e-10);
+            prop_assert!(worst(&graph, &simultaneous(&psi, &other)) < 1e-5);
+            // No detection is shared out more than once.
+            for j in 0..other.len() {
+                let used: f64 = (0..graph.psi.len()).filter(|&e| graph.detection[e] as usize == j).map(|e| graph.marginal[e]).sum();
+                prop_assert!(used <= 1.0 + 1e-6);
+            }
+        }
+
+        #[test]
+        fn without_loops_they_are_exact(weights in proptest::collection::vec(0.001..8.0f64, 7)) {
+            // A chain: track 0 - detection 0 - track 1 - detection 1 - track 2, and one more detection for track 0.
+            let w = &weights;
+            let psi = vec![vec![w[0], 0.0, w[1]], vec![w[2], w[3], 0.0], vec![0.0, w[4], 0.0]];
+            let other = [0.01, 0.02, 0.01 + 0.01 * w[5]];
+            let graph = solve(&psi, &other, 1e-12);
+            prop_assert!(worst(&graph, &exact(&psi, &other)) < 1e-9);
+        }
+    }
+
+    #[test]
+    fn clusters_are_what_detections_connect() {
+        let psi = vec![
+            vec![1.0, 0.0, 0.0],
+            vec![0.0, 1.0, 0.0],
+            vec![1.0, 0.0, 0.0],
+            vec![0.0, 0.0, 0.0],
+            vec![0.0, 1.0, 1.0],
+        ];
+        let mut graph = solve(&psi, &[0.01; 3], 1e-6);
+        let effort = graph.solve(1e-6, 100);
+        assert_eq!((effort.clusters, effort.largest, effort.capped), (2, 2, 0));
+        assert_eq!(graph.members, [0, 2, 1, 4, 3]);
+        assert_eq!(graph.cluster_start, [0, 2, 4, 5]);
+        assert_eq!(graph.unseen[3], 1.0);
+    }
+}

@@ -145,7 +145,7 @@ impl Default for Population {
             undetected_per_m2: 0.03,
             birth_per_m2_s: 1e-3,
             birth_min_per_m2_s: 3e-4,
-            birth_max_per_m2_s: 1e-3,
+            birth_max_per_m2_s: 2e-3,
             birth_memory_s: 20.0,
             birth_age_s: 1.0,
             birth_existence: 0.9,

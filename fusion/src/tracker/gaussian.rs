@@ -376,3 +376,202 @@ pub(crate) fn merged(states: &[Gaussian], members: &[u8]) -> Gaussian {
     }
     Gaussian { weight, mode: mode * (1.0 / weight), mean, cov }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nested::*;
+    use proptest::prelude::*;
+
+    /// Slow 4x4 arithmetic, to compare with.
+    mod nested {
+        pub(super) type Matrix = [[f64; 4]; 4];
+
+        pub(super) fn product(a: &Matrix, b: &Matrix) -> Matrix {
+            let mut c = [[0.0; 4]; 4];
+            for (i, row) in c.iter_mut().enumerate() {
+                for (j, cell) in row.iter_mut().enumerate() {
+                    *cell = (0..4).map(|k| a[i][k] * b[k][j]).sum();
+                }
+            }
+            c
+        }
+
+        pub(super) fn transposed(a: &Matrix) -> Matrix {
+            std::array::from_fn(|i| std::array::from_fn(|j| a[j][i]))
+        }
+
+        pub(super) fn full(cov: &[f64; 10]) -> Matrix {
+            let mut m = [[0.0; 4]; 4];
+            let mut k = 0;
+            for i in 0..4 {
+                for j in i..4 {
+                    m[i][j] = cov[k];
+                    m[j][i] = cov[k];
+                    k += 1;
+                }
+            }
+            m
+        }
+    }
+
+    fn lane(g: &Gaussian, lane: usize) -> ([f64; 4], Matrix) {
+        let pick = |p: Pair| if lane == 0 { p.0 } else { p.1 };
+        (g.mean.map(pick), full(&g.cov.map(pick)))
+    }
+
+    /// A Gaussian with a random covariance: A A' plus something on the diagonal.
+    fn gaussians() -> impl Strategy<Value = Gaussian> {
+        let numbers = proptest::collection::vec(-1.0..1.0f64, 16 * 2 + 8);
+        (numbers, 0.05..0.95f64).prop_map(|(n, p)| {
+            let covariance = |at: usize| {
+                let a: Matrix = std::array::from_fn(|i| std::array::from_fn(|j| n[at + 4 * i + j]));
+                let mut c = product(&a, &transposed(&a));
+                (0..4).for_each(|i| c[i][i] += 0.05);
+                c
+            };
+            let (c0, c1) = (covariance(0), covariance(16));
+            let mut cov = [Pair::default(); 10];
+            let mut k = 0;
+            for i in 0..4 {
+                for j in i..4 {
+                    cov[k] = Pair(c0[i][j], c1[i][j]);
+                    k += 1;
+                }
+            }
+            let mean = std::array::from_fn(|i| Pair(n[32 + i], n[36 + i]));
+            Gaussian { weight: 0.7, mode: Pair(p, 1.0 - p), mean, cov }
+        })
+    }
+
+    fn close(a: &Matrix, b: &Matrix) -> bool {
+        a.iter().flatten().zip(b.iter().flatten()).all(|(x, y)| (x - y).abs() < 1e-9)
+    }
+
+    proptest! {
+        #[test]
+        fn prediction_is_mixing_then_f_p_f_plus_q(g in gaussians(), dt in 0.01..1.0f64, coast in any::<bool>()) {
+            let motion = Motion { speed_sigma_mps: 1e3, ..Motion::default() };
+            let mut step = if coast { Step::coast(&motion, dt) } else { Step::walk(&motion, dt) };
+            step.speed_var = f64::INFINITY;
+            let mut got = g;
+            got.predict(&step, 1.3);
+            // Slow: mix the two modes, then move.
+            let (w, x, p) = ([g.mode.0, g.mode.1], [lane(&g, 0).0, lane(&g, 1).0], [lane(&g, 0).1, lane(&g, 1).1]);
+            for to in 0..2 {
+                let pick = |q: Pair| if to == 0 { q.0 } else { q.1 };
+                let raw = [w[0] * pick(step.from[0]), w[1] * pick(step.from[1])];
+                let mode = raw[0] + raw[1];
+                prop_assert!((pick(got.mode) - mode).abs() < 1e-12);
+                let share = [raw[0] / mode, raw[1] / mode];
+                let mean: [f64; 4] = std::array::from_fn(|i| share[0] * x[0][i] + share[1] * x[1][i]);
+                let mut cov = [[0.0; 4]; 4];
+                for (m, row) in share.iter().zip(0..2) {
+                    for i in 0..4 {
+                        for j in 0..4 {
+                            cov[i][j] += m * (p[row][i][j] + (x[row][i] - mean[i]) * (x[row][j] - mean[j]));
+                        }
+                    }
+                }
+                let (a, e) = (step.reach, step.keep);
+                let f = [[1.0, 0.0, a, 0.0], [0.0, 1.0, 0.0, a], [0.0, 0.0, e, 0.0], [0.0, 0.0, 0.0, e]];
+                let mut moved = product(&product(&f, &cov), &transposed(&f));
+                let [place, cross, velocity] = step.noise.map(pick);
+                for axis in 0..2 {
+                    moved[axis][axis] += place;
+                    moved[axis][axis + 2] += cross;
+                    moved[axis + 2][axis] += cross;
+                    moved[axis + 2][axis + 2] += velocity;
+                }
+                let (got_mean, got_cov) = lane(&got, to);
+                for i in 0..4 {
+                    let want: f64 = (0..4).map(|k| f[i][k] * mean[k]).sum();
+                    prop_assert!((got_mean[i] - want).abs() < 1e-9);
+                }
+                prop_assert!(close(&got_cov, &moved));
+            }
+        }
+
+        #[test]
+        fn an_update_is_two_scalar_updates(g in gaussians(), z in (-2.0..2.0f64, -2.0..2.0f64), var in 0.01..1.0f64) {
+            let mut gain = Gain::default();
+            g.gain(var, &mut gain);
+            let expected = g.expect(var);
+            let likelihood = g.likelihood(&expected, z.0, z.1);
+            let mut got = g;
+            g.update(&gain, z.0, z.1, likelihood, &mut got);
+            let mut joint = [0.0; 2];
+            for (to, joint) in joint.iter_mut().enumerate() {
+                // Slow: x, then y, each by the scalar Kalman update; the likelihoods multiply.
+                let (mut mean, mut cov) = lane(&g, to);
+                let mut likelihood = if to == 0 { g.mode.0 } else { g.mode.1 };
+                for (axis, z) in [(0, z.0), (1, z.1)] {
+                    let s = cov[axis][axis] + var;
+                    let d = z - mean[axis];
+                    likelihood *= libm::exp(-0.5 * d * d / s) / (std::f64::consts::TAU * s).sqrt();
+                    let column: [f64; 4] = std::array::from_fn(|i| cov[i][axis]);
+                    for i in 0..4 {
+                        mean[i] += column[i] * d / s;
+                        for j in 0..4 {
+                            cov[i][j] -= column[i] * column[j] / s;
+                        }
+                    }
+                }
+                *joint = likelihood;
+                let (got_mean, got_cov) = lane(&got, to);
+                prop_assert!(got_mean.iter().zip(mean).all(|(a, b)| (a - b).abs() < 1e-9));
+                prop_assert!(close(&got_cov, &cov));
+            }
+            if expected.density.larger() > 0.0 && likelihood.sum() > 0.0 {
+                prop_assert!((likelihood.0 - joint[0]).abs() <= 1e-9 * joint[0] + 1e-300);
+                prop_assert!((likelihood.1 - joint[1]).abs() <= 1e-9 * joint[1] + 1e-300);
+                prop_assert!((got.mode.0 - joint[0] / (joint[0] + joint[1])).abs() < 1e-9);
+            }
+        }
+
+        #[test]
+        fn merging_keeps_the_moments(a in gaussians(), b in gaussians()) {
+            let (whole, states) = (merged(&[a, b], &[0, 1]), [a.collapse(), b.collapse()]);
+            prop_assert!((whole.weight - 1.4).abs() < 1e-12 && (whole.mode.sum() - 1.0).abs() < 1e-12);
+            let c = whole.collapse();
+            for i in 0..4 {
+                prop_assert!((c.mean[i] - 0.5 * (states[0].mean[i] + states[1].mean[i])).abs() < 1e-9);
+            }
+            let spread = |i: usize| 0.25 * (states[0].mean[i] - states[1].mean[i]) * (states[0].mean[i] - states[1].mean[i]);
+            prop_assert!((c.place[0] - 0.5 * (states[0].place[0] + states[1].place[0]) - spread(0)).abs() < 1e-9);
+            prop_assert!((c.velocity[2] - 0.5 * (states[0].velocity[2] + states[1].velocity[2]) - spread(3)).abs() < 1e-9);
+        }
+
+        #[test]
+        fn recalling_a_speed_moves_towards_it(heading in 0.0..6.28f64, speed in 0.4..2.5f64, remembered in 0.5..2.0f64) {
+            let (vx, vy) = (speed * libm::cos(heading), speed * libm::sin(heading));
+            let mut g = Gaussian::born(0.0, 0.0, 0.09, 0.1, Pair(0.5, 0.5));
+            (g.mean[2], g.mean[3]) = (Pair::splat(vx), Pair::splat(vy));
+            let before = g;
+            g.recall_speed(remembered, 0.05);
+            let now = (g.mean[2].0 * g.mean[2].0 + g.mean[3].0 * g.mean[3].0).sqrt();
+            let target = remembered - 0.1 / (2.0 * speed);
+            prop_assert!((now - target).abs() <= (speed - target).abs() + 1e-9);
+            prop_assert!((g.mean[2].0 * vy - g.mean[3].0 * vx).abs() < 1e-9, "direction kept");
+            prop_assert!(g.cov[UU].0 + g.cov[VV].0 < before.cov[UU].0 + before.cov[VV].0);
+            // Slower than 0.3 m/s nothing is said.
+            let mut slow = before;
+            (slow.mean[2], slow.mean[3]) = (Pair::splat(0.1), Pair::splat(0.1));
+            let same = slow;
+            slow.recall_speed(remembered, 0.05);
+            prop_assert_eq!(slow, same);
+        }
+    }
+
+    #[test]
+    fn coasting_forgets_velocity_and_walking_does_not() {
+        let mut g = Gaussian::born(0.0, 0.0, 0.09, 0.1, Pair(0.9, 0.1));
+        g.mean[2] = Pair::splat(1.3);
+        let motion = Motion::default();
+        let mut walked = g;
+        walked.predict(&Step::walk(&motion, 10.0), 1.3);
+        g.predict(&Step::coast(&motion, 10.0), 1.3);
+        assert!(walked.mean[0].0 > 10.0 && g.mean[0].0 < 1.5 && g.mean[2].0 < 1e-3);
+        assert!(g.cov[UU].0 < 1.71 && g.cov[XX].0 > 10.0);
+    }
+}

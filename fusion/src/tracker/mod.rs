@@ -48,6 +48,8 @@ mod pair;
 mod save;
 mod step;
 mod store;
+#[cfg(test)]
+mod tests;
 mod undetected;
 
 pub use config::{COORDINATE_MAX_M, Config, ConfigError, Limits, Motion, Population, SIGMA_RANGE_M, SensorModel, Upkeep};

@@ -117,6 +117,7 @@ impl Tracker {
         tracker.undetected.birth = state.birth;
         tracker.undetected.cells.copy_from_slice(&state.undetected);
         tracker.undetected.initial.copy_from_slice(&state.initial);
+        tracker.tell_apart();
         Ok(tracker)
     }
 }

@@ -16,6 +16,8 @@ use super::undetected::Undetected;
 const NS_PER_S: f64 = 1e9;
 
 /// A tracker of people on one floor. See the [module](super) for what it does and an example.
+///
+/// A clone continues exactly as its original; it makes its working room anew, so its first scans allocate.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     pub(super) config: Config,
@@ -103,7 +105,7 @@ impl Tracker {
         self.undetected.thin(sensor, self.sensors[sensor].p_detect);
         self.undetected.learn(&self.config.population, births, since_s);
         self.learnt_ns = Some(t_ns);
-        self.apart.solve(&self.tracks, self.config.upkeep.report_existence);
+        self.tell_apart();
         Ok(report)
     }
 
@@ -126,6 +128,7 @@ impl Tracker {
             }
         }
         self.tracks.truncate(kept);
+        self.tell_apart();
         Ok(())
     }
 
@@ -157,6 +160,11 @@ impl Tracker {
     /// The sensors that it was made with.
     pub fn sensors(&self) -> &[SensorModel] {
         &self.sensors
+    }
+
+    /// Finds what to report of each track's place; whatever changes the tracks must end with it.
+    pub(super) fn tell_apart(&mut self) {
+        self.apart.solve(&self.tracks, self.config.upkeep.report_existence);
     }
 
     fn check_time(&self, t_ns: i64) -> Result<(), Refused> {

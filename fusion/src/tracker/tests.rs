@@ -1,0 +1,313 @@
+//! Laws of the whole tracker: order means nothing, restoring continues, bad input is refused whole, sensors answer only
+//! for what they see, nothing leaks.
+
+use super::config::{Config, SensorModel};
+use super::estimate::{Detection, Refused, TrackEstimate};
+use super::field::FieldOfView;
+use super::save::{RestoreError, TrackerState};
+use super::step::Tracker;
+use proptest::prelude::*;
+
+const TENTH_NS: i64 = 100_000_000;
+
+fn rectangle(x0: f64, y0: f64, x1: f64, y1: f64) -> SensorModel {
+    SensorModel {
+        sigma_m: 0.3,
+        p_detect: 0.9,
+        clutter_per_m2: 0.008,
+        field_of_view: FieldOfView::Polygon { corners_m: vec![[x0, y0], [x1, y0], [x1, y1], [x0, y1]] },
+    }
+}
+
+fn small() -> Config {
+    let mut config = Config::default();
+    config.limits.tracks_max = 64;
+    config.limits.detections_max = 64;
+    config.limits.edges_max = 1024;
+    config
+}
+
+fn two_rooms() -> Tracker {
+    Tracker::new(small(), vec![rectangle(0.0, 0.0, 10.0, 10.0), rectangle(20.0, 0.0, 30.0, 10.0)]).unwrap()
+}
+
+fn shown(tracker: &Tracker) -> Vec<TrackEstimate> {
+    tracker.tracks().filter(|t| t.reported).collect()
+}
+
+/// Scans of up to a dozen detections in a room small enough for them to compete.
+fn scans() -> impl Strategy<Value = Vec<(i64, usize, Vec<(f64, f64, Option<f64>)>)>> {
+    let sigma = prop_oneof![3 => Just(None), 1 => (0.05..1.0f64).prop_map(Some)];
+    let detection = (-1.0..11.0f64, -1.0..11.0f64, sigma);
+    let scan = (0..3 * TENTH_NS, 0..2usize, proptest::collection::vec(detection, 0..12));
+    proptest::collection::vec(scan, 1..25)
+}
+
+fn detections(given: &[(f64, f64, Option<f64>)]) -> Vec<Detection> {
+    given.iter().map(|&(x_m, y_m, sigma_m)| Detection { x_m, y_m, sigma_m }).collect()
+}
+
+fn overlapping() -> Vec<SensorModel> {
+    vec![rectangle(0.0, 0.0, 10.0, 10.0), rectangle(5.0, 0.0, 15.0, 10.0)]
+}
+
+/// The state without the indices of detections, which follow the caller's order.
+fn without_indices(tracker: &Tracker) -> TrackerState {
+    let mut state = tracker.save();
+    for head in &mut state.heads {
+        head.best = None;
+    }
+    state
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_within_a_scan_means_nothing(scans in scans(), rotate in 0..12usize) {
+        let mut one = Tracker::new(small(), overlapping()).unwrap();
+        let mut other = one.clone();
+        let mut t = 0;
+        for (dt, sensor, given) in &scans {
+            t += dt;
+            let listed = detections(given);
+            let mut mixed = listed.clone();
+            mixed.reverse();
+            let by = rotate % mixed.len().max(1);
+            mixed.rotate_left(by);
+            one.scan(t, *sensor, &listed).unwrap();
+            other.scan(t, *sensor, &mixed).unwrap();
+            prop_assert_eq!(without_indices(&one), without_indices(&other));
+            for (a, b) in one.tracks().zip(other.tracks()) {
+                prop_assert_eq!(a.detection.map(|j| listed[j]), b.detection.map(|j| mixed[j]));
+                prop_assert_eq!((a.x_m, a.y_m), (b.x_m, b.y_m));
+            }
+        }
+    }
+
+    #[test]
+    fn restoring_continues_bit_for_bit_at_every_step(scans in scans()) {
+        let mut running = Tracker::new(small(), overlapping()).unwrap();
+        let mut t = 0;
+        for (n, (dt, sensor, given)) in scans.iter().enumerate() {
+            let bytes = postcard::to_allocvec(&running.save()).unwrap();
+            let state: TrackerState = postcard::from_bytes(&bytes).unwrap();
+            let mut restored = Tracker::restore(small(), overlapping(), &state).unwrap();
+            let (a, b): (Vec<_>, Vec<_>) = (running.tracks().collect(), restored.tracks().collect());
+            prop_assert_eq!(a, b);
+            t += dt;
+            if n % 5 == 4 {
+                running.advance(t).unwrap();
+                restored.advance(t).unwrap();
+            } else {
+                let listed = detections(given);
+                let (a, b) = (running.scan(t, *sensor, &listed), restored.scan(t, *sensor, &listed));
+                prop_assert_eq!(a, b);
+            }
+            prop_assert_eq!(postcard::to_allocvec(&running.save()).unwrap(), postcard::to_allocvec(&restored.save()).unwrap());
+        }
+    }
+
+    #[test]
+    fn whatever_comes_the_state_is_sound(scans in scans(), scale in prop_oneof![Just(1.0), Just(1e-9), Just(9e5)]) {
+        let mut tracker = Tracker::new(small(), overlapping()).unwrap();
+        let mut t = 0;
+        for (dt, sensor, given) in &scans {
+            // Long gaps, places far apart and heaps in one place.
+            t += dt * 100;
+            let mut listed = detections(given);
+            for d in &mut listed {
+                (d.x_m, d.y_m) = (d.x_m * scale, d.y_m * scale);
+            }
+            tracker.scan(t, *sensor, &listed).unwrap();
+            for track in tracker.tracks() {
+                prop_assert!(track.existence > 0.0 && track.existence <= 1.0);
+                prop_assert!([track.x_m, track.y_m, track.vx_mps, track.vy_mps].iter().all(|v| v.is_finite()));
+                prop_assert!(track.place_cov_m2[0] > 0.0 && track.place_cov_m2[2] > 0.0);
+            }
+            let state = tracker.save();
+            prop_assert!(Tracker::restore(small(), overlapping(), &state).is_ok());
+        }
+    }
+}
+
+/// A walker along x at 1.3 m/s, sampled every 0.1 s, with a repeatable wobble.
+fn walker(k: i64) -> Detection {
+    let wobble = [0.2, -0.1, 0.0, -0.25, 0.15, 0.05, -0.05][(k % 7) as usize];
+    Detection::at(1.0 + 0.13 * k as f64 + wobble, 5.0 - wobble)
+}
+
+#[test]
+fn bad_input_is_refused_whole() {
+    let mut tracker = two_rooms();
+    for k in 0..10 {
+        tracker.scan(k * TENTH_NS, 0, &[walker(k)]).unwrap();
+    }
+    let before = tracker.save();
+    let t = 10 * TENTH_NS;
+    let sigma = |sigma_m| Detection { sigma_m: Some(sigma_m), ..walker(10) };
+    for bad in [
+        Detection::at(f64::NAN, 0.0),
+        Detection::at(0.0, f64::INFINITY),
+        Detection::at(1e12, 0.0),
+        sigma(0.0),
+        sigma(-1.0),
+        sigma(f64::NAN),
+        sigma(1e9),
+    ] {
+        let refused = tracker.scan(t, 0, &[walker(10), bad]).unwrap_err();
+        assert!(matches!(refused, Refused::Place { index: 1, .. } | Refused::Sigma { index: 1, .. }), "{refused}");
+        assert_eq!(tracker.save(), before);
+    }
+    assert_eq!(tracker.scan(t, 2, &[]), Err(Refused::Sensor { sensor: 2, sensors: 2 }));
+    assert_eq!(tracker.scan(0, 0, &[]), Err(Refused::Late { late_ns: 9 * TENTH_NS }));
+    assert_eq!(tracker.advance(0), Err(Refused::Late { late_ns: 9 * TENTH_NS }));
+    let many = vec![walker(0); 65];
+    assert_eq!(tracker.scan(t, 0, &many), Err(Refused::TooMany { detections: 65, max: 64 }));
+    assert_eq!(tracker.save(), before);
+}
+
+#[test]
+fn a_sensor_says_nothing_about_where_it_does_not_look() {
+    let mut tracker = two_rooms();
+    for k in 0..10 {
+        tracker.scan(k * TENTH_NS, 0, &[walker(k)]).unwrap();
+    }
+    let before = shown(&tracker);
+    assert_eq!(before.len(), 1);
+    // The other room's sensor sees nobody, many times: the walker is as sure as survival alone allows.
+    for k in 1..=10 {
+        tracker.scan(9 * TENTH_NS + k, 1, &[]).unwrap();
+    }
+    let after = shown(&tracker);
+    assert!((after[0].existence - before[0].existence).abs() < 1e-6);
+    // Its own sensor's empty scans do count.
+    for k in 1..=5 {
+        tracker.scan((9 + k) * TENTH_NS, 0, &[]).unwrap();
+    }
+    assert!(shown(&tracker).is_empty());
+    assert!(tracker.tracks().all(|t| t.existence < 0.5));
+}
+
+#[test]
+fn nobody_is_born_outside_the_field_of_view() {
+    let mut tracker = two_rooms();
+    for k in 0..10 {
+        // Sensor 1 sees x = 20 to 30; a detection at x = 5 is outside.
+        tracker.scan(k * TENTH_NS, 1, &[Detection::at(5.0, 5.0)]).unwrap();
+    }
+    assert_eq!(tracker.tracks().count(), 0);
+}
+
+#[test]
+fn two_sensors_that_see_the_same_person_make_one_track() {
+    let mut tracker = Tracker::new(small(), overlapping()).unwrap();
+    for k in 0..40 {
+        // 12.5 and 20 scans a second, interleaved; both see x = 5 to 10.
+        let t = k * 80_000_000;
+        tracker.scan(t, 0, &[Detection::at(7.0, 5.0)]).unwrap();
+        tracker.scan(t + 30_000_000, 1, &[Detection::at(7.05, 5.02)]).unwrap();
+    }
+    let people = shown(&tracker);
+    assert_eq!(people.len(), 1);
+    assert!((people[0].x_m - 7.0).abs() < 0.15 && people[0].existence > 0.99);
+}
+
+#[test]
+fn a_silent_track_is_unknown_and_not_gone() {
+    let mut tracker = two_rooms();
+    for k in 0..10 {
+        tracker.scan(k * TENTH_NS, 0, &[walker(k)]).unwrap();
+    }
+    let id = shown(&tracker)[0].id;
+    tracker.advance(11 * TENTH_NS).unwrap();
+    assert_eq!(shown(&tracker)[0].id, id, "just now");
+    let mut t = 11 * TENTH_NS;
+    while t < 50_000_000_000 {
+        t += 10 * TENTH_NS;
+        tracker.advance(t).unwrap();
+        assert!(tracker.gone().is_empty());
+    }
+    assert!(shown(&tracker).is_empty());
+    let silent = tracker.tracks().find(|t| t.id == id).expect("kept");
+    assert!(silent.shown && silent.existence > 0.5 && silent.place_cov_m2[0] > 1.0);
+    tracker.advance(t + 20_000_000_000).unwrap();
+    assert_eq!(tracker.tracks().count(), 0);
+    let gone = tracker.gone();
+    assert_eq!((gone.len(), gone[0].id, gone[0].unseen), (1, id, true));
+}
+
+#[test]
+fn who_comes_back_into_sight_is_the_same_track() {
+    let mut tracker = two_rooms();
+    for k in 0..20 {
+        tracker.scan(k * TENTH_NS, 0, &[walker(k)]).unwrap();
+    }
+    let id = shown(&tracker)[0].id;
+    for k in 40..50 {
+        tracker.scan(k * TENTH_NS, 0, &[walker(k)]).unwrap();
+    }
+    assert_eq!(shown(&tracker).iter().map(|t| t.id).collect::<Vec<_>>(), [id], "two seconds without a scan");
+}
+
+#[test]
+fn people_who_meet_and_part_stay_two() {
+    let mut tracker = two_rooms();
+    for k in 0..70 {
+        let s = 0.1 * k as f64;
+        // Towards each other along two lines 0.5 m apart.
+        let a = Detection::at(1.0 + 1.2 * s, 5.0);
+        let b = Detection::at(9.0 - 1.2 * s, 5.5);
+        tracker.scan(k * TENTH_NS, 0, &[a, b]).unwrap();
+        if k > 2 {
+            assert_eq!(shown(&tracker).len(), 2, "scan {k}");
+        }
+    }
+    let people = shown(&tracker);
+    assert!((people[0].x_m - people[1].x_m).abs() > 0.2);
+}
+
+#[test]
+fn a_day_leaks_nothing() {
+    let mut config = small();
+    config.limits.tracks_max = 32;
+    let mut tracker = Tracker::new(config, vec![rectangle(0.0, 0.0, 10.0, 10.0)]).unwrap();
+    let mut most = 0;
+    let mut gone = 0;
+    // 24 h, a scan a second; somebody stays 100 s of every 300, and each scan has a false detection somewhere.
+    for k in 0..86_400i64 {
+        let clutter = Detection::at((k * 37 % 101) as f64 * 0.099, (k * 53 % 103) as f64 * 0.097);
+        let person = Detection::at(5.0 + 0.02 * (k % 7) as f64, 4.0);
+        let scan = [clutter, person];
+        let seen = if k % 300 < 100 { 2 } else { 1 };
+        let report = tracker.scan(k * 1_000_000_000, 0, &scan[..seen]).unwrap();
+        assert_eq!((report.refused_tracks, report.refused_edges), (0, 0));
+        gone += tracker.gone().len();
+        most = most.max(tracker.tracks().count());
+    }
+    assert!(most < 20, "{most} tracks at once");
+    assert!((288..=1200).contains(&gone), "{gone} people went in 288 visits");
+}
+
+#[test]
+fn damaged_states_are_refused() {
+    let mut tracker = two_rooms();
+    for k in 0..10 {
+        tracker.scan(k * TENTH_NS, 0, &[walker(k)]).unwrap();
+    }
+    let restore = |change: &dyn Fn(&mut TrackerState)| {
+        let mut state = tracker.save();
+        change(&mut state);
+        Tracker::restore(small(), tracker.sensors().to_vec(), &state).map(|_| ())
+    };
+    assert_eq!(restore(&|_| ()), Ok(()));
+    assert_eq!(restore(&|s| s.version = 99), Err(RestoreError::Version { found: 99 }));
+    let damaged = |r: Result<(), RestoreError>| assert!(matches!(r, Err(RestoreError::Damaged(_))), "{r:?}");
+    damaged(restore(&|s| s.heads[0].existence = f64::NAN));
+    damaged(restore(&|s| s.heads[0].count = 5));
+    damaged(restore(&|s| s.gaussians[0].mean[0].0 = f64::INFINITY));
+    damaged(restore(&|s| s.next_id = 0));
+    damaged(restore(&|s| s.birth = -1.0));
+    damaged(restore(&|s| s.gaussians.push(s.gaussians[0])));
+    assert!(matches!(restore(&|s| s.undetected.push(0.0)), Err(RestoreError::Misfit(_))));
+}
