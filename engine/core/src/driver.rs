@@ -2,7 +2,7 @@
 //! the threaded topologies run it on their stepping thread; replay runs it with virtual arrivals.
 
 use crate::outbox::Outbox;
-use crate::sequencer::{in_time, Sequencer};
+use crate::sequencer::{Sequencer, in_time};
 use crate::step::Machine;
 use osmose_model::canon::{self, CanonError};
 use osmose_model::input::{Input, Shed, ShedReason, Tag};
@@ -21,7 +21,7 @@ pub trait StepSink<F, D, A> {
 }
 
 /// The driver of the engine's own machine.
-pub type CoreDriver = Driver<osmose_fusion::Fusion, osmose_rules::Evaluator, osmose_plan::Plan>;
+pub type CoreDriver = Driver<osmose_fusion::Fusion, osmose_rules::Rules, osmose_plan::Plan>;
 
 /// A machine, its sequencer and the buffers between them.
 pub struct Driver<F, D, A> {

@@ -26,4 +26,4 @@ pub use step::{Core, Machine, Stats};
 
 pub use osmose_fusion::Fusion;
 pub use osmose_plan::Plan;
-pub use osmose_rules::Evaluator;
+pub use osmose_rules::Rules;

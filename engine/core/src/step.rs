@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The engine's own machine: the tracker, the rule evaluator and the arbitration that Osmose ships.
-pub type Core = Machine<osmose_fusion::Fusion, osmose_rules::Evaluator, osmose_plan::Plan>;
+pub type Core = Machine<osmose_fusion::Fusion, osmose_rules::Rules, osmose_plan::Plan>;
 
 /// Bytes that hold any event's or command's canonical form.
 const DECISION_BYTES_MAX: usize = 8 * 1024;

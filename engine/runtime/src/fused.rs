@@ -8,7 +8,7 @@
 
 use crate::clock::HostClock;
 use crate::cores::{ComposeError, Cores};
-use crate::egress::{Egress, EgressStats};
+use crate::egress::Egress;
 use crate::ingress::{BindError, CLASSES, Ingress, lane_of};
 use crate::journal::mapped::Mapped;
 use crate::journal::{AppendError, Ring};
@@ -16,7 +16,8 @@ use crate::lane::{LaneRx, lane};
 use crate::tap::{Keyframe, Tap, TapRx, TapTx, Timing, tap_ring};
 use hdrhistogram::Histogram;
 use osmose_core::sequencer::next_head;
-use osmose_core::{Core, CoreDriver, Evaluator, Fusion, Outbox, Plan, StepSink};
+use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
+use osmose_drivers::udp::UdpCounts;
 use osmose_model::ids::RuleId;
 use osmose_model::input::{Class, Input, Tag};
 use osmose_model::limits::INPUT_BYTES_MAX;
@@ -25,6 +26,7 @@ use osmose_model::site::Idle;
 use osmose_model::stages::Decide;
 use osmose_model::time::{ArrivalNs, DurationNs};
 use osmose_sensors::edge::Edge;
+use osmose_sensors::edge::ledger::Count;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -86,8 +88,8 @@ pub enum StartError {
 pub struct Summary {
     /// What the core counted.
     pub core: osmose_core::Stats,
-    /// What was sent.
-    pub egress: EgressStats,
+    /// What became of the commands; `None` in a dry run.
+    pub egress: Option<UdpCounts>,
     /// Read from the socket to handed to the transport, nanoseconds, of steps that sent something.
     pub react_ns: Histogram<u64>,
     /// One step alone, nanoseconds.
@@ -101,7 +103,7 @@ pub struct Summary {
     /// The last tag.
     pub last: Tag,
     /// What the edge refused or noticed, by reason.
-    pub edge: Vec<(String, u64)>,
+    pub edge: Vec<Count>,
 }
 
 /// A composed engine, its sockets bound.
@@ -144,7 +146,7 @@ struct Outputs {
     journal_broken: bool,
 }
 
-impl StepSink<Fusion, Evaluator, Plan> for Outputs {
+impl StepSink<Fusion, Rules, Plan> for Outputs {
     fn sequenced(&mut self, tag: Tag, canonical: &[u8]) {
         if let Some(journal) = &mut self.journal {
             match journal.append(tag, canonical) {
@@ -181,7 +183,8 @@ impl StepSink<Fusion, Evaluator, Plan> for Outputs {
 /// A histogram of one nanosecond to one minute, three digits; what is beyond is kept at the bound.
 fn histogram() -> Histogram<u64> {
     // The bounds are constants that the crate accepts.
-    Histogram::new_with_bounds(1, 60_000_000_000, 3).unwrap_or_else(|_| Histogram::new(3).expect("three digits are allowed"))
+    Histogram::new_with_bounds(1, 60_000_000_000, 3)
+        .unwrap_or_else(|_| Histogram::new(3).expect("three digits are allowed"))
 }
 
 impl Fused {
@@ -243,7 +246,9 @@ impl Fused {
     pub fn run(self, stop: &Arc<AtomicBool>) -> std::io::Result<Summary> {
         let Self { mut pinned, side, taps, cores } = self;
         let polite = cores.allowed() < 2;
-        let journal = std::thread::Builder::new().name("osmose-journal".into()).spawn(move || journal_thread(side, taps, polite))?;
+        let journal = std::thread::Builder::new()
+            .name("osmose-journal".into())
+            .spawn(move || journal_thread(side, taps, polite))?;
         match cores.pin() {
             Some(core) => tracing::info!(core, "the pipeline is pinned"),
             None => tracing::warn!("the pipeline could not be pinned to a core: latency will vary with the scheduler"),
@@ -281,6 +286,7 @@ impl Pinned {
                 continue;
             }
             self.keyframe_if_due(now, true);
+            self.ingress.report_first_times(self.driver.machine().site());
             match self.idle {
                 Idle::Spin if few => std::hint::spin_loop(),
                 Idle::Spin => _ = self.ingress.wait(Duration::ZERO),
@@ -293,6 +299,7 @@ impl Pinned {
         while self.duty() > 0 {
             self.ingress.look_everywhere();
         }
+        self.ingress.report_first_times(self.driver.machine().site());
     }
 
     /// One duty cycle; gives how many inputs were stepped.
@@ -330,9 +337,11 @@ impl Pinned {
 
     /// Blocks until something comes, the next wake-up is due, or a while has passed.
     fn block(&mut self, now: ArrivalNs) {
-        let until_due = self.driver.machine().next_wakeup().map_or(BLOCK_MAX, |w| {
-            Duration::from_nanos(w.0.saturating_sub(now.0).max(0) as u64)
-        });
+        let until_due = self
+            .driver
+            .machine()
+            .next_wakeup()
+            .map_or(BLOCK_MAX, |w| Duration::from_nanos(w.0.saturating_sub(now.0).max(0) as u64));
         // The poller's clock has millisecond steps and rounds up: the last stretch to a due instant is yielded away.
         match until_due.min(BLOCK_MAX).checked_sub(Duration::from_millis(1)) {
             Some(wait) if !wait.is_zero() => _ = self.ingress.wait(wait),
@@ -388,12 +397,12 @@ impl Pinned {
         let machine = self.driver.machine();
         Summary {
             core: machine.stats(),
-            egress: self.out.egress.stats(),
+            egress: self.out.egress.counts(),
             journal_lost: self.out.journal_lost,
             side_lost: self.out.tap.lost_in_all(),
             digests: (machine.input_digest(), machine.decision_digest()),
             last: machine.last(),
-            edge: self.ingress.edge().counters().iter().map(|c| (c.to_string(), c.count)).collect(),
+            edge: self.ingress.edge().counters().collect(),
             react_ns: self.out.react_ns,
             step_ns: self.out.step_ns,
         }

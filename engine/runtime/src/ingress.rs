@@ -10,8 +10,9 @@ use osmose_model::ids::CarriedKey;
 use osmose_model::input::{Class, Input, Report, Shed, ShedReason};
 use osmose_model::limits::{DATAGRAM_BYTES_MAX, INPUT_BYTES_MAX};
 use osmose_model::observation::Observation;
+use osmose_model::site::Site;
 use osmose_model::time::ArrivalNs;
-use osmose_sensors::edge::{Edge, PortId, Sink};
+use osmose_sensors::edge::{Edge, PortId, Sink, SourceKey};
 use std::io;
 use std::net::SocketAddr;
 
@@ -37,12 +38,13 @@ pub fn lane_of(class: Class) -> usize {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// An address cannot be bound.
-    #[error("cannot listen on udp {addr} (for {what}): {source}. Another program, or a second engine, may hold the port.")]
+    #[error(
+        "cannot listen on udp {addr}, which devices.toml names: {source}. Another program, or a second engine, may \
+         hold the port; or the address is not one of this machine's."
+    )]
     Bind {
         /// Which.
         addr: SocketAddr,
-        /// For which devices.
-        what: String,
         /// What the system says.
         source: io::Error,
     },
@@ -105,8 +107,8 @@ impl Sink for Lanes {
         self.push(arrival, Class::Edge, 0, &Input::Named { key, text });
     }
 
-    fn observation(&mut self, arrival: ArrivalNs, source: u64, class: Class, observation: &Observation<'_>) {
-        if !self.push(arrival, class, source, &Input::Observation(*observation)) {
+    fn observation(&mut self, arrival: ArrivalNs, source: SourceKey, class: Class, observation: &Observation<'_>) {
+        if !self.push(arrival, class, source.0, &Input::Observation(*observation)) {
             match self.full.iter_mut().find(|(s, _)| *s == observation.sensor) {
                 Some((_, n)) => *n += 1,
                 None => self.full.push((observation.sensor, 1)),
@@ -131,14 +133,15 @@ impl Ingress {
     pub fn bind(edge: Edge, lanes: [LaneTx; CLASSES]) -> Result<Self, BindError> {
         let poll = mio::Poll::new()?;
         let mut ports = vec![];
-        for (i, port) in edge.ports().iter().enumerate() {
-            let bind = |source| BindError::Bind { addr: port.addr, what: port.what.clone(), source };
+        for (i, port) in edge.ports().enumerate() {
+            let bind = |source| BindError::Bind { addr: port.addr, source };
             let socket = bind_udp(port.addr).map_err(bind)?;
             let mut socket = UdpSocket::from_std(socket);
             poll.registry().register(&mut socket, Token(i), Interest::READABLE).map_err(bind)?;
             ports.push(Port { id: port.id, socket, ready: true });
         }
-        let lanes = Lanes { lanes, canonical: vec![0; INPUT_BYTES_MAX], numbers: 0, full: Vec::with_capacity(1024), pushed: 0 };
+        let lanes =
+            Lanes { lanes, canonical: vec![0; INPUT_BYTES_MAX], numbers: 0, full: Vec::with_capacity(1024), pushed: 0 };
         let buffer = vec![0; DATAGRAM_BYTES_MAX].into_boxed_slice();
         Ok(Self { ports, edge, lanes, poll, events: mio::Events::with_capacity(64), buffer })
     }
@@ -152,6 +155,15 @@ impl Ingress {
     #[must_use]
     pub fn edge(&self) -> &Edge {
         &self.edge
+    }
+
+    /// Logs what was noticed for the first time since the last call: once per whom and reason, not once per datagram.
+    pub fn report_first_times(&mut self, site: &Site) {
+        let ports: Vec<_> = self.edge.ports().collect();
+        let address = |id| ports.iter().find(|p| p.id == id).map(|p| p.addr);
+        for first in self.edge.first_times() {
+            tracing::warn!("{}", first.sentence(site, address));
+        }
     }
 
     /// Reads what waits, at most a batch from each socket; gives how many inputs went into the lanes.

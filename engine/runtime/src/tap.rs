@@ -93,7 +93,8 @@ pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
     let (frame_tx, frame_rx) = rtrb::RingBuffer::new(1);
     let (back_tx, back_rx) = rtrb::RingBuffer::new(2);
     let room = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
-    let tx = TapTx { ring: tx, lost: 0, lost_in_all: 0, scratch: vec![0; 16 * 1024], frames: frame_tx, returned: back_rx };
+    let tx =
+        TapTx { ring: tx, lost: 0, lost_in_all: 0, scratch: vec![0; 16 * 1024], frames: frame_tx, returned: back_rx };
     (tx, TapRx { ring: rx, buffer: room, frames: frame_rx, back: back_tx })
 }
 

@@ -9,8 +9,8 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 4 | length of the payload; `0xffff_ffff` marks the jump back to the start |
-//! | 4 | CRC-32 over everything that follows |
+//! | 4 | CRC-32 over everything that follows, to the end of the padding |
+//! | 4 | length of the payload; `0xffff_ffff` marks the jump back to the start (and has no CRC) |
 //! | 8 | absolute offset of this record since the ring began (tells laps apart) |
 //! | 8 | tag: instant |
 //! | 8 | tag: number |
@@ -120,7 +120,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Ring<B> {
         }
         if jump > 0 {
             let at = (self.head % cap) as usize;
-            self.bytes.as_mut()[at..at + 4].copy_from_slice(&JUMP.to_le_bytes());
+            self.bytes.as_mut()[at + 4..at + 8].copy_from_slice(&JUMP.to_le_bytes());
             self.head += jump;
         }
         let at = (self.head % cap) as usize;
@@ -130,9 +130,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Ring<B> {
         record[24..32].copy_from_slice(&tag.seq.0.to_le_bytes());
         record[32..32 + payload.len()].copy_from_slice(payload);
         record[32 + payload.len()..].fill(0);
-        let crc = crc32fast::hash(&record[8..]);
-        record[4..8].copy_from_slice(&crc.to_le_bytes());
-        record[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        record[4..8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        let crc = crc32fast::hash(&record[4..]);
+        record[..4].copy_from_slice(&crc.to_le_bytes());
         self.head += need;
         Ok(Offset(self.head))
     }
@@ -147,7 +147,7 @@ pub fn scan(bytes: &[u8], from: Offset) -> impl Iterator<Item = (Offset, Tag, &[
     std::iter::from_fn(move || {
         for _ in 0..2 {
             let start = (at.checked_rem(cap)?) as usize;
-            if start + 4 <= bytes.len() && le_u32(&bytes[start..]) == JUMP {
+            if start + 8 <= bytes.len() && le_u32(&bytes[start + 4..]) == JUMP {
                 at += cap - start as u64;
                 continue;
             }
@@ -155,9 +155,9 @@ pub fn scan(bytes: &[u8], from: Offset) -> impl Iterator<Item = (Offset, Tag, &[
             if record.len() < RECORD_HEAD {
                 return None;
             }
-            let len = le_u32(record) as usize;
+            let len = le_u32(&record[4..]) as usize;
             let whole = record.get(..padded(len))?;
-            if le_u64(&whole[8..]) != at || crc32fast::hash(&whole[8..]) != le_u32(&whole[4..]) {
+            if le_u64(&whole[8..]) != at || crc32fast::hash(&whole[4..]) != le_u32(whole) {
                 return None;
             }
             let tag = Tag { at: LogicalNs(le_u64(&whole[16..]) as i64), seq: Seq(le_u64(&whole[24..])) };
