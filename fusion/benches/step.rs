@@ -5,7 +5,11 @@
 //! Prints p50, p99 and the greatest time per scan, and allocations per scan once the first scan is done. Times hold for
 //! the machine and its other load; compare figures of one run only.
 #![allow(unsafe_code, reason = "counting allocations needs a GlobalAlloc, whose methods are unsafe")]
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a benchmark reads the clock and is no core code")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the clock and is no core code"
+)]
 #![allow(missing_docs, reason = "a program, not a library")]
 
 use osmose_fusion::tracker::{Config, Detection, FieldOfView, SensorModel, Tracker};
@@ -64,7 +68,8 @@ impl Random {
 fn scene(people: usize, width_m: f64, height_m: f64, clutter: usize, scans: usize) -> Vec<Vec<Detection>> {
     let mut random = Random(people as u64);
     let place = |random: &mut Random| [random.next() * width_m, random.next() * height_m];
-    let mut walkers: Vec<([f64; 2], [f64; 2])> = (0..people).map(|_| (place(&mut random), place(&mut random))).collect();
+    let mut walkers: Vec<([f64; 2], [f64; 2])> =
+        (0..people).map(|_| (place(&mut random), place(&mut random))).collect();
     let mut out = Vec::with_capacity(scans);
     for _ in 0..scans {
         let mut scan = Vec::new();
@@ -90,10 +95,17 @@ fn scene(people: usize, width_m: f64, height_m: f64, clutter: usize, scans: usiz
 }
 
 fn main() {
-    println!("{:>6} {:>6} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7}", "people", "scans", "p50 us", "p99 us", "max us", "mean us", "alloc", "tracks");
-    for (people, width_m, height_m, clutter, scans) in
-        [(5, 30.0, 20.0, 5, 600), (20, 30.0, 20.0, 5, 600), (50, 30.0, 20.0, 5, 600), (100, 30.0, 20.0, 5, 600), (1000, 212.0, 141.0, 250, 200)]
-    {
+    println!(
+        "{:>6} {:>6} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7}",
+        "people", "scans", "p50 us", "p99 us", "max us", "mean us", "alloc", "tracks"
+    );
+    for (people, width_m, height_m, clutter, scans) in [
+        (5, 30.0, 20.0, 5, 600),
+        (20, 30.0, 20.0, 5, 600),
+        (50, 30.0, 20.0, 5, 600),
+        (100, 30.0, 20.0, 5, 600),
+        (1000, 212.0, 141.0, 250, 200),
+    ] {
         let scene = scene(people, width_m, height_m, clutter, scans);
         let area_m2 = width_m * height_m;
         let sensor = SensorModel {

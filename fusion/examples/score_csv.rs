@@ -5,6 +5,11 @@
 //!
 //! `--out NAME` writes another file than `tracks.csv`. `--set` changes a setting by its name in `Config`, e.g. `--set components=3`, to see what it is worth; `--polygon` gives
 //! the sensor the scene's rectangle as field of view where the default is the whole floor.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a program that reads files and the clock, no core code"
+)]
 
 use osmose_fusion::tracker::{Config, Detection, FieldOfView, SensorModel, Tracker};
 use std::error::Error;

@@ -296,7 +296,14 @@ mod tests {
 
     /// Exact marginals by going through all joint assignments: `[track][detection]`, the last column is unseen.
     fn exact(psi: &[Vec<f64>], other: &[f64]) -> Vec<Vec<f64>> {
-        fn go(i: usize, weight: f64, used: &mut Vec<Option<usize>>, psi: &[Vec<f64>], other: &[f64], sum: &mut [Vec<f64>]) {
+        fn go(
+            i: usize,
+            weight: f64,
+            used: &mut Vec<Option<usize>>,
+            psi: &[Vec<f64>],
+            other: &[f64],
+            sum: &mut [Vec<f64>],
+        ) {
             if i == psi.len() {
                 for (k, choice) in used.iter().enumerate() {
                     sum[k][choice.unwrap_or(other.len())] += weight;
@@ -329,15 +336,15 @@ mod tests {
         let mut mu = vec![vec![0.0; m]; n];
         let mut nu = vec![vec![0.0; m]; n];
         for _ in 0..20_000 {
-            for i in 0..n {
-                for j in 0..m {
-                    nu[i][j] = 1.0 / (other[j] + (0..n).filter(|&k| k != i).map(|k| mu[k][j]).sum::<f64>());
+            for (i, row) in nu.iter_mut().enumerate() {
+                for (j, cell) in row.iter_mut().enumerate() {
+                    *cell = 1.0 / (other[j] + (0..n).filter(|&k| k != i).map(|k| mu[k][j]).sum::<f64>());
                 }
             }
-            for i in 0..n {
-                for j in 0..m {
+            for (i, row) in mu.iter_mut().enumerate() {
+                for (j, cell) in row.iter_mut().enumerate() {
                     let rest: f64 = (0..m).filter(|&k| k != j).map(|k| psi[i][k] * nu[i][k]).sum();
-                    mu[i][j] = psi[i][j] / (1.0 + rest);
+                    *cell = psi[i][j] / (1.0 + rest);
                 }
             }
         }

@@ -125,10 +125,10 @@ impl Default for Motion {
         Motion {
             noise_straight_m2ps3: 0.03,
             noise_turn_m2ps3: 3.5,
-            turn_begin_per_s: 0.283,
-            turn_end_per_s: 2.266,
+            turn_begin_per_s: 0.12,
+            turn_end_per_s: 1.0,
             speed_mps: 1.3,
-            speed_memory_s: 4.0,
+            speed_memory_s: 2.0,
             speed_sigma_mps: 0.3,
             speed_spread_s: 2.5,
             velocity_var_m2ps2: 1.7,
@@ -145,7 +145,7 @@ impl Default for Population {
             undetected_per_m2: 0.03,
             birth_per_m2_s: 1e-3,
             birth_min_per_m2_s: 3e-4,
-            birth_max_per_m2_s: 2e-3,
+            birth_max_per_m2_s: 1.5e-3,
             birth_memory_s: 20.0,
             birth_age_s: 1.0,
             birth_existence: 0.9,
@@ -210,7 +210,9 @@ pub enum ConfigError {
         must: &'static str,
     },
     /// A field of view that is no polygon.
-    #[error("the field of view of sensor {sensor} has {corners} corners, area {area_m2} m2: it needs at least 3 finite corners and an area")]
+    #[error(
+        "the field of view of sensor {sensor} has {corners} corners, area {area_m2} m2: it needs at least 3 finite corners and an area"
+    )]
     FieldOfView {
         /// Index of the sensor.
         sensor: usize,
@@ -231,7 +233,11 @@ pub const SIGMA_RANGE_M: (f64, f64) = (1e-3, 1e3);
 
 /// Err if `value` is not finite or outside `low..=high`.
 fn within(name: &'static str, value: f64, low: f64, high: f64, must: &'static str) -> Result<(), ConfigError> {
-    if value.is_finite() && value >= low && value <= high { Ok(()) } else { Err(ConfigError::Range { name, value, must }) }
+    if value.is_finite() && value >= low && value <= high {
+        Ok(())
+    } else {
+        Err(ConfigError::Range { name, value, must })
+    }
 }
 
 impl Config {
@@ -312,7 +318,13 @@ impl SensorModel {
     pub fn check(&self, sensor: usize) -> Result<(), ConfigError> {
         within("sigma_m", self.sigma_m, SIGMA_RANGE_M.0, SIGMA_RANGE_M.1, "0.001 to 1000 m")?;
         within("p_detect", self.p_detect, 1e-3, 0.999, "0.001 to 0.999")?;
-        within("clutter_per_m2", self.clutter_per_m2, 1e-9, 1e3, "1e-9 to 1000 per m2 (a sensor without false detections: 1e-6)")?;
+        within(
+            "clutter_per_m2",
+            self.clutter_per_m2,
+            1e-9,
+            1e3,
+            "1e-9 to 1000 per m2 (a sensor without false detections: 1e-6)",
+        )?;
         self.field_of_view.check(sensor)
     }
 }

@@ -205,19 +205,14 @@ impl Gaussian {
         let safe = Pair(speed.0.max(0.3), speed.1.max(0.3));
         let (hu, hv) = (u / safe, v / safe);
         let c = &mut self.cov;
-        let p = [
-            c[XU] * hu + c[XV] * hv,
-            c[YU] * hu + c[YV] * hv,
-            c[UU] * hu + c[UV] * hv,
-            c[UV] * hu + c[VV] * hv,
-        ];
+        let p = [c[XU] * hu + c[XV] * hv, c[YU] * hu + c[YV] * hv, c[UU] * hu + c[UV] * hv, c[UV] * hu + c[VV] * hv];
         let across = hv * hv * c[UU] - hu * hv * c[UV] * 2.0 + hu * hu * c[VV];
         let expected = speed + across / (safe * 2.0);
         let total = hu * p[2] + hv * p[3] + Pair::splat(var);
         let weight = (Pair::splat(1.0) / total).where_above(speed, 0.3);
         let pull = weight * (Pair::splat(speed_mps) - expected);
-        for k in 0..4 {
-            self.mean[k] += p[k] * pull;
+        for (m, p) in self.mean.iter_mut().zip(p) {
+            *m += p * pull;
         }
         let g = [p[0] * weight, p[1] * weight, p[2] * weight, p[3] * weight];
         c[XX] -= g[0] * p[0];
@@ -401,17 +396,11 @@ mod tests {
             std::array::from_fn(|i| std::array::from_fn(|j| a[j][i]))
         }
 
+        /// Place of each cell of the matrix among the ten numbers.
+        const PLACE: [[usize; 4]; 4] = [[0, 1, 2, 3], [1, 4, 5, 6], [2, 5, 7, 8], [3, 6, 8, 9]];
+
         pub(super) fn full(cov: &[f64; 10]) -> Matrix {
-            let mut m = [[0.0; 4]; 4];
-            let mut k = 0;
-            for i in 0..4 {
-                for j in i..4 {
-                    m[i][j] = cov[k];
-                    m[j][i] = cov[k];
-                    k += 1;
-                }
-            }
-            m
+            PLACE.map(|row| row.map(|k| cov[k]))
         }
     }
 
@@ -543,7 +532,7 @@ mod tests {
         }
 
         #[test]
-        fn recalling_a_speed_moves_towards_it(heading in 0.0..6.28f64, speed in 0.4..2.5f64, remembered in 0.5..2.0f64) {
+        fn recalling_a_speed_moves_towards_it(heading in 0.0..std::f64::consts::TAU, speed in 0.4..2.5f64, remembered in 0.5..2.0f64) {
             let (vx, vy) = (speed * libm::cos(heading), speed * libm::sin(heading));
             let mut g = Gaussian::born(0.0, 0.0, 0.09, 0.1, Pair(0.5, 0.5));
             (g.mean[2], g.mean[3]) = (Pair::splat(vx), Pair::splat(vy));

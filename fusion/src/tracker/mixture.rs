@@ -77,13 +77,7 @@ impl Candidates {
 
     /// Builds the states, merges and prunes them into `room.out`, weights summing to 1. Returns how many: 0 if nothing
     /// was offered.
-    pub(crate) fn settle(
-        &self,
-        prior: &[Gaussian],
-        detections: &[Seen],
-        how: Reduction,
-        room: &mut Room,
-    ) -> usize {
+    pub(crate) fn settle(&self, prior: &[Gaussian], detections: &[Seen], how: Reduction, room: &mut Room) -> usize {
         if self.len == 0 {
             return 0;
         }

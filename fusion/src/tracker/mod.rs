@@ -52,7 +52,9 @@ mod store;
 mod tests;
 mod undetected;
 
-pub use config::{COORDINATE_MAX_M, Config, ConfigError, Limits, Motion, Population, SIGMA_RANGE_M, SensorModel, Upkeep};
+pub use config::{
+    COORDINATE_MAX_M, Config, ConfigError, Limits, Motion, Population, SIGMA_RANGE_M, SensorModel, Upkeep,
+};
 pub use estimate::{Detection, Gone, Refused, ScanReport, TrackEstimate};
 pub use field::FieldOfView;
 pub use save::{RestoreError, TrackerState};

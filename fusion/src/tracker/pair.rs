@@ -67,7 +67,7 @@ impl Pair {
 /// 1.5 * 2^52: adding it rounds to an integer that then stands in the low bits of the mantissa.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 /// The high part of ln 2 with 20 trailing zero bits, so that `n * LN2_HIGH` is exact for |n| < 2^11.
-const LN2_HIGH: f64 = 6.931_471_803_691_238_2e-1;
+const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
 /// ln 2 - LN2_HIGH.
 const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 

@@ -309,7 +309,10 @@ impl Tracker {
                 head.shown = true;
                 report.shown += 1;
             }
-            if head.came > 0.0 && existence > population.birth_existence && seconds(head.born_ns, t_ns) >= population.birth_age_s {
+            if head.came > 0.0
+                && existence > population.birth_existence
+                && seconds(head.born_ns, t_ns) >= population.birth_age_s
+            {
                 births += head.came;
                 head.came = 0.0;
             }
@@ -362,11 +365,16 @@ impl Tracker {
         }
         let scale = missed * per_existence / (1.0 - detectable);
         for (k, g) in mixture.iter().enumerate() {
-            let hidden = if self.expectations[i][k].density == Pair::default() { 1.0 } else { 1.0 - self.sensors[sensor].p_detect };
+            let hidden = if self.expectations[i][k].density == Pair::default() {
+                1.0
+            } else {
+                1.0 - self.sensors[sensor].p_detect
+            };
             candidates.offer(scale * g.weight * hidden, k, None, Pair::default());
         }
         let components = if head.shown { upkeep.components } else { 1 };
-        let how = Reduction { merge_distance2: upkeep.merge_distance2, component_min: upkeep.component_min, components };
+        let how =
+            Reduction { merge_distance2: upkeep.merge_distance2, component_min: upkeep.component_min, components };
         let count = candidates.settle(mixture, &self.gate.seen, how, &mut self.room);
         if count > 0 {
             self.tracks.set_mixture(i, &self.room.out[..count]);

@@ -35,15 +35,18 @@ fn shown(tracker: &Tracker) -> Vec<TrackEstimate> {
     tracker.tracks().filter(|t| t.reported).collect()
 }
 
+/// A detection as generated: x, y, own standard deviation.
+type Given = (f64, f64, Option<f64>);
+
 /// Scans of up to a dozen detections in a room small enough for them to compete.
-fn scans() -> impl Strategy<Value = Vec<(i64, usize, Vec<(f64, f64, Option<f64>)>)>> {
+fn scans() -> impl Strategy<Value = Vec<(i64, usize, Vec<Given>)>> {
     let sigma = prop_oneof![3 => Just(None), 1 => (0.05..1.0f64).prop_map(Some)];
     let detection = (-1.0..11.0f64, -1.0..11.0f64, sigma);
     let scan = (0..3 * TENTH_NS, 0..2usize, proptest::collection::vec(detection, 0..12));
     proptest::collection::vec(scan, 1..25)
 }
 
-fn detections(given: &[(f64, f64, Option<f64>)]) -> Vec<Detection> {
+fn detections(given: &[Given]) -> Vec<Detection> {
     given.iter().map(|&(x_m, y_m, sigma_m)| Detection { x_m, y_m, sigma_m }).collect()
 }
 

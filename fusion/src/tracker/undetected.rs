@@ -146,8 +146,8 @@ impl Undetected {
     pub(crate) fn learn(&mut self, population: &Population, births: f64, dt_s: f64) {
         let share = (dt_s / population.birth_memory_s).min(1.0);
         let counted = births / (population.birth_memory_s * self.area_m2);
-        self.birth = (self.birth * (1.0 - share) + counted)
-            .clamp(population.birth_min_per_m2_s, population.birth_max_per_m2_s);
+        self.birth =
+            (self.birth * (1.0 - share) + counted).clamp(population.birth_min_per_m2_s, population.birth_max_per_m2_s);
     }
 }
 
