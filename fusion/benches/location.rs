@@ -59,10 +59,10 @@ fn run(people: usize, rooms: usize, extent_m: [f64; 2], scans: usize) {
             each_ns.clear();
         }
         for (i, w) in walkers.iter_mut().enumerate() {
-            for a in 0..2 {
-                w.at[a] += w.step[a];
-                if w.at[a] < 0.0 || w.at[a] > extent_m[a] {
-                    w.step[a] = -w.step[a];
+            for ((at, step), end_m) in w.at.iter_mut().zip(&mut w.step).zip(extent_m) {
+                *at += *step;
+                if *at < 0.0 || *at > end_m {
+                    *step = -*step;
                 }
             }
             let ns = (scan * 100_000_000 + i * (100_000_000 / people)) as i64;

@@ -1,14 +1,17 @@
 //! One step of fusion: an observation or an instant goes in, what changed comes out, in a fixed order.
 //!
-//! Order of events: by occupant, ascending by track; of one occupant: appears, confirmed, found, identified, leaves
-//! (ascending by zone), enters (ascending by zone), lost. What is due before an observation comes before it.
+//! Order of events: by occupant, ascending by track; of one occupant: appears, confirmed, identified, found, leaves
+//! (ascending by zone), enters (ascending by zone), lost. After a scan come the identities of those who met, by pair of
+//! tracks. What is due before an observation comes before it.
 //!
 //! A late fix of a device whose newer fix is in already is not used: the newer one stands, as it would have had they
 //! come in order.
 
+use crate::identity::Identities;
 use crate::membership::{self, How};
 use crate::occupants::{NEVER, Occupants, Origin};
 use crate::plan::Plan;
+use crate::positions::Positions;
 use crate::sensors::Sensors;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
@@ -27,7 +30,7 @@ use std::sync::Arc;
 /// How long a lost occupant that is no known person's device is remembered.
 const FORGET_ANONYMOUS: DurationNs = DurationNs::from_s(600);
 /// The same where sensors looked and saw nobody.
-const FORGET_REFUTED: DurationNs = DurationNs::from_s(30);
+pub(crate) const FORGET_REFUTED: DurationNs = DurationNs::from_s(30);
 /// Within this distance a gesture or a facing belongs to a track, metres.
 const AT_HAND_M: f64 = 1.0;
 
@@ -50,6 +53,8 @@ pub struct Counts {
     pub evicted: u64,
     /// Zones not entered by somebody who was in as many as anybody can be.
     pub zones_full: u64,
+    /// Close encounters of tracks whose identities were not mixed, for want of room.
+    pub encounters_full: u64,
     /// Stimuli beyond the limit of one step.
     pub stimuli_shed: u64,
 }
@@ -61,6 +66,8 @@ pub struct Fusion {
     pub(crate) plan: Plan,
     pub(crate) occupants: Occupants,
     pub(crate) sensors: Sensors,
+    pub(crate) positions: Positions,
+    pub(crate) identities: Identities,
     pub(crate) counts: Counts,
     /// The latest instant that was told.
     pub(crate) now: LogicalNs,
@@ -79,6 +86,8 @@ impl Fusion {
             plan: Plan::new(&site),
             occupants: Occupants::new(max, site.levels.len(), site.zones.len(), site.people.len()),
             sensors: Sensors::new(&site),
+            positions: Positions::new(&site, max),
+            identities: Identities::new(max),
             counts: Counts::default(),
             now: LogicalNs::default(),
             near: Vec::with_capacity(site.zones.len()),
@@ -152,7 +161,7 @@ impl Fusion {
             match self.occupants.occupant(slot).presence {
                 Presence::Seen => self.lose(slot, None, due, out),
                 Presence::Lost => {
-                    self.occupants.remove(slot);
+                    self.forget(slot);
                     self.counts.forgotten += 1;
                     return;
                 }
@@ -175,6 +184,12 @@ impl Fusion {
         Sink::new(out, &mut self.counts.stimuli_shed, sensor, at).event(EventKind::Lost, who, zone, None);
     }
 
+    /// An occupant is no more.
+    pub(crate) fn forget(&mut self, slot: u32) {
+        self.positions.forget(self.occupants.slot(slot).origin);
+        self.occupants.remove(slot);
+    }
+
     /// A new occupant: its zones are filled in, then `appears` is said. Whoever has been lost longest makes room.
     pub(crate) fn appear(
         &mut self,
@@ -187,12 +202,13 @@ impl Fusion {
             let Some(oldest) = self.occupants.longest_lost() else {
                 return Err(Refusal::TracksFull);
             };
-            self.occupants.remove(oldest);
+            self.forget(oldest);
             self.counts.evicted += 1;
         }
         let occupant = newcomer.occupant(sink_of.1);
         let lost_after = self.plan.lost_after(&[]);
         let slot = self.occupants.add(occupant, origin, lost_after).ok_or(Refusal::TracksFull)?;
+        self.identities.begin(slot);
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sink_of.0), sink_of.1);
         let refused =
             membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut self.near, &mut sink);
@@ -320,10 +336,14 @@ impl Fusion {
                 let sigma_m = sigma_m.unwrap_or(self.site.sensors[from.0.index()].noise.sigma_m);
                 return self.observe_location(device, place, sigma_m, from, out);
             }
+            Body::Position(items) => return self.observe_scan(items, from, out),
             Body::Binary { on } => self.take_reading(Reading::Switch(on), from, out),
             Body::Badge { badge } => {
                 let person = self.site.owner_of_badge(badge);
                 self.take_reading(Reading::Badge { badge, person }, from, out);
+                if let Some(person) = person {
+                    self.bind_badge(person, from, out);
+                }
             }
             Body::Crossing { direction } => self.take_reading(Reading::Crossing(direction), from, out),
             Body::Count { people } => self.take_reading(Reading::People(people), from, out),

@@ -25,11 +25,13 @@
 
 mod deadlines;
 mod fuse;
+mod identity;
 mod index;
 mod keys;
 mod membership;
 mod occupants;
 mod plan;
+mod positions;
 mod query;
 mod save;
 mod sensors;

@@ -300,10 +300,6 @@ impl Occupants {
     /// It is not seen any more, and is forgotten at `forget_at`.
     pub(crate) fn lose(&mut self, slot: u32, forget_at: LogicalNs) {
         let entry = &mut self.slots[slot as usize];
-        if entry.occupant.presence == Presence::Lost {
-            entry.forget_at = forget_at;
-            return;
-        }
         entry.occupant.presence = Presence::Lost;
         entry.forget_at = forget_at;
         for zone in &entry.occupant.zones {
@@ -311,6 +307,12 @@ impl Occupants {
             (count.seen, count.lost) = (count.seen - 1, count.lost + 1);
         }
         self.link_lost(slot);
+    }
+
+    /// One who is lost is forgotten by `forget_at` at the latest.
+    pub(crate) fn hasten(&mut self, slot: u32, forget_at: LogicalNs) {
+        let entry = &mut self.slots[slot as usize];
+        entry.forget_at = entry.forget_at.min(forget_at);
     }
 
     /// It is seen again.
@@ -479,15 +481,18 @@ impl Occupants {
             .map(|slot| (self.occupant(slot).place.level, slot, self.slots[slot as usize].boxed))
             .collect();
         self.index.rebuild(boxes);
-        let mut linked = 0;
-        for &track in lost {
-            match self.of_track(track) {
-                Some(slot) if self.occupant(slot).presence == Presence::Lost => self.link_lost(slot),
-                _ => return false,
-            }
-            linked += 1;
+        let mut sorted = lost.to_vec();
+        sorted.sort_unstable();
+        let is_lost = |slot: &u32| self.occupant(*slot).presence == Presence::Lost;
+        if !self.in_order().filter(is_lost).map(|slot| self.occupant(slot).track).eq(sorted) {
+            return false;
         }
-        linked == self.in_order().filter(|&slot| self.occupant(slot).presence == Presence::Lost).count()
+        for &track in lost {
+            if let Some(slot) = self.of_track(track) {
+                self.link_lost(slot);
+            }
+        }
+        true
     }
 }
 

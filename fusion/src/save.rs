@@ -4,7 +4,9 @@
 //! a rebuilt tree may differ and never shows, because every answer is sorted.
 
 use crate::fuse::{Counts, Fusion};
+use crate::identity::SavedIdentities;
 use crate::occupants::SavedSlot;
+use crate::tracker::TrackerState;
 use osmose_model::digest::Digest;
 use osmose_model::geometry::Place;
 use osmose_model::ids::TrackId;
@@ -32,6 +34,8 @@ struct Saved {
     occupants: Vec<SavedSlot>,
     lost: Vec<TrackId>,
     sensors: Vec<SensorStatus>,
+    trackers: Vec<Option<TrackerState>>,
+    identities: SavedIdentities,
     counts: Counts,
 }
 
@@ -86,6 +90,8 @@ impl Fusion {
             occupants,
             lost,
             sensors: self.sensors.saved().to_vec(),
+            trackers: self.positions.saved(),
+            identities: self.identities.saved(&self.occupants),
             counts: self.counts,
         };
         // Writing to memory fails only for types that postcard cannot write at all, which a test would show.
@@ -123,6 +129,10 @@ impl Fusion {
         }
         if !fresh.sensors.refill(saved.sensors, saved.now) {
             return Err(malformed("it holds another number of sensors"));
+        }
+        fresh.positions.refill(&saved.trackers, &fresh.occupants).map_err(malformed)?;
+        if !fresh.identities.refill(saved.identities, &fresh.occupants, self.site.people.len()) {
+            return Err(malformed("its identities are of others"));
         }
         fresh.occupants.next_track = saved.next_track;
         (fresh.now, fresh.counts) = (saved.now, saved.counts);

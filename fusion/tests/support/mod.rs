@@ -15,12 +15,7 @@ use std::collections::BTreeMap;
 
 /// Margins as site.toml has them by default.
 pub fn default_margins() -> ZoneMargins {
-    ZoneMargins {
-        enter_margin_m: 0.0,
-        exit_margin_m: 0.2,
-        exit_delay: DurationNs::ZERO,
-        lost: DurationNs::from_s(2),
-    }
+    ZoneMargins { enter_margin_m: 0.0, exit_margin_m: 0.2, exit_delay: DurationNs::ZERO, lost: DurationNs::from_s(2) }
 }
 
 /// No margin, no delay.

@@ -1,0 +1,412 @@
+//! Who a track is taken for: a belief per track over known people, kept apart from where the track is.
+//!
+//! A belief is categorical: at most [`CANDIDATES_MAX`] people, and the rest is nobody known. Three things change one:
+//!
+//! - A carried device of a known person is that person; such a track has no belief and keeps its name.
+//! - A badge read binds its person to the one track that clearly stands at the reader. Whoever had been taken for that
+//!   person gets what the bound track was taken for (a repaired swap), since one person is one track.
+//! - Two tracks that come close may change places. Their beliefs are mixed with the probability of that,
+//!   `0.5 exp(-D²/2)`, where D² is the Mahalanobis distance of their positions and velocities; over one encounter by its
+//!   closest moment, once. When that is likely enough to matter, `swapped` is said.
+//!
+//! Voices and the likelihoods of other evidence multiply into the same beliefs when their kinds are used.
+
+use crate::fuse::Fusion;
+use crate::occupants::{Occupants, Origin};
+use crate::sink::Sink;
+use arrayvec::ArrayVec;
+use osmose_model::geometry::{Aabb, Place, Point};
+use osmose_model::ids::{LevelId, PersonId, SensorId, TrackId};
+use osmose_model::time::LogicalNs;
+use osmose_model::world::{EventKind, Presence, Stimulus};
+use serde::{Deserialize, Serialize};
+
+/// Most people that one track may be taken for.
+const CANDIDATES_MAX: usize = 8;
+/// A candidate less likely than this is dropped.
+const CANDIDATE_P_MIN: f64 = 1e-4;
+/// How far from a badge reader whoever shows a badge may stand, metres.
+const READER_REACH_M: f64 = 2.0;
+/// Spread of where people stand when they show a badge, metres per axis.
+const READER_SIGMA_M: f64 = 0.7;
+/// A badge binds only where its track is so many times as likely as any other (TRACKING.md: a clear winner).
+const CLEAR_WINNER: f64 = 3.0;
+/// Tracks closer than this may change places, metres.
+const MEET_M: f64 = 0.7;
+/// Tracks farther apart than this have parted: the next time is another encounter, metres.
+const PART_M: f64 = 1.2;
+/// The probability of having changed places from which on it is said.
+const SWAP_SAID_P: f64 = 0.25;
+/// The most that one encounter can mix: beyond, the order is as good as forgotten.
+const SWAP_P_MAX: f64 = 0.5 - 1e-9;
+/// Most encounters at once; further ones mix nothing until there is room, and are counted.
+const ENCOUNTERS_MAX: usize = 4096;
+
+/// Who a track may be, ascending by person; what is missing to 1 is nobody known.
+pub(crate) type Belief = ArrayVec<(PersonId, f64), CANDIDATES_MAX>;
+
+/// Two tracks near each other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Encounter {
+    /// The lower and the higher track.
+    pair: (TrackId, TrackId),
+    /// The probability of having changed places that is mixed in already.
+    mixed: f64,
+    /// Whether it was said.
+    said: bool,
+}
+
+/// Every belief.
+#[derive(Clone, Debug)]
+pub(crate) struct Identities {
+    /// By slot.
+    beliefs: Vec<Belief>,
+    velocity_covariance: Vec<[f64; 3]>,
+    /// Ascending by pair.
+    encounters: Vec<Encounter>,
+    /// Pairs near each other in this scan, reused.
+    near: Vec<((TrackId, TrackId), (u32, u32))>,
+}
+
+/// What of the identities is saved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SavedIdentities {
+    beliefs: Vec<(TrackId, Belief)>,
+    velocity_covariance: Vec<[f64; 3]>,
+    encounters: Vec<Encounter>,
+}
+
+fn p_of(belief: &Belief, person: PersonId) -> f64 {
+    belief.iter().find(|(q, _)| *q == person).map_or(0.0, |&(_, p)| p)
+}
+
+/// Puts a candidate in its place; the least likely goes where there is no room.
+fn put(belief: &mut Belief, person: PersonId, p: f64) {
+    belief.retain(|(q, _)| *q != person);
+    if p < CANDIDATE_P_MIN {
+        return;
+    }
+    if belief.is_full() {
+        let least = (0..belief.len()).min_by(|&a, &b| belief[a].1.total_cmp(&belief[b].1));
+        match least {
+            Some(least) if belief[least].1 < p => drop(belief.remove(least)),
+            _ => return,
+        }
+    }
+    let at = belief.partition_point(|(q, _)| *q < person);
+    belief.insert(at, (person, p));
+}
+
+/// `(1 - s) a + s b`.
+fn mixture(a: &Belief, b: &Belief, s: f64) -> Belief {
+    let mut out = Belief::new();
+    let people = a.iter().chain(b.iter().filter(|(q, _)| a.iter().all(|(r, _)| r != q)));
+    for &(person, _) in people {
+        put(&mut out, person, (1.0 - s) * p_of(a, person) + s * p_of(b, person));
+    }
+    out
+}
+
+/// The likeliest candidate; nobody where it is likelier to be nobody known.
+fn likeliest(belief: &Belief) -> (Option<PersonId>, f64) {
+    let known: f64 = belief.iter().map(|&(_, p)| p).sum();
+    match belief.iter().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))) {
+        // A hair of tolerance: an even chance mixed of 1 and 0 keeps its name.
+        Some(&(person, p)) if p + 1e-9 >= 1.0 - known => (Some(person), p),
+        _ => (None, 0.0),
+    }
+}
+
+/// x' S^-1 x for a symmetric 2 x 2 matrix S = (xx, xy, yy); infinite where S has no inverse.
+fn mahalanobis2([x, y]: [f64; 2], [xx, xy, yy]: [f64; 3]) -> f64 {
+    let det = xx * yy - xy * xy;
+    let d2 = (yy * x * x - 2.0 * xy * x * y + xx * y * y) / det;
+    if det > 0.0 && d2 >= 0.0 { d2 } else { f64::INFINITY }
+}
+
+fn sum(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
+}
+
+impl Identities {
+    /// No beliefs, room for `max` tracks.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            beliefs: vec![Belief::new(); max],
+            velocity_covariance: vec![[0.0; 3]; max],
+            encounters: Vec::with_capacity(ENCOUNTERS_MAX),
+            near: Vec::with_capacity(ENCOUNTERS_MAX),
+        }
+    }
+
+    /// A slot has a new occupant, of whom nothing is believed.
+    pub(crate) fn begin(&mut self, slot: u32) {
+        self.beliefs[slot as usize].clear();
+        self.velocity_covariance[slot as usize] = [0.0; 3];
+    }
+
+    /// How sure a track's velocity is, (m/s)²: xx, xy, yy.
+    pub(crate) fn set_velocity_covariance(&mut self, slot: u32, covariance: [f64; 3]) {
+        self.velocity_covariance[slot as usize] = covariance;
+    }
+
+    /// The probability that two tracks at a moment change places.
+    fn swap_p(&self, occupants: &Occupants, a: u32, b: u32) -> f64 {
+        let (p, q) = (occupants.occupant(a), occupants.occupant(b));
+        let apart = [p.place.at.x_m - q.place.at.x_m, p.place.at.y_m - q.place.at.y_m];
+        let faster = [p.velocity_mps[0] - q.velocity_mps[0], p.velocity_mps[1] - q.velocity_mps[1]];
+        let velocity = sum(self.velocity_covariance[a as usize], self.velocity_covariance[b as usize]);
+        let d2 = mahalanobis2(apart, sum(p.covariance_m2, q.covariance_m2)) + mahalanobis2(faster, velocity);
+        (0.5 * libm::exp(-0.5 * d2)).min(SWAP_P_MAX)
+    }
+
+    pub(crate) fn saved(&self, occupants: &Occupants) -> SavedIdentities {
+        let slots = || occupants.in_order().map(|slot| (slot as usize, occupants.occupant(slot).track));
+        SavedIdentities {
+            beliefs: slots()
+                .filter(|&(slot, _)| !self.beliefs[slot].is_empty())
+                .map(|(slot, track)| (track, self.beliefs[slot].clone()))
+                .collect(),
+            velocity_covariance: slots().map(|(slot, _)| self.velocity_covariance[slot]).collect(),
+            encounters: self.encounters.clone(),
+        }
+    }
+
+    /// Takes saved beliefs back; false where they are not of these occupants.
+    pub(crate) fn refill(&mut self, saved: SavedIdentities, occupants: &Occupants, people: usize) -> bool {
+        let finite = |c: &[f64; 3]| c.iter().all(|x| x.is_finite());
+        if saved.velocity_covariance.len() != occupants.len() || !saved.velocity_covariance.iter().all(finite) {
+            return false;
+        }
+        for (slot, covariance) in occupants.in_order().zip(saved.velocity_covariance) {
+            self.velocity_covariance[slot as usize] = covariance;
+        }
+        for (track, belief) in saved.beliefs {
+            let sound = belief.iter().all(|(q, p)| q.index() < people && (0.0..=1.0).contains(p))
+                && belief.is_sorted_by(|a, b| a.0 < b.0);
+            match occupants.of_track(track) {
+                Some(slot) if sound => self.beliefs[slot as usize] = belief,
+                _ => return false,
+            }
+        }
+        let sound = saved.encounters.is_sorted_by(|a, b| a.pair < b.pair)
+            && saved.encounters.len() <= ENCOUNTERS_MAX
+            && saved.encounters.iter().all(|e| (0.0..=SWAP_P_MAX).contains(&e.mixed));
+        self.encounters.extend(saved.encounters);
+        sound
+    }
+}
+
+impl Fusion {
+    /// Takes an occupant for whom its belief says.
+    fn name_by_belief(&mut self, slot: u32, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        let (person, p) = likeliest(&self.identities.beliefs[slot as usize]);
+        self.identify(slot, person, p, from, out);
+    }
+
+    /// Whether a track's identity is a belief: not that of a known person's own device.
+    fn is_anonymous(&self, slot: u32) -> bool {
+        !matches!(self.occupants.slot(slot).origin, Origin::Device(key) if self.site.owner_of_device(key).is_some())
+    }
+
+    /// A badge of a known person was read: binds them to whoever clearly stands at the reader.
+    pub(crate) fn bind_badge(&mut self, person: PersonId, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        let reader = &self.site.sensors[from.0.index()];
+        let at = Point::new(reader.pose.x_m, reader.pose.y_m);
+        let p = 1.0 - reader.noise.p_wrong.clamp(0.0, 1.0);
+        let (mut best, mut second) = (None, 0.0_f64);
+        let mut there_already = false;
+        self.occupants.index.for_each_meeting(reader.level, Aabb { min: at, max: at }.grown(READER_REACH_M), |slot| {
+            let who = self.occupants.occupant(slot);
+            let distance2 = who.place.at.distance2(at);
+            if who.presence != Presence::Seen || distance2 > READER_REACH_M * READER_REACH_M {
+                return;
+            }
+            if !self.is_anonymous(slot) {
+                there_already |= who.person == Some(person);
+                return;
+            }
+            if who.person.is_some_and(|q| q != person && who.person_p >= 0.5) {
+                return;
+            }
+            let variance = READER_SIGMA_M * READER_SIGMA_M + 0.5 * (who.covariance_m2[0] + who.covariance_m2[2]);
+            let likelihood = libm::exp(-0.5 * distance2 / variance) / variance;
+            match best {
+                Some((l, t, _)) if (l, t) > (likelihood, who.track) => second = second.max(likelihood),
+                Some((l, ..)) => (best, second) = (Some((likelihood, who.track, slot)), second.max(l)),
+                None => best = Some((likelihood, who.track, slot)),
+            }
+        });
+        let Some((likelihood, _, slot)) = best else { return };
+        if there_already || likelihood <= CLEAR_WINNER * second {
+            return;
+        }
+        self.bind(slot, person, p, from, out);
+    }
+
+    /// Takes a track for a person, and whoever had been taken for that person for what the track was taken for.
+    fn bind(&mut self, slot: u32, person: PersonId, p: f64, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        let mut before = std::mem::take(&mut self.identities.beliefs[slot as usize]);
+        before.retain(|(q, _)| *q != person);
+        let mut belief = Belief::new();
+        for &(q, was) in &before {
+            put(&mut belief, q, (1.0 - p) * was);
+        }
+        put(&mut belief, person, p);
+        self.identities.beliefs[slot as usize] = belief;
+        let others = |s: &u32| *s != slot && self.is_anonymous(*s);
+        let displaced = self.occupants.of_person(person).iter().copied().filter(others);
+        let displaced = displaced.min_by_key(|s| self.occupants.occupant(*s).track);
+        if let Some(other) = displaced {
+            self.identities.beliefs[other as usize] = before;
+        }
+        let mut both: ArrayVec<u32, 2> = [Some(slot), displaced].into_iter().flatten().collect();
+        both.sort_unstable_by_key(|s| self.occupants.occupant(*s).track);
+        for s in both {
+            self.name_by_belief(s, from, out);
+        }
+    }
+
+    /// After a scan: mixes the beliefs of tracks that are close to each other.
+    pub(crate) fn mix_identities(&mut self, level: LevelId, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        self.find_meetings(level);
+        for i in 0..self.identities.near.len() {
+            let (pair, (a, b)) = self.identities.near[i];
+            let swap_p = self.identities.swap_p(&self.occupants, a, b);
+            self.meet(pair, (a, b), swap_p, from, out);
+        }
+        // Those who have parted, or are gone, meet anew the next time.
+        let occupants = &self.occupants;
+        self.identities.encounters.retain(|e| {
+            let place = |track| occupants.of_track(track).map(|slot| occupants.occupant(slot).place);
+            match (place(e.pair.0), place(e.pair.1)) {
+                (Some(p), Some(q)) => p.level == q.level && p.at.distance2(q.at) <= PART_M * PART_M,
+                _ => false,
+            }
+        });
+    }
+
+    /// Pairs of tracks of a level that are close, of whom at least one is believed to be somebody, ascending.
+    fn find_meetings(&mut self, level: LevelId) {
+        let Self { identities: Identities { near, beliefs, .. }, occupants, positions, .. } = self;
+        near.clear();
+        let tracked = |slot: u32| matches!(occupants.slot(slot).origin, Origin::Tracker { .. });
+        for track in positions.known() {
+            // The scan may have ended a track since.
+            let Some(a) = occupants.of_track(track) else { continue };
+            let who = occupants.occupant(a);
+            if beliefs[a as usize].is_empty() || who.place.level != level || who.presence != Presence::Seen {
+                continue;
+            }
+            let Place { at, .. } = who.place;
+            occupants.index.for_each_meeting(level, Aabb { min: at, max: at }.grown(MEET_M), |b| {
+                let other = occupants.occupant(b);
+                // A pair of two who are believed to be somebody is found from both sides: once is enough.
+                let twice = other.track < who.track && !beliefs[b as usize].is_empty();
+                if b == a || twice || other.presence != Presence::Seen || !tracked(b) || near.len() == near.capacity() {
+                    return;
+                }
+                if other.place.at.distance2(at) <= MEET_M * MEET_M {
+                    let (low, high) = if who.track < other.track { (a, b) } else { (b, a) };
+                    let pair = (occupants.occupant(low).track, occupants.occupant(high).track);
+                    near.push((pair, (low, high)));
+                }
+            });
+        }
+        near.sort_unstable_by_key(|&(pair, _)| pair);
+    }
+
+    /// Mixes two beliefs by what this moment adds to the probability of having changed places.
+    fn meet(
+        &mut self,
+        pair: (TrackId, TrackId),
+        (a, b): (u32, u32),
+        swap_p: f64,
+        from: (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) {
+        let encounters = &mut self.identities.encounters;
+        let at = match encounters.binary_search_by_key(&pair, |e| e.pair) {
+            Ok(at) => at,
+            Err(_) if encounters.len() >= ENCOUNTERS_MAX => {
+                self.counts.encounters_full += 1;
+                return;
+            }
+            Err(at) => {
+                encounters.insert(at, Encounter { pair, mixed: 0.0, said: false });
+                at
+            }
+        };
+        let encounter = &mut encounters[at];
+        if swap_p <= encounter.mixed {
+            return;
+        }
+        // Two mixings s1 and s2 in a row are one with 1 - 2s = (1 - 2 s1)(1 - 2 s2).
+        let more = 0.5 * (1.0 - (1.0 - 2.0 * swap_p) / (1.0 - 2.0 * encounter.mixed));
+        encounter.mixed = swap_p;
+        let say = swap_p >= SWAP_SAID_P && !encounter.said;
+        encounter.said |= say;
+        let (p, q) = (&self.identities.beliefs[a as usize], &self.identities.beliefs[b as usize]);
+        let (p, q) = (mixture(p, q, more), mixture(q, p, more));
+        self.identities.beliefs[a as usize] = p;
+        self.identities.beliefs[b as usize] = q;
+        self.name_by_belief(a, from, out);
+        self.name_by_belief(b, from, out);
+        if say {
+            Sink::new(out, &mut self.counts.stimuli_shed, Some(from.0), from.1).event(
+                EventKind::Swapped,
+                self.occupants.occupant(a),
+                None,
+                Some(pair.1),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn belief(ps: &[f64]) -> Belief {
+        let total: f64 = ps.iter().sum::<f64>().max(1.0);
+        ps.iter().enumerate().map(|(i, p)| (PersonId(i as u16), p / total)).collect()
+    }
+
+    #[test]
+    fn an_even_chance_keeps_its_name_and_less_does_not() {
+        let ana = Belief::from_iter([(PersonId(3), 1.0)]);
+        let nobody = Belief::new();
+        assert_eq!(likeliest(&mixture(&ana, &nobody, 0.5)), (Some(PersonId(3)), 0.5));
+        assert_eq!(likeliest(&mixture(&nobody, &ana, 0.4)), (None, 0.0));
+    }
+
+    #[test]
+    fn a_full_belief_drops_its_least() {
+        let mut full: Belief = (0..8).map(|i| (PersonId(i), 0.01 * f64::from(i + 1))).collect();
+        put(&mut full, PersonId(20), 0.5);
+        assert_eq!((p_of(&full, PersonId(0)), p_of(&full, PersonId(20)), full.len()), (0.0, 0.5, 8));
+    }
+
+    proptest! {
+        #[test]
+        fn mixing_keeps_the_sum_over_both_tracks(
+            a in prop::collection::vec(0.01..1.0f64, 0..4), b in prop::collection::vec(0.01..1.0f64, 0..4), s in 0.0..0.5f64,
+        ) {
+            let (a, b) = (belief(&a), belief(&b));
+            let (p, q) = (mixture(&a, &b, s), mixture(&b, &a, s));
+            for i in 0..4 {
+                let person = PersonId(i);
+                let before = p_of(&a, person) + p_of(&b, person);
+                let after = p_of(&p, person) + p_of(&q, person);
+                prop_assert!((before - after).abs() <= 2.0 * CANDIDATE_P_MIN, "{} {}", before, after);
+            }
+        }
+
+        #[test]
+        fn mahalanobis_of_a_diagonal_is_the_plain_one(x in -3.0..3.0f64, y in -3.0..3.0f64, v in 0.01..4.0f64) {
+            let d2 = mahalanobis2([x, y], [v, 0.0, v]);
+            prop_assert!((d2 - (x * x + y * y) / v).abs() < 1e-9 * (1.0 + d2));
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Position scans through the tracker: one [`Tracker`] per level, and which occupant each of its tracks is.
+//!
+//! This file alone knows the tracker. A track becomes an occupant when the tracker first reports it and moves it when a
+//! scan sees it; between, its place follows the prediction and its zones stay, since a guess must not open a door. A
+//! track that sensors looked for and did not find is marked refuted: it is soon forgotten once it is lost.
+
+use crate::fuse::{FORGET_REFUTED, Fusion, Newcomer};
+use crate::keys::SlotTable;
+use crate::occupants::{Occupants, Origin};
+use crate::sink::Sink;
+use crate::tracker::{Config, Detection, FieldOfView, Gone, Limits, SensorModel, TrackEstimate, Tracker, TrackerState};
+use osmose_model::device::{Sensor, SensorKind};
+use osmose_model::geometry::{Place, Point};
+use osmose_model::ids::{LevelId, SensorId, TrackId};
+use osmose_model::limits::SCAN_ITEMS_MAX;
+use osmose_model::observation;
+use osmose_model::site::{Level, Site};
+use osmose_model::stages::Refusal;
+use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::world::{EventKind, Presence, Stimulus};
+
+/// A track that lived no longer than this and was refuted was never anybody: it is lost and forgotten at once.
+const ESTABLISHED_AFTER: DurationNs = DurationNs::from_s(1);
+/// Most tracks of one level's tracker, tentative ones included.
+const LEVEL_TRACKS_MAX: usize = 20_000;
+/// Floor area of a level of which the plan says nothing, m².
+const UNKNOWN_FLOOR_M2: f64 = 100.0;
+
+/// What a scan did to one track.
+#[derive(Clone, Copy, Debug)]
+enum News {
+    Is(TrackEstimate),
+    Went(Gone),
+}
+
+impl News {
+    fn id(&self) -> u64 {
+        match self {
+            Self::Is(estimate) => estimate.id,
+            Self::Went(gone) => gone.id,
+        }
+    }
+}
+
+/// One level's tracker.
+#[derive(Clone, Debug)]
+struct LevelTracker {
+    tracker: Tracker,
+    /// From the tracker's numbers to slots.
+    slots: SlotTable,
+}
+
+/// The trackers.
+#[derive(Clone, Debug)]
+pub(crate) struct Positions {
+    levels: Vec<Option<LevelTracker>>,
+    /// Per sensor of the site: its number in its level's tracker.
+    numbers: Vec<Option<usize>>,
+    /// Reused from scan to scan.
+    detections: Vec<Detection>,
+    news: Vec<(TrackId, Option<u32>, News)>,
+}
+
+/// A sensor as the tracker takes it: numbers held within what it accepts.
+fn sensor_model(sensor: &Sensor, floor_m2: f64) -> SensorModel {
+    let everywhere = FieldOfView::Everywhere { area_m2: floor_m2 };
+    let field_of_view = match &sensor.field_of_view {
+        Some(view) if view.outer.len() >= 3 && view.area_m2() > 1e-3 => {
+            FieldOfView::Polygon { corners_m: view.outer.iter().map(|p| [p.x_m, p.y_m]).collect() }
+        }
+        _ => everywhere,
+    };
+    let clutter_per_m2 = sensor.noise.clutter_per_scan / field_of_view.area_m2();
+    SensorModel {
+        sigma_m: sensor.noise.sigma_m.clamp(0.001, 1000.0),
+        p_detect: sensor.noise.p_detect.clamp(0.001, 0.999),
+        clutter_per_m2: clutter_per_m2.clamp(1e-6, 1000.0),
+        field_of_view,
+    }
+}
+
+/// The floor of a level: its outline, else its zones, else a guess, m².
+fn floor_m2(site: &Site, level: &Level) -> f64 {
+    let zones: f64 = site.zones.iter().filter(|z| z.level == level.id).map(|z| z.area.area_m2()).sum();
+    [level.outline.area_m2(), zones].into_iter().find(|m2| *m2 > 1e-3).unwrap_or(UNKNOWN_FLOOR_M2)
+}
+
+impl Positions {
+    /// A tracker for each level that a position sensor looks at.
+    pub(crate) fn new(site: &Site, tracks_max: usize) -> Self {
+        let mut numbers = vec![None; site.sensors.len()];
+        let mut news_max = 0;
+        let levels = site
+            .levels
+            .iter()
+            .map(|level| {
+                let floor_m2 = floor_m2(site, level);
+                let mut models = Vec::new();
+                for sensor in &site.sensors {
+                    if sensor.kind == SensorKind::Position && sensor.level == level.id {
+                        numbers[sensor.id.index()] = Some(models.len());
+                        models.push(sensor_model(sensor, floor_m2));
+                    }
+                }
+                if models.is_empty() {
+                    return None;
+                }
+                // As many tentative tracks as shown ones.
+                let tracks_max = (2 * tracks_max).clamp(64, LEVEL_TRACKS_MAX);
+                news_max = news_max.max(2 * tracks_max);
+                let limits = Limits {
+                    tracks_max,
+                    detections_max: SCAN_ITEMS_MAX,
+                    edges_max: (8 * tracks_max).max(4 * SCAN_ITEMS_MAX),
+                    ..Limits::default()
+                };
+                // The numbers were held within what the tracker accepts; a field of view that is no polygon is not,
+                // and such a level is as one without sensors: its scans are refused and counted.
+                let tracker = Tracker::new(Config { limits, ..Config::default() }, models).ok()?;
+                Some(LevelTracker { tracker, slots: SlotTable::new(tracks_max) })
+            })
+            .collect();
+        Self { levels, numbers, detections: Vec::with_capacity(SCAN_ITEMS_MAX), news: Vec::with_capacity(news_max) }
+    }
+
+    fn level(&mut self, level: LevelId) -> Option<&mut LevelTracker> {
+        self.levels.get_mut(level.index())?.as_mut()
+    }
+
+    /// An occupant is no more: its track, if there still is one, would be a newcomer.
+    pub(crate) fn forget(&mut self, origin: Origin) {
+        if let Origin::Tracker { level, id } = origin
+            && let Some(level) = self.level(level)
+        {
+            level.slots.remove(id);
+        }
+    }
+
+    /// Runs a scan; what became of each track is in `news`, ascending by occupant's track, newcomers last (ascending by
+    /// the tracker's number). Returns the instant it was used at: the scan's own, or the tracker's where that is later.
+    fn scan(
+        &mut self,
+        sensor: SensorId,
+        level: LevelId,
+        measured: LogicalNs,
+        occupants: &Occupants,
+    ) -> Result<LogicalNs, Refusal> {
+        let number = self.numbers[sensor.index()].ok_or(Refusal::NotPlausible)?;
+        let Some(LevelTracker { tracker, slots }) = self.levels.get_mut(level.index()).and_then(Option::as_mut) else {
+            return Err(Refusal::NotPlausible);
+        };
+        let at_ns = tracker.now_ns().map_or(measured.0, |now| now.max(measured.0));
+        tracker.scan(at_ns, number, &self.detections).map_err(|_| Refusal::NotPlausible)?;
+        self.news.clear();
+        let shown = tracker.tracks().filter(|t| t.shown).map(News::Is);
+        for news in shown.chain(tracker.gone().iter().copied().map(News::Went)) {
+            let slot = slots.get(news.id());
+            let track = slot.map_or(TrackId(u64::MAX), |slot| occupants.occupant(slot).track);
+            if self.news.len() < self.news.capacity() {
+                self.news.push((track, slot, news));
+            }
+        }
+        self.news.sort_unstable_by_key(|(track, _, news)| (*track, news.id()));
+        Ok(LogicalNs(at_ns))
+    }
+
+    /// The occupants that the last scan's tracks are, newcomers left out, ascending.
+    pub(crate) fn known(&self) -> impl Iterator<Item = TrackId> + '_ {
+        self.news.iter().filter(|(_, slot, _)| slot.is_some()).map(|&(track, ..)| track)
+    }
+
+    /// The trackers' states.
+    pub(crate) fn saved(&self) -> Vec<Option<TrackerState>> {
+        self.levels.iter().map(|level| level.as_ref().map(|l| l.tracker.save())).collect()
+    }
+
+    /// Takes saved states and the occupants that the tracks are.
+    pub(crate) fn refill(&mut self, saved: &[Option<TrackerState>], occupants: &Occupants) -> Result<(), String> {
+        if saved.len() != self.levels.len() {
+            return Err("it holds another number of levels".into());
+        }
+        for (level, state) in self.levels.iter_mut().zip(saved) {
+            match (level, state) {
+                (None, None) => {}
+                (Some(level), Some(state)) => {
+                    let (config, sensors) = (level.tracker.config().clone(), level.tracker.sensors().to_vec());
+                    level.tracker = Tracker::restore(config, sensors, state).map_err(|e| e.to_string())?;
+                }
+                _ => return Err("a level has position sensors in one and none in the other".into()),
+            }
+        }
+        for slot in occupants.in_order() {
+            if let Origin::Tracker { level, id } = occupants.slot(slot).origin
+                && let Some(level) = self.level(level)
+                && level.tracker.tracks().any(|t| t.id == id)
+            {
+                level.slots.insert(id, slot);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fusion {
+    /// A scan of anonymous positions.
+    pub(crate) fn observe_scan(
+        &mut self,
+        items: &[observation::Detection],
+        (sensor, measured): (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) -> Result<(), Refusal> {
+        let level = self.site.sensors[sensor.index()].level;
+        if items.len() > SCAN_ITEMS_MAX || !items.iter().all(|d| self.is_here(d.place)) {
+            return Err(Refusal::NotPlausible);
+        }
+        self.positions.detections.clear();
+        for item in items {
+            if item.place.level == level {
+                let Point { x_m, y_m } = item.place.at;
+                self.positions.detections.push(Detection { x_m, y_m, sigma_m: item.sigma_m });
+            } else {
+                self.counts.off_level += 1;
+            }
+        }
+        let at = self.positions.scan(sensor, level, measured, &self.occupants)?;
+        let mut full = false;
+        for i in 0..self.positions.news.len() {
+            let (_, slot, news) = self.positions.news[i];
+            match (slot, news) {
+                (Some(slot), News::Is(estimate)) => self.follow(slot, &estimate, (sensor, at), out),
+                (Some(slot), News::Went(gone)) => self.part_with(slot, &gone, (sensor, at), out),
+                (None, News::Is(estimate)) if estimate.reported => {
+                    full |= self.welcome(level, &estimate, (sensor, at), out).is_err();
+                }
+                (None, _) => {}
+            }
+        }
+        self.mix_identities(level, (sensor, at), out);
+        match (full, at == measured) {
+            (true, _) => Err(Refusal::TracksFull),
+            (false, false) => Err(Refusal::LateDegraded),
+            (false, true) => Ok(()),
+        }
+    }
+
+    /// A known track after a scan.
+    fn follow(&mut self, slot: u32, estimate: &TrackEstimate, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        let entry = self.occupants.slot_mut(slot);
+        entry.occupant.existence = estimate.existence;
+        if !estimate.reported {
+            return;
+        }
+        let seen = estimate.hit_ns == from.1.0;
+        if entry.occupant.presence == Presence::Lost && !seen {
+            return;
+        }
+        entry.occupant.velocity_mps = [estimate.vx_mps, estimate.vy_mps];
+        entry.occupant.covariance_m2 = estimate.place_cov_m2;
+        self.identities.set_velocity_covariance(slot, estimate.velocity_cov_m2ps2);
+        let level = self.occupants.occupant(slot).place.level;
+        let place = Place::flat(level, estimate.x_m, estimate.y_m);
+        if !place.is_plausible() {
+            return;
+        }
+        if seen {
+            self.sight(slot, place, from, out);
+        } else if self.occupants.occupant(slot).place != place {
+            self.occupants.shift(slot, place);
+            let track = self.occupants.occupant(slot).track;
+            Sink::new(out, &mut self.counts.stimuli_shed, Some(from.0), from.1).push(Stimulus::Moved(track));
+        }
+    }
+
+    /// A track that the tracker dropped. It stays as an occupant until it is lost by its zones' time, and a while after.
+    fn part_with(&mut self, slot: u32, gone: &Gone, (sensor, at): (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        self.positions.forget(self.occupants.slot(slot).origin);
+        if gone.unseen {
+            return;
+        }
+        let entry = self.occupants.slot_mut(slot);
+        entry.refuted = true;
+        entry.occupant.existence = 0.0;
+        if entry.occupant.seen_at.since(entry.first_seen) < ESTABLISHED_AFTER {
+            if entry.occupant.presence == Presence::Seen {
+                self.lose(slot, Some(sensor), at, out);
+            }
+            self.forget(slot);
+            self.counts.forgotten += 1;
+        } else if entry.occupant.presence == Presence::Lost {
+            self.occupants.hasten(slot, at.plus(FORGET_REFUTED));
+            self.occupants.schedule(slot, self.now);
+        }
+    }
+
+    /// A track that is reported for the first time.
+    fn welcome(
+        &mut self,
+        level: LevelId,
+        estimate: &TrackEstimate,
+        from: (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) -> Result<(), Refusal> {
+        let place = Place::flat(level, estimate.x_m, estimate.y_m);
+        if !place.is_plausible() {
+            return Err(Refusal::NotPlausible);
+        }
+        let newcomer = Newcomer {
+            place,
+            covariance_m2: estimate.place_cov_m2,
+            velocity_mps: [estimate.vx_mps, estimate.vy_mps],
+            existence: estimate.existence,
+            device: None,
+        };
+        let slot = self.appear(newcomer, Origin::Tracker { level, id: estimate.id }, from, out)?;
+        self.identities.set_velocity_covariance(slot, estimate.velocity_cov_m2ps2);
+        if let Some(level) = self.positions.level(level) {
+            level.slots.insert(estimate.id, slot);
+        }
+        Sink::new(out, &mut self.counts.stimuli_shed, Some(from.0), from.1).event(
+            EventKind::Confirmed,
+            self.occupants.occupant(slot),
+            None,
+            None,
+        );
+        self.occupants.schedule(slot, self.now);
+        Ok(())
+    }
+}
