@@ -1,0 +1,204 @@
+//! Somebody in the building: what they are about, and how they move.
+//!
+//! A walker follows its way from corner to corner, keeps clear of others a little (a repulsion within arm's length,
+//! turned to the right so that two who meet pass each other), and only ever steps into walkable cells. Who is held
+//! up for long squeezes past, as people do, and then looks for another way.
+
+use super::grid::Grid;
+use super::marks::ZoneSet;
+use super::nav::Leg;
+use super::rng::Rng;
+use super::script::Timed;
+use osmose_model::geometry::{Place, Point};
+use osmose_model::ids::{CarriedKey, LevelId, PersonId, SensorId, ZoneId};
+use osmose_model::time::ArrivalNs;
+use std::collections::VecDeque;
+
+/// How near a corner counts as reached, metres.
+const CORNER_M: f64 = 0.15;
+/// Within which distance others are kept clear of, metres.
+pub(super) const ARM_M: f64 = 0.6;
+/// Held up for longer, somebody squeezes past, seconds.
+const PATIENCE_S: f64 = 1.5;
+/// Held up for this long, somebody looks for another way, seconds.
+const REPLAN_S: f64 = 4.0;
+
+/// What somebody is doing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Doing {
+    /// Not come yet, or gone.
+    Away,
+    /// Nothing: the next task begins.
+    Idle,
+    /// On the way.
+    Walk,
+    /// On stairs or in a lift, from one instant to another.
+    Climb { from: ArrivalNs, until: ArrivalNs, to: (LevelId, Point) },
+    /// Staying.
+    Stay(ArrivalNs),
+}
+
+/// Wandering from zone to zone.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wander {
+    pub(super) zones: Vec<ZoneId>,
+    pub(super) until: Option<ArrivalNs>,
+    pub(super) stay_s: [f64; 2],
+}
+
+/// Somebody.
+#[derive(Clone, Debug)]
+pub(super) struct Walker {
+    pub(super) name: String,
+    pub(super) person: Option<PersonId>,
+    pub(super) badge: Option<CarriedKey>,
+    pub(super) devices: Vec<CarriedKey>,
+    pub(super) rng: Rng,
+    pub(super) speed_mps: f64,
+    pub(super) level: LevelId,
+    pub(super) at: Point,
+    /// Where they were when the current step began.
+    pub(super) before: Point,
+    pub(super) heading_rad: f64,
+    pub(super) doing: Doing,
+    pub(super) tasks: VecDeque<Timed>,
+    pub(super) wander: Option<Wander>,
+    /// To vanish on arrival.
+    pub(super) is_leaving: bool,
+    pub(super) legs: VecDeque<Leg>,
+    pub(super) way: Vec<Point>,
+    pub(super) corner: usize,
+    /// Where they are bound for, kept free from others.
+    pub(super) goal: Option<(LevelId, Point)>,
+    /// What they face on purpose.
+    pub(super) faces: Option<SensorId>,
+    pub(super) zones: ZoneSet,
+    pub(super) held_up_s: f64,
+}
+
+impl Walker {
+    /// Somebody who has not come yet.
+    pub(super) fn new(name: String, rng: Rng, speed_mps: f64) -> Self {
+        Self {
+            name,
+            person: None,
+            badge: None,
+            devices: Vec::new(),
+            rng,
+            speed_mps,
+            level: LevelId(0),
+            at: Point::default(),
+            before: Point::default(),
+            heading_rad: 0.0,
+            doing: Doing::Away,
+            tasks: VecDeque::new(),
+            wander: None,
+            is_leaving: false,
+            legs: VecDeque::new(),
+            way: Vec::new(),
+            corner: 0,
+            goal: None,
+            faces: None,
+            zones: ZoneSet::new(),
+            held_up_s: 0.0,
+        }
+    }
+
+    /// Whether they are in the building (or on its doorstep).
+    pub(super) fn is_here(&self) -> bool {
+        self.doing != Doing::Away
+    }
+
+    /// Whether they moved in the current step.
+    pub(super) fn has_moved(&self) -> bool {
+        self.at != self.before
+    }
+
+    /// Where they were when `share` of the current step had passed.
+    pub(super) fn along(&self, share: f64) -> Point {
+        let lerp = |a: f64, b: f64| a + (b - a) * share;
+        Point::new(lerp(self.before.x_m, self.at.x_m), lerp(self.before.y_m, self.at.y_m))
+    }
+
+    /// Where they are bound for or stand: what others keep free.
+    pub(super) fn holds(&self) -> Option<(LevelId, Point)> {
+        self.is_here().then(|| self.goal.unwrap_or((self.level, self.at)))
+    }
+
+    /// Where they are, as a place.
+    pub(super) fn place(&self, share: f64) -> Place {
+        Place { at: self.along(share), z_m: None, level: self.level }
+    }
+
+    /// Whether another way should be looked for.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.held_up_s >= REPLAN_S
+    }
+
+    /// Where one step of `dt_s` takes them, others pushing with `push` (an acceleration-like sum, metres of overlap);
+    /// moves `corner` on. The step ends in a walkable cell, or is none.
+    pub(super) fn step(&mut self, grid: &Grid, push: (f64, f64), dt_s: f64) -> Point {
+        let mut left_m = self.speed_mps * dt_s;
+        let mut at = self.at;
+        while let Some(&corner) = self.way.get(self.corner) {
+            let distance = at.distance(corner);
+            let is_last = self.corner + 1 == self.way.len();
+            if distance > if is_last { left_m } else { CORNER_M } {
+                break;
+            }
+            self.corner += 1;
+            if is_last {
+                return self.face_towards(corner);
+            }
+        }
+        let Some(&corner) = self.way.get(self.corner) else { return at };
+        let distance = at.distance(corner).max(1e-9);
+        let (mut vx, mut vy) = ((corner.x_m - at.x_m) / distance, (corner.y_m - at.y_m) / distance);
+        let squeezes = self.held_up_s >= PATIENCE_S;
+        if !squeezes {
+            vx += push.0;
+            vy += push.1;
+            let speed = (vx * vx + vy * vy).sqrt();
+            if speed > 1.0 {
+                (vx, vy) = (vx / speed, vy / speed);
+            }
+        }
+        left_m = left_m.min(distance);
+        let stepped = |vx: f64, vy: f64| Point::new(at.x_m + vx * left_m, at.y_m + vy * left_m);
+        let ways = [(vx, vy), (vx, 0.0), (0.0, vy)];
+        let next = ways.into_iter().map(|(vx, vy)| stepped(vx, vy)).find(|&p| grid.is_walkable(p));
+        let next = next.unwrap_or(at);
+        // Half of the usual pace towards the corner is progress; less, for long, is being held up.
+        let gained_m = distance - next.distance(corner);
+        if gained_m < 0.5 * left_m {
+            self.held_up_s += dt_s;
+        } else if self.held_up_s > 0.0 {
+            self.held_up_s = (self.held_up_s - dt_s / 2.0).max(0.0);
+        }
+        at = next;
+        self.face_towards(at)
+    }
+
+    fn face_towards(&mut self, next: Point) -> Point {
+        let (dx, dy) = (next.x_m - self.at.x_m, next.y_m - self.at.y_m);
+        if dx * dx + dy * dy > 1e-8 {
+            self.heading_rad = libm::atan2(dy, dx);
+        }
+        next
+    }
+}
+
+/// How somebody at `at` is pushed by another at `other`, in units of their walking speed: nothing from [`ARM_M`] on,
+/// rising to 1.5 at no distance, turned 30 degrees to the right.
+pub(super) fn push(at: Point, other: Point) -> (f64, f64) {
+    let (dx, dy) = (at.x_m - other.x_m, at.y_m - other.y_m);
+    let d2 = dx * dx + dy * dy;
+    if d2 >= ARM_M * ARM_M || d2 <= 0.0 {
+        return (0.0, 0.0);
+    }
+    let d = d2.sqrt();
+    let strength = 1.5 * (ARM_M - d) / ARM_M / d;
+    const COS: f64 = 0.866_025_403_784_438_6;
+    const SIN: f64 = -0.5;
+    (strength * (dx * COS - dy * SIN), strength * (dx * SIN + dy * COS))
+}
