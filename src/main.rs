@@ -6,7 +6,9 @@
 
 mod command;
 mod outcome;
+mod progress;
 mod site;
+mod stop;
 
 use clap::Parser;
 

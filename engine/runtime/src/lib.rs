@@ -7,6 +7,7 @@
 //! | [`lane`] | the lock-free queue between a socket and the sequencer |
 //! | [`journal`] | the mapped ring that holds every input before its effects leave |
 //! | [`egress`] | commands → datagrams |
+//! | [`logs`] | commands as lines, events as JSON lines |
 //! | [`tap`] | the way to the side: recording, state, logs |
 //! | [`cores`], [`clock`] | the machine's processors and clocks |
 #![deny(unsafe_code)]
@@ -18,4 +19,5 @@ pub mod fused;
 pub mod ingress;
 pub mod journal;
 pub mod lane;
+pub mod logs;
 pub mod tap;

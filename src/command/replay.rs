@@ -1,0 +1,118 @@
+//! `osmose replay TRACE`: the code again on the recorded inputs; what it decides can be written out and compared.
+
+use crate::outcome::{Ended, Failure, Outcome};
+use crate::progress::Bar;
+use osmose_model::site::SourceFile;
+use osmose_model::time::{LogicalNs, parse_decimal_ns};
+use osmose_replay::drive::{self, Options, Sinks, Speed, TracksFormat};
+use osmose_replay::trace::TraceReader;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Run the code again on a trace's recorded inputs
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  osmose replay incident.mcap --verify\n  osmose replay walk.mcap --tracks tracks.csv \
+                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n\nA time is in \
+                  seconds of the trace, as --events prints it in t_s. A file name of - is stdout.")]
+pub(crate) struct Replay {
+    /// The trace
+    trace: PathBuf,
+    /// Another site's folder, in place of the one that the trace carries
+    #[arg(long, value_name = "DIR")]
+    site: Option<PathBuf>,
+    /// Other rules, in place of the recorded ones
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Write and compare from this time on
+    #[arg(long, value_name = "T", value_parser = seconds)]
+    from: Option<LogicalNs>,
+    /// Stop after this time
+    #[arg(long, value_name = "T", value_parser = seconds)]
+    to: Option<LogicalNs>,
+    /// Seconds of the trace in one second; 1 follows the clock
+    #[arg(long, value_name = "X|max", default_value = "max", value_parser = speed)]
+    speed: Speed,
+    /// Compare every decision and both digests with the recording
+    #[arg(long)]
+    verify: bool,
+    /// Write tracks as CSV
+    #[arg(long, value_name = "FILE.csv")]
+    tracks: Option<PathBuf>,
+    /// The header of --tracks
+    #[arg(long, value_enum, default_value = "osmose")]
+    tracks_format: Format,
+    /// Write events as JSON lines
+    #[arg(long, value_name = "FILE.jsonl")]
+    events: Option<PathBuf>,
+    /// Write commands as JSON lines
+    #[arg(long, value_name = "FILE.jsonl")]
+    commands: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Osmose,
+    Eval,
+}
+
+fn seconds(text: &str) -> Result<LogicalNs, String> {
+    let hint = "give seconds of the trace, as t_s in --events (such as 12.5)";
+    parse_decimal_ns(text, 0).map(LogicalNs).map_err(|e| format!("{e}: {hint}"))
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    match text {
+        "max" => Ok(Speed::Max),
+        _ => text.parse().map(Speed::Times).map_err(|_| "give a number above 0, or max".into()),
+    }
+}
+
+fn out(path: &Path) -> Result<Box<dyn Write>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdout()));
+    }
+    let file = File::create(path).map_err(|e| Failure::found(format!("cannot write {}: {e}", path.display())))?;
+    Ok(Box::new(BufWriter::new(file)))
+}
+
+impl Replay {
+    pub(crate) fn run(self) -> Ended {
+        let reader = TraceReader::open(&self.trace).map_err(Failure::found)?;
+        let workshop = match &self.site {
+            Some(dir) => drive::Osmose::new(crate::site::ready(dir)?.site),
+            None => drive::Osmose::of_files(reader.files()).map_err(Failure::found)?,
+        };
+        let rules = self.rules.as_deref().map(read_rules).transpose()?;
+        let tracks_format = match self.tracks_format {
+            Format::Osmose => TracksFormat::Osmose,
+            Format::Eval => TracksFormat::Eval,
+        };
+        let sinks = Sinks {
+            tracks: self.tracks.as_deref().map(out).transpose()?.map(|o| (tracks_format, o)),
+            events: self.events.as_deref().map(out).transpose()?,
+            commands: self.commands.as_deref().map(out).transpose()?,
+        };
+        let Self { from, to, speed, verify, .. } = self;
+        let options = Options { from, to, speed, verify, rules, sinks };
+        let replay = drive::Replay::new(reader, workshop, options).map_err(Failure::found)?;
+        if let Some(caution) = replay.caution() {
+            eprintln!("{caution}");
+        }
+        let mut bar = Bar::new();
+        let summary = replay.run(&mut bar).map_err(Failure::found)?;
+        bar.done();
+        eprint!("{}", summary.render());
+        Ok(match summary.exit_status() {
+            0 => Outcome::Success,
+            4 => Outcome::NothingToVerify,
+            _ => Outcome::Found,
+        })
+    }
+}
+
+fn read_rules(path: &Path) -> Result<Vec<SourceFile>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::found(format!("cannot read {}: {e}", path.display())))?;
+    let name = path.file_name().map_or_else(|| "other.rules".into(), |n| n.to_string_lossy().into_owned());
+    Ok(vec![SourceFile { path: format!("rules/{name}"), text }])
+}
