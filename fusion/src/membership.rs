@@ -66,6 +66,11 @@ pub(crate) fn settle(
         if before.contains(&zone) {
             continue;
         }
+        // Farther than what is known to be the nearest change: neither entered nor the next to be.
+        let outside_m = plan.outside_box_m(zone, place.at);
+        if outside_m > 0.0 && outside_m >= slack_m {
+            continue;
+        }
         let depth = plan.depth(zone, place.level, place.at);
         let margins = plan.margins(zone);
         if depth < margins.enter_margin_m {

@@ -3,7 +3,7 @@
 //! Zones are asked for with a reach ([`REACH_M`]), so that the caller also learns how far the nearest boundary is and
 //! may skip the next moves that cannot cross one.
 
-use osmose_model::geometry::{Area, Point, Segment};
+use osmose_model::geometry::{Aabb, Area, Point, Segment};
 use osmose_model::ids::{LevelId, ZoneId};
 use osmose_model::site::{Site, ZoneMargins};
 use osmose_model::time::DurationNs;
@@ -40,6 +40,8 @@ struct Floor {
 pub(crate) struct PlanZone {
     level: LevelId,
     area: Area,
+    /// The box round its area; `None` where it has none, and nobody is ever in it.
+    round: Option<Aabb>,
     /// Its margins, negative ones read as none.
     pub(crate) margins: ZoneMargins,
     area_m2: f64,
@@ -72,6 +74,7 @@ impl Plan {
             .map(|z| PlanZone {
                 level: z.level,
                 area: z.area.clone(),
+                round: z.area.aabb(),
                 margins: sane(z.margins),
                 area_m2: z.area.area_m2(),
             })
@@ -107,6 +110,14 @@ impl Plan {
     pub(crate) fn depth(&self, zone: ZoneId, level: LevelId, at: Point) -> f64 {
         let zone = &self.zones[zone.index()];
         if zone.level == level { zone.area.depth(at) } else { f64::NEG_INFINITY }
+    }
+
+    /// How far a point is outside of a zone's box, metres; 0 inside. Its depth is at most minus that.
+    pub(crate) fn outside_box_m(&self, zone: ZoneId, at: Point) -> f64 {
+        let Some(b) = self.zones[zone.index()].round else { return f64::INFINITY };
+        let dx = (b.min.x_m - at.x_m).max(at.x_m - b.max.x_m);
+        let dy = (b.min.y_m - at.y_m).max(at.y_m - b.max.y_m);
+        dx.max(dy).max(0.0)
     }
 
     /// The zones whose box comes within [`REACH_M`] of a point, ascending, into `out`.
