@@ -1,11 +1,26 @@
 //! The rule language of Osmose: parse, check, compile, evaluate.
 //!
-//! Text becomes a lossless tree ([`syntax`]), the tree is checked against a site and compiled, and the compiled
-//! program is evaluated inside the deterministic core. This crate reads no file, no clock and no environment.
+//! Text becomes a lossless tree ([`syntax`]), the tree is checked against a site and compiled ([`check()`]), and the
+//! compiled [`Program`] is evaluated inside the deterministic core ([`Rules`]). This crate reads no file, no clock and
+//! no environment.
+//!
+//! | folder | what it holds |
+//! |---|---|
+//! | `syntax/` | tokens, the parser, the lossless tree and typed views of it |
+//! | `diag.rs` | one diagnostic struct for all of them |
+//! | `check/` | names, units and clauses against the site; unrolling to instances |
+//! | `program.rs` | what comes out: flat nodes, and the index of what wakes what |
+//! | `eval/` | the incremental evaluator: truth, timers, dampers, sessions, state |
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod diag;
+pub mod eval;
+pub mod program;
 pub mod syntax;
 
+pub use check::{Checked, check};
 pub use diag::{Diagnostic, Severity, Span};
+pub use eval::{Carried, Rules};
+pub use program::{Late, Program, RuleInfo};
 pub use syntax::parse;

@@ -82,6 +82,8 @@ nodes! {
     Policy = POLICY,
     /// `mode a { ... }`
     Mode = MODE,
+    /// `home default`
+    ModeValue = MODE_VALUE,
     /// `counter a per zone`
     Counter = COUNTER,
     /// `test "..." of a { ... }`
@@ -672,5 +674,31 @@ impl Test {
     /// Its title.
     pub fn title(&self) -> Option<String> {
         own_tokens(&self.0).find(|t| t.kind() == SyntaxKind::STRING).map(|t| unquoted(t.text()))
+    }
+}
+
+impl Mode {
+    /// Its values in order.
+    pub fn values(&self) -> impl Iterator<Item = ModeValue> + use<> {
+        children(&self.0)
+    }
+}
+
+impl ModeValue {
+    /// Its name.
+    pub fn name(&self) -> Option<Name> {
+        child(&self.0)
+    }
+
+    /// Whether the mode starts with it.
+    pub fn is_default(&self) -> bool {
+        has_word(&self.0, "default")
+    }
+}
+
+impl For {
+    /// The word behind `across gaps:`.
+    pub fn across(&self) -> Option<Name> {
+        child(&self.0)
     }
 }

@@ -40,7 +40,7 @@ pub const OPERATORS: &[&str] = &[
 /// Units of quantities as the lexer sees them (`%` is a sign of its own; `m/s` is two with a slash).
 pub const UNITS: &[&str] = &[
     "ns", "us", "ms", "s", "min", "h", "d", "day", "days", "mm", "cm", "m", "km", "deg", "lx", "ppm", "people",
-    "person", "K", "C", "W", "kW", "V", "A", "dBm", "dB", "Hz", "Pa",
+    "person", "K", "degC", "W", "kW", "dB",
 ];
 
 /// Whether a word may not stand alone as a name in an expression.

@@ -219,8 +219,16 @@ impl Parser<'_> {
     fn at_name(&self) -> bool {
         match self.current() {
             SyntaxKind::STRING => true,
-            SyntaxKind::IDENT => !words::is_reserved(self.nth_text(0)),
+            SyntaxKind::IDENT => !self.at_reserved(),
             _ => false,
+        }
+    }
+
+    /// Whether the next word joins or ends expressions. `on` is a state, but in `on unknown`.
+    fn at_reserved(&self) -> bool {
+        match self.nth_text(0) {
+            "on" => self.nth_is_word(1, "unknown"),
+            word => words::is_reserved(word),
         }
     }
 
@@ -299,7 +307,7 @@ impl Parser<'_> {
                 self.path();
                 self.finish();
             }
-            word if words::is_reserved(word) => self.expected("an expression"),
+            _ if self.at_reserved() => self.expected("an expression"),
             _ => self.leaf(SyntaxKind::NAME_REF),
         }
     }

@@ -1,0 +1,181 @@
+//! Reload: new rules take over from old ones at one instant, with their timers where the shape is the same.
+
+use super::state::State;
+use super::{Rules, state};
+use crate::program::{Instance, Program, Shape};
+use osmose_model::command::{Cause, Effect, Trigger};
+use osmose_model::ids::PersonId;
+use osmose_model::stages::{Decide, Source};
+use osmose_model::world::{Stimulus, WorldView};
+
+/// What became of one rule's state at a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Its state goes on, in this many of its instances.
+    Kept {
+        /// The rule.
+        rule: String,
+        /// Instances that were there before, too.
+        instances: u32,
+    },
+    /// It has another shape than before and starts anew.
+    Restarted {
+        /// The rule.
+        rule: String,
+    },
+    /// It was not there before.
+    New {
+        /// The rule.
+        rule: String,
+    },
+    /// It is not there any more.
+    Gone {
+        /// The rule.
+        rule: String,
+    },
+}
+
+impl Rules {
+    /// Installs `program` in place of the running one, at the world's instant.
+    ///
+    /// The site's zones and devices must be those of the old program (geometry needs a restart); people may differ
+    /// and are matched by name. Everything held is let go and, where its rule goes on, held again under its new
+    /// number: arbitration sees both before it sends anything.
+    pub fn install(&mut self, program: Program, world: &dyn WorldView, out: &mut Vec<Effect>) -> Vec<Carried> {
+        self.release_everything(out);
+        let old = std::mem::replace(self, Rules::new(program));
+        let mut report = Vec::new();
+        for number in 0..self.program.rules.len() {
+            report.push(self.carry_rule(number, &old, out));
+        }
+        let kept = |r: &&crate::program::RuleInfo| self.program.rule_named(&r.name).is_none();
+        report.extend(old.program.rules.iter().filter(kept).map(|r| Carried::Gone { rule: r.name.clone() }));
+        self.carry_shared(&old);
+        self.step(&[Stimulus::Start], Source::default(), world, out);
+        report
+    }
+
+    fn release_everything(&self, out: &mut Vec<Effect>) {
+        let cause = Cause::new(Trigger::Start);
+        for (number, instance) in self.program.instances.iter().enumerate() {
+            for hold in &instance.holds {
+                if self.state.held[hold.holder.index()].is_some() {
+                    out.push(Effect::Release { holder: hold.holder, cause: cause.clone() });
+                }
+            }
+            let phase = self.state.units[number].phase;
+            if matches!(phase, state::Phase::On | state::Phase::Releasing) {
+                for forbid in &instance.forbids {
+                    out.push(Effect::Release { holder: forbid.holder, cause: cause.clone() });
+                }
+            }
+        }
+    }
+
+    fn carry_rule(&mut self, number: usize, old: &Rules, out: &mut Vec<Effect>) -> Carried {
+        let info = &self.program.rules[number];
+        let rule = info.name.clone();
+        let Some(before) = old.program.rule_named(&rule) else { return Carried::New { rule } };
+        let old_info = &old.program.rules[before.index()];
+        if old_info.shape != info.shape || old_info.interlock != info.interlock {
+            return Carried::Restarted { rule };
+        }
+        self.state.off_until[number] = old.state.off_until[before.index()];
+        let mut instances = 0;
+        for to in info.instances.clone() {
+            let wanted = &self.program.instances[to as usize];
+            let same = |from: &u32| same_place(&old.program.instances[*from as usize], wanted);
+            if let Some(from) = old_info.instances.clone().find(same) {
+                carry_instance(&mut self.state, &self.program, to, &old.state, &old.program, from);
+                self.carry_timers(to, old, from);
+                self.carry_holds(to, old, from, out);
+                instances += 1;
+            }
+        }
+        Carried::Kept { rule, instances }
+    }
+
+    fn carry_timers(&mut self, to: u32, old: &Rules, from: u32) {
+        self.timers.set(to, old.timers.due(from));
+        let (old_base, base) = (old.program.instances.len() as u32, self.program.instances.len() as u32);
+        for at in old.state.contexts.of(from) {
+            let (_, track, old_place) = old.state.contexts.order[at];
+            if let Some(place) = self.state.contexts.insert(to, track) {
+                self.state.contexts.table[place as usize] = old.state.contexts.table[old_place as usize];
+                let due = old.timers.due(old_base + old_place);
+                self.timers.set(base + place, due);
+            }
+        }
+    }
+
+    /// What a carried instance holds it holds on, with the same values, under its new numbers.
+    fn carry_holds(&mut self, to: u32, old: &Rules, from: u32, out: &mut Vec<Effect>) {
+        let instance = &self.program.instances[to as usize];
+        let before = &old.program.instances[from as usize];
+        let rule = instance.rule;
+        let level = self.program.rules[rule.index()].level;
+        let cause = Cause::new(Trigger::Start);
+        for hold in &instance.holds {
+            let same = before.holds.iter().find(|h| h.device == hold.device && h.property == hold.property);
+            let Some(value) = same.and_then(|h| old.state.held[h.holder.index()]) else { continue };
+            self.state.held[hold.holder.index()] = Some(value);
+            let (holder, device, property) = (hold.holder, hold.device, hold.property);
+            out.push(Effect::Hold { holder, rule, level, device, property, value, cause: cause.clone() });
+        }
+        if matches!(old.state.units[from as usize].phase, state::Phase::On | state::Phase::Releasing) {
+            for forbid in &instance.forbids {
+                let (holder, device, verb) = (forbid.holder, forbid.device, forbid.verb);
+                out.push(Effect::Forbid { holder, rule, level, device, verb, cause: cause.clone() });
+            }
+        }
+    }
+
+    fn carry_shared(&mut self, old: &Rules) {
+        for (number, mode) in self.program.modes.iter().enumerate() {
+            let Some(before) = old.program.modes.iter().position(|m| m.name == mode.name) else { continue };
+            let value = &old.program.modes[before].values[usize::from(old.state.shared.modes[before])];
+            if let Some(value) = mode.values.iter().position(|v| v == value) {
+                self.state.shared.modes[number] = value as u16;
+            }
+        }
+        // Where a person of the old list stands in the new one.
+        let moved: Vec<Option<usize>> =
+            old.program.people.iter().map(|name| self.program.people.iter().position(|p| p == name)).collect();
+        for (session, before) in self.state.shared.sessions.iter_mut().zip(&old.state.shared.sessions) {
+            session.open = before.open;
+            session.tracks.clone_from(&before.tracks);
+            for (person, to) in moved.iter().enumerate() {
+                if let Some(to) = to.filter(|_| before.has(PersonId(person as u16))) {
+                    session.add(PersonId(to as u16));
+                }
+            }
+        }
+        let person = |p: PersonId| moved.get(p.index()).copied().flatten().map(|p| PersonId(p as u16));
+        self.state.memories.retain_mut(|memory| match memory.whom {
+            state::Whom::Person(before) => person(before).map(|p| memory.whom = state::Whom::Person(p)).is_some(),
+            _ => true,
+        });
+        self.state.memories.sort_unstable_by_key(state::Memory::key);
+    }
+}
+
+fn same_place(a: &Instance, b: &Instance) -> bool {
+    a.shape == b.shape
+        && a.slots == b.slots
+        && a.bindings.len() == b.bindings.len()
+        && a.bindings.iter().zip(&b.bindings).all(|(a, b)| a.1 == b.1)
+}
+
+fn carry_instance(state: &mut State, program: &Program, to: u32, old: &State, old_program: &Program, from: u32) {
+    let (new, before) = (&program.instances[to as usize], &old_program.instances[from as usize]);
+    state.units[to as usize] = old.units[from as usize];
+    if new.shape != Shape::EdgePerTrack {
+        let (a, b) = (new.slot_base as usize, before.slot_base as usize);
+        for slot in 0..usize::from(new.slots) {
+            state.slots[a + slot] = old.slots[b + slot];
+        }
+    }
+    for memory in old.memories.iter().filter(|m| m.instance == from) {
+        state.memories.push(state::Memory { instance: to, ..*memory });
+    }
+}

@@ -1,0 +1,182 @@
+//! Effects and their causes: what a rule asks for, with everything needed to explain it offline.
+
+use super::memory;
+use super::state::NONE;
+use super::truth::{Bound, Truth};
+use super::unit::{Run, Why};
+use crate::program::Instance;
+use osmose_model::command::{Args, Cause, ConditionValue, Effect, Entity, Trigger};
+use osmose_model::tri::Tri;
+use osmose_model::world::{Stimulus, WorldEvent};
+
+/// What an instance decided on: the person and the event, and whether doubt decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Decision<'e> {
+    pub(super) bound: Option<Bound>,
+    pub(super) event: Option<&'e WorldEvent>,
+    pub(super) doubt: bool,
+    /// The context whose slots the condition reads, for rules that follow persons.
+    pub(super) context: Option<u32>,
+}
+
+impl Run<'_> {
+    /// Lets `if` and the dampers decide, then sends the commands of a `do`.
+    pub(super) fn fire(&mut self, number: u32, mut decision: Decision<'_>) {
+        let program = self.program;
+        let instance = &program.instances[number as usize];
+        let rule = &program.rules[instance.rule.index()];
+        if self.is_off(instance) {
+            return;
+        }
+        if let Some(guard) = instance.guard {
+            let (value, doubt) = self.with_truth(number, &decision, |truth| (truth.cond(guard), truth.doubt));
+            if !(value.is_true() || rule.protective && value.may_be_true()) {
+                return;
+            }
+            decision.doubt |= doubt || value == Tri::Unknown;
+        }
+        if !self.dampers_pass(number, decision.bound.as_ref()) {
+            return;
+        }
+        let cause = self.cause(number, &decision);
+        for send in &instance.sends {
+            let mut args = Args::new();
+            for (name, value) in &send.args {
+                // A number that is not known is left out rather than guessed; the checker bounds how many there are.
+                if let Some(value) = self.with_truth(number, &decision, |truth| truth.value(*value)) {
+                    let _ = args.try_push((*name, value));
+                }
+            }
+            self.out.push(Effect::Do {
+                rule: instance.rule,
+                level: rule.level,
+                device: send.device,
+                verb: send.verb,
+                args,
+                cause: cause.clone(),
+            });
+        }
+    }
+
+    fn dampers_pass(&mut self, number: u32, bound: Option<&Bound>) -> bool {
+        let rule = &self.program.rules[self.program.instances[number as usize].rule.index()];
+        if rule.dampers.is_empty() {
+            return true;
+        }
+        let day = self.world.wall().map(|w| w.local_day());
+        let key = |i: usize| (number, i as u8, memory::whom(&rule.dampers[i], bound, rule.confidence));
+        let pass =
+            (0..rule.dampers.len()).all(|i| memory::lets_pass(self.state, &rule.dampers[i], key(i), self.now, day));
+        if pass {
+            (0..rule.dampers.len()).for_each(|i| memory::remember(self.state, key(i), self.now, day));
+        }
+        pass
+    }
+
+    /// Evaluates something for the instance (or the person in it) without remembering anything.
+    pub(super) fn with_truth<R>(
+        &mut self,
+        number: u32,
+        decision: &Decision<'_>,
+        f: impl FnOnce(&mut Truth<'_>) -> R,
+    ) -> R {
+        self.evaluate(number, decision, true, None, f).0
+    }
+
+    pub(super) fn cause(&mut self, number: u32, decision: &Decision<'_>) -> Cause {
+        let instance: &Instance = &self.program.instances[number as usize];
+        let rule = &self.program.rules[instance.rule.index()];
+        let mut cause = Cause::new(self.trigger(decision));
+        cause.sensor = decision.event.map_or(self.source.sensor, |e| e.sensor);
+        cause.measured = decision.event.map_or(self.source.measured, |e| Some(e.measured));
+        cause.doubt = decision.doubt;
+        for (name, zone) in &instance.bindings {
+            // The checker leaves room for every variable and the person.
+            let _ = cause.bindings.try_push((*name, Entity::Zone(*zone)));
+        }
+        if let (Some(name), Some(bound)) = (rule.track_name, decision.bound) {
+            let track = Entity::Track { track: bound.track, person: bound.person, person_p: bound.person_p };
+            let _ = cause.bindings.try_push((name, track));
+        }
+        for (offset, cond) in &instance.reported {
+            let (truth, value) = self.with_truth(number, decision, |truth| (truth.cond(*cond), truth.measure(*cond)));
+            let _ = cause.conditions.try_push(ConditionValue { offset: *offset, truth, value });
+        }
+        cause
+    }
+
+    fn trigger(&self, decision: &Decision<'_>) -> Trigger {
+        if let Some(event) = decision.event {
+            return Trigger::Event { kind: event.kind, track: event.track, zone: event.zone };
+        }
+        match self.stimulus {
+            Some(Why::Stimulus(Stimulus::World(event))) => {
+                Trigger::Event { kind: event.kind, track: event.track, zone: event.zone }
+            }
+            Some(Why::Stimulus(Stimulus::Sensor(sensor))) => Trigger::Sensor(*sensor),
+            Some(Why::Stimulus(Stimulus::Device(device))) => Trigger::Device(*device),
+            Some(Why::Stimulus(Stimulus::Clock)) => Trigger::Clock,
+            Some(Why::Stimulus(Stimulus::Start)) => Trigger::Start,
+            Some(Why::Operator) => Trigger::Operator,
+            _ => Trigger::Timer,
+        }
+    }
+
+    /// Tells arbitration what a level rule holds now: new holds, and values that changed.
+    pub(super) fn hold_all(&mut self, number: u32, doubt: bool, begins: bool) {
+        let program = self.program;
+        let instance = &program.instances[number as usize];
+        let rule = &program.rules[instance.rule.index()];
+        let decision = Decision { doubt, ..Decision::default() };
+        let mut cause: Option<Cause> = None;
+        for hold in &instance.holds {
+            let before = self.state.held[hold.holder.index()];
+            if before.is_some() && hold.at_start {
+                continue;
+            }
+            let Some(value) = self.with_truth(number, &decision, |truth| truth.value(hold.value)) else { continue };
+            if before == Some(value) {
+                continue;
+            }
+            self.state.held[hold.holder.index()] = Some(value);
+            let cause = cause.get_or_insert_with(|| self.cause(number, &decision)).clone();
+            let (holder, device, property) = (hold.holder, hold.device, hold.property);
+            self.out.push(Effect::Hold {
+                holder,
+                rule: instance.rule,
+                level: rule.level,
+                device,
+                property,
+                value,
+                cause,
+            });
+        }
+        if begins {
+            for forbid in &instance.forbids {
+                let cause = cause.get_or_insert_with(|| self.cause(number, &decision)).clone();
+                let (holder, device, verb) = (forbid.holder, forbid.device, forbid.verb);
+                self.out.push(Effect::Forbid { holder, rule: instance.rule, level: rule.level, device, verb, cause });
+            }
+        }
+    }
+
+    /// Lets go of everything that a level rule holds.
+    pub(super) fn release_all(&mut self, number: u32) {
+        let program = self.program;
+        let instance = &program.instances[number as usize];
+        let cause = self.cause(number, &Decision::default());
+        for hold in &instance.holds {
+            if self.state.held[hold.holder.index()].take().is_some() {
+                self.out.push(Effect::Release { holder: hold.holder, cause: cause.clone() });
+            }
+        }
+        for forbid in &instance.forbids {
+            self.out.push(Effect::Release { holder: forbid.holder, cause: cause.clone() });
+        }
+    }
+
+    pub(super) fn is_off(&self, instance: &Instance) -> bool {
+        let until = self.state.off_until[instance.rule.index()];
+        until != NONE && self.now < until
+    }
+}

@@ -1,0 +1,150 @@
+//! What dampers remember, and of whom: `once per`, `suppress`, visits.
+//!
+//! Memory hangs on the person once identified, else on the track. When a track is identified memories merge and the
+//! stricter wins; on a swap both keep the stricter (RULES.md, "Whose memory").
+
+use super::state::{MEMORIES_MAX, Memory, NONE, State, Whom};
+use super::truth::Bound;
+use crate::check::VISIT_GAP;
+use crate::program::{Damper, OncePer, Program};
+use osmose_model::world::{EventKind, WorldEvent};
+
+/// Whom a damper counts `bound` by.
+pub(super) fn whom(damper: &Damper, bound: Option<&Bound>, confidence: f64) -> Whom {
+    match bound {
+        Some(bound) if damper.per_track => bound.identified(confidence).map_or(Whom::Track(bound.track), Whom::Person),
+        _ => Whom::Nobody,
+    }
+}
+
+fn place(memories: &[Memory], key: (u32, u8, Whom)) -> Result<usize, usize> {
+    memories.binary_search_by_key(&key, Memory::key)
+}
+
+/// Whether the damper lets its rule act now.
+pub(super) fn lets_pass(state: &State, damper: &Damper, key: (u32, u8, Whom), now: i64, day: Option<i64>) -> bool {
+    let Ok(at) = place(&state.memories, key) else { return true };
+    let memory = &state.memories[at];
+    match damper.once {
+        OncePer::Length(length) => now.saturating_sub(memory.at) >= length.0,
+        OncePer::Visit => over(memory, now),
+        OncePer::Day => match (day, memory.day) {
+            (Some(today), Some(then)) => today != then,
+            // Without a wall clock a day is 24 hours.
+            _ => now.saturating_sub(memory.at) >= 86_400_000_000_000,
+        },
+    }
+}
+
+/// Whether a visit is over: away for longer than the gap.
+fn over(memory: &Memory, now: i64) -> bool {
+    memory.away_from != NONE && now.saturating_sub(memory.away_from) > VISIT_GAP.0
+}
+
+/// Remembers that the rule acted.
+pub(super) fn remember(state: &mut State, key: (u32, u8, Whom), now: i64, day: Option<i64>) {
+    let memory = Memory { instance: key.0, damper: key.1, whom: key.2, at: now, day, away_from: NONE };
+    put(state, memory);
+}
+
+fn put(state: &mut State, memory: Memory) {
+    match place(&state.memories, memory.key()) {
+        Ok(at) => state.memories[at] = memory,
+        Err(_) if state.memories.len() >= MEMORIES_MAX => {
+            // Full: the oldest goes. It is counted, because its rule may act once too often.
+            let oldest = (0..state.memories.len()).min_by_key(|i| state.memories[*i].at).unwrap_or(0);
+            state.memories.remove(oldest);
+            state.forgotten += 1;
+            if let Err(at) = place(&state.memories, memory.key()) {
+                state.memories.insert(at, memory);
+            }
+        }
+        Err(at) => state.memories.insert(at, memory),
+    }
+}
+
+/// Merges into what is there already: the later act and the longer presence win.
+fn merge(state: &mut State, memory: Memory) {
+    let merged = match place(&state.memories, memory.key()) {
+        Err(_) => memory,
+        Ok(at) => {
+            let there = state.memories[at];
+            let later = if there.at >= memory.at { there } else { memory };
+            let away_from = if there.away_from == NONE || memory.away_from == NONE {
+                NONE
+            } else {
+                there.away_from.max(memory.away_from)
+            };
+            Memory { away_from, ..later }
+        }
+    };
+    put(state, merged);
+}
+
+/// Identities that change take their memories along.
+pub(super) fn follow(program: &Program, state: &mut State, event: &WorldEvent) {
+    if state.memories.is_empty() {
+        return;
+    }
+    match (event.kind, event.person, event.other) {
+        (EventKind::Identified, Some(person), _) => {
+            let mut at = 0;
+            while at < state.memories.len() {
+                let memory = state.memories[at];
+                let rule = program.instances[memory.instance as usize].rule.index();
+                let known = event.person_p >= program.rules[rule].confidence;
+                if memory.whom == Whom::Track(event.track) && known {
+                    state.memories.remove(at);
+                    // A person sorts before every track, so what is merged lands before `at` and is not met again.
+                    let length = state.memories.len();
+                    merge(state, Memory { whom: Whom::Person(person), ..memory });
+                    at += state.memories.len() - length;
+                } else {
+                    at += 1;
+                }
+            }
+        }
+        (EventKind::Swapped, _, Some(other)) => {
+            let tracks = [Whom::Track(event.track), Whom::Track(other)];
+            let mut at = 0;
+            while at < state.memories.len() {
+                let memory = state.memories[at];
+                let length = state.memories.len();
+                let own = tracks.iter().position(|t| *t == memory.whom);
+                if let Some(own) = own {
+                    merge(state, Memory { whom: tracks[1 - own], ..memory });
+                }
+                // A copy that went in before this place moved it along.
+                let moved = state.memories.len() > length && state.memories[at] != memory;
+                at += if moved { 2 } else { 1 };
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Somebody of a rule's zones went away or came back: his visits there pause or go on.
+pub(super) fn visit(
+    state: &mut State,
+    instance: u32,
+    dampers: &[Damper],
+    bound: &Bound,
+    away: bool,
+    at: i64,
+    conf: f64,
+) {
+    for (number, damper) in dampers.iter().enumerate().filter(|(_, d)| d.once == OncePer::Visit) {
+        let key = (instance, number as u8, whom(damper, Some(bound), conf));
+        let Ok(found) = place(&state.memories, key) else { continue };
+        let memory = &mut state.memories[found];
+        if away {
+            if memory.away_from == NONE {
+                memory.away_from = at;
+            }
+        } else if over(memory, at) {
+            state.memories.remove(found);
+        } else {
+            memory.away_from = NONE;
+        }
+    }
+}

@@ -1,0 +1,569 @@
+//! The truth of conditions and the range of numbers, at one instant, for one unit.
+//!
+//! Conditions are three-valued (Kleene). A number is an interval: what is known exactly has no width, what is not
+//! known at all is everything, and a count with people lost inside lies between. A comparison is true or false only
+//! where every number of the interval agrees (interval arithmetic; Moore, "Interval Analysis", 1966).
+
+use super::state::{NONE, Shared, Slot};
+use crate::program::{AcrossGaps, Compare, Cond, CondId, Num, NumId, Program, RuleInfo, TextPart, ValueExpr, Who};
+use osmose_model::command::{Text, Value};
+use osmose_model::ids::{PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::time::{DurationNs, NS_PER_S};
+use osmose_model::tri::Tri;
+use osmose_model::world::{EventKind, Occupant, Reading, WorldEvent, WorldView};
+use std::fmt::Write;
+
+/// Not known at all.
+const UNKNOWN: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+const NS_PER_DAY: i64 = 86_400 * NS_PER_S;
+
+/// The person that a rule's variable stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Bound {
+    pub(super) track: TrackId,
+    pub(super) person: Option<PersonId>,
+    pub(super) person_p: f64,
+}
+
+impl Bound {
+    /// The person of an event, as known at the event.
+    pub(super) fn of_event(event: &WorldEvent) -> Self {
+        Bound { track: event.track, person: event.person, person_p: event.person_p }
+    }
+
+    pub(super) fn of_track(world: &dyn WorldView, track: TrackId) -> Self {
+        let occupant = world.occupant(track);
+        Bound { track, person: occupant.and_then(|o| o.person), person_p: occupant.map_or(0.0, |o| o.person_p) }
+    }
+
+    /// The person, if known with at least `confidence`.
+    pub(super) fn identified(&self, confidence: f64) -> Option<PersonId> {
+        self.person.filter(|_| self.person_p >= confidence)
+    }
+}
+
+/// One evaluation.
+pub(super) struct Truth<'a> {
+    pub(super) world: &'a dyn WorldView,
+    pub(super) program: &'a Program,
+    pub(super) rule: &'a RuleInfo,
+    pub(super) shared: &'a Shared,
+    pub(super) slots: &'a mut [Slot],
+    pub(super) now: i64,
+    /// The deciding event.
+    pub(super) event: Option<&'a WorldEvent>,
+    /// The events' outcome is asked for instead of the events: has he left, is he still in.
+    pub(super) settled: bool,
+    pub(super) bound: Option<Bound>,
+    /// The bound person counts as outside of this zone: how things stood before he entered.
+    pub(super) outside_of: Option<ZoneId>,
+    /// Nothing is to be remembered.
+    pub(super) peek: bool,
+    /// A person at the controls resets the rule.
+    pub(super) reset: bool,
+    /// Inputs were missing for so long.
+    pub(super) gap: Option<i64>,
+    /// The earliest instant at which time alone may change the truth.
+    pub(super) due: i64,
+    /// Whether doubt was read as truth on the way.
+    pub(super) doubt: bool,
+}
+
+impl Truth<'_> {
+    pub(super) fn cond(&mut self, id: CondId) -> Tri {
+        let program = self.program;
+        match &program.conds[id as usize] {
+            Cond::Const(value) => *value,
+            Cond::Not(inner) => !self.cond(*inner),
+            // Every part is evaluated: each may hold a `for` that must see its condition change.
+            Cond::And { from, to } => self.fold(*from, *to, Tri::True, Tri::and),
+            Cond::Or { from, to } => self.fold(*from, *to, Tri::False, Tri::or),
+            Cond::Compare(how, a, b) => {
+                let (a, b) = (self.num(*a), self.num(*b));
+                compare(*how, a, b)
+            }
+            Cond::Occupied(zone) => self.world.occupied(*zone),
+            Cond::TrackIn(zone) => self.track_in(*zone),
+            Cond::TrackIs(who) => self.bound.map_or(Tri::Unknown, |bound| self.is_of(*who, &bound, false)),
+            Cond::TrackIdentified => {
+                Tri::from(self.bound.is_some_and(|b| b.identified(self.rule.confidence).is_some()))
+            }
+            Cond::PersonIn(person, zone) => self.person_in(*person, *zone),
+            Cond::AnyIn(who, zone) => self.any_in(*who, *zone),
+            Cond::EveryIn(who, zone) => self.every_in(*who, *zone),
+            Cond::Event { kind, who, zone } => self.event(*kind, *who, *zone),
+            Cond::OperatorReset => Tri::from(self.reset),
+            Cond::DeviceIs { device, property, value } => match self.world.device(*device, *property) {
+                None => Tri::Unknown,
+                Some(found) => Tri::from(same_value(&found, value)),
+            },
+            Cond::DeviceUnknown { device, property } => Tri::from(self.world.device(*device, *property).is_none()),
+            Cond::SwitchIs { sensor, on } => match self.switch(*sensor) {
+                None => Tri::Unknown,
+                Some(found) => Tri::from(found == *on),
+            },
+            Cond::Alive(sensor) => self.world.alive(*sensor),
+            Cond::NoMotion { from, to } => self.no_motion(*from, *to),
+            Cond::TimeIn { from_ns, to_ns } => self.time_in(*from_ns, *to_ns),
+            Cond::ModeIs { mode, value } => Tri::from(self.shared.modes[usize::from(*mode)] == *value),
+            Cond::IsUnknown(inner) => Tri::from(self.cond(*inner) == Tri::Unknown),
+            Cond::NumberUnknown(num) => Tri::from(self.num(*num) == UNKNOWN),
+            Cond::For { inner, length, across, slot } => {
+                let value = self.cond(*inner);
+                self.dwell(value, *length, *across, *slot)
+            }
+            Cond::Until { set, reset, slot } => {
+                let (set, reset) = (self.cond(*set), self.cond(*reset));
+                self.latch(set, reset, *slot)
+            }
+        }
+    }
+
+    fn fold(&mut self, from: u32, to: u32, start: Tri, join: fn(Tri, Tri) -> Tri) -> Tri {
+        (from..to).fold(start, |value, child| {
+            let child = self.program.children[child as usize];
+            join(value, self.cond(child))
+        })
+    }
+
+    // ---- people ----
+
+    fn track_in(&self, zone: ZoneId) -> Tri {
+        if self.outside_of == Some(zone) {
+            return Tri::False;
+        }
+        let occupant = self.bound.and_then(|b| self.world.occupant(b.track));
+        occupant.map_or(Tri::Unknown, |o| o.is_in(zone))
+    }
+
+    /// Whether somebody belongs to a set. Who is not known well enough may be anybody; inside a session he counts as
+    /// a participant (RULES.md, "Participants"). `here`: the deciding event is at the session's zone.
+    fn is_of(&mut self, who: Who, bound: &Bound, here: bool) -> Tri {
+        let person = bound.identified(self.rule.confidence);
+        match (who, person) {
+            (Who::Anyone, _) => Tri::True,
+            (Who::Person(wanted), Some(person)) => Tri::from(person == wanted),
+            (Who::Members(group), Some(person)) => Tri::from(self.world.is_member(person, group)),
+            (Who::Person(_) | Who::Members(_), None) => Tri::Unknown,
+            (Who::Participants(zone), person) => {
+                let session = self.shared.session(zone);
+                if !session.open {
+                    return Tri::False;
+                }
+                if person.is_some_and(|p| session.has(p)) || session.tracks.contains(&bound.track) {
+                    return Tri::True;
+                }
+                if person.is_some() {
+                    return Tri::False;
+                }
+                let inside = || self.world.occupant(bound.track).is_some_and(|o| o.zones.contains(&zone));
+                if !here && !inside() {
+                    return Tri::Unknown;
+                }
+                self.doubt = true;
+                Tri::True
+            }
+            (Who::InZone(zone), _) => {
+                self.world.occupant(bound.track).map_or(Tri::Unknown, |occupant| occupant.is_in(zone))
+            }
+        }
+    }
+
+    fn person_in(&self, person: PersonId, zone: ZoneId) -> Tri {
+        match self.world.track_of(person) {
+            Some((track, p)) if p >= self.rule.confidence => {
+                self.world.occupant(track).map_or(Tri::Unknown, |o| o.is_in(zone))
+            }
+            // Nobody at all is there, so neither is he; else he may be among those whom nobody knows.
+            _ if self.world.occupied(zone) == Tri::False => Tri::False,
+            _ => Tri::Unknown,
+        }
+    }
+
+    fn any_in(&mut self, who: Who, zone: ZoneId) -> Tri {
+        let world = self.world;
+        let mut value = Tri::False;
+        world.for_each_in(zone, &mut |occupant: &Occupant| {
+            let bound = Bound { track: occupant.track, person: occupant.person, person_p: occupant.person_p };
+            value = value.or(occupant.is_in(zone).and(self.is_of(who, &bound, false)));
+        });
+        value
+    }
+
+    fn every_in(&mut self, who: Who, zone: ZoneId) -> Tri {
+        let world = self.world;
+        let mut value = Tri::True;
+        match who {
+            Who::Person(person) => value = self.person_in(person, zone),
+            Who::Members(group) => {
+                for person in world.site().groups.get(group.index()).map_or(&[][..], |g| &g.members) {
+                    value = value.and(self.person_in(*person, zone));
+                }
+            }
+            Who::Participants(of) => {
+                let session = self.shared.session(of);
+                for person in (0..self.program.people.len()).map(|p| PersonId(p as u16)).filter(|p| session.has(*p)) {
+                    value = value.and(self.person_in(person, zone));
+                }
+            }
+            Who::InZone(of) => world.for_each_in(of, &mut |occupant: &Occupant| {
+                value = value.and((!occupant.is_in(of)).or(occupant.is_in(zone)));
+            }),
+            Who::Anyone => value = Tri::Unknown,
+        }
+        value
+    }
+
+    // ---- events ----
+
+    fn event(&mut self, kind: EventKind, who: Who, zone: ZoneId) -> Tri {
+        let Some(bound) = self.bound else { return Tri::False };
+        if self.settled {
+            let inside = self.track_in(zone);
+            let stands = match kind {
+                EventKind::Leaves | EventKind::Lost => !inside,
+                _ => inside,
+            };
+            return stands.and(self.who_at_event(who, zone, &bound));
+        }
+        let Some(event) = self.event else { return Tri::False };
+        let here = event.zone == Some(zone)
+            || event.zone.is_none() && self.world.occupant(event.track).is_some_and(|o| o.zones.contains(&zone));
+        if event.kind == kind {
+            return if here { self.who_at_event(who, zone, &bound) } else { Tri::False };
+        }
+        if kind == EventKind::Leaves && self.rule.protective {
+            return self.doubtful_leave(event, who, zone, &bound);
+        }
+        Tri::False
+    }
+
+    /// Somebody of a zone who leaves it is outside when the event comes, and still is one of those it speaks of.
+    fn who_at_event(&mut self, who: Who, zone: ZoneId, bound: &Bound) -> Tri {
+        if who == Who::InZone(zone) { Tri::True } else { self.is_of(who, bound, who == Who::Participants(zone)) }
+    }
+
+    /// At level privacy or above somebody also "leaves" when he is lost, or is no longer known well enough, while
+    /// last seen inside (RULES.md, "Unknown").
+    fn doubtful_leave(&mut self, event: &WorldEvent, who: Who, zone: ZoneId, bound: &Bound) -> Tri {
+        let inside = self.world.occupant(event.track).map_or(event.zone == Some(zone), |o| o.zones.contains(&zone));
+        if !inside {
+            return Tri::False;
+        }
+        let value = match event.kind {
+            EventKind::Lost => self.who_at_event(who, zone, bound),
+            // Which of the two was meant is not known any more.
+            EventKind::Swapped if who != Who::Anyone => Tri::Unknown,
+            EventKind::Identified if who != Who::Anyone && bound.identified(self.rule.confidence).is_none() => {
+                Tri::Unknown
+            }
+            _ => Tri::False,
+        };
+        self.doubt |= value != Tri::False;
+        value
+    }
+
+    // ---- sensors and time ----
+
+    fn switch(&self, sensor: SensorId) -> Option<bool> {
+        if self.world.alive(sensor) == Tri::False {
+            return None;
+        }
+        match self.world.sensor(sensor).reading {
+            Some(Reading::Switch(on)) => Some(on),
+            _ => None,
+        }
+    }
+
+    fn no_motion(&self, from: u32, to: u32) -> Tri {
+        let sensors = &self.program.sensors[from as usize..to as usize];
+        sensors.iter().fold(Tri::True, |value, sensor| {
+            value.and(self.switch(*sensor).map_or(Tri::Unknown, |motion| Tri::from(!motion)))
+        })
+    }
+
+    fn time_in(&mut self, from_ns: i64, to_ns: i64) -> Tri {
+        let Some(wall) = self.world.wall() else { return Tri::Unknown };
+        let time = wall.since_midnight().0;
+        for edge in [from_ns, to_ns] {
+            let ahead = (edge - time).rem_euclid(NS_PER_DAY);
+            self.due_at(self.now.saturating_add(if ahead == 0 { NS_PER_DAY } else { ahead }));
+        }
+        let (after, before) = (time >= from_ns, time < to_ns);
+        Tri::from(if from_ns < to_ns { after && before } else { after || before })
+    }
+
+    fn due_at(&mut self, at: i64) {
+        if at > self.now {
+            self.due = self.due.min(at);
+        }
+    }
+
+    // ---- what remembers ----
+
+    /// Whether a condition has been seen to hold for `length`. Unknown only where it may have held for that long.
+    fn dwell(&mut self, value: Tri, length: DurationNs, across: AcrossGaps, slot: u8) -> Tri {
+        let now = self.now;
+        let mut memory = self.slots[usize::from(slot)];
+        let survives = |gap: i64| match across {
+            AcrossGaps::Continue => true,
+            AcrossGaps::Restart | AcrossGaps::Unknown => false,
+            AcrossGaps::ContinueIfShort => gap < self.program.lost.0,
+        };
+        if value == Tri::False {
+            memory = Slot::default();
+        } else if memory.possible == NONE {
+            memory.possible = now;
+        }
+        if value == Tri::Unknown && memory.since != NONE && memory.gap_from == NONE {
+            memory.gap_from = now;
+        }
+        if value == Tri::True {
+            let broken = memory.gap_from != NONE && !survives(now - memory.gap_from)
+                || self.gap.is_some_and(|gap| !survives(gap));
+            if memory.since == NONE || broken {
+                memory.since = now;
+            }
+            memory.gap_from = NONE;
+        }
+        if !self.peek {
+            self.slots[usize::from(slot)] = memory;
+        }
+        let (from, then) = match value {
+            Tri::False => return Tri::False,
+            Tri::Unknown => (memory.possible, Tri::Unknown),
+            Tri::True => (memory.since, Tri::True),
+        };
+        let at = from.saturating_add(length.0);
+        if now >= at {
+            return then;
+        }
+        self.due_at(at);
+        Tri::False
+    }
+
+    /// Set wins over reset: `until` ends nothing while its condition still holds.
+    fn latch(&mut self, set: Tri, reset: Tri, slot: u8) -> Tri {
+        let memory = &mut self.slots[usize::from(slot)];
+        let mut on = memory.since != NONE;
+        if set == Tri::True {
+            on = true;
+        } else if reset == Tri::True {
+            on = false;
+        }
+        if !self.peek {
+            memory.since = match (on, memory.since) {
+                (false, _) => NONE,
+                (true, NONE) => self.now,
+                (true, since) => since,
+            };
+        }
+        if on { Tri::True } else { set }
+    }
+
+    // ---- numbers ----
+
+    pub(super) fn num(&mut self, id: NumId) -> (f64, f64) {
+        let program = self.program;
+        match &program.nums[id as usize] {
+            Num::Const(value) => (*value, *value),
+            Num::Count(zone) => {
+                let count = self.world.count_in(*zone);
+                let seen = f64::from(count.seen);
+                let blind = program.watchers[zone.index()].iter().any(|s| self.world.alive(*s) == Tri::False);
+                // With an eye shut the count is a lower bound, never the all-clear.
+                (seen, if blind { f64::INFINITY } else { seen + f64::from(count.lost) })
+            }
+            Num::Device { device, property } => match self.world.device(*device, *property) {
+                Some(Value::Number(value)) => (value, value),
+                _ => UNKNOWN,
+            },
+            Num::Sensor(sensor) if self.world.alive(*sensor) == Tri::False => UNKNOWN,
+            Num::Sensor(sensor) => match self.world.sensor(*sensor).reading {
+                Some(Reading::Quantity(value)) => (value, value),
+                Some(Reading::People(people)) => (f64::from(people), f64::from(people)),
+                _ => UNKNOWN,
+            },
+            Num::Confidence => self.bound.map_or(UNKNOWN, |b| (b.person_p, b.person_p)),
+            Num::Add(a, b) => {
+                let (a, b) = (self.num(*a), self.num(*b));
+                interval([a.0 + b.0, a.1 + b.1])
+            }
+            Num::Sub(a, b) => {
+                let (a, b) = (self.num(*a), self.num(*b));
+                interval([a.0 - b.1, a.1 - b.0])
+            }
+            Num::Mul(a, b) => {
+                let (a, b) = (self.num(*a), self.num(*b));
+                interval([a.0 * b.0, a.0 * b.1, a.1 * b.0, a.1 * b.1])
+            }
+            Num::Div(a, b) => {
+                let (a, b) = (self.num(*a), self.num(*b));
+                if b.0 <= 0.0 && b.1 >= 0.0 { UNKNOWN } else { interval([a.0 / b.0, a.0 / b.1, a.1 / b.0, a.1 / b.1]) }
+            }
+        }
+    }
+
+    /// The measured quantity behind a condition, where there is one: what is compared, the dwell so far in seconds.
+    pub(super) fn measure(&mut self, id: CondId) -> Option<f64> {
+        let program = self.program;
+        let value = match &program.conds[id as usize] {
+            Cond::Compare(_, a, _) => {
+                let (low, high) = self.num(*a);
+                (low == high).then_some(low)
+            }
+            Cond::For { slot, .. } => {
+                let since = self.slots.get(usize::from(*slot)).map_or(NONE, |memory| memory.since);
+                (since != NONE).then(|| DurationNs(self.now.saturating_sub(since)).as_s_f64())
+            }
+            Cond::Until { set, .. } => self.measure(*set),
+            _ => None,
+        };
+        value.filter(|v| v.is_finite())
+    }
+
+    // ---- values ----
+
+    /// What a command is to carry; `None` where it is a number that is not known.
+    pub(super) fn value(&mut self, id: u32) -> Option<Value> {
+        let program = self.program;
+        match &program.values[id as usize] {
+            ValueExpr::Const(value) => Some(*value),
+            ValueExpr::Number(num) => {
+                let (low, high) = self.num(*num);
+                (low == high && low.is_finite()).then_some(Value::Number(low))
+            }
+            ValueExpr::Track => self.bound.map(|b| match b.identified(self.rule.confidence) {
+                Some(person) => Value::Person(person),
+                None => Value::Track(b.track),
+            }),
+            ValueExpr::Language => Some(Value::Text(self.text(&[TextPart::Language]))),
+            ValueExpr::Text(parts) => Some(Value::Text(self.text(parts))),
+            ValueExpr::If(condition, then, otherwise) => {
+                // Both sides are read, so that a `for` in either sees its condition change.
+                let condition = self.cond(*condition);
+                let (then, otherwise) = (self.value(*then), self.value(*otherwise));
+                if condition.is_true() { then } else { otherwise }
+            }
+        }
+    }
+
+    fn text(&self, parts: &[TextPart]) -> Text {
+        let mut out = Clipped(Text::new());
+        let known = self.bound.and_then(|b| b.identified(self.rule.confidence));
+        let person = known.and_then(|p| self.world.site().people.get(p.index()));
+        for part in parts {
+            // Writing to `Clipped` cannot fail: what is too long is cut.
+            let _ = match (part, person, self.bound) {
+                (TextPart::Literal(text), ..) => out.write_str(text),
+                (TextPart::Track, Some(person), _) => out.write_str(&person.name),
+                (TextPart::Track, None, Some(bound)) => write!(out, "track {}", bound.track),
+                (TextPart::Language, Some(person), _) => out.write_str(person.language.as_deref().unwrap_or("")),
+                _ => Ok(()),
+            };
+        }
+        out.0
+    }
+}
+
+/// A text that cuts what does not fit, at a character.
+struct Clipped(Text);
+
+impl Write for Clipped {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for c in text.chars() {
+            if self.0.try_push(c).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Smallest interval that holds the corners; everything where one is not a number (infinity minus infinity).
+fn interval<const N: usize>(corners: [f64; N]) -> (f64, f64) {
+    if corners.iter().any(|c| c.is_nan()) {
+        return UNKNOWN;
+    }
+    corners.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), c| (low.min(*c), high.max(*c)))
+}
+
+/// Compares two intervals: known where all their numbers agree.
+pub(crate) fn compare(how: Compare, a: (f64, f64), b: (f64, f64)) -> Tri {
+    let less = |a: (f64, f64), b: (f64, f64)| {
+        if a.1 < b.0 {
+            Tri::True
+        } else if a.0 >= b.1 {
+            Tri::False
+        } else {
+            Tri::Unknown
+        }
+    };
+    let equal = || {
+        if a.0 == a.1 && a == b {
+            Tri::True
+        } else if a.1 < b.0 || b.1 < a.0 {
+            Tri::False
+        } else {
+            Tri::Unknown
+        }
+    };
+    match how {
+        Compare::Less => less(a, b),
+        Compare::GreaterEqual => !less(a, b),
+        Compare::Greater => less(b, a),
+        Compare::LessEqual => !less(b, a),
+        Compare::Equal => equal(),
+        Compare::NotEqual => !equal(),
+    }
+}
+
+/// Whether a device's value is the wanted one; a word may be reported as a text.
+fn same_value(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Text(text), Value::Name(name)) => text.as_str() == name.as_str(),
+        _ => found == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn number() -> impl Strategy<Value = (f64, f64)> {
+        (-4i8..4, 0u8..3).prop_map(|(low, width)| (f64::from(low), f64::from(low) + f64::from(width)))
+    }
+
+    proptest! {
+        /// A known answer holds for every pair of numbers inside; an unknown one holds for some and fails for some.
+        #[test]
+        fn comparing_intervals_is_comparing_all_their_numbers(a in number(), b in number(), how in 0usize..6) {
+            let how = [Compare::Less, Compare::LessEqual, Compare::Greater, Compare::GreaterEqual, Compare::Equal,
+                Compare::NotEqual][how];
+            let holds = |x: f64, y: f64| match how {
+                Compare::Less => x < y,
+                Compare::LessEqual => x <= y,
+                Compare::Greater => x > y,
+                Compare::GreaterEqual => x >= y,
+                Compare::Equal => x == y,
+                Compare::NotEqual => x != y,
+            };
+            let points = |i: (f64, f64)| (0..=8).map(move |k| i.0 + (i.1 - i.0) * f64::from(k) / 8.0);
+            let all: Vec<bool> = points(a).flat_map(|x| points(b).map(move |y| (x, y))).map(|(x, y)| holds(x, y)).collect();
+            match compare(how, a, b) {
+                Tri::True => prop_assert!(all.iter().all(|h| *h)),
+                Tri::False => prop_assert!(all.iter().all(|h| !*h)),
+                Tri::Unknown => prop_assert!(all.contains(&true) && all.contains(&false)),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_stays_not_known() {
+        assert_eq!(interval([f64::INFINITY - f64::INFINITY, 1.0]), UNKNOWN);
+        assert_eq!(compare(Compare::Greater, (7.0, f64::INFINITY), (6.0, 6.0)), Tri::True);
+        assert_eq!(compare(Compare::Less, (2.0, f64::INFINITY), (3.0, 3.0)), Tri::Unknown);
+        assert_eq!(compare(Compare::Equal, UNKNOWN, UNKNOWN), Tri::Unknown);
+    }
+}

@@ -1,0 +1,497 @@
+//! A small site and a world that tests move by hand. No arbitration: what rules ask for happens at once.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it, as a module of its own")]
+
+use arrayvec::ArrayVec;
+use osmose_model::command::{Command, CommandId, Effect, Value};
+use osmose_model::device::{
+    Actuator, ActuatorKind, BinaryRole, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind, Unit,
+};
+use osmose_model::geometry::{Area, Place};
+use osmose_model::ids::{ActuatorId, GroupId, LevelId, Name, PersonId, SensorId, Seq, TrackId, ZoneId};
+use osmose_model::input::{Class, OperatorAction};
+use osmose_model::site::{
+    Attribute, AttributeSpec, EngineConfig, Frame, Group, Idle, Level, Person, RecordConfig, Site, SourceFile,
+    Topology, Zone, ZoneMargins,
+};
+use osmose_model::stages::{Decide, Source};
+use osmose_model::time::{DurationNs, LogicalNs, NS_PER_S, UtcNs};
+use osmose_model::tri::Tri;
+use osmose_model::world::{
+    EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, WallTime, WorldEvent, WorldView, ZoneCount,
+};
+use osmose_rules::{Program, Rules, check};
+use std::collections::BTreeMap;
+
+pub fn name(text: &str) -> Name {
+    Name::new(text).expect("short enough")
+}
+
+fn zone(id: u16, name: &str, category: &str, capacity: f64) -> Zone {
+    let margins = ZoneMargins {
+        enter_margin_m: 0.0,
+        exit_margin_m: 0.2,
+        exit_delay: DurationNs::ZERO,
+        lost: DurationNs::from_s(2),
+    };
+    let attributes = BTreeMap::from([
+        ("bookable".to_owned(), Attribute::Bool(category == "conferenceroom")),
+        ("capacity".to_owned(), Attribute::Number(capacity)),
+    ]);
+    Zone {
+        id: ZoneId(id),
+        name: name.to_owned(),
+        label: name.to_uppercase(),
+        category: category.to_owned(),
+        level: LevelId(0),
+        area: Area { parts: Vec::new() },
+        margins,
+        attributes,
+        connects: Vec::new(),
+    }
+}
+
+fn actuator(id: u16, name: &str, kind: ActuatorKind, zone: Option<u16>, safe: Option<&str>) -> Actuator {
+    Actuator {
+        id: ActuatorId(id),
+        name: name.to_owned(),
+        kind,
+        zone: zone.map(ZoneId),
+        level: Some(LevelId(0)),
+        pose: None,
+        default: None,
+        safe: safe.and_then(Name::new),
+        cells: Vec::new(),
+        wall: None,
+        connect: Connect {
+            udp: None,
+            format: Format::Log,
+            from: None,
+            state_udp: None,
+            normalise: Normalise::default(),
+        },
+    }
+}
+
+fn sensor(
+    id: u16,
+    name: &str,
+    kind: SensorKind,
+    role: Option<BinaryRole>,
+    unit: Option<Unit>,
+    zones: &[u16],
+) -> Sensor {
+    Sensor {
+        id: SensorId(id),
+        name: name.to_owned(),
+        kind,
+        role,
+        level: LevelId(0),
+        zones: zones.iter().map(|z| ZoneId(*z)).collect(),
+        pose: Pose { x_m: 0.0, y_m: 0.0, z_m: 2.5, heading_rad: 0.0 },
+        coordinates_are_relative: false,
+        field_of_view: None,
+        noise: Noise::default(),
+        class: Class::State,
+        rate_hz: None,
+        clock: ClockKind::Arrival,
+        expect_late: DurationNs::ZERO,
+        unit,
+        stale: None,
+        connect: None,
+    }
+}
+
+/// Zones m7, m9 (rooms with recorder, light, motion), lobby (two lights, a door) and corridor; people ana, ben (group
+/// project-x), cleo (group staff).
+pub fn site() -> Site {
+    use ActuatorKind::{Display, Door, Hvac, Light, Recorder};
+    let spec = |kind: &str, default| AttributeSpec { on: "zone".to_owned(), kind: kind.to_owned(), default };
+    let person = |id: u16, name: &str, group: u16| Person {
+        id: PersonId(id),
+        name: name.to_owned(),
+        groups: vec![GroupId(group)],
+        devices: Vec::new(),
+        badges: Vec::new(),
+        language: Some("en".to_owned()),
+        attributes: BTreeMap::new(),
+    };
+    let group = |id: u16, name: &str, members: &[u16]| Group {
+        id: GroupId(id),
+        name: name.to_owned(),
+        folder: None,
+        members: members.iter().map(|p| PersonId(*p)).collect(),
+    };
+    Site {
+        name: "test".to_owned(),
+        frame: Frame::default(),
+        engine: EngineConfig {
+            topology: Topology::Inline,
+            idle: Idle::Yield,
+            budget_us: 1000,
+            tracks_max: 1000,
+            late_max: DurationNs::from_ms(500),
+        },
+        margins: zone(0, "", "", 0.0).margins,
+        record: RecordConfig { dir: String::new(), rotate: DurationNs::from_s(3600), keep_days: 1, max_gib: 1.0 },
+        levels: vec![Level {
+            id: LevelId(0),
+            name: "ground".to_owned(),
+            label: "Ground".to_owned(),
+            ordinal: 0,
+            elevation_m: 0.0,
+            height_m: 3.0,
+            outline: Area { parts: Vec::new() },
+        }],
+        zones: vec![
+            zone(0, "m7", "conferenceroom", 10.0),
+            zone(1, "m9", "conferenceroom", 4.0),
+            zone(2, "lobby", "lobby", 30.0),
+            zone(3, "corridor", "walkway", 20.0),
+        ],
+        walls: Vec::new(),
+        openings: Vec::new(),
+        fixtures: Vec::new(),
+        sensors: vec![
+            sensor(0, "fire-panel", SensorKind::Binary, Some(BinaryRole::Fire), None, &[]),
+            sensor(1, "m7.pir", SensorKind::Binary, Some(BinaryRole::Motion), None, &[0]),
+            sensor(2, "m9.pir", SensorKind::Binary, Some(BinaryRole::Motion), None, &[1]),
+            sensor(3, "lux-1", SensorKind::Value, None, Some(Unit::Lux), &[2]),
+            sensor(4, "ceiling-lobby", SensorKind::Position, None, None, &[2]),
+        ],
+        actuators: vec![
+            actuator(0, "m7.recorder", Recorder, Some(0), Some("paused")),
+            actuator(1, "m9.recorder", Recorder, Some(1), Some("paused")),
+            actuator(2, "m7.light", Light, Some(0), None),
+            actuator(3, "m9.light", Light, Some(1), None),
+            actuator(4, "lobby.light-a", Light, Some(2), None),
+            actuator(5, "lobby.light-b", Light, Some(2), None),
+            actuator(6, "front-door", Door, Some(2), Some("open")),
+            actuator(7, "m7.hvac", Hvac, Some(0), None),
+            actuator(8, "lobby-display", Display, Some(2), None),
+        ],
+        people: vec![person(0, "ana", 0), person(1, "ben", 0), person(2, "cleo", 1)],
+        groups: vec![group(0, "project-x", &[0, 1]), group(1, "staff", &[2])],
+        attributes: BTreeMap::from([
+            ("bookable".to_owned(), spec("bool", Attribute::Bool(false))),
+            ("capacity".to_owned(), spec("people", Attribute::Number(0.0))),
+        ]),
+        words: BTreeMap::from([("room".to_owned(), vec!["conferenceroom".to_owned(), "office".to_owned()])]),
+        resources: Vec::new(),
+        files: Vec::new(),
+        device_owners: Vec::new(),
+        badge_owners: Vec::new(),
+        carried_names: Vec::new(),
+    }
+}
+
+pub fn source(text: &str) -> Vec<SourceFile> {
+    vec![SourceFile { path: "rules/a.rules".to_owned(), text: text.to_owned() }]
+}
+
+/// What `check` says of a text, drawn as for a terminal.
+pub fn said(text: &str) -> String {
+    let checked = check(&site(), &source(text));
+    checked.diagnostics.iter().map(|d| d.render(text, false)).collect::<Vec<_>>().join("\n\n")
+}
+
+pub fn compiled(site: &Site, text: &str) -> Program {
+    let checked = check(site, &source(text));
+    let drawn: Vec<String> = checked.diagnostics.iter().map(|d| d.render(text, false)).collect();
+    checked.program.unwrap_or_else(|| panic!("{}", drawn.join("\n\n")))
+}
+
+/// The world as the test says it is.
+#[derive(Clone)]
+pub struct World {
+    pub site: Site,
+    pub now: i64,
+    pub wall: Option<WallTime>,
+    pub people: BTreeMap<u64, Occupant>,
+    pub devices: BTreeMap<(ActuatorId, Name), Value>,
+    pub sensors: Vec<SensorStatus>,
+    pub alive: Vec<Tri>,
+}
+
+impl World {
+    pub fn new(site: Site) -> Self {
+        let count = site.sensors.len();
+        World {
+            site,
+            now: 0,
+            wall: None,
+            people: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            sensors: vec![SensorStatus::default(); count],
+            alive: vec![Tri::True; count],
+        }
+    }
+}
+
+impl WorldView for World {
+    fn site(&self) -> &Site {
+        &self.site
+    }
+    fn now(&self) -> LogicalNs {
+        LogicalNs(self.now)
+    }
+    fn wall(&self) -> Option<WallTime> {
+        self.wall.map(|w| WallTime { utc: UtcNs(w.utc.0 + self.now), ..w })
+    }
+    fn occupant(&self, track: TrackId) -> Option<&Occupant> {
+        self.people.get(&track.0)
+    }
+    fn for_each_occupant(&self, f: &mut dyn FnMut(&Occupant)) {
+        self.people.values().for_each(f);
+    }
+    fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant)) {
+        self.people.values().filter(|o| o.zones.contains(&zone)).for_each(f);
+    }
+    fn count_in(&self, zone: ZoneId) -> ZoneCount {
+        let mut count = ZoneCount::default();
+        self.for_each_in(zone, &mut |o| match o.presence {
+            Presence::Seen => count.seen += 1,
+            Presence::Lost => count.lost += 1,
+        });
+        count
+    }
+    fn occupied(&self, zone: ZoneId) -> Tri {
+        let mut value = Tri::False;
+        self.for_each_in(zone, &mut |o| value = value.or(o.is_in(zone)));
+        for sensor in self.site.sensors.iter().filter(|s| s.zones.contains(&zone)) {
+            let status = self.sensors[sensor.id.index()];
+            value = value.or(match (self.alive[sensor.id.index()], status.reading) {
+                (Tri::True, Some(Reading::Switch(on))) => Tri::from(on),
+                (Tri::True, _) => Tri::False,
+                _ => Tri::Unknown,
+            });
+        }
+        value
+    }
+    fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)> {
+        let on = self.people.values().filter(|o| o.person == Some(person));
+        on.max_by(|a, b| a.person_p.total_cmp(&b.person_p)).map(|o| (o.track, o.person_p))
+    }
+    fn is_member(&self, person: PersonId, group: GroupId) -> bool {
+        self.site.groups[group.index()].members.contains(&person)
+    }
+    fn device(&self, actuator: ActuatorId, property: Name) -> Option<Value> {
+        self.devices.get(&(actuator, property)).copied()
+    }
+    fn sensor(&self, sensor: SensorId) -> SensorStatus {
+        self.sensors[sensor.index()]
+    }
+    fn alive(&self, sensor: SensorId) -> Tri {
+        self.alive[sensor.index()]
+    }
+}
+
+/// Rules in a world, with everything that they asked for written down.
+#[derive(Clone)]
+pub struct Bench {
+    pub rules: Rules,
+    pub world: World,
+    pub log: Vec<String>,
+    seq: u64,
+}
+
+impl Bench {
+    /// Rules that have seen the start of an empty building.
+    pub fn new(text: &str) -> Self {
+        let mut bench = Bench::asleep(text);
+        bench.step(&[Stimulus::Start]);
+        bench
+    }
+
+    /// Rules that have seen nothing yet.
+    pub fn asleep(text: &str) -> Self {
+        let site = site();
+        let rules = Rules::new(compiled(&site, text));
+        Bench { rules, world: World::new(site), log: Vec::new(), seq: 0 }
+    }
+
+    /// Lets time pass to `s` seconds: whatever is due on the way is looked at when it is due.
+    pub fn at(&mut self, s: f64) -> &mut Self {
+        let to = (s * 1e9).round() as i64;
+        while let Some(due) = self.rules.next_wakeup().filter(|due| due.0 <= to) {
+            assert!(due.0 > self.world.now || self.world.now == 0, "a timer does not move on");
+            self.world.now = due.0.max(self.world.now);
+            self.step(&[]);
+        }
+        self.world.now = to;
+        self
+    }
+
+    /// One step of the core, with commands obeyed at once, for a few rounds.
+    pub fn step(&mut self, stimuli: &[Stimulus]) -> &mut Self {
+        let mut stimuli = stimuli.to_vec();
+        for _ in 0..8 {
+            let mut out = Vec::new();
+            self.rules.step(&stimuli, Source::default(), &self.world, &mut out);
+            stimuli = self.obey(out);
+            if stimuli.is_empty() {
+                break;
+            }
+        }
+        self
+    }
+
+    fn obey(&mut self, effects: Vec<Effect>) -> Vec<Stimulus> {
+        let mut changed = Vec::new();
+        for effect in effects {
+            let line = self.line(&effect);
+            self.log.push(format!("{} {line}", LogicalNs(self.world.now)));
+            let Effect::Do { rule, device, verb, args, cause, .. } = effect else { continue };
+            self.seq += 1;
+            let at = LogicalNs(self.world.now);
+            let id = CommandId { seq: Seq(self.seq), n: 0 };
+            let command = Command { id, at, source_seq: None, rule: Some(rule), device, verb, args, cause };
+            self.rules.on_command(&command, &self.world);
+            let kind = self.world.site.actuators[device.index()].kind;
+            if let Some(state) = kind.verbs().iter().find(|v| verb == v.verb).and_then(|v| v.leads_to) {
+                self.world.devices.insert((device, name("state")), Value::Name(name(state)));
+                changed.push(Stimulus::Device(device));
+            }
+        }
+        changed
+    }
+
+    fn line(&self, effect: &Effect) -> String {
+        let device = |d: &ActuatorId| self.world.site.actuators[d.index()].name.clone();
+        let value = |v: &Value| match v {
+            Value::Name(n) => n.to_string(),
+            Value::Text(t) => format!("{t:?}"),
+            Value::Number(n) => format!("{n}"),
+            Value::Person(p) => self.world.site.people[p.index()].name.clone(),
+            other => format!("{other:?}"),
+        };
+        match effect {
+            Effect::Do { rule, device: d, verb, args, cause, .. } => {
+                let args: Vec<String> = args.iter().map(|(n, v)| format!("{n}: {}", value(v))).collect();
+                let doubt = if cause.doubt { " (in doubt)" } else { "" };
+                format!("{}: {}.{verb}({}){doubt}", self.rules.rule_name(*rule), device(d), args.join(", "))
+            }
+            Effect::Hold { rule, device: d, property, value: v, .. } => {
+                format!("{}: hold {}.{property} = {}", self.rules.rule_name(*rule), device(d), value(v))
+            }
+            Effect::Release { holder, .. } => format!("release {holder}"),
+            Effect::Forbid { rule, device: d, verb, .. } => {
+                format!("{}: forbid {}.{verb}", self.rules.rule_name(*rule), device(d))
+            }
+        }
+    }
+
+    pub fn operator(&mut self, action: OperatorAction) -> &mut Self {
+        let mut out = Vec::new();
+        self.rules.on_operator(&action, &self.world, &mut out);
+        let changed = self.obey(out);
+        if !changed.is_empty() {
+            self.step(&changed);
+        }
+        self
+    }
+
+    fn event(&self, kind: EventKind, track: u64, zone: Option<u16>) -> WorldEvent {
+        let occupant = self.world.people.get(&track);
+        WorldEvent {
+            kind,
+            track: TrackId(track),
+            person: occupant.and_then(|o| o.person),
+            person_p: occupant.map_or(0.0, |o| o.person_p),
+            zone: zone.map(ZoneId),
+            other: None,
+            place: Place::flat(LevelId(0), 0.0, 0.0),
+            sensor: None,
+            measured: LogicalNs(self.world.now),
+        }
+    }
+
+    pub fn tell(&mut self, kind: EventKind, track: u64, zone: Option<u16>) -> &mut Self {
+        let event = self.event(kind, track, zone);
+        self.step(&[Stimulus::World(event)])
+    }
+
+    /// Somebody new is seen (in a zone or outside of all), known as a person or not.
+    pub fn appears(&mut self, track: u64, person: Option<u16>, zone: Option<u16>) -> &mut Self {
+        let occupant = Occupant {
+            track: TrackId(track),
+            place: Place::flat(LevelId(0), 0.0, 0.0),
+            velocity_mps: [0.0; 2],
+            covariance_m2: [0.1, 0.0, 0.1],
+            heading_rad: None,
+            existence: 1.0,
+            device: None,
+            person: person.map(PersonId),
+            person_p: if person.is_some() { 0.99 } else { 0.0 },
+            presence: Presence::Seen,
+            seen_at: LogicalNs(self.world.now),
+            zones: zone.map(ZoneId).into_iter().collect::<ArrayVec<_, 16>>(),
+        };
+        self.world.people.insert(track, occupant);
+        self.tell(EventKind::Appears, track, zone)
+    }
+
+    /// Somebody walks into a zone, or out of all.
+    pub fn goes(&mut self, track: u64, zone: Option<u16>) -> &mut Self {
+        let occupant = self.world.people.get_mut(&track).expect("he is there");
+        let before = occupant.zones.first().copied();
+        occupant.presence = Presence::Seen;
+        occupant.zones.clear();
+        occupant.zones.extend(zone.map(ZoneId));
+        let mut stimuli = Vec::new();
+        if let Some(before) = before.filter(|b| Some(b.0) != zone) {
+            stimuli.push(Stimulus::World(self.event(EventKind::Leaves, track, Some(before.0))));
+        }
+        if let Some(zone) = zone.filter(|z| Some(ZoneId(*z)) != before) {
+            stimuli.push(Stimulus::World(self.event(EventKind::Enters, track, Some(zone))));
+        }
+        self.step(&stimuli)
+    }
+
+    pub fn is_lost(&mut self, track: u64) -> &mut Self {
+        let occupant = self.world.people.get_mut(&track).expect("he is there");
+        occupant.presence = Presence::Lost;
+        let zone = occupant.zones.first().map(|z| z.0);
+        self.tell(EventKind::Lost, track, zone)
+    }
+
+    pub fn is_found(&mut self, track: u64) -> &mut Self {
+        self.world.people.get_mut(&track).expect("he is there").presence = Presence::Seen;
+        self.tell(EventKind::Found, track, None)
+    }
+
+    pub fn is_identified(&mut self, track: u64, person: Option<u16>, p: f64) -> &mut Self {
+        let occupant = self.world.people.get_mut(&track).expect("he is there");
+        (occupant.person, occupant.person_p) = (person.map(PersonId), p);
+        self.tell(EventKind::Identified, track, None)
+    }
+
+    pub fn reads(&mut self, sensor: u16, reading: Reading) -> &mut Self {
+        let status = &mut self.world.sensors[usize::from(sensor)];
+        status.reading = Some(reading);
+        status.count += 1;
+        self.world.alive[usize::from(sensor)] = Tri::True;
+        self.step(&[Stimulus::Sensor(SensorId(sensor))])
+    }
+
+    pub fn dies(&mut self, sensor: u16) -> &mut Self {
+        self.world.alive[usize::from(sensor)] = Tri::False;
+        self.step(&[Stimulus::Sensor(SensorId(sensor))])
+    }
+
+    pub fn device(&mut self, device: u16, state: &str) -> &mut Self {
+        self.world.devices.insert((ActuatorId(device), name("state")), Value::Name(name(state)));
+        self.step(&[Stimulus::Device(ActuatorId(device))])
+    }
+
+    /// Sets the wall clock: local time of day in hours.
+    pub fn clock(&mut self, hours: f64) -> &mut Self {
+        let utc = UtcNs((hours * 3600.0) as i64 * NS_PER_S - self.world.now);
+        self.world.wall = Some(WallTime { utc, offset: DurationNs::ZERO });
+        self.step(&[Stimulus::Clock])
+    }
+
+    /// What was asked for since the last question.
+    pub fn took(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
+    }
+}
