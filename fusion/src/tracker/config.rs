@@ -17,8 +17,10 @@ pub struct Motion {
     pub turn_begin_per_s: f64,
     /// Rate of switching from turning to straight, per second.
     pub turn_end_per_s: f64,
-    /// Walking speed that a new track is taken to have, m/s.
+    /// Walking speed that a new track is taken to have before the usual speed of the place is learnt, m/s.
     pub speed_mps: f64,
+    /// Number of tracks over which that usual speed is averaged.
+    pub usual_speed_tracks: f64,
     /// Time constant of a track's memory of its own speed, s.
     pub speed_memory_s: f64,
     /// Standard deviation of the pseudo-measurement "walks at the remembered speed", m/s.
@@ -36,8 +38,12 @@ pub struct Motion {
 /// How people come and go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Population {
-    /// Probability of being still there a second later.
+    /// Probability of being still there a second later, before it was learnt how long people stay.
     pub survival_per_s: f64,
+    /// What that is worth: as much as so many seconds of watching one person.
+    pub survival_prior_s: f64,
+    /// Time constant of learning how long people stay, s.
+    pub survival_memory_s: f64,
     /// Undetected people per m2 before the first scan; also the most that may gather where nobody looks.
     pub undetected_per_m2: f64,
     /// Birth rate before anything was learnt, per m2 and second.
@@ -128,8 +134,9 @@ impl Default for Motion {
             turn_begin_per_s: 0.12,
             turn_end_per_s: 1.0,
             speed_mps: 1.3,
-            speed_memory_s: 2.0,
-            speed_sigma_mps: 0.3,
+            usual_speed_tracks: 30.0,
+            speed_memory_s: 1.5,
+            speed_sigma_mps: 0.27,
             speed_spread_s: 2.5,
             velocity_var_m2ps2: 1.7,
             coast_after_s: 2.0,
@@ -141,7 +148,9 @@ impl Default for Motion {
 impl Default for Population {
     fn default() -> Self {
         Population {
-            survival_per_s: 0.995,
+            survival_per_s: 0.997,
+            survival_prior_s: 100.0,
+            survival_memory_s: 120.0,
             undetected_per_m2: 0.03,
             birth_per_m2_s: 1e-3,
             birth_min_per_m2_s: 3e-4,
@@ -255,6 +264,7 @@ impl Config {
             ("turn_end_per_s", m.turn_end_per_s),
             ("speed_mps", m.speed_mps),
             ("speed_memory_s", m.speed_memory_s),
+            ("usual_speed_tracks", m.usual_speed_tracks),
             ("speed_sigma_mps", m.speed_sigma_mps),
             ("speed_spread_s", m.speed_spread_s),
             ("velocity_var_m2ps2", m.velocity_var_m2ps2),
@@ -270,6 +280,8 @@ impl Config {
             ("birth_per_m2_s", p.birth_per_m2_s),
             ("birth_min_per_m2_s", p.birth_min_per_m2_s),
             ("birth_memory_s", p.birth_memory_s),
+            ("survival_prior_s", p.survival_prior_s),
+            ("survival_memory_s", p.survival_memory_s),
         ] {
             within(name, value, 1e-12, 1e6, positive)?;
         }

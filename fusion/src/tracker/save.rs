@@ -16,6 +16,8 @@ pub struct TrackerState {
     pub(crate) learnt_ns: Option<i64>,
     pub(crate) next_id: u64,
     pub(crate) birth: f64,
+    pub(crate) usual_mps: f64,
+    pub(crate) left: [f64; 2],
     pub(crate) undetected: Vec<f64>,
     pub(crate) initial: Vec<f64>,
     pub(crate) heads: Vec<Head>,
@@ -59,6 +61,8 @@ impl Tracker {
             learnt_ns: self.learnt_ns,
             next_id: self.next_id,
             birth: self.undetected.birth,
+            usual_mps: self.usual_mps,
+            left: self.left,
             undetected: self.undetected.cells.clone(),
             initial: self.undetected.initial.clone(),
             heads: self.tracks.heads.clone(),
@@ -81,8 +85,15 @@ impl Tracker {
         if state.heads.len() > tracker.config.limits.tracks_max {
             return Err(RestoreError::Misfit("it has more tracks than tracks_max"));
         }
-        if !state.undetected.iter().chain(&state.initial).chain([&state.birth]).all(|u| u.is_finite() && *u >= 0.0) {
-            return Err(RestoreError::Damaged("an intensity is no intensity"));
+        if !state
+            .undetected
+            .iter()
+            .chain(&state.initial)
+            .chain([&state.birth, &state.usual_mps])
+            .chain(&state.left)
+            .all(|u| u.is_finite() && *u >= 0.0)
+        {
+            return Err(RestoreError::Damaged("an intensity or a speed is none"));
         }
         let mut rest = state.gaussians.as_slice();
         let mut next_id = 0;
@@ -115,6 +126,8 @@ impl Tracker {
         tracker.learnt_ns = state.learnt_ns;
         tracker.next_id = state.next_id;
         tracker.undetected.birth = state.birth;
+        tracker.usual_mps = state.usual_mps;
+        tracker.left = state.left;
         tracker.undetected.cells.copy_from_slice(&state.undetected);
         tracker.undetected.initial.copy_from_slice(&state.initial);
         tracker.tell_apart();

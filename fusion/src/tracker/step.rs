@@ -29,6 +29,10 @@ pub struct Tracker {
     /// Time of the last scan, up to which births were learnt.
     pub(super) learnt_ns: Option<i64>,
     pub(super) next_id: u64,
+    /// Speed at which people here walk, m/s: what a new track is taken to have.
+    pub(super) usual_mps: f64,
+    /// Who left and how long people were watched, s: what survival is learnt from.
+    pub(super) left: [f64; 2],
     /// Shown tracks dropped by the last call.
     gone: Vec<Gone>,
     /// The scan's detections in canonical order.
@@ -68,6 +72,8 @@ impl Tracker {
             now_ns: None,
             learnt_ns: None,
             next_id: 1,
+            usual_mps: config.motion.speed_mps,
+            left: [0.0; 2],
             gone: Vec::with_capacity(limits.tracks_max),
             gate: Gate::new(limits.detections_max),
             apart: Apart::new(limits.tracks_max, config.upkeep.apart_m),
@@ -100,7 +106,7 @@ impl Tracker {
         report.unconverged = effort.capped;
         let since_s = self.learnt_ns.map_or(0.0, |then| seconds(then, t_ns));
         let births = self.update(t_ns, sensor, &mut report);
-        self.remember_speeds(since_s);
+        self.remember_speeds(t_ns, since_s);
         self.begin(t_ns, sensor, &mut report);
         self.undetected.thin(sensor, self.sensors[sensor].p_detect);
         self.undetected.learn(&self.config.population, births, since_s);
@@ -208,7 +214,7 @@ impl Tracker {
         }
         let motion = &self.config.motion;
         let (walk, coast) = (Step::walk(motion, dt_s), Step::coast(motion, dt_s));
-        let survival = libm::pow(self.config.population.survival_per_s, dt_s);
+        let survival = libm::exp(-self.leaving_per_s() * dt_s);
         for i in 0..self.tracks.len() {
             let head = &mut self.tracks.heads[i];
             head.existence *= survival;
@@ -298,6 +304,7 @@ impl Tracker {
     /// Gives every track its posterior, drops those that are probably nobody. Returns how many proved to be births.
     fn update(&mut self, t_ns: i64, sensor: usize, report: &mut ScanReport) -> f64 {
         let mut births = 0.0;
+        let mut left = 0.0;
         let mut kept = 0;
         for i in 0..self.tracks.len() {
             let existence = self.update_one(i, t_ns, sensor);
@@ -322,12 +329,31 @@ impl Tracker {
                 self.tracks.shift(i, kept);
                 kept += 1;
             } else {
-                report.gone += u32::from(self.tracks.heads[i].shown);
+                let head = &self.tracks.heads[i];
+                report.gone += u32::from(head.shown);
+                let watched = head.shown && !lost && seconds(head.born_ns, t_ns) >= self.config.population.birth_age_s;
+                left += f64::from(u8::from(watched));
                 self.note_gone(i, lost);
             }
         }
         self.tracks.truncate(kept);
+        self.learn_leaving(t_ns, left);
         births
+    }
+
+    /// Rate at which people leave, per second: those who left by the time that people were watched, and a prior.
+    fn leaving_per_s(&self) -> f64 {
+        let population = &self.config.population;
+        let prior = -libm::log(population.survival_per_s);
+        (self.left[0] + prior * population.survival_prior_s) / (self.left[1] + population.survival_prior_s)
+    }
+
+    /// Learns from the tracks that were dropped and those that were watched since the last scan.
+    fn learn_leaving(&mut self, t_ns: i64, left: f64) {
+        let dt_s = self.learnt_ns.map_or(0.0, |then| seconds(then, t_ns));
+        let fade = libm::exp(-dt_s / self.config.population.survival_memory_s);
+        let people: f64 = self.tracks.heads.iter().filter(|h| h.shown).map(|h| h.existence).sum();
+        self.left = [self.left[0] * fade + left, self.left[1] * fade + people * dt_s];
     }
 
     /// Posterior mixture, provenance and remembered speed of track `i`; returns its existence.
@@ -388,14 +414,22 @@ impl Tracker {
         existence
     }
 
-    /// Lets every track remember the speed that it now has, the better it is known the more.
-    fn remember_speeds(&mut self, dt_s: f64) {
-        let per_memory = dt_s / self.config.motion.speed_memory_s;
+    /// Lets every track remember the speed that it now has, the better it is known the more, and learns from
+    /// new ones how fast people here walk.
+    fn remember_speeds(&mut self, t_ns: i64, dt_s: f64) {
+        let motion = &self.config.motion;
+        let per_memory = dt_s / motion.speed_memory_s;
         for i in 0..self.tracks.len() {
             let [_, _, vx, vy] = self.tracks.mean(i);
-            let gain = per_memory * (KNOWN_SPEED_VAR / (KNOWN_SPEED_VAR + self.tracks.velocity_doubt(i)));
+            let known = KNOWN_SPEED_VAR / (KNOWN_SPEED_VAR + self.tracks.velocity_doubt(i));
             let head = &mut self.tracks.heads[i];
-            head.speed += gain.min(1.0) * ((vx * vx + vy * vy).sqrt() - head.speed);
+            let now = (vx * vx + vy * vy).sqrt();
+            head.speed += (per_memory * known).min(1.0) * (now - head.speed);
+            // Once per track, when it is as old as a birth: people who stand for long count no more than those who pass.
+            if !head.paced && head.shown && seconds(head.born_ns, t_ns) >= self.config.population.birth_age_s {
+                head.paced = true;
+                self.usual_mps += (now - self.usual_mps) / motion.usual_speed_tracks;
+            }
         }
     }
 
@@ -415,11 +449,12 @@ impl Tracker {
             let head = Head {
                 id: self.next_id,
                 existence,
-                speed: motion.speed_mps,
+                speed: self.usual_mps,
                 born_ns: t_ns,
                 hit_ns: t_ns,
                 shown,
                 came: self.undetected.came(seen.x, seen.y),
+                paced: false,
                 count: 1,
                 best: Some(seen.index),
                 best_share: existence,

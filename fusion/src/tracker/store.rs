@@ -23,6 +23,8 @@ pub(crate) struct Head {
     pub(crate) shown: bool,
     /// Probability that it came after the first scan; 0 once that was counted as a birth.
     pub(crate) came: f64,
+    /// Its speed was counted towards the usual one.
+    pub(crate) paced: bool,
     /// How many Gaussians.
     pub(crate) count: u8,
     /// In the last scan: the detection most likely its own (index in the caller's slice), and how likely.
