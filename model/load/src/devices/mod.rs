@@ -266,7 +266,7 @@ impl<'p, 'a> Reader<'p, 'a> {
         let ring: Vec<Point> = corners.iter().map(|&[x, y]| Point::new(x, y)).collect();
         let near = ring.first().copied().unwrap_or_default();
         match shape::area(vec![vec![ring]]) {
-            Ok(area) => area.parts.into_iter().next(),
+            Ok(drawn) => drawn.area.parts.into_iter().next(),
             Err(why) => {
                 why.report(what, near, spot, t.name(), faults);
                 None

@@ -47,7 +47,18 @@ pub(crate) fn area_of(feature: &RawFeature, what: &str, placing: &Placing, fault
     let parts = parts(&feature.shape, feature.is_local, placing);
     let near = parts.first()?.first().and_then(|r| r.first()).copied().unwrap_or_default();
     match shape::area(parts) {
-        Ok(area) => Some(area),
+        Ok(drawn) => {
+            for cut in drawn.cuts {
+                let message = format!(
+                    "The outline of {what} crosses itself at {}; the small loop there ({:.3} m2) is cut off.",
+                    shape::place(cut.at),
+                    cut.loop_m2
+                );
+                let help = "Put its corners in order round the outline, so that no two sides cross.";
+                faults.warning("self-crossing", &feature.spot, feature.id.as_deref().unwrap_or_default(), message, help);
+            }
+            Some(drawn.area)
+        }
         Err(why) => {
             why.report(what, near, &feature.spot, feature.id.as_deref().unwrap_or_default(), faults);
             None

@@ -11,6 +11,11 @@ pub(crate) const CORNERS_MAX: usize = 10_000;
 const SAME_M: f64 = 1e-6;
 /// An area below this is a line, m².
 const FLAT_M2: f64 = 1e-6;
+/// A loop up to this, and up to this share of the rest, is a slip of the pen: it is cut off, and said so.
+const LOOP_MAX_M2: f64 = 0.25;
+const LOOP_MAX_SHARE: f64 = 0.02;
+/// Most loops cut off one ring.
+const CUTS_MAX: usize = 16;
 
 /// A place as it stands in messages.
 pub(crate) fn place(p: Point) -> String {
@@ -82,10 +87,18 @@ fn sides(ring: &[Point]) -> Vec<Segment> {
     (0..ring.len()).map(|i| Segment { a: ring[i], b: ring[(i + 1) % ring.len()] }).collect()
 }
 
+/// Two sides of a ring, `i` before `j`, and the place where they meet though they should not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Crossing {
+    i: usize,
+    j: usize,
+    at: Point,
+}
+
 /// The first place where two sides of a ring meet that should not: `None` for a simple ring.
 ///
 /// Sides are swept in order of their left end, so that only those whose x-ranges overlap are compared.
-pub(crate) fn crossing(ring: &[Point]) -> Option<Point> {
+pub(crate) fn crossing(ring: &[Point]) -> Option<Crossing> {
     let sides = sides(ring);
     let left = |s: &Segment| s.a.x_m.min(s.b.x_m);
     let right = |s: &Segment| s.a.x_m.max(s.b.x_m);
@@ -96,28 +109,57 @@ pub(crate) fn crossing(ring: &[Point]) -> Option<Point> {
             if left(&sides[j]) > right(&sides[i]) {
                 break;
             }
-            if let Some(p) = meet(&sides, i, j) {
-                return Some(p);
+            if let Some(crossing) = meet(&sides, i.min(j), i.max(j)) {
+                return Some(crossing);
             }
         }
     }
     None
 }
 
-/// Where sides `i` and `j` of one ring meet other than as neighbours at their common corner.
-fn meet(sides: &[Segment], i: usize, j: usize) -> Option<Point> {
-    let (i, j) = (i.min(j), i.max(j));
+/// Where sides `i` < `j` of one ring meet other than as neighbours at their common corner.
+fn meet(sides: &[Segment], i: usize, j: usize) -> Option<Crossing> {
     let neighbours = j == i + 1 || (i == 0 && j + 1 == sides.len());
     let line = |s: Segment| Line::new(coord(s.a), coord(s.b));
     let point = |c: Coord<f64>| Point::new(c.x, c.y);
-    match line_intersection(line(sides[i]), line(sides[j]))? {
+    let at = match line_intersection(line(sides[i]), line(sides[j]))? {
         LineIntersection::SinglePoint { intersection, .. } => (!neighbours).then(|| point(intersection)),
-        // Two neighbours that run back over each other, or two sides on one line.
+        // Two neighbours that run back over each other, or two sides on one line: the end away from the corner.
         LineIntersection::Collinear { intersection } => {
-            let long = (intersection.start.x - intersection.end.x).abs() + (intersection.start.y - intersection.end.y).abs();
-            (!neighbours || long > SAME_M).then(|| point(intersection.start))
+            let (p, q) = (point(intersection.start), point(intersection.end));
+            let corner = if j == i + 1 { sides[i].b } else { sides[i].a };
+            let far = if p.distance2(corner) > q.distance2(corner) { p } else { q };
+            (!neighbours || p.distance(q) > SAME_M).then_some(far)
         }
+    };
+    at.map(|at| Crossing { i, j, at })
+}
+
+/// A ring without the smaller of the two loops that a crossing parts it into, and that loop's area in m²; `None`
+/// where the loop is more than a slip of the pen.
+fn cut(ring: &[Point], Crossing { i, j, at }: Crossing) -> Option<(Ring, f64)> {
+    let area = |r: &[Point]| Polygon::simple(r.to_vec()).area_m2();
+    let inner: Vec<Point> = ring[i + 1..=j].iter().copied().chain([at]).collect();
+    let outer: Vec<Point> = ring[..=i].iter().copied().chain([at]).chain(ring[j + 1..].iter().copied()).collect();
+    let (loop_m2, rest_m2) = (area(&inner).min(area(&outer)), area(&inner).max(area(&outer)));
+    let rest = if area(&inner) > area(&outer) { inner } else { outer };
+    let rest = clean(rest);
+    let is_slip = loop_m2 <= LOOP_MAX_M2 && loop_m2 <= LOOP_MAX_SHARE * rest_m2;
+    (is_slip && rest.len() >= 3 && rest.len() < ring.len() + 1).then_some((rest, loop_m2))
+}
+
+/// A ring with its slips of the pen cut off, each noted in `cuts`.
+///
+/// # Errors
+/// The first crossing that is more than that.
+fn untangled(mut ring: Ring, cuts: &mut Vec<Cut>) -> Result<Ring, ShapeFault> {
+    for _ in 0..CUTS_MAX {
+        let Some(found) = crossing(&ring) else { return Ok(ring) };
+        let Some((rest, loop_m2)) = cut(&ring, found) else { return Err(ShapeFault::Crossing(found.at)) };
+        cuts.push(Cut { at: found.at, loop_m2 });
+        ring = rest;
     }
+    crossing(&ring).map_or(Ok(ring), |c| Err(ShapeFault::Crossing(c.at)))
 }
 
 /// Whether all corners of a ring are on one line, or are fewer than three.
@@ -136,19 +178,17 @@ fn to_geo(polygon: &Polygon) -> geo::Polygon<f64> {
 }
 
 /// One polygon from its rings.
-fn polygon(mut rings: impl Iterator<Item = Ring>) -> Result<Polygon, ShapeFault> {
-    let polygon = Polygon { outer: rings.next().unwrap_or_default(), holes: rings.filter(|r| r.len() >= 3).collect() };
-    if is_line(&polygon.outer) {
+fn polygon(mut rings: impl Iterator<Item = Ring>, cuts: &mut Vec<Cut>) -> Result<Polygon, ShapeFault> {
+    let outer = rings.next().unwrap_or_default();
+    if is_line(&outer) {
         return Err(ShapeFault::Flat);
     }
-    for ring in std::iter::once(&polygon.outer).chain(&polygon.holes) {
-        if ring.len() > CORNERS_MAX {
-            return Err(ShapeFault::TooManyCorners(ring.len()));
-        }
-        if let Some(at) = crossing(ring) {
-            return Err(ShapeFault::Crossing(at));
-        }
-    }
+    let mut checked = |ring: Ring| {
+        if ring.len() > CORNERS_MAX { Err(ShapeFault::TooManyCorners(ring.len())) } else { untangled(ring, cuts) }
+    };
+    let outer = checked(outer)?;
+    let holes = rings.filter(|r| r.len() >= 3).map(checked).collect::<Result<Vec<_>, _>>()?;
+    let polygon = Polygon { outer, holes };
     if !polygon.holes.is_empty() {
         to_geo(&polygon).check_validation().map_err(|e| ShapeFault::Other(e.to_string()))?;
     }
@@ -158,14 +198,31 @@ fn polygon(mut rings: impl Iterator<Item = Ring>) -> Result<Polygon, ShapeFault>
     Ok(polygon)
 }
 
+/// An area, and what was cut off to make it simple.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Drawn {
+    pub(crate) area: Area,
+    pub(crate) cuts: Vec<Cut>,
+}
+
+/// A small loop cut off an outline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cut {
+    /// Where its sides crossed.
+    pub(crate) at: Point,
+    /// Its area, m².
+    pub(crate) loop_m2: f64,
+}
+
 /// An area from polygons of rings in site metres.
 ///
 /// # Errors
 /// The first reason why it cannot be used.
-pub(crate) fn area(parts: Vec<Vec<Vec<Point>>>) -> Result<Area, ShapeFault> {
+pub(crate) fn area(parts: Vec<Vec<Vec<Point>>>) -> Result<Drawn, ShapeFault> {
+    let mut cuts = Vec::new();
     let parts = parts
         .into_iter()
-        .map(|rings| polygon(rings.into_iter().map(clean)))
+        .map(|rings| polygon(rings.into_iter().map(clean), &mut cuts))
         .collect::<Result<Vec<_>, _>>()?;
     if parts.is_empty() {
         return Err(ShapeFault::Flat);
@@ -174,7 +231,7 @@ pub(crate) fn area(parts: Vec<Vec<Vec<Point>>>) -> Result<Area, ShapeFault> {
         let multi = geo::MultiPolygon::new(parts.iter().map(to_geo).collect());
         multi.check_validation().map_err(|e| ShapeFault::Other(e.to_string()))?;
     }
-    Ok(Area { parts })
+    Ok(Drawn { area: Area { parts }, cuts })
 }
 
 /// The middle line of a long thin outline (a door drawn as a rectangle): along its longest side, halfway across.
@@ -214,7 +271,9 @@ mod tests {
 
     #[test]
     fn a_bow_tie_crosses_where_it_does() {
-        assert_eq!(crossing(&ring(&[[0., 0.], [2., 2.], [2., 0.], [0., 2.]])), Some(Point::new(1.0, 1.0)));
+        let bow_tie = ring(&[[0., 0.], [2., 2.], [2., 0.], [0., 2.]]);
+        assert_eq!(crossing(&bow_tie).map(|c| c.at), Some(Point::new(1.0, 1.0)));
+        assert_eq!(area(vec![vec![bow_tie]]), Err(ShapeFault::Crossing(Point::new(1.0, 1.0))));
         assert_eq!(crossing(&ring(&[[0., 0.], [2., 0.], [2., 2.], [0., 2.]])), None);
         // A spike that runs back over itself, and a corner that touches another side.
         assert!(crossing(&ring(&[[0., 0.], [4., 0.], [2., 0.], [2., 2.]])).is_some());
@@ -222,10 +281,24 @@ mod tests {
     }
 
     #[test]
+    fn a_slip_of_the_pen_is_cut_off_and_noted() {
+        // The last two corners are in the wrong order: a loop of a hundredth of a square metre.
+        let slip = ring(&[[0., 0.], [4., 0.], [4., 3.], [0.1, 3.], [0.2, 3.1], [0., 2.9]]);
+        let drawn = area(vec![vec![slip]]).unwrap();
+        assert_eq!(drawn.cuts.len(), 1);
+        assert!(drawn.cuts[0].loop_m2 < 0.05 && (drawn.area.area_m2() - 12.0).abs() < 0.1, "{drawn:?}");
+        assert_eq!(crossing(&drawn.area.parts[0].outer), None);
+        // A spike has no area at all.
+        let spike = area(vec![vec![ring(&[[0., 0.], [4., 0.], [4., 3.], [4., 5.], [4., 3.], [0., 3.]])]]).unwrap();
+        assert_eq!((spike.area.area_m2(), spike.cuts.len()), (12.0, 1));
+    }
+
+    #[test]
     fn areas_are_closed_cleaned_and_checked() {
         let square = |x: f64| ring(&[[x, 0.], [x + 2., 0.], [x + 2., 0.], [x + 2., 2.], [x, 2.], [x, 0.]]);
         let one = area(vec![vec![square(0.0)]]).unwrap();
-        assert_eq!(one.parts[0].outer.len(), 4);
+        assert_eq!(one.area.parts[0].outer.len(), 4);
+        assert!(one.cuts.is_empty());
         assert!(area(vec![vec![square(0.0)], vec![square(5.0)]]).is_ok());
         assert!(matches!(area(vec![vec![square(0.0)], vec![square(1.0)]]), Err(ShapeFault::Other(_))));
         assert_eq!(area(vec![vec![ring(&[[0., 0.], [1., 1.], [2., 2.]])]]), Err(ShapeFault::Flat));

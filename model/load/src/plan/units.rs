@@ -4,7 +4,7 @@ use super::collection::{Corner, RawFeature};
 use super::frame::Projection;
 use super::kinds::Role;
 use super::read::RawPlan;
-use crate::fault::Faults;
+use crate::fault::{Faults, Spot};
 use crate::settings::Settings;
 use crate::text::shown;
 use osmose_model::geometry::Point;
@@ -89,8 +89,16 @@ pub(crate) fn origin(raw: &RawPlan, settings: &Settings, faults: &mut Faults) ->
     let swap = |[lon, lat]: Corner| (lat, lon);
     let venue = degrees().find(|(role, _)| *role == Role::Venue).map(|(_, f)| f);
     let venue = venue.and_then(|v| display_point(v).or_else(|| Span::of(v.shape.corners()).map(|s| s.middle())));
-    let found = settings.frame.origin_deg.or(raw.located_deg).or(venue.map(swap));
-    let origin_deg = found.unwrap_or_else(|| swap(span.middle()));
+    let middle = swap(span_of_building(raw).unwrap_or(span).middle());
+    // What an archive says of its place is often left over from the tool that made it: it holds only near the plan.
+    let is_near = |at: &(f64, f64)| Projection::new(*at, 0.0).to_site([middle.1, middle.0]).distance(Point::default()) <= FAR_M;
+    let said = raw.located_deg.or(venue.map(swap));
+    if let Some((lat, lon)) = said.filter(|at| settings.frame.origin_deg.is_none() && !is_near(at)) {
+        let spot = raw.features.first().map_or_else(|| Spot::file("floorplan"), |(_, f)| Spot::file(&f.spot.file));
+        let message = format!("The plan says that it is at latitude {lat}, longitude {lon}, but it is drawn elsewhere: its middle is the origin.");
+        faults.warning("far-from-origin", &spot, "", message, "Give `[frame] origin` in site.toml, so that devices can be placed.");
+    }
+    let origin_deg = settings.frame.origin_deg.or(said.filter(is_near)).unwrap_or(middle);
     let projection = Projection::new(origin_deg, settings.frame.rotation_rad);
     if let Some((_, far)) = degrees().find(|(role, f)| {
         *role != Role::Venue && f.shape.corners().any(|c| projection.to_site(c).distance(Point::default()) > FAR_M)
@@ -109,6 +117,12 @@ pub(crate) fn origin(raw: &RawPlan, settings: &Settings, faults: &mut Faults) ->
         return None;
     }
     Some(Placing { origin_deg: Some(origin_deg), projection: Some(projection) })
+}
+
+/// The reach of all but the venue, whose grounds may lie to one side.
+fn span_of_building(raw: &RawPlan) -> Option<Span> {
+    let parts = raw.features.iter().filter(|(role, f)| !f.is_local && *role != Role::Venue);
+    Span::of(parts.flat_map(|(_, f)| f.shape.corners()))
 }
 
 /// IMDF's `display_point` of a venue.
