@@ -152,11 +152,11 @@ impl Default for Population {
             survival_prior_s: 100.0,
             survival_memory_s: 120.0,
             undetected_per_m2: 0.03,
-            birth_per_m2_s: 1e-3,
+            birth_per_m2_s: 5e-4,
             birth_min_per_m2_s: 3e-4,
-            birth_max_per_m2_s: 1.5e-3,
+            birth_max_per_m2_s: 1e-3,
             birth_memory_s: 20.0,
-            birth_age_s: 1.0,
+            birth_age_s: 2.0,
             birth_existence: 0.9,
         }
     }

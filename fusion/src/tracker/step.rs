@@ -442,7 +442,10 @@ impl Tracker {
             // `other` is clutter plus what undetected people make of it.
             let people = self.graph.other[j] - model.clutter_per_m2;
             let existence = people / self.graph.total[j];
-            if existence <= upkeep.tentative_existence_min {
+            // Never so strict that a detection which no track claims could not begin one: else, in much clutter, nobody would
+            // ever be found.
+            let unclaimed = people / self.graph.other[j];
+            if existence <= upkeep.tentative_existence_min.min(0.5 * unclaimed) {
                 continue;
             }
             let shown = existence > upkeep.report_existence;
