@@ -103,6 +103,12 @@ impl Grid {
     pub(super) fn len(&self) -> usize {
         self.weights.len()
     }
+    /// The box that it covers, without the ground outside.
+    pub(super) fn bounds(&self) -> Aabb {
+        let far = |min: f64, n: usize| min + n as f64 * self.cell_m;
+        let max = Point::new(far(self.min.x_m, self.nx), far(self.min.y_m, self.ny));
+        Aabb { min: self.min, max }.grown(-(OUTSIDE_M + CELL_M))
+    }
     /// Cells in a row.
     pub(super) fn row(&self) -> usize {
         self.nx
@@ -228,23 +234,24 @@ impl Grid {
 
     /// Numbers the connected floors in the order of their lowest cells.
     fn number_floors(&mut self) {
-        let (mut open, mut floors) = (Vec::new(), 0);
+        let (mut open, mut last, mut floors) = (Vec::new(), 0, vec![0; self.len()]);
         for first in 0..self.len() {
-            if self.weights[first] == 0 || self.floors[first] != 0 {
+            if self.weights[first] == 0 || floors[first] != 0 {
                 continue;
             }
-            floors += 1;
-            self.floors[first] = floors;
+            last += 1;
+            floors[first] = last;
             open.push(first);
             while let Some(cell) = open.pop() {
                 for (next, _) in self.neighbours(cell) {
-                    if self.floors[next] == 0 {
-                        self.floors[next] = floors;
+                    if floors[next] == 0 {
+                        floors[next] = last;
                         open.push(next);
                     }
                 }
             }
         }
+        self.floors = floors;
     }
 
     /// The walkable cells that one can step to, and whether the step is a slanting one; no corner is cut.

@@ -32,8 +32,8 @@ pub(super) enum Doing {
     Idle,
     /// On the way.
     Walk,
-    /// On stairs or in a lift, from one instant to another.
-    Climb { from: ArrivalNs, until: ArrivalNs, to: (LevelId, Point) },
+    /// On stairs or in a lift until an instant.
+    Climb { until: ArrivalNs, to: (LevelId, Point) },
     /// Staying.
     Stay(ArrivalNs),
 }
@@ -74,6 +74,10 @@ pub(super) struct Walker {
     pub(super) faces: Option<SensorId>,
     pub(super) zones: ZoneSet,
     pub(super) held_up_s: f64,
+    /// Tired of waiting: passes close by others until there is progress again.
+    pub(super) squeezes: bool,
+    /// Wandering, and where they were bound for is reached: a stay comes next.
+    pub(super) has_arrived: bool,
 }
 
 impl Walker {
@@ -101,6 +105,8 @@ impl Walker {
             faces: None,
             zones: ZoneSet::new(),
             held_up_s: 0.0,
+            squeezes: false,
+            has_arrived: false,
         }
     }
 
@@ -154,8 +160,8 @@ impl Walker {
         let Some(&corner) = self.way.get(self.corner) else { return at };
         let distance = at.distance(corner).max(1e-9);
         let (mut vx, mut vy) = ((corner.x_m - at.x_m) / distance, (corner.y_m - at.y_m) / distance);
-        let squeezes = self.held_up_s >= PATIENCE_S;
-        if !squeezes {
+        self.squeezes = self.held_up_s >= PATIENCE_S || (self.squeezes && self.held_up_s > 0.0);
+        if !self.squeezes {
             vx += push.0;
             vy += push.1;
             let speed = (vx * vx + vy * vy).sqrt();
@@ -199,6 +205,6 @@ pub(super) fn push(at: Point, other: Point) -> (f64, f64) {
     let d = d2.sqrt();
     let strength = 1.5 * (ARM_M - d) / ARM_M / d;
     const COS: f64 = 0.866_025_403_784_438_6;
-    const SIN: f64 = -0.5;
+    const SIN: f64 = 0.5;
     (strength * (dx * COS - dy * SIN), strength * (dx * SIN + dy * COS))
 }

@@ -1,0 +1,238 @@
+//! The simulated sensors: each with its own stream of randomness, its own phase and its own running number.
+//!
+//! What a kind senses stands in `scans` (places of people), `lines` (doors and readers), `presence` (two-state
+//! sensors) and `rooms` (air and light); here is what they share: when they speak, and how long it takes to arrive.
+
+use super::lines::{Doorway, Reader};
+use super::nav::Nav;
+use super::outbox::{Outbox, Said};
+use super::people::{Act, People};
+use super::presence::Presence;
+use super::rng::Rng;
+use super::rooms::Rooms;
+use super::scans::View;
+use super::script::Happening;
+use osmose_model::device::{BinaryRole, ClockKind, Sensor, SensorKind};
+use osmose_model::geometry::{Place, Point};
+use osmose_model::ids::SensorId;
+use osmose_model::observation::Body;
+use osmose_model::site::Site;
+use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs, NS_PER_S};
+
+/// How long what a kind says is on its way, milliseconds, least and most: processing and network.
+const fn latency_ms(kind: SensorKind) -> [f64; 2] {
+    match kind {
+        SensorKind::Position | SensorKind::Facing | SensorKind::Gesture => [4.0, 9.0],
+        SensorKind::Location => [8.0, 20.0],
+        SensorKind::Value | SensorKind::Count => [5.0, 30.0],
+        _ => [1.0, 3.0],
+    }
+}
+
+/// How often a kind speaks where its sensor declares no rate, Hz; `None` where it speaks when something happens.
+const fn default_rate_hz(kind: SensorKind) -> Option<f64> {
+    match kind {
+        SensorKind::Position | SensorKind::Facing => Some(10.0),
+        SensorKind::Location | SensorKind::Count => Some(1.0),
+        SensorKind::Value => Some(0.1),
+        _ => None,
+    }
+}
+
+/// Values and counts say their first within this time, however slow they are.
+const FIRST_WITHIN: DurationNs = DurationNs::from_s(2);
+
+/// The step that is being sensed.
+pub(super) struct Moment<'a> {
+    pub(super) site: &'a Site,
+    pub(super) nav: &'a Nav,
+    pub(super) people: &'a People,
+    pub(super) from: ArrivalNs,
+    pub(super) to: ArrivalNs,
+}
+
+impl Moment<'_> {
+    /// What share of the step had passed at an instant.
+    pub(super) fn share(&self, at: ArrivalNs) -> f64 {
+        (at.since(self.from).as_s_f64() / self.to.since(self.from).as_s_f64()).clamp(0.0, 1.0)
+    }
+    /// The instant at which a share of the step had passed.
+    pub(super) fn at(&self, share: f64) -> ArrivalNs {
+        let step = self.to.since(self.from).as_s_f64();
+        self.from.plus(DurationNs::from_s_f64(step * share).unwrap_or_default()).min(self.to)
+    }
+}
+
+/// One sensor's voice: when it speaks next, and the numbers of what it says.
+#[derive(Clone, Debug)]
+pub(super) struct Voice {
+    pub(super) rng: Rng,
+    period: Option<DurationNs>,
+    next: ArrivalNs,
+    said: u64,
+    last: ArrivalNs,
+}
+
+impl Voice {
+    fn new(sensor: &Sensor, seed: u64) -> Self {
+        let mut rng = Rng::stream(seed, &format!("sensor {}", sensor.name));
+        let rate = sensor.rate_hz.filter(|r| r.is_finite() && *r > 0.0).or(default_rate_hz(sensor.kind));
+        let period = rate.and_then(|r| DurationNs::from_s_f64(1.0 / r)).map(|p| p.max(DurationNs::from_ms(1)));
+        let phase = rng.unit() * period.map_or(0.0, |p| p.min(FIRST_WITHIN).as_s_f64());
+        let next = ArrivalNs((phase * NS_PER_S as f64) as i64);
+        Self { rng, period, next, said: 0, last: ArrivalNs(0) }
+    }
+
+    /// The head of something sensed at `at`.
+    pub(super) fn says(&mut self, sensor: &Sensor, at: ArrivalNs) -> Said {
+        let [least, most] = latency_ms(sensor.kind);
+        let latency = DurationNs((self.rng.between(least, most) * 1e6) as i64);
+        let arrival = at.plus(latency).max(self.last.plus(DurationNs(1)));
+        self.last = arrival;
+        self.said += 1;
+        // A sensor with no clock of its own is timed when its datagram is read.
+        let measured = if sensor.clock == ClockKind::Arrival { arrival } else { at };
+        Said { arrival, class: sensor.class, sensor: sensor.id, source_seq: self.said, measured: LogicalNs(measured.0) }
+    }
+
+    /// The next instant of a periodic sensor, where it is not after `to`.
+    fn due(&mut self, to: ArrivalNs) -> Option<ArrivalNs> {
+        let period = self.period?;
+        let due = self.next;
+        (due <= to).then(|| {
+            self.next = due.plus(period);
+            due
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Sense {
+    Position(View),
+    Location(View),
+    Facing(View),
+    Crossing(Option<Doorway>),
+    Badge(Reader),
+    Presence(Presence),
+    Count,
+    Value,
+    /// Speaks only when the script says so, or not at all.
+    Scripted,
+}
+
+/// Every sensor of the site.
+#[derive(Clone, Debug)]
+pub(super) struct Senses {
+    channels: Vec<(Sense, Voice)>,
+}
+
+impl Senses {
+    /// The sensors of a site; what cannot be simulated is added to `notes` as sentences.
+    pub(super) fn new(site: &Site, nav: &Nav, seed: u64, notes: &mut Vec<String>) -> Self {
+        let mut silent: Vec<&str> = Vec::new();
+        let channels = site.sensors.iter().map(|sensor| {
+            let mut voice = Voice::new(sensor, seed);
+            let sense = match sensor.kind {
+                SensorKind::Position => Sense::Position(View::new(site, nav, sensor)),
+                SensorKind::Location => Sense::Location(View::new(site, nav, sensor)),
+                SensorKind::Facing => Sense::Facing(View::new(site, nav, sensor)),
+                SensorKind::Crossing => {
+                    let doorway = Doorway::of(site, sensor);
+                    if doorway.is_none() {
+                        notes.push(format!("`{}` stands at no opening: it counts nobody.", sensor.name));
+                    }
+                    Sense::Crossing(doorway)
+                }
+                SensorKind::Badge => Sense::Badge(Reader::default()),
+                SensorKind::Binary => {
+                    let doorway = if sensor.role == Some(BinaryRole::Contact) { Doorway::of(site, sensor) } else { None };
+                    Sense::Presence(Presence::new(sensor, doorway, &mut voice.rng))
+                }
+                SensorKind::Count => Sense::Count,
+                SensorKind::Value => Sense::Value,
+                SensorKind::Gesture | SensorKind::Button => Sense::Scripted,
+                SensorKind::Points
+                | SensorKind::Range
+                | SensorKind::Tdoa
+                | SensorKind::Rssi
+                | SensorKind::Bearing
+                | SensorKind::Voice => {
+                    silent.push(&sensor.name);
+                    Sense::Scripted
+                }
+            };
+            (sense, voice)
+        });
+        let channels = channels.collect();
+        if !silent.is_empty() {
+            notes.push(format!("These sensors are of kinds that are not simulated, and say nothing: {}.", silent.join(", ")));
+        }
+        Self { channels }
+    }
+
+    /// Everything that is sensed in a step.
+    pub(super) fn step(&mut self, moment: &Moment<'_>, rooms: &Rooms, out: &mut Outbox) {
+        for (sensor, (sense, voice)) in moment.site.sensors.iter().zip(&mut self.channels) {
+            match sense {
+                Sense::Crossing(Some(doorway)) => doorway.sense(moment, sensor, voice, out),
+                Sense::Badge(reader) => reader.sense(moment, sensor, voice, out),
+                Sense::Presence(presence) => presence.sense(moment, sensor, voice, out),
+                _ => {}
+            }
+            while let Some(at) = voice.due(moment.to) {
+                match sense {
+                    Sense::Position(view) => view.scan(moment, at, sensor, voice, out),
+                    Sense::Location(view) => view.fixes(moment, at, sensor, voice, out),
+                    Sense::Facing(view) => view.facings(moment, at, sensor, voice, out),
+                    Sense::Presence(presence) => presence.repeat(at, sensor, voice, out),
+                    Sense::Count => {
+                        let is_in = |w: &&super::walker::Walker| w.is_here() && w.zones.iter().any(|z| sensor.zones.contains(z));
+                        let people = moment.people.walkers.iter().filter(is_in).count() as u32;
+                        let said = voice.says(sensor, at);
+                        out.observation(said, Body::Count { people });
+                    }
+                    Sense::Value => {
+                        if let Some(value) = rooms.reading(sensor, &mut voice.rng) {
+                            let said = voice.says(sensor, at);
+                            out.observation(said, Body::Value { value });
+                        }
+                    }
+                    Sense::Crossing(_) | Sense::Badge(_) | Sense::Scripted => {}
+                }
+            }
+        }
+        for &(sensor, walker, act) in &moment.people.acts {
+            self.act(moment, sensor, walker, act, out);
+        }
+    }
+
+    fn act(&mut self, moment: &Moment<'_>, sensor: SensorId, walker: usize, act: Act, out: &mut Outbox) {
+        let (sensor, walker) = (&moment.site.sensors[sensor.index()], &moment.people.walkers[walker]);
+        let voice = &mut self.channels[sensor.id.index()].1;
+        let body = match act {
+            Act::Press(button) => Body::Button { button },
+            Act::Gesture(gesture) => {
+                let at = walker.before;
+                let sigma_m = sensor.noise.sigma_m;
+                let seen = Point::new(at.x_m + sigma_m * voice.rng.normal(), at.y_m + sigma_m * voice.rng.normal());
+                Body::Gesture { place: Place { at: seen, z_m: None, level: walker.level }, gesture }
+            }
+        };
+        let said = voice.says(sensor, moment.from);
+        out.observation(said, body);
+    }
+
+    /// Something that the script makes a sensor say.
+    pub(super) fn happen(&mut self, site: &Site, at: ArrivalNs, sensor: SensorId, what: Happening, out: &mut Outbox) {
+        let sensor = &site.sensors[sensor.index()];
+        let (sense, voice) = &mut self.channels[sensor.id.index()];
+        match (what, sense) {
+            (Happening::Switch(on), Sense::Presence(presence)) => presence.set(on, at, sensor, voice, out),
+            (Happening::Button(button), _) => {
+                let said = voice.says(sensor, at);
+                out.observation(said, Body::Button { button });
+            }
+            (Happening::Switch(_), _) => {}
+        }
+    }
+}
