@@ -402,3 +402,23 @@ fn absorb_command(digest: &mut Digest, command: &Command, buffer: &mut [u8]) {
         digest.absorb(&buffer[..n]);
     }
 }
+
+impl Core {
+    /// The engine's own stages for a site, with compiled rules in force.
+    #[must_use]
+    pub fn new(site: Arc<Site>, program: osmose_rules::Program) -> Self {
+        Self::with_rules(site, osmose_rules::Rules::new(program))
+    }
+
+    /// The same for rules that are ready to evaluate.
+    #[must_use]
+    pub fn with_rules(site: Arc<Site>, rules: osmose_rules::Rules) -> Self {
+        let fusion = osmose_fusion::Fusion::new(site.clone());
+        let program = rules.program();
+        let mut plan = osmose_plan::Plan::with_holders(&site, program.holder_count());
+        if let Some(rank) = program.levels().iter().position(|l| l == "user").and_then(|i| u8::try_from(i).ok()) {
+            plan.set_user_level(osmose_model::command::LevelRank(rank));
+        }
+        Self::from_stages(site, fusion, rules, plan)
+    }
+}
