@@ -20,7 +20,13 @@ impl<'a> Doc<'a> {
         for e in errors {
             let spot = e.span().map_or_else(|| Spot::file(source.path), |s| source.spot(s.start));
             let message = e.message().trim_end_matches('.').replace('\n', "; ");
-            faults.error("toml", &spot, "", format!("This is not TOML: {message}."), "Mend the line; a key stands left of `=`, a text in quotes right of it.");
+            faults.error(
+                "toml",
+                &spot,
+                "",
+                format!("This is not TOML: {message}."),
+                "Mend the line; a key stands left of `=`, a text in quotes right of it.",
+            );
         }
         Self { source, root }
     }
@@ -231,7 +237,13 @@ impl<'a> Fields<'a> {
         };
         if !range.holds(x) {
             let message = format!("`{key}` of {} is {x}, but it must be {}.", self.what, range.words());
-            faults.error("out-of-range", &val.spot(), &self.name, message, format!("Write a number that is {}.", range.words()));
+            faults.error(
+                "out-of-range",
+                &val.spot(),
+                &self.name,
+                message,
+                format!("Write a number that is {}.", range.words()),
+            );
             return None;
         }
         Some(x)
@@ -251,15 +263,27 @@ impl<'a> Fields<'a> {
     /// A list of texts with their places; empty where the key is absent.
     pub(crate) fn strings(&mut self, faults: &mut Faults, key: &'static str) -> Vec<(&'a str, Spot)> {
         let Some(val) = self.get(key) else { return Vec::new() };
-        let texts = val.items().and_then(|items| items.map(|v| Some((v.as_str()?, v.spot()))).collect::<Option<Vec<_>>>());
-        texts.unwrap_or_else(|| {
+        let Some(items) = val.items() else {
             self.wrong_type(faults, key, val, "a list of texts");
-            Vec::new()
-        })
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for item in items {
+            match item.as_str() {
+                Some(text) => texts.push((text, item.spot())),
+                None => self.wrong_type(faults, &format!("{key}[{}]", texts.len()), item, "a text in quotes"),
+            }
+        }
+        texts
     }
 
     /// One of some words.
-    pub(crate) fn word<T: Copy>(&mut self, faults: &mut Faults, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(
+        &mut self,
+        faults: &mut Faults,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
         let (text, spot) = self.string(faults, key)?;
         let found = words.iter().find(|(w, _)| *w == text).map(|&(_, t)| t);
         if found.is_none() {

@@ -48,10 +48,20 @@ impl ReadError {
             Self::Folder(p, _) => ("no-folder", p, "Name the folder that holds the site; `osmose new DIR` writes one."),
             Self::File(p, _) => ("unreadable-file", p, "Check that the file is there and that you may read it."),
             Self::NotText(p, _) => ("not-utf8", p, "Save the file as UTF-8."),
-            Self::FileTooLarge(p, _) => ("file-too-large", p, "Leave out what Osmose does not read, or split the plan by level."),
-            Self::SiteTooLarge(p) => ("site-too-large", p, "Take files out of `floorplan/` that are no part of the plan."),
-            Self::TooManyFiles(p) => ("too-many-files", p, "Take files out of `floorplan/` and `rules/` that are no part of the site."),
-            Self::Nothing(p) => ("no-site", p, "A site has `floorplan.geojson` or a folder `floorplan/`; `osmose new DIR` writes one to start from."),
+            Self::FileTooLarge(p, _) => {
+                ("file-too-large", p, "Leave out what Osmose does not read, or split the plan by level.")
+            }
+            Self::SiteTooLarge(p) => {
+                ("site-too-large", p, "Take files out of `floorplan/` that are no part of the plan.")
+            }
+            Self::TooManyFiles(p) => {
+                ("too-many-files", p, "Take files out of `floorplan/` and `rules/` that are no part of the site.")
+            }
+            Self::Nothing(p) => (
+                "no-site",
+                p,
+                "A site has `floorplan.geojson` or a folder `floorplan/`; `osmose new DIR` writes one to start from.",
+            ),
         };
         let message = self.to_string();
         Fault {

@@ -116,7 +116,13 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
         Some(source) => settings::read(&source, faults),
         None => {
             let message = "The site has no site.toml: every setting has its default.";
-            faults.warning("no-site-toml", &Spot::file("site.toml"), "", message, "Write one with at least `name = \"…\"`.");
+            faults.warning(
+                "no-site-toml",
+                &Spot::file("site.toml"),
+                "",
+                message,
+                "Write one with at least `name = \"…\"`.",
+            );
             Settings::default()
         }
     };
@@ -186,7 +192,8 @@ fn check_words(settings: &Settings, plan: &plan::Plan, faults: &mut Faults) {
 fn check_resources(settings: &Settings, files: &[SourceFile], faults: &mut Faults) {
     for resource in &settings.resources {
         if !files.iter().any(|f| f.path == resource.file) {
-            let message = format!("The file {} of resource `{}` is not there.", shown(&resource.file), shown(&resource.name));
+            let message =
+                format!("The file {} of resource `{}` is not there.", shown(&resource.file), shown(&resource.name));
             let help = "Put it beside site.toml, with a name that ends in `.ics`; until then the calendar is unknown.";
             faults.warning("missing-file", &Spot::file("site.toml"), &resource.name, message, help);
         }

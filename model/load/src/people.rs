@@ -44,7 +44,12 @@ pub(crate) fn read(source: &Source<'_>, settings: &Settings, faults: &mut Faults
     let mut groups = root.tables(faults, "group");
     root.finish(faults, &[]);
     if persons.len() > usize::from(u16::MAX) || groups.len() > usize::from(u16::MAX) {
-        let message = format!("There are {} people and {} groups; {} of each are the most.", persons.len(), groups.len(), u16::MAX);
+        let message = format!(
+            "There are {} people and {} groups; {} of each are the most.",
+            persons.len(),
+            groups.len(),
+            u16::MAX
+        );
         faults.error("too-many-people", &Spot::file(source.path), "", message, "Leave out who never comes.");
         return out;
     }
@@ -135,7 +140,8 @@ impl People {
             match groups.get(group) {
                 Some((id, _)) => in_groups.push(*id),
                 None => {
-                    let message = format!("The {} is in the group `{}`, which is not declared.", t.what(), shown(group));
+                    let message =
+                        format!("The {} is in the group `{}`, which is not declared.", t.what(), shown(group));
                     let help = propose(group, groups.keys().map(String::as_str), "Add a `[[group]]` with that id.");
                     faults.error("unknown-group", &spot, t.name(), message, help);
                 }
@@ -146,15 +152,39 @@ impl People {
         let language = t.string(faults, "language").map(|(l, _)| l.to_owned());
         let (attributes, declared) = attributes(&t, settings, faults);
         t.finish(faults, &declared);
-        self.people.push(Person { id, name: name.to_owned(), groups: in_groups, devices, badges, language, attributes });
+        self.people.push(Person {
+            id,
+            name: name.to_owned(),
+            groups: in_groups,
+            devices,
+            badges,
+            language,
+            attributes,
+        });
     }
 
-    fn carry(&mut self, t: &mut Fields<'_>, key: &'static str, owner: PersonId, faults: &mut Faults) -> Vec<CarriedKey> {
+    fn carry(
+        &mut self,
+        t: &mut Fields<'_>,
+        key: &'static str,
+        owner: PersonId,
+        faults: &mut Faults,
+    ) -> Vec<CarriedKey> {
         let mut keys = Vec::new();
         for (id, spot) in t.strings(faults, key) {
             if id.is_empty() || id.len() > CARRIED_BYTES_MAX {
-                let message = format!("`{key}` of {} has an id of {} bytes; 1 to {CARRIED_BYTES_MAX} are allowed.", t.what(), id.len());
-                faults.error("bad-carried-id", &spot, t.name(), message, "Write the id as the device or reader sends it.");
+                let message = format!(
+                    "`{key}` of {} has an id of {} bytes; 1 to {CARRIED_BYTES_MAX} are allowed.",
+                    t.what(),
+                    id.len()
+                );
+                faults.error(
+                    "bad-carried-id",
+                    &spot,
+                    t.name(),
+                    message,
+                    "Write the id as the device or reader sends it.",
+                );
                 continue;
             }
             keys.push(CarriedKey::of(id));
@@ -203,12 +233,22 @@ impl People {
             first.spot,
             person(first)
         );
-        faults.error(code, &second.spot, person(second), message, "One of the two must have another: who comes with it cannot be told.");
+        faults.error(
+            code,
+            &second.spot,
+            person(second),
+            message,
+            "One of the two must have another: who comes with it cannot be told.",
+        );
     }
 }
 
 /// Declared attributes of a person, the others with their defaults, and the keys that this makes known.
-fn attributes<'s>(t: &Fields<'_>, settings: &'s Settings, faults: &mut Faults) -> (BTreeMap<String, Attribute>, Vec<&'s str>) {
+fn attributes<'s>(
+    t: &Fields<'_>,
+    settings: &'s Settings,
+    faults: &mut Faults,
+) -> (BTreeMap<String, Attribute>, Vec<&'s str>) {
     let mut attributes = BTreeMap::new();
     let mut declared = Vec::new();
     for (key, spec) in settings.attributes.iter().filter(|(_, s)| s.on == "person") {
@@ -216,7 +256,8 @@ fn attributes<'s>(t: &Fields<'_>, settings: &'s Settings, faults: &mut Faults) -
         let value = match t.peek(key) {
             None => spec.default.clone(),
             Some(v) => toml_attribute(&spec.kind, v).unwrap_or_else(|| {
-                let message = format!("`{key}` of {} is {}, but site.toml declares it as {}.", t.what(), v.describe(), spec.kind);
+                let message =
+                    format!("`{key}` of {} is {}, but site.toml declares it as {}.", t.what(), v.describe(), spec.kind);
                 faults.error("wrong-type", &v.spot(), t.name(), message, format!("Write {}.", wanted(&spec.kind)));
                 spec.default.clone()
             }),

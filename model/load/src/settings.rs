@@ -130,7 +130,13 @@ fn frame(mut t: Fields<'_>, frame: &mut Frame, faults: &mut Faults) {
             frame.timezone = zone.to_owned();
         } else {
             let message = format!("\"{}\" is no time zone's name.", shown(zone));
-            faults.error("unknown-timezone", &spot, "frame", message, "Write an IANA name such as \"Europe/London\" or \"UTC\".");
+            faults.error(
+                "unknown-timezone",
+                &spot,
+                "frame",
+                message,
+                "Write an IANA name such as \"Europe/London\" or \"UTC\".",
+            );
         }
     }
     t.finish(faults, &[]);
@@ -195,7 +201,13 @@ fn record(mut t: Fields<'_>, record: &mut RecordConfig, faults: &mut Faults) {
             Some(d) => record.rotate = d,
             None => {
                 let message = format!("`rotate` is \"{}\", which is no length of time.", shown(text));
-                faults.error("wrong-type", &spot, "record", message, "Write a number and a unit (s, min, h, d): \"1h\".");
+                faults.error(
+                    "wrong-type",
+                    &spot,
+                    "record",
+                    message,
+                    "Write a number and a unit (s, min, h, d): \"1h\".",
+                );
             }
         }
     }
@@ -230,7 +242,8 @@ fn attributes(t: &Fields<'_>, settings: &mut Settings, faults: &mut Faults) {
         let (Some(on), Some((kind, kind_spot))) = (on, kind) else { continue };
         if !is_attribute_type(kind) {
             let words: Vec<&str> = ["bool", "text"].into_iter().chain(Unit::ALL.iter().map(|u| u.as_str())).collect();
-            let message = format!("The attribute `{}` has the type \"{}\", which there is not.", shown(name), shown(kind));
+            let message =
+                format!("The attribute `{}` has the type \"{}\", which there is not.", shown(name), shown(kind));
             faults.error("unknown-word", &kind_spot, name, message, propose(kind, words, ""));
             continue;
         }
@@ -239,7 +252,8 @@ fn attributes(t: &Fields<'_>, settings: &mut Settings, faults: &mut Faults) {
             Some(v) => match toml_attribute(kind, v) {
                 Some(a) => a,
                 None => {
-                    let message = format!("The default of `{}` is {}, but its type is {kind}.", shown(name), v.describe());
+                    let message =
+                        format!("The default of `{}` is {}, but its type is {kind}.", shown(name), v.describe());
                     faults.error("wrong-type", &v.spot(), name, message, format!("Write {}.", wanted(kind)));
                     continue;
                 }
@@ -288,9 +302,11 @@ pub(crate) fn json_attribute(kind: &str, v: &serde_json::Value) -> Option<Attrib
 
 fn words(t: &Fields<'_>, settings: &mut Settings, faults: &mut Faults) {
     for (word, value) in t.entries() {
-        let categories = value.items().and_then(|i| i.map(|v| Some((v.as_str()?, v.spot()))).collect::<Option<Vec<_>>>());
+        let categories =
+            value.items().and_then(|i| i.map(|v| Some((v.as_str()?, v.spot()))).collect::<Option<Vec<_>>>());
         let Some(categories) = categories else {
-            let message = format!("The word `{}` is {} where a list of categories belongs.", shown(word), value.describe());
+            let message =
+                format!("The word `{}` is {} where a list of categories belongs.", shown(word), value.describe());
             let help = format!("Write `{} = [\"conferenceroom\", \"office\"]`.", shown(word));
             faults.error("wrong-type", &value.spot(), word, message, help);
             continue;

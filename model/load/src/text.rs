@@ -29,7 +29,11 @@ impl<'a> Source<'a> {
     /// The line and column of a piece of this very text (a slice of it); the file alone for any other text.
     pub(crate) fn spot_of(&self, piece: &str) -> Spot {
         let (base, at) = (self.text.as_ptr() as usize, piece.as_ptr() as usize);
-        if at >= base && at + piece.len() <= base + self.text.len() { self.spot(at - base) } else { Spot::file(self.path) }
+        if at >= base && at + piece.len() <= base + self.text.len() {
+            self.spot(at - base)
+        } else {
+            Spot::file(self.path)
+        }
     }
 }
 

@@ -36,14 +36,8 @@ fn counts(name: &str) -> Option<([usize; 6], Loaded)> {
     assert!(errors.is_empty(), "{name}: {errors:#?}");
     let site = loaded.site.as_ref().unwrap();
     let ways = site.zones.iter().filter(|z| z.connects.len() >= 2).count();
-    let counts = [
-        site.levels.len(),
-        site.zones.len(),
-        site.walls.len(),
-        site.openings.len(),
-        site.fixtures.len(),
-        ways,
-    ];
+    let counts =
+        [site.levels.len(), site.zones.len(), site.walls.len(), site.openings.len(), site.fixtures.len(), ways];
     println!(
         "{name}: {} levels, {} zones ({ways} connect levels), {} walls, {} openings, {} fixtures; \"{}\" at {:?}",
         counts[0], counts[1], counts[2], counts[3], counts[4], site.name, site.frame.origin_deg
@@ -84,10 +78,17 @@ fn westport_house() {
     assert_eq!((large.name.as_str(), large.category.as_str()), ("316", "room"));
     assert!(large.area.area_m2() > 5.0 && large.area.area_m2() < 500.0);
     let into = |category: &str| {
-        let is = |z: &Option<_>| z.is_some_and(|z: osmose_model::ids::ZoneId| site.zones[z.index()].category == category);
+        let is =
+            |z: &Option<_>| z.is_some_and(|z: osmose_model::ids::ZoneId| site.zones[z.index()].category == category);
         site.openings.iter().filter(|o| o.joins.iter().any(is)).count()
     };
-    println!("doors into rooms {}, bathrooms {}, lifts {}, stairs {}", into("room"), into("bathroom"), into("elevator"), into("stairs"));
+    println!(
+        "doors into rooms {}, bathrooms {}, lifts {}, stairs {}",
+        into("room"),
+        into("bathroom"),
+        into("elevator"),
+        into("stairs")
+    );
     assert!(into("stairs") >= 1 && into("bathroom") >= 1);
     assert!(site.walls.iter().any(|w| w.transparent) && site.walls.iter().any(|w| !w.transparent));
 }

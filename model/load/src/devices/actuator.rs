@@ -9,7 +9,8 @@ use osmose_model::ids::{ActuatorId, LevelId, Name, WallId};
 use osmose_model::limits::NAME_BYTES_MAX;
 
 /// Every key of an actuator.
-pub(super) const KEYS: &[&str] = &["id", "kind", "zone", "level", "default", "safe", "pose", "connect", "cells", "wall"];
+pub(super) const KEYS: &[&str] =
+    &["id", "kind", "zone", "level", "default", "safe", "pose", "connect", "cells", "wall"];
 
 impl<'a> Reader<'_, 'a> {
     pub(super) fn actuator(&mut self, mut t: Fields<'a>, n: usize, faults: &mut Faults) -> Option<Actuator> {
@@ -54,12 +55,22 @@ impl<'a> Reader<'_, 'a> {
             c.finish(faults, &[]);
             let Some(corners) = corners else {
                 let message = format!("The cell `{}` of {} has no `area` of corners.", shown(name), t.what());
-                faults.error("wrong-type", &place, t.name(), message, "Write `area = [[x, y], [x, y], [x, y]]` in site metres.");
+                faults.error(
+                    "wrong-type",
+                    &place,
+                    t.name(),
+                    message,
+                    "Write `area = [[x, y], [x, y], [x, y]]` in site metres.",
+                );
                 continue;
             };
             let what = format!("the cell `{}` of {}", shown(name), t.what());
             let Some(area) = self.polygon(t, &what, corners, &place, faults) else { continue };
-            if let Some(&corner) = area.outer.iter().find(|&&p| !self.plan.levels.is_empty() && self.plan.outside_m(level, p) > super::OUTSIDE_MAX_M) {
+            if let Some(&corner) = area
+                .outer
+                .iter()
+                .find(|&&p| !self.plan.levels.is_empty() && self.plan.outside_m(level, p) > super::OUTSIDE_MAX_M)
+            {
                 self.check_place(t, corner, level, &place, faults);
             }
             cells.push(Cell { name: name.to_owned(), area });
@@ -68,7 +79,13 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// `wall` of a display: a wall fixture of the plan.
-    fn wall(&self, t: &mut Fields<'a>, kind: ActuatorKind, level: Option<LevelId>, faults: &mut Faults) -> Option<WallId> {
+    fn wall(
+        &self,
+        t: &mut Fields<'a>,
+        kind: ActuatorKind,
+        level: Option<LevelId>,
+        faults: &mut Faults,
+    ) -> Option<WallId> {
         let val = t.get("wall")?;
         if kind != ActuatorKind::Display {
             not_of_kind(t, "wall", "display", val, faults);
@@ -79,7 +96,12 @@ impl<'a> Reader<'_, 'a> {
         if let Some(wall) = walls.iter().find(|w| w.name == name) {
             if let Some(level) = level.filter(|&l| l != wall.level) {
                 let of = |l: LevelId| self.plan.levels[l.index()].name.as_str();
-                let message = format!("The {} is on level `{}`, but its wall `{name}` is on `{}`.", t.what(), of(level), of(wall.level));
+                let message = format!(
+                    "The {} is on level `{}`, but its wall `{name}` is on `{}`.",
+                    t.what(),
+                    of(level),
+                    of(wall.level)
+                );
                 faults.error("level-differs", &spot, t.name(), message, "Name a wall of its own level.");
             }
             return Some(wall.id);
@@ -87,11 +109,19 @@ impl<'a> Reader<'_, 'a> {
         let other = self.plan.fixtures.iter().find(|f| f.name == name).map(|f| f.category.as_str());
         let other = other.or_else(|| self.zones.get(name).map(|_| "zone"));
         let message = match other {
-            Some(sort) => format!("The {} hangs on `{}`, which is no wall but a fixture or area of the sort `{sort}`.", t.what(), shown(name)),
+            Some(sort) => format!(
+                "The {} hangs on `{}`, which is no wall but a fixture or area of the sort `{sort}`.",
+                t.what(),
+                shown(name)
+            ),
             None => format!("The {} hangs on the wall `{}`, which the plan does not have.", t.what(), shown(name)),
         };
         if !self.plan.levels.is_empty() {
-            let help = propose(name, walls.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(), "Name a fixture of category `wall`.");
+            let help = propose(
+                name,
+                walls.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(),
+                "Name a fixture of category `wall`.",
+            );
             faults.error("not-a-wall", &spot, t.name(), message, help);
         }
         None
@@ -118,7 +148,12 @@ fn kind_of(t: &mut Fields<'_>, faults: &mut Faults) -> Option<ActuatorKind> {
 fn short_name(text: &str, spot: &Spot, t: &Fields<'_>, what: &str, faults: &mut Faults) -> Option<Name> {
     let name = Name::new(text);
     if name.is_none() {
-        let message = format!("The name \"{}\" of {what} of {} has {} bytes; {NAME_BYTES_MAX} are the most.", shown(text), t.what(), text.len());
+        let message = format!(
+            "The name \"{}\" of {what} of {} has {} bytes; {NAME_BYTES_MAX} are the most.",
+            shown(text),
+            t.what(),
+            text.len()
+        );
         faults.error("name-too-long", spot, t.name(), message, "Shorten it.");
     }
     name

@@ -80,7 +80,13 @@ pub(super) fn sensor(t: &mut Fields<'_>, kind: SensorKind, clock: ClockKind, fau
         Some(Is::Osmose) => {
             if has_map {
                 let message = format!("{} has a `map`, but the native format needs none.", upper(c.what()));
-                faults.error("unknown-key", &c.spot(), c.name(), message, "Take `map` out, or write `format = \"json\"`.");
+                faults.error(
+                    "unknown-key",
+                    &c.spot(),
+                    c.name(),
+                    message,
+                    "Take `map` out, or write `format = \"json\"`.",
+                );
             }
             Format::Osmose
         }
@@ -88,7 +94,13 @@ pub(super) fn sensor(t: &mut Fields<'_>, kind: SensorKind, clock: ClockKind, fau
         None => {
             if c.get("format").is_none() {
                 let message = format!("{} does not say its `format`.", upper(c.what()));
-                faults.error("missing-key", &c.spot(), c.name(), message, "Add `format = \"osmose\"`, or `format = \"json\"` and a `map`.");
+                faults.error(
+                    "missing-key",
+                    &c.spot(),
+                    c.name(),
+                    message,
+                    "Add `format = \"osmose\"`, or `format = \"json\"` and a `map`.",
+                );
             }
             Format::Osmose
         }
@@ -115,7 +127,8 @@ fn normalise(c: &mut Fields<'_>, faults: &mut Faults) -> Normalise {
             "lower" => n.lower = true,
             "alnum" => n.alnum = true,
             other => {
-                let message = format!("`normalise` in {} is \"{}\", which is none of its words.", c.what(), shown(other));
+                let message =
+                    format!("`normalise` in {} is \"{}\", which is none of its words.", c.what(), shown(other));
                 faults.error("unknown-word", &spot, c.name(), message, propose(other, ["lower", "alnum"], ""));
             }
         }
@@ -135,7 +148,11 @@ fn pointer(val: Val<'_>, what: &str, name: &str, faults: &mut Faults) -> Option<
         return Some(text.to_owned());
     }
     let message = format!("{what} is \"{}\", which is no JSON pointer.", shown(text));
-    let help = if text.contains('~') { "Write `~0` for `~` and `~1` for `/` inside a name.".to_owned() } else { format!("Write \"/{}\".", shown(&text.replace('.', "/"))) };
+    let help = if text.contains('~') {
+        "Write `~0` for `~` and `~1` for `/` inside a name.".to_owned()
+    } else {
+        format!("Write \"/{}\".", shown(&text.replace('.', "/")))
+    };
     faults.error("bad-pointer", &val.spot(), name, message, help);
     None
 }
@@ -146,8 +163,15 @@ fn json_map(c: &mut Fields<'_>, kind: SensorKind, clock: ClockKind, faults: &mut
     let Some(mut m) = c.table(faults, "map") else {
         if c.get("map").is_none() {
             let message = format!("{} is JSON, but has no `map`.", upper(c.what()));
-            let wanted: Vec<String> = must.iter().map(|f| format!("{f} = \"/{}\"", f.split('_').next().unwrap_or(f))).collect();
-            faults.error("missing-key", &c.spot(), c.name(), message, format!("Add `map = {{ {} }}`.", wanted.join(", ")));
+            let wanted: Vec<String> =
+                must.iter().map(|f| format!("{f} = \"/{}\"", f.split('_').next().unwrap_or(f))).collect();
+            faults.error(
+                "missing-key",
+                &c.spot(),
+                c.name(),
+                message,
+                format!("Add `map = {{ {} }}`.", wanted.join(", ")),
+            );
         }
         return map;
     };
@@ -163,20 +187,35 @@ fn json_map(c: &mut Fields<'_>, kind: SensorKind, clock: ClockKind, faults: &mut
         faults.error("unknown-key", &each.spot(), &name, message, "Take `each` out.");
     }
     map.time = time_path(&mut m, clock, faults);
-    for (field, required) in must.iter().map(|f| (*f, true)).chain(may.iter().map(|f| (*f, false))).chain([("seq", false)]) {
+    for (field, required) in
+        must.iter().map(|f| (*f, true)).chain(may.iter().map(|f| (*f, false))).chain([("seq", false)])
+    {
         match field_path(&mut m, field, faults) {
             Some(path) => map.fields.push((field.to_owned(), path)),
             None if required && m.get(field).is_none() => {
                 let message = format!("{} has no `{field}`, which `{kind}` sensors must say.", upper(&what));
-                faults.error("missing-key", &m.spot(), &name, message, format!("Add `{field} = \"/…\"`, a pointer into the body."));
+                faults.error(
+                    "missing-key",
+                    &m.spot(),
+                    &name,
+                    message,
+                    format!("Add `{field} = \"/…\"`, a pointer into the body."),
+                );
             }
             None => {}
         }
     }
     map.fields.sort_by(|a, b| a.0.cmp(&b.0));
     if clock != ClockKind::Arrival && map.time.is_none() && m.get("time").is_none() {
-        let message = format!("{} has no `time`, though the clock is the {}'s: arrival is taken.", upper(&what), clock.as_str());
-        faults.warning("no-time", &m.spot(), &name, message, "Add `time = { path = \"/t\", unit = \"s\", clock = \"utc\" }`, or write `clock = \"arrival\"`.");
+        let message =
+            format!("{} has no `time`, though the clock is the {}'s: arrival is taken.", upper(&what), clock.as_str());
+        faults.warning(
+            "no-time",
+            &m.spot(),
+            &name,
+            message,
+            "Add `time = { path = \"/t\", unit = \"s\", clock = \"utc\" }`, or write `clock = \"arrival\"`.",
+        );
     }
     m.finish(faults, &[]);
     map
@@ -226,7 +265,8 @@ fn time_path(m: &mut Fields<'_>, clock: ClockKind, faults: &mut Faults) -> Optio
 
 /// `connect` of an actuator: `"log"`, or a table; log lines (and a warning) where it has none.
 pub(super) fn actuator(t: &mut Fields<'_>, faults: &mut Faults) -> Connect {
-    let mut connect = Connect { udp: None, format: Format::Log, from: None, state_udp: None, normalise: Normalise::default() };
+    let mut connect =
+        Connect { udp: None, format: Format::Log, from: None, state_udp: None, normalise: Normalise::default() };
     let Some(val) = t.get("connect") else {
         let message = format!("The {} has no `connect`: its commands are log lines only.", t.what());
         faults.warning("no-connect", &t.spot(), t.name(), message, "Write `connect = \"log\"` where that is meant.");
@@ -235,7 +275,13 @@ pub(super) fn actuator(t: &mut Fields<'_>, faults: &mut Faults) -> Connect {
     if let Some(word) = val.as_str() {
         if word != "log" {
             let message = format!("`connect` of {} is \"{}\", which there is not.", t.what(), shown(word));
-            faults.error("unknown-word", &val.spot(), t.name(), message, "Write \"log\", or `{ udp = \"127.0.0.1:7802\", format = \"json\" }`.");
+            faults.error(
+                "unknown-word",
+                &val.spot(),
+                t.name(),
+                message,
+                "Write \"log\", or `{ udp = \"127.0.0.1:7802\", format = \"json\" }`.",
+            );
         }
         return connect;
     }
@@ -246,7 +292,13 @@ pub(super) fn actuator(t: &mut Fields<'_>, faults: &mut Faults) -> Connect {
     if !log {
         if c.get("udp").is_none() {
             let message = format!("{} has no `udp`: where commands go.", upper(c.what()));
-            faults.error("missing-key", &c.spot(), c.name(), message, "Add `udp = \"127.0.0.1:7802\"`, or write `connect = \"log\"`.");
+            faults.error(
+                "missing-key",
+                &c.spot(),
+                c.name(),
+                message,
+                "Add `udp = \"127.0.0.1:7802\"`, or write `connect = \"log\"`.",
+            );
         }
         connect.format = Format::Json(Box::default());
     }

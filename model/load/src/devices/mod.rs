@@ -54,7 +54,13 @@ pub(crate) fn read(source: &Source<'_>, plan: &Plan, fusion_uses: &[SensorKind],
     let mut sensors = root.tables(faults, "sensor");
     let mut actuators = root.tables(faults, "actuator");
     if root.has_own("defaults") && defaults.is_none() {
-        faults.error("wrong-type", &root.spot(), "defaults", "`defaults` is no table.", "Write `[defaults.position]`, one for each kind.");
+        faults.error(
+            "wrong-type",
+            &root.spot(),
+            "defaults",
+            "`defaults` is no table.",
+            "Write `[defaults.position]`, one for each kind.",
+        );
     }
     root.finish(faults, &[]);
     for list in [&mut sensors, &mut actuators] {
@@ -98,7 +104,13 @@ fn check_defaults(source: &Source<'_>, defaults: Option<&DeTable<'_>>, faults: &
             (None, Some(_)) => (actuator::KEYS, &[]),
             (None, None) => {
                 let message = format!("`[defaults.{}]` is of a kind that there is not.", shown(kind));
-                faults.error("unknown-kind", &spot, kind, message, propose(kind, kinds().collect::<Vec<_>>(), "Name a kind of sensor or actuator."));
+                faults.error(
+                    "unknown-kind",
+                    &spot,
+                    kind,
+                    message,
+                    propose(kind, kinds().collect::<Vec<_>>(), "Name a kind of sensor or actuator."),
+                );
                 continue;
             }
         };
@@ -113,7 +125,13 @@ fn check_defaults(source: &Source<'_>, defaults: Option<&DeTable<'_>>, faults: &
                 if !keys.contains(&name) {
                     let at = if key.span().is_empty() { value.span().start } else { key.span().start };
                     let message = format!("`[defaults.{kind}]` has a key `{}`{of}, which nothing reads.", shown(name));
-                    faults.error("unknown-key", &source.spot(at), kind, message, propose(name, keys.iter().copied(), "Take it out."));
+                    faults.error(
+                        "unknown-key",
+                        &source.spot(at),
+                        kind,
+                        message,
+                        propose(name, keys.iter().copied(), "Take it out."),
+                    );
                 }
             }
         };
@@ -132,12 +150,19 @@ fn warn_of_unused_kinds(devices: &Devices, fusion_uses: &[SensorKind], faults: &
         let names: Vec<String> = of_kind.iter().take(5).map(|&i| format!("`{}`", devices.sensors[i].name)).collect();
         let more = if of_kind.len() > names.len() { ", …" } else { "" };
         let message = format!(
-            "Fusion does not use `{kind}` yet: {} ({}{more}) decoded and recorded, and change no track.",
-            if of_kind.len() == 1 { "this sensor".to_owned() } else { format!("these {} sensors", of_kind.len()) },
-            if of_kind.len() == 1 { format!("{} is", names[0]) } else { format!("{} are", names.join(", ")) },
+            "Fusion does not use `{kind}` yet: {}{more} {} decoded and recorded, and {} no track.",
+            names.join(", "),
+            if of_kind.len() == 1 { "is" } else { "are" },
+            if of_kind.len() == 1 { "changes" } else { "change" },
         );
         let sensor = &devices.sensors[first].name;
-        faults.warning("not-used-yet", &devices.sensor_spots[first], sensor, message, "Do not let a rule depend on it alone.");
+        faults.warning(
+            "not-used-yet",
+            &devices.sensor_spots[first],
+            sensor,
+            message,
+            "Do not let a rule depend on it alone.",
+        );
     }
 }
 
@@ -166,7 +191,13 @@ impl<'p, 'a> Reader<'p, 'a> {
         // Where the plan could not be read, every zone would be unknown: one fault is enough.
         if found.is_none() && !self.zones.is_empty() {
             let message = format!("The {} names the zone `{}`, which the plan does not have.", t.what(), shown(name));
-            faults.error("unknown-zone", spot, t.name(), message, propose(name, self.zones.keys().copied(), "Name a unit or geofence of the plan."));
+            faults.error(
+                "unknown-zone",
+                spot,
+                t.name(),
+                message,
+                propose(name, self.zones.keys().copied(), "Name a unit or geofence of the plan."),
+            );
         }
         found
     }
@@ -190,19 +221,33 @@ impl<'p, 'a> Reader<'p, 'a> {
                             zone.name,
                             levels[zone.level.index()].name
                         );
-                        faults.error("level-differs", &spot, t.name(), message, "Correct the level, or name a zone of that level.");
+                        faults.error(
+                            "level-differs",
+                            &spot,
+                            t.name(),
+                            message,
+                            "Correct the level, or name a zone of that level.",
+                        );
                     }
                     level
                 }
                 None => {
-                    let message = format!("The {} is on level `{}`, which the plan does not have.", t.what(), shown(name));
-                    faults.error("unknown-level", &spot, t.name(), message, propose(name, names(), "Name a level of the plan."));
+                    let message =
+                        format!("The {} is on level `{}`, which the plan does not have.", t.what(), shown(name));
+                    faults.error(
+                        "unknown-level",
+                        &spot,
+                        t.name(),
+                        message,
+                        propose(name, names(), "Name a level of the plan."),
+                    );
                     LevelId(0)
                 }
             },
             None if of_zones.is_some() || levels.len() == 1 => of_zones.unwrap_or_default(),
             None => {
-                let message = format!("The {} is on no level: it names none, and the plan has {}.", t.what(), levels.len());
+                let message =
+                    format!("The {} is on no level: it names none, and the plan has {}.", t.what(), levels.len());
                 let help = propose("", names(), "Add `level = \"…\"`.");
                 faults.error("missing-key", &t.spot(), t.name(), message, help);
                 LevelId(0)
@@ -222,7 +267,13 @@ impl<'p, 'a> Reader<'p, 'a> {
         p.finish(faults, &[]);
         if missing {
             let message = format!("The pose of {} has no `x_m` or no `y_m`.", t.what());
-            faults.error("missing-key", &spot, t.name(), message, "Write `pose = { x_m = …, y_m = …, z_m = …, heading_deg = … }`.");
+            faults.error(
+                "missing-key",
+                &spot,
+                t.name(),
+                message,
+                "Write `pose = { x_m = …, y_m = …, z_m = …, heading_deg = … }`.",
+            );
         }
         let pose = Pose { x_m: x_m?, y_m: y_m?, z_m, heading_rad: heading * RAD_PER_DEG };
         self.check_place(t, Point::new(pose.x_m, pose.y_m), level, &spot, faults);
@@ -243,8 +294,15 @@ impl<'p, 'a> Reader<'p, 'a> {
             is_near(at.x_m, lon) && is_near(at.y_m, lat) || is_near(at.x_m, lat) && is_near(at.y_m, lon)
         });
         if as_degrees {
-            let message = format!("The {} stands at ({}, {}): these are degrees where metres belong.", t.what(), at.x_m, at.y_m);
-            faults.error("degrees-as-metres", spot, t.name(), message, "Give its place in metres east and north of the site's origin.");
+            let message =
+                format!("The {} stands at ({}, {}): these are degrees where metres belong.", t.what(), at.x_m, at.y_m);
+            faults.error(
+                "degrees-as-metres",
+                spot,
+                t.name(),
+                message,
+                "Give its place in metres east and north of the site's origin.",
+            );
             return;
         }
         let level = &self.plan.levels[level.index()].name;
@@ -262,7 +320,14 @@ impl<'p, 'a> Reader<'p, 'a> {
     }
 
     /// A list of corners as a polygon.
-    fn polygon(&self, t: &Fields<'_>, what: &str, corners: Vec<[f64; 2]>, spot: &Spot, faults: &mut Faults) -> Option<Polygon> {
+    fn polygon(
+        &self,
+        t: &Fields<'_>,
+        what: &str,
+        corners: Vec<[f64; 2]>,
+        spot: &Spot,
+        faults: &mut Faults,
+    ) -> Option<Polygon> {
         let ring: Vec<Point> = corners.iter().map(|&[x, y]| Point::new(x, y)).collect();
         let near = ring.first().copied().unwrap_or_default();
         match shape::area(vec![vec![ring]]) {

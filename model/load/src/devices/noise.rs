@@ -73,7 +73,13 @@ fn one(n: &mut Fields<'_>, key: &'static str, noise: &mut Noise, faults: &mut Fa
             // A radio map is a file; the path-loss law stands in for it until fusion reads one.
             if let Some((_, spot)) = n.string(faults, key) {
                 let message = format!("`{key}` of {} is not read yet.", n.what());
-                faults.warning("not-used-yet", &spot, n.name(), message, "Declare `tx_dbm_1m`, `exponent` and `sigma_db`.");
+                faults.warning(
+                    "not-used-yet",
+                    &spot,
+                    n.name(),
+                    message,
+                    "Declare `tx_dbm_1m`, `exponent` and `sigma_db`.",
+                );
             }
             return;
         }

@@ -61,11 +61,19 @@ fn check_port(port: SocketAddr, sensors: &[(&Sensor, &Connect)], devices: &Devic
     let Some(&(first, ..)) = by_json.first() else { return };
     if by_json.len() < sensors.len() {
         let native = sensors.iter().filter(|(_, c)| json(c).is_none()).map(|(s, _)| s.name.as_str());
-        let message = format!("On {port} the sensor `{}` sends JSON and {} the native frame.", shown(&first.name), names(native));
-        faults.error("mixed-formats", &devices.sensor_spots[first.id.index()], &first.name, message, "Give each format a port of its own.");
+        let message =
+            format!("On {port} the sensor `{}` sends JSON and {} the native frame.", shown(&first.name), names(native));
+        faults.error(
+            "mixed-formats",
+            &devices.sensor_spots[first.id.index()],
+            &first.name,
+            message,
+            "Give each format a port of its own.",
+        );
     }
     // Sensors that each have one sender of their own are told apart by it.
-    let told_by_sender = |c: &Connect| c.from.is_some() && by_json.iter().filter(|(_, d, _)| d.from == c.from).count() == 1;
+    let told_by_sender =
+        |c: &Connect| c.from.is_some() && by_json.iter().filter(|(_, d, _)| d.from == c.from).count() == 1;
     let open: Vec<_> = by_json.iter().filter(|(_, c, _)| !told_by_sender(c)).collect();
     if open.len() < 2 {
         return;
@@ -93,7 +101,13 @@ fn check_port(port: SocketAddr, sensors: &[(&Sensor, &Connect)], devices: &Devic
                         shown(differs),
                         shown(&other.name)
                     );
-                    faults.error("shared-port", spot, &sensor.name, message, "Write the same pointer for all, or give each a port of its own.");
+                    faults.error(
+                        "shared-port",
+                        spot,
+                        &sensor.name,
+                        message,
+                        "Write the same pointer for all, or give each a port of its own.",
+                    );
                 }
             }
         }

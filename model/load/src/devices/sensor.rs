@@ -13,8 +13,22 @@ use osmose_model::time::DurationNs;
 
 /// Every key of a sensor.
 pub(super) const KEYS: &[&str] = &[
-    "id", "kind", "level", "zones", "pose", "coordinates", "field_of_view", "noise", "class", "rate_hz", "clock",
-    "connect", "role", "unit", "stale_s", "expect_late_ms",
+    "id",
+    "kind",
+    "level",
+    "zones",
+    "pose",
+    "coordinates",
+    "field_of_view",
+    "noise",
+    "class",
+    "rate_hz",
+    "clock",
+    "connect",
+    "role",
+    "unit",
+    "stale_s",
+    "expect_late_ms",
 ];
 
 const CLASSES: &[(&str, Class)] =
@@ -52,16 +66,24 @@ impl<'a> Reader<'_, 'a> {
         let pose = self.pose(&mut t, level, faults);
         let relative = t.word(faults, "coordinates", &[("site", false), ("sensor", true)]).unwrap_or(false);
         if pose.is_none() && !t.has_own("pose") && (relative || needs_pose(kind)) {
-            let why = if relative { "its coordinates are its own".to_owned() } else { format!("it is a `{kind}` sensor") };
+            let why =
+                if relative { "its coordinates are its own".to_owned() } else { format!("it is a `{kind}` sensor") };
             let message = format!("The {} has no `pose`, but {why}.", t.what());
-            faults.error("missing-key", &t.spot(), name, message, "Add `pose = { x_m = …, y_m = …, z_m = …, heading_deg = … }`.");
+            faults.error(
+                "missing-key",
+                &t.spot(),
+                name,
+                message,
+                "Add `pose = { x_m = …, y_m = …, z_m = …, heading_deg = … }`.",
+            );
         }
         let field_of_view = self.field_of_view(&mut t, level, faults);
         let role = self.role(&mut t, kind, faults);
         let unit = unit_of(&mut t, kind, faults);
         let class = t.word(faults, "class", CLASSES).unwrap_or_else(|| usual_class(kind, role));
         if matches!(role, Some(BinaryRole::Fire | BinaryRole::Estop)) && class != Class::Safety {
-            let message = format!("The {} is for safety, but its class is not: under overload it would wait.", t.what());
+            let message =
+                format!("The {} is for safety, but its class is not: under overload it would wait.", t.what());
             faults.warning("not-safety", &t.spot(), name, message, "Write `class = \"safety\"`.");
         }
         let noise = noise::read(&mut t, kind, faults);
@@ -113,9 +135,8 @@ impl<'a> Reader<'_, 'a> {
         let of_zone = || zones.first().and_then(|z| self.plan.zones[z.index()].area.aabb());
         let of_level = || self.plan.levels.get(level.index()).and_then(|l| l.outline.aabb());
         let around: Option<Aabb> = view.and_then(Polygon::aabb).or_else(of_zone).or_else(of_level);
-        let middle = around.map_or(Point::default(), |b| {
-            Point::new((b.min.x_m + b.max.x_m) / 2.0, (b.min.y_m + b.max.y_m) / 2.0)
-        });
+        let middle = around
+            .map_or(Point::default(), |b| Point::new((b.min.x_m + b.max.x_m) / 2.0, (b.min.y_m + b.max.y_m) / 2.0));
         Pose { x_m: middle.x_m, y_m: middle.y_m, z_m: 0.0, heading_rad: 0.0 }
     }
 
@@ -143,11 +164,29 @@ impl<'a> Reader<'_, 'a> {
         let Some(&first) = outside.first() else { return };
         let level = &self.plan.levels[level.index()];
         if outside.len() == view.outer.len() && !level.outline.parts.iter().any(|p| view.contains(p.outer[0])) {
-            let message = format!("The {} looks at nothing of level `{}`: its view begins at {}.", t.what(), level.name, shape::place(first));
-            faults.error("view-outside-level", spot, t.name(), message, "Give the corners in site metres, on its own level.");
+            let message = format!(
+                "The {} looks at nothing of level `{}`: its view begins at {}.",
+                t.what(),
+                level.name,
+                shape::place(first)
+            );
+            faults.error(
+                "view-outside-level",
+                spot,
+                t.name(),
+                message,
+                "Give the corners in site metres, on its own level.",
+            );
         } else {
-            let message = format!("The view of {} reaches outside level `{}`, at {}.", t.what(), level.name, shape::place(first));
-            faults.warning("view-outside-level", spot, t.name(), message, "End it at the building's wall where nobody is tracked outside.");
+            let message =
+                format!("The view of {} reaches outside level `{}`, at {}.", t.what(), level.name, shape::place(first));
+            faults.warning(
+                "view-outside-level",
+                spot,
+                t.name(),
+                message,
+                "End it at the building's wall where nobody is tracked outside.",
+            );
         }
     }
 }

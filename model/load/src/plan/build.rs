@@ -27,7 +27,13 @@ pub(super) struct Builder<'a> {
 }
 
 /// Builds the plan from its raw features.
-pub(crate) fn build(raw: RawPlan, placing: Placing, settings: &Settings, faults: &mut Faults, drops: &mut Drops) -> Plan {
+pub(crate) fn build(
+    raw: RawPlan,
+    placing: Placing,
+    settings: &Settings,
+    faults: &mut Faults,
+    drops: &mut Drops,
+) -> Plan {
     let levels = Levels::new(&raw, &placing, faults);
     let plan = Plan { origin_deg: placing.origin_deg, is_geographic: placing.is_geographic(), ..Plan::default() };
     let mut b = Builder { levels, placing, settings, language: raw.language.clone(), plan, names: BTreeMap::new() };
@@ -95,7 +101,11 @@ impl Builder<'_> {
         let level = match self.levels.of(f, &what, at, faults) {
             Ok(Some(level)) => level,
             Ok(None) => {
-                let message = format!("{what} at {} is on no level: it names none, and the plan has {}.", shape::place(at), self.levels.list.len());
+                let message = format!(
+                    "{what} at {} is on no level: it names none, and the plan has {}.",
+                    shape::place(at),
+                    self.levels.list.len()
+                );
                 let help = propose("", self.levels.ids(), "Add `\"level\": \"…\"` to its properties.");
                 faults.error("zone-on-no-level", &f.spot, &name, message, help);
                 return;
@@ -111,7 +121,13 @@ impl Builder<'_> {
         let Ok(id) = u16::try_from(self.plan.zones.len()) else {
             if self.plan.zones.len() == usize::from(u16::MAX) + 1 {
                 let message = format!("The plan has more than {} zones.", usize::from(u16::MAX) + 1);
-                faults.error("too-many-zones", &f.spot, &name, message, "Split the site, or leave small geofences out.");
+                faults.error(
+                    "too-many-zones",
+                    &f.spot,
+                    &name,
+                    message,
+                    "Split the site, or leave small geofences out.",
+                );
             }
             return;
         };
@@ -137,8 +153,12 @@ impl Builder<'_> {
             let value = match f.properties.get(key).filter(|v| !v.is_null()) {
                 None => spec.default.clone(),
                 Some(v) => json_attribute(&spec.kind, v).unwrap_or_else(|| {
-                    let message =
-                        format!("`{key}` of zone `{}` is {}, but site.toml declares it as {}.", shown(name), shown(&v.to_string()), spec.kind);
+                    let message = format!(
+                        "`{key}` of zone `{}` is {}, but site.toml declares it as {}.",
+                        shown(name),
+                        shown(&v.to_string()),
+                        spec.kind
+                    );
                     faults.error("wrong-type", &f.spot, name, message, format!("Write {}.", wanted(&spec.kind)));
                     spec.default.clone()
                 }),
@@ -155,7 +175,8 @@ impl Builder<'_> {
             match self.levels.named(&said) {
                 Some(level) => connects.push(level),
                 None => {
-                    let message = format!("The zone `{}` connects level `{}`, which there is not.", shown(name), shown(&said));
+                    let message =
+                        format!("The zone `{}` connects level `{}`, which there is not.", shown(name), shown(&said));
                     faults.error("unknown-level", &f.spot, name, message, propose(&said, self.levels.ids(), ""));
                 }
             }
@@ -178,7 +199,12 @@ impl Builder<'_> {
             segments.extend(shape::outline_segments(&shape::clean(ring)));
         }
         if segments.is_empty() {
-            drops.add("no-geometry", "are a wall without a line, and are left out".to_owned(), &f.spot, f.id.as_deref());
+            drops.add(
+                "no-geometry",
+                "are a wall without a line, and are left out".to_owned(),
+                &f.spot,
+                f.id.as_deref(),
+            );
             return;
         }
         let name = self.name("wall", f, self.plan.walls.len(), faults);
@@ -200,7 +226,12 @@ impl Builder<'_> {
             segments.extend(rings.into_iter().next().and_then(|r| shape::middle_line(&shape::clean(r))));
         }
         if segments.is_empty() {
-            drops.add("no-geometry", "are a door without a line, and are left out".to_owned(), &f.spot, f.id.as_deref());
+            drops.add(
+                "no-geometry",
+                "are a door without a line, and are left out".to_owned(),
+                &f.spot,
+                f.id.as_deref(),
+            );
             return;
         }
         let name = self.name("opening", f, self.plan.openings.len(), faults);
@@ -233,7 +264,13 @@ impl Builder<'_> {
                 shown(&said)
             );
             let words: Vec<&str> = zones.keys().map(String::as_str).chain(["outside"]).collect();
-            faults.error("unknown-zone", &f.spot, name, message, propose(&said, words, "Name a zone of the plan, or \"outside\"."));
+            faults.error(
+                "unknown-zone",
+                &f.spot,
+                name,
+                message,
+                propose(&said, words, "Name a zone of the plan, or \"outside\"."),
+            );
         }
         zone.map(Some)
     }
@@ -241,7 +278,9 @@ impl Builder<'_> {
     fn fixture(&mut self, f: &RawFeature, category: &str, faults: &mut Faults, drops: &mut Drops) {
         let Some(level) = self.level("fixture", f, faults, drops) else { return };
         let mut outlines = self.lines(f);
-        outlines.extend(parts(&f.shape, f.is_local, &self.placing).into_iter().filter_map(|rings| rings.into_iter().next()));
+        outlines.extend(
+            parts(&f.shape, f.is_local, &self.placing).into_iter().filter_map(|rings| rings.into_iter().next()),
+        );
         outlines.extend(f.shape.points.iter().map(|&c| vec![self.placing.place(c, f.is_local)]));
         let name = self.name("fixture", f, self.plan.fixtures.len(), faults);
         for outline in outlines {
@@ -252,13 +291,26 @@ impl Builder<'_> {
 
     /// What a plan as a whole lacks.
     fn sum_up(&self, raw: &RawPlan, faults: &mut Faults) {
-        let spot = raw.features.first().map_or_else(|| Spot::file("floorplan.geojson"), |(_, f)| Spot::file(&f.spot.file));
+        let spot =
+            raw.features.first().map_or_else(|| Spot::file("floorplan.geojson"), |(_, f)| Spot::file(&f.spot.file));
         if self.plan.zones.is_empty() && !faults.any_error() {
             let message = "The plan has no zone: nobody can enter or leave anything.";
-            faults.warning("no-zones", &spot, "", message, "Draw rooms as features of `feature_type` `unit`, other areas as `geofence`.");
+            faults.warning(
+                "no-zones",
+                &spot,
+                "",
+                message,
+                "Draw rooms as features of `feature_type` `unit`, other areas as `geofence`.",
+            );
         } else if self.plan.openings.is_empty() && !self.plan.zones.is_empty() {
             let message = "The plan has no doors: which rooms are next to each other through what is not known.";
-            faults.warning("no-openings", &spot, "", message, "Draw doors as features of `feature_type` `opening`, each a line.");
+            faults.warning(
+                "no-openings",
+                &spot,
+                "",
+                message,
+                "Draw doors as features of `feature_type` `opening`, each a line.",
+            );
         }
     }
 }

@@ -118,19 +118,37 @@ pub(crate) fn read(source: &Source<'_>, file_type: Option<&str>, faults: &mut Fa
         Ok(head) => head,
         Err(e) => {
             let message = format!("This is no GeoJSON: {}.", json_message(&e));
-            faults.error("json", &json_spot(source, 0, &e), "", message, "Export the plan again as a GeoJSON FeatureCollection.");
+            faults.error(
+                "json",
+                &json_spot(source, 0, &e),
+                "",
+                message,
+                "Export the plan again as a GeoJSON FeatureCollection.",
+            );
             return Vec::new();
         }
     };
     let Some(raw) = head.features else {
         let kind = head.kind.as_deref().unwrap_or("nothing that says its type");
         let message = format!("This file is {}, not a FeatureCollection with `features`.", shown(kind));
-        faults.error("json", &Spot::file(source.path), "", message, "Export the plan again as a GeoJSON FeatureCollection.");
+        faults.error(
+            "json",
+            &Spot::file(source.path),
+            "",
+            message,
+            "Export the plan again as a GeoJSON FeatureCollection.",
+        );
         return Vec::new();
     };
     if raw.len() > FEATURES_MAX {
         let message = format!("This file has {} features; {FEATURES_MAX} are the most.", raw.len());
-        faults.error("too-many-features", &Spot::file(source.path), "", message, "Split the plan by level, and leave furniture out.");
+        faults.error(
+            "too-many-features",
+            &Spot::file(source.path),
+            "",
+            message,
+            "Split the plan by level, and leave furniture out.",
+        );
         return Vec::new();
     }
     let is_local = frame_is_local(source, head.frame.as_ref(), faults);
@@ -158,7 +176,13 @@ fn frame_is_local(source: &Source<'_>, frame: Option<&Value>, faults: &mut Fault
         Some(Value::String(s)) if s.eq_ignore_ascii_case("wgs84") => false,
         Some(other) => {
             let message = format!("The collection's `frame` is {}, which there is not.", shown(&other.to_string()));
-            faults.error("unknown-word", &Spot::file(source.path), "frame", message, "Write `\"frame\": \"local\"` for metres, or leave it out for WGS-84 degrees.");
+            faults.error(
+                "unknown-word",
+                &Spot::file(source.path),
+                "frame",
+                message,
+                "Write `\"frame\": \"local\"` for metres, or leave it out for WGS-84 degrees.",
+            );
             false
         }
     }
@@ -170,7 +194,13 @@ fn check_crs(source: &Source<'_>, crs: &Value, faults: &mut Faults) {
     let ends_as = |end: &str| name.to_ascii_uppercase().ends_with(end);
     if !crs.is_null() && !name.is_empty() && !["CRS84", ":4326", "/4326"].iter().any(|e| ends_as(e)) {
         let message = format!("The plan is in the coordinate system {}, not in WGS-84.", shown(name));
-        faults.error("crs", &Spot::file(source.path), "crs", message, "Export the plan in WGS-84 longitude and latitude (EPSG:4326), or in metres with `\"frame\": \"local\"`.");
+        faults.error(
+            "crs",
+            &Spot::file(source.path),
+            "crs",
+            message,
+            "Export the plan in WGS-84 longitude and latitude (EPSG:4326), or in metres with `\"frame\": \"local\"`.",
+        );
     }
 }
 

@@ -36,12 +36,16 @@ pub(crate) fn role(feature: &RawFeature) -> Role {
     if let Some(feature_type) = &feature.feature_type {
         return imdf(feature_type, feature);
     }
-    if feature.file_level.is_none() && (feature.properties.contains_key("indoor") || feature.properties.contains_key("door")) {
+    if feature.file_level.is_none()
+        && (feature.properties.contains_key("indoor") || feature.properties.contains_key("door"))
+    {
         return simple_indoor(feature);
     }
     match feature.text("type") {
         Some(kind) => wrld(&kind),
-        None => Role::Unused("say nothing of what they are (no `feature_type`, `type` or `indoor`) and are not used".to_owned()),
+        None => Role::Unused(
+            "say nothing of what they are (no `feature_type`, `type` or `indoor`) and are not used".to_owned(),
+        ),
     }
 }
 
@@ -53,7 +57,9 @@ fn imdf(feature_type: &str, feature: &RawFeature) -> Role {
         "unit" => Role::Zone(category),
         "geofence" => Role::Zone(category),
         "opening" => Role::Opening,
-        "fixture" if matches!(category.as_str(), "wall" | "window") => Role::Wall(category == "window" || is_transparent(feature)),
+        "fixture" if matches!(category.as_str(), "wall" | "window") => {
+            Role::Wall(category == "window" || is_transparent(feature))
+        }
         "fixture" => Role::Fixture(category),
         "kiosk" => Role::Fixture("kiosk".to_owned()),
         "venue" => Role::Venue,
@@ -79,13 +85,16 @@ fn wrld(kind: &str) -> Role {
 /// OpenStreetMap's Simple Indoor Tagging, as loose GeoJSON exports carry it.
 fn simple_indoor(feature: &RawFeature) -> Role {
     let indoor = feature.text("indoor").unwrap_or_default();
-    let special = ["stairs", "elevator", "highway", "room"].iter().find_map(|&key| match (key, feature.text(key)?.as_str()) {
-        ("stairs" | "elevator", "no") => None,
-        ("stairs" | "elevator", _) => Some(key.to_owned()),
-        ("highway", word @ ("elevator" | "steps")) => Some(if word == "steps" { "stairs".to_owned() } else { word.to_owned() }),
-        ("room", word) => Some(word.to_owned()),
-        _ => None,
-    });
+    let special =
+        ["stairs", "elevator", "highway", "room"].iter().find_map(|&key| match (key, feature.text(key)?.as_str()) {
+            ("stairs" | "elevator", "no") => None,
+            ("stairs" | "elevator", _) => Some(key.to_owned()),
+            ("highway", word @ ("elevator" | "steps")) => {
+                Some(if word == "steps" { "stairs".to_owned() } else { word.to_owned() })
+            }
+            ("room", word) => Some(word.to_owned()),
+            _ => None,
+        });
     match indoor.as_str() {
         "level" => Role::Level,
         "wall" => Role::Wall(is_transparent(feature)),

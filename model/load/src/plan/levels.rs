@@ -55,7 +55,13 @@ pub(crate) fn area_of(feature: &RawFeature, what: &str, placing: &Placing, fault
                     cut.loop_m2
                 );
                 let help = "Put its corners in order round the outline, so that no two sides cross.";
-                faults.warning("self-crossing", &feature.spot, feature.id.as_deref().unwrap_or_default(), message, help);
+                faults.warning(
+                    "self-crossing",
+                    &feature.spot,
+                    feature.id.as_deref().unwrap_or_default(),
+                    message,
+                    help,
+                );
             }
             Some(drawn.area)
         }
@@ -69,7 +75,8 @@ pub(crate) fn area_of(feature: &RawFeature, what: &str, placing: &Placing, fault
 impl Levels {
     /// The storeys of a plan: declared by its manifest, drawn as features, or implied by what the features say.
     pub(crate) fn new(raw: &RawPlan, placing: &Placing, faults: &mut Faults) -> Self {
-        let mut drafts = if raw.levels.is_empty() { drawn(raw, placing, faults) } else { declared(raw, placing, faults) };
+        let mut drafts =
+            if raw.levels.is_empty() { drawn(raw, placing, faults) } else { declared(raw, placing, faults) };
         if drafts.is_empty() {
             drafts = implied(raw, faults);
         }
@@ -123,7 +130,13 @@ impl Levels {
 
     /// The storey that a feature says it is on: `Err` with the fault said, `Ok(None)` where it says nothing and there
     /// are several.
-    pub(crate) fn of(&self, feature: &RawFeature, what: &str, at: Point, faults: &mut Faults) -> Result<Option<LevelId>, ()> {
+    pub(crate) fn of(
+        &self,
+        feature: &RawFeature,
+        what: &str,
+        at: Point,
+        faults: &mut Faults,
+    ) -> Result<Option<LevelId>, ()> {
         let Some(name) = said_level(feature) else {
             return Ok((self.list.len() == 1).then_some(LevelId(0)));
         };
@@ -131,12 +144,14 @@ impl Levels {
         let found = self.named(&name).or_else(|| name.split(';').filter_map(|n| self.named(n.trim())).min());
         if found.is_none() {
             let id = feature.id.as_deref().unwrap_or_default();
-            let message = format!(
-                "{what} at {} is on level `{}`, which there is not.",
-                shape::place(at),
-                shown(&name)
+            let message = format!("{what} at {} is on level `{}`, which there is not.", shape::place(at), shown(&name));
+            faults.error(
+                "zone-on-no-level",
+                &feature.spot,
+                id,
+                message,
+                propose(&name, self.ids(), "Name a level of the plan."),
             );
-            faults.error("zone-on-no-level", &feature.spot, id, message, propose(&name, self.ids(), "Name a level of the plan."));
             return Err(());
         }
         Ok(found)
@@ -204,11 +219,20 @@ fn implied(raw: &RawPlan, faults: &mut Faults) -> Vec<Draft> {
     }
     let spot = raw.features.first().map_or_else(|| Spot::file("floorplan"), |(_, f)| Spot::file(&f.spot.file));
     let listed: Vec<String> = names.iter().take(20).map(|n| format!("`{}`", shown(n))).collect();
-    let message = format!("The plan draws no level; from what its features say, {} taken.", match names.len() {
-        1 => format!("one level {} is", listed[0]),
-        n => format!("{n} levels ({}) are", listed.join(", ")),
-    });
-    faults.warning("no-level", &spot, "", message, "Add a feature of `feature_type` `level` with its outline, `ordinal` and `height_m`.");
+    let message = format!(
+        "The plan draws no level; from what its features say, {} taken.",
+        match names.len() {
+            1 => format!("one level {} is", listed[0]),
+            n => format!("{n} levels ({}) are", listed.join(", ")),
+        }
+    );
+    faults.warning(
+        "no-level",
+        &spot,
+        "",
+        message,
+        "Add a feature of `feature_type` `level` with its outline, `ordinal` and `height_m`.",
+    );
     let draft = |(i, name): (usize, &String)| Draft {
         name: name.clone(),
         label: name.clone(),

@@ -169,8 +169,10 @@ fn wrld(main: &SourceFile, folder: &[&SourceFile], plan: &mut RawPlan, faults: &
                 }
             }
             None => {
-                let message = format!("Level `{}` names the file {}, which is not there.", shown(&name), shown(&file_name));
-                let help = propose(&file_name, folder.iter().map(|f| stem_name(&f.path)), "Put the file into the folder.");
+                let message =
+                    format!("Level `{}` names the file {}, which is not there.", shown(&name), shown(&file_name));
+                let help =
+                    propose(&file_name, folder.iter().map(|f| stem_name(&f.path)), "Put the file into the folder.");
                 faults.error("missing-file", &spot, &name, message, help);
             }
         }
@@ -181,7 +183,13 @@ fn wrld(main: &SourceFile, folder: &[&SourceFile], plan: &mut RawPlan, faults: &
             paths(file, plan, faults, drops);
         } else {
             let message = "This file is not used: main.json names no level for it.";
-            faults.warning("not-used", &Spot::file(&file.path), "", message, "Name it in main.json's `levels`, or take it away.");
+            faults.warning(
+                "not-used",
+                &Spot::file(&file.path),
+                "",
+                message,
+                "Name it in main.json's `levels`, or take it away.",
+            );
         }
     }
 }
@@ -194,11 +202,18 @@ fn stem_name(path: &str) -> &str {
 /// A WRLD paths file: lines that tie stairs and lifts of several levels together.
 fn paths(file: &SourceFile, plan: &mut RawPlan, faults: &mut Faults, drops: &mut Drops) {
     for feature in collection::read(&Source::new(&file.path, without_bom(&file.text)), None, faults) {
-        let levels = feature.foreign.get("levels").or_else(|| feature.properties.get("levels")).and_then(Value::as_array);
-        let ordinals: Option<Vec<i32>> = levels.map(|l| l.iter().filter_map(Value::as_i64).filter_map(|n| i32::try_from(n).ok()).collect());
+        let levels =
+            feature.foreign.get("levels").or_else(|| feature.properties.get("levels")).and_then(Value::as_array);
+        let ordinals: Option<Vec<i32>> =
+            levels.map(|l| l.iter().filter_map(Value::as_i64).filter_map(|n| i32::try_from(n).ok()).collect());
         match ordinals {
             Some(ordinals) if ordinals.len() >= 2 && !feature.shape.is_empty() => plan.paths.push((ordinals, feature)),
-            _ => drops.add("not-used", "tie no two levels together and are not used".to_owned(), &feature.spot, feature.id.as_deref()),
+            _ => drops.add(
+                "not-used",
+                "tie no two levels together and are not used".to_owned(),
+                &feature.spot,
+                feature.id.as_deref(),
+            ),
         }
     }
 }

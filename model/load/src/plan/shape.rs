@@ -164,7 +164,8 @@ fn untangled(mut ring: Ring, cuts: &mut Vec<Cut>) -> Result<Ring, ShapeFault> {
 
 /// Whether all corners of a ring are on one line, or are fewer than three.
 fn is_line(ring: &[Point]) -> bool {
-    let Some(far) = ring.first().and_then(|&a| ring.iter().copied().max_by(|p, q| a.distance2(*p).total_cmp(&a.distance2(*q))))
+    let Some(far) =
+        ring.first().and_then(|&a| ring.iter().copied().max_by(|p, q| a.distance2(*p).total_cmp(&a.distance2(*q))))
     else {
         return true;
     };

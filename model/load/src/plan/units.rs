@@ -91,12 +91,21 @@ pub(crate) fn origin(raw: &RawPlan, settings: &Settings, faults: &mut Faults) ->
     let venue = venue.and_then(|v| display_point(v).or_else(|| Span::of(v.shape.corners()).map(|s| s.middle())));
     let middle = swap(span_of_building(raw).unwrap_or(span).middle());
     // What an archive says of its place is often left over from the tool that made it: it holds only near the plan.
-    let is_near = |at: &(f64, f64)| Projection::new(*at, 0.0).to_site([middle.1, middle.0]).distance(Point::default()) <= FAR_M;
+    let is_near =
+        |at: &(f64, f64)| Projection::new(*at, 0.0).to_site([middle.1, middle.0]).distance(Point::default()) <= FAR_M;
     let said = raw.located_deg.or(venue.map(swap));
     if let Some((lat, lon)) = said.filter(|at| settings.frame.origin_deg.is_none() && !is_near(at)) {
         let spot = raw.features.first().map_or_else(|| Spot::file("floorplan"), |(_, f)| Spot::file(&f.spot.file));
-        let message = format!("The plan says that it is at latitude {lat}, longitude {lon}, but it is drawn elsewhere: its middle is the origin.");
-        faults.warning("far-from-origin", &spot, "", message, "Give `[frame] origin` in site.toml, so that devices can be placed.");
+        let message = format!(
+            "The plan says that it is at latitude {lat}, longitude {lon}, but it is drawn elsewhere: its middle is the origin."
+        );
+        faults.warning(
+            "far-from-origin",
+            &spot,
+            "",
+            message,
+            "Give `[frame] origin` in site.toml, so that devices can be placed.",
+        );
     }
     let origin_deg = settings.frame.origin_deg.or(said.filter(is_near)).unwrap_or(middle);
     let projection = Projection::new(origin_deg, settings.frame.rotation_rad);
@@ -141,7 +150,13 @@ fn check_units(features: &[&RawFeature], faults: &mut Faults) -> bool {
         let far = features.iter().find(|f| f.shape.corners().any(|c| !Point::new(c[0], c[1]).is_plausible()));
         if let Some(far) = far {
             let message = "This feature is more than 1000 km from the origin.";
-            faults.error("far-from-origin", &far.spot, &name(far), message, "Give coordinates in metres from the site's own origin.");
+            faults.error(
+                "far-from-origin",
+                &far.spot,
+                &name(far),
+                message,
+                "Give coordinates in metres from the site's own origin.",
+            );
             return false;
         }
         let has_area = features.iter().any(|f| !f.shape.areas.is_empty());
@@ -151,7 +166,13 @@ fn check_units(features: &[&RawFeature], faults: &mut Faults) -> bool {
                 "The whole plan is {:.4} m wide about ({x}, {y}), though it says `\"frame\": \"local\"`: these are degrees where metres belong.",
                 span.size()
             );
-            faults.error("degrees-as-metres", &first.spot, &name(first), message, "Take `\"frame\": \"local\"` out: WGS-84 degrees are converted at load.");
+            faults.error(
+                "degrees-as-metres",
+                &first.spot,
+                &name(first),
+                message,
+                "Take `\"frame\": \"local\"` out: WGS-84 degrees are converted at load.",
+            );
             return false;
         }
         return true;
@@ -159,7 +180,10 @@ fn check_units(features: &[&RawFeature], faults: &mut Faults) -> bool {
     let off = features.iter().find_map(|f| f.shape.corners().find(|&c| !is_on_earth(c)).map(|c| (f, c)));
     let local = "Add `\"frame\": \"local\"` to the collection where its coordinates are metres.";
     if let Some((feature, [x, y])) = off {
-        let message = format!("The corner ({x}, {y}) of feature `{}` is no place on earth in degrees: these are metres where degrees belong.", shown(&name(feature)));
+        let message = format!(
+            "The corner ({x}, {y}) of feature `{}` is no place on earth in degrees: these are metres where degrees belong.",
+            shown(&name(feature))
+        );
         faults.error("metres-as-degrees", &feature.spot, &name(feature), message, local);
         return false;
     }

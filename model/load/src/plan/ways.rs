@@ -23,7 +23,9 @@ pub(super) fn joined(zones: &[Zone], level: LevelId, segments: &[Segment]) -> Ve
     let middle = Point::new((s.a.x_m + s.b.x_m) / 2.0, (s.a.y_m + s.b.y_m) / 2.0);
     let (nx, ny) = ((s.a.y_m - s.b.y_m) / length, (s.b.x_m - s.a.x_m) / length);
     let side = |sign: f64| {
-        SIDES_M.iter().find_map(|d| zone_at(zones, level, Point::new(middle.x_m + sign * d * nx, middle.y_m + sign * d * ny)))
+        SIDES_M
+            .iter()
+            .find_map(|d| zone_at(zones, level, Point::new(middle.x_m + sign * d * nx, middle.y_m + sign * d * ny)))
     };
     vec![side(1.0), side(-1.0)]
 }
@@ -36,9 +38,8 @@ fn zone_at(zones: &[Zone], level: LevelId, p: Point) -> Option<ZoneId> {
 
 /// Whether two zones of different levels lie over each other.
 fn are_stacked(a: &Zone, b: &Zone) -> bool {
-    let middle = |z: &Zone| {
-        z.area.aabb().map(|b| Point::new((b.min.x_m + b.max.x_m) / 2.0, (b.min.y_m + b.max.y_m) / 2.0))
-    };
+    let middle =
+        |z: &Zone| z.area.aabb().map(|b| Point::new((b.min.x_m + b.max.x_m) / 2.0, (b.min.y_m + b.max.y_m) / 2.0));
     let (Some(p), Some(q)) = (middle(a), middle(b)) else { return false };
     a.area.contains(q) || b.area.contains(p)
 }
@@ -72,7 +73,10 @@ pub(super) fn connect_levels(b: &mut Builder<'_>, raw: &RawPlan, drops: &mut Dro
         }
         let zone = &b.plan.zones[i];
         let same_sort = |z: &Zone| z.category.split('.').next() == zone.category.split('.').next();
-        let over = ways.iter().map(|&j| &b.plan.zones[j]).filter(|z| z.level != zone.level && same_sort(z) && are_stacked(zone, z));
+        let over = ways
+            .iter()
+            .map(|&j| &b.plan.zones[j])
+            .filter(|z| z.level != zone.level && same_sort(z) && are_stacked(zone, z));
         let mut connects: Vec<LevelId> = over.map(|z| z.level).chain(zone.connects.iter().copied()).collect();
         if !connects.is_empty() {
             connects.push(zone.level);
