@@ -9,6 +9,7 @@
 //! | [`json`] | JSON bodies through the `map` of devices.toml |
 //! | [`native`] | native frames (`docs/wire.md`) |
 //! | [`edge`] | one datagram in; observations, reports and what was lost out |
+//! | [`sim`] | the simulated building |
 //!
 //! Everything here is pure: sockets and files belong to the runtime, and the time of arrival is an argument. In the
 //! steady state nothing allocates; what is sent by strangers is bounded by [`osmose_model::limits`].
@@ -21,6 +22,7 @@ pub mod json;
 pub mod native;
 pub mod reason;
 pub mod resolve;
+pub mod sim;
 
 #[cfg(test)]
 mod testing;

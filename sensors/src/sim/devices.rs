@@ -58,7 +58,13 @@ impl Devices {
     }
 
     /// Takes a command in; what the device reports goes to `say`, with the time at which it arrives.
-    pub(super) fn command(&mut self, site: &Site, at: ArrivalNs, command: &Command, say: &mut dyn FnMut(ArrivalNs, Report)) {
+    pub(super) fn command(
+        &mut self,
+        site: &Site,
+        at: ArrivalNs,
+        command: &Command,
+        say: &mut dyn FnMut(ArrivalNs, Report),
+    ) {
         let Some(actuator) = site.actuators.get(command.device.index()) else { return };
         let device = &mut self.devices[command.device.index()];
         let [least, most] = delay_ms(actuator.kind);
@@ -85,7 +91,14 @@ impl Devices {
         }
     }
 
-    fn set(&mut self, id: ActuatorId, property: Name, value: Value, at: ArrivalNs, say: &mut dyn FnMut(ArrivalNs, Report)) {
+    fn set(
+        &mut self,
+        id: ActuatorId,
+        property: Name,
+        value: Value,
+        at: ArrivalNs,
+        say: &mut dyn FnMut(ArrivalNs, Report),
+    ) {
         let device = &mut self.devices[id.index()];
         match device.properties.iter().position(|(p, _)| *p == property) {
             Some(i) => device.properties[i].1 = value,

@@ -62,7 +62,10 @@ impl Grid {
     /// The grid of a level; what had to be assumed is added to `notes` as sentences.
     pub(super) fn build(site: &Site, level: LevelId, notes: &mut Vec<String>) -> Self {
         let Some(bounds) = bounds(site, level) else {
-            notes.push(format!("Level `{}` has no zone, outline or wall: nobody walks there.", site.levels[level.index()].name));
+            notes.push(format!(
+                "Level `{}` has no zone, outline or wall: nobody walks there.",
+                site.levels[level.index()].name
+            ));
             return Self::empty();
         };
         let (width, height) = (bounds.max.x_m - bounds.min.x_m, bounds.max.y_m - bounds.min.y_m);
@@ -283,7 +286,8 @@ fn bounds(site: &Site, level: LevelId) -> Option<Aabb> {
 /// The walls that stop people: those of the plan without the doors in them. Where a level has no door at all, people
 /// pass where a wall parts two zones, for else they could go nowhere.
 pub(super) fn blocking_walls(site: &Site, level: LevelId, notes: &mut Vec<String>) -> Vec<Segment> {
-    let walls: Vec<Segment> = site.walls.iter().filter(|w| w.level == level).flat_map(|w| w.segments.iter().copied()).collect();
+    let walls: Vec<Segment> =
+        site.walls.iter().filter(|w| w.level == level).flat_map(|w| w.segments.iter().copied()).collect();
     let doors: Vec<Segment> =
         site.openings.iter().filter(|o| o.level == level).flat_map(|o| o.segments.iter().copied()).collect();
     if !doors.is_empty() {

@@ -67,7 +67,8 @@ impl Doorway {
 
     /// Says who crossed, in the order in which they did. A light curtain misses nobody (the kind declares no noise).
     pub(super) fn sense(&mut self, moment: &Moment<'_>, sensor: &Sensor, voice: &mut Voice, out: &mut Outbox) {
-        let mut crossings: Vec<(f64, Direction)> = moment.people.walkers.iter().filter_map(|w| self.crossed(w)).collect();
+        let mut crossings: Vec<(f64, Direction)> =
+            moment.people.walkers.iter().filter_map(|w| self.crossed(w)).collect();
         crossings.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (share, direction) in crossings {
             let said = voice.says(sensor, moment.at(share));

@@ -31,8 +31,6 @@ mod rooms;
 mod scans;
 mod script;
 mod senses;
-#[cfg(test)]
-mod tests;
 mod walker;
 
 use devices::Devices;
@@ -321,7 +319,13 @@ impl Sim {
 }
 
 /// When in a step somebody crossed a zone's boundary, by halving the step.
-fn crossing_time(site: &Site, walker: &walker::Walker, zone: ZoneId, entered: bool, step: (ArrivalNs, ArrivalNs)) -> ArrivalNs {
+fn crossing_time(
+    site: &Site,
+    walker: &walker::Walker,
+    zone: ZoneId,
+    entered: bool,
+    step: (ArrivalNs, ArrivalNs),
+) -> ArrivalNs {
     let area = &site.zones[zone.index()].area;
     let is_level = |l: LevelId| site.zones[zone.index()].level == l;
     let starts = is_level(walker.level) && area.contains(walker.before);
@@ -342,9 +346,8 @@ fn crowd(site: &Site, nav: &Nav, people: usize, stay_s: [f64; 2]) -> Result<Scri
     if people > script::PEOPLE_MAX {
         return Err(SimError::TooManyPeople(people));
     }
-    let has_places = |z: &&osmose_model::site::Zone| {
-        nav.grid(z.level).zones.spots(z.id).is_some_and(|s| !s.any.is_empty())
-    };
+    let has_places =
+        |z: &&osmose_model::site::Zone| nav.grid(z.level).zones.spots(z.id).is_some_and(|s| !s.any.is_empty());
     let rooms = site.zones.iter().filter(|z| z.category != "geofence" && z.connects.is_empty());
     let zones: Vec<ZoneId> = rooms.filter(has_places).map(|z| z.id).collect();
     if zones.is_empty() {
@@ -381,8 +384,15 @@ fn check_places(site: &Site, nav: &Nav, script: &Script) -> Result<(), SimError>
                 Task::Start(Where::Zone(zone)) | Task::Go(Where::Zone(zone)) if !is_zone_free(*zone) => {
                     return Err(fault(zone_named(*zone)));
                 }
-                &Task::Start(Where::Point(level, p)) | &Task::Go(Where::Point(level, p)) if nav.snap(level, p).is_none() => {
-                    return Err(fault(format!("({}, {}) on level `{}`", p.x_m, p.y_m, site.levels[level.index()].name)));
+                &Task::Start(Where::Point(level, p)) | &Task::Go(Where::Point(level, p))
+                    if nav.snap(level, p).is_none() =>
+                {
+                    return Err(fault(format!(
+                        "({}, {}) on level `{}`",
+                        p.x_m,
+                        p.y_m,
+                        site.levels[level.index()].name
+                    )));
                 }
                 Task::Wander { zones, .. } => {
                     if let Some(zone) = zones.iter().find(|z| !is_zone_free(**z)) {

@@ -61,11 +61,6 @@ impl Nav {
         &self.grids[level.index()]
     }
 
-    /// Whether a straight line meets no wall that one cannot see through.
-    pub(super) fn is_seen(&self, level: LevelId, from: Point, to: Point) -> bool {
-        is_clear(&self.opaque[level.index()], from, to)
-    }
-
     /// Whether a straight line meets no wall at all.
     pub(super) fn is_in_reach(&self, level: LevelId, from: Point, to: Point) -> bool {
         is_clear(&self.walls[level.index()], from, to)
@@ -114,7 +109,9 @@ impl Nav {
                 best[i].0 = from.1.distance(enter(i).1) + extra_m(i);
             }
         }
-        while let Some(i) = (0..n).filter(|&i| !done[i] && best[i].0.is_finite()).min_by(|&a, &b| best[a].0.total_cmp(&best[b].0)) {
+        while let Some(i) =
+            (0..n).filter(|&i| !done[i] && best[i].0.is_finite()).min_by(|&a, &b| best[a].0.total_cmp(&best[b].0))
+        {
             done[i] = true;
             for j in (0..n).filter(|&j| j / 2 != i / 2) {
                 if joined(exit(i), enter(j)) {
@@ -126,7 +123,9 @@ impl Nav {
             }
         }
         let arrive = |i: usize| best[i].0 + exit(i).1.distance(to.1);
-        let last = (0..n).filter(|&i| joined(exit(i), to) && best[i].0.is_finite()).min_by(|&a, &b| arrive(a).total_cmp(&arrive(b)))?;
+        let last = (0..n)
+            .filter(|&i| joined(exit(i), to) && best[i].0.is_finite())
+            .min_by(|&a, &b| arrive(a).total_cmp(&arrive(b)))?;
         let mut taken = vec![last];
         while let Some(before) = best[*taken.last()?].1 {
             taken.push(before);
@@ -216,7 +215,8 @@ impl Nav {
         let (nx, ny) = ((door.a.y_m - door.b.y_m) / length, (door.b.x_m - door.a.x_m) / length);
         let side = |d: f64| Point::new(middle.x_m + d * nx, middle.y_m + d * ny);
         let level = opening.level;
-        let is_room = |p: Point| site.zones.iter().any(|z| z.level == level && z.category != "geofence" && z.area.contains(p));
+        let is_room =
+            |p: Point| site.zones.iter().any(|z| z.level == level && z.category != "geofence" && z.area.contains(p));
         let (a, b) = (side(away_m), side(-away_m));
         let (out, inside) = if is_room(a) && !is_room(b) { (b, a) } else { (a, b) };
         Some((level, self.snap(level, out)?, self.snap(level, inside)?))
@@ -240,8 +240,10 @@ pub(super) fn is_clear(walls: &[Segment], from: Point, to: Point) -> bool {
 fn opaque_walls(site: &Site, level: LevelId) -> Vec<Segment> {
     // The doors are cut out of the same way as for walking: an open door can be looked through.
     let all = blocking_walls(site, level, &mut Vec::new());
-    let clear: Vec<Segment> = site.walls.iter().filter(|w| w.level == level && w.transparent).flat_map(|w| w.segments.clone()).collect();
-    let lies_on = |s: &Segment, w: &Segment| w.nearest(s.a).distance2(s.a) < 1e-12 && w.nearest(s.b).distance2(s.b) < 1e-12;
+    let clear: Vec<Segment> =
+        site.walls.iter().filter(|w| w.level == level && w.transparent).flat_map(|w| w.segments.clone()).collect();
+    let lies_on =
+        |s: &Segment, w: &Segment| w.nearest(s.a).distance2(s.a) < 1e-12 && w.nearest(s.b).distance2(s.b) < 1e-12;
     all.into_iter().filter(|s| !clear.iter().any(|w| lies_on(s, w))).collect()
 }
 

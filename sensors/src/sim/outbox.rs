@@ -101,7 +101,8 @@ impl Outbox {
                 }
                 Item::Scan { sensor, source_seq, measured, mut detections } => {
                     let body = Body::Position(&detections);
-                    let input = Input::Observation(Observation { sensor, source_seq: Some(source_seq), measured, body });
+                    let input =
+                        Input::Observation(Observation { sensor, source_seq: Some(source_seq), measured, body });
                     out(arrival, source, class, input);
                     detections.clear();
                     self.free.push(detections);

@@ -84,7 +84,14 @@ impl Presence {
         }
     }
 
-    fn sense_motion(&mut self, moment: &Moment<'_>, hold: DurationNs, sensor: &Sensor, voice: &mut Voice, out: &mut Outbox) {
+    fn sense_motion(
+        &mut self,
+        moment: &Moment<'_>,
+        hold: DurationNs,
+        sensor: &Sensor,
+        voice: &mut Voice,
+        out: &mut Outbox,
+    ) {
         if self.next_draw > moment.from {
             return;
         }
@@ -103,7 +110,14 @@ impl Presence {
         }
     }
 
-    fn sense_mat(&mut self, moment: &Moment<'_>, hold: DurationNs, sensor: &Sensor, voice: &mut Voice, out: &mut Outbox) {
+    fn sense_mat(
+        &mut self,
+        moment: &Moment<'_>,
+        hold: DurationNs,
+        sensor: &Sensor,
+        voice: &mut Voice,
+        out: &mut Outbox,
+    ) {
         let sits = |w: &Walker| matches!(w.doing, Doing::Stay(_) | Doing::Idle) && !w.has_moved();
         if !moment.people.walkers.iter().any(|w| sits(w) && is_near(w, sensor)) {
             self.is_missed = false;

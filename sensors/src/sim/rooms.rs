@@ -50,13 +50,21 @@ pub(super) struct Rooms {
 impl Rooms {
     /// The zones of value sensors, as they are before the first person comes.
     pub(super) fn new(site: &Site) -> Self {
-        let mut zones: Vec<ZoneId> = site.sensors.iter().filter(|s| s.unit.is_some()).filter_map(|s| s.zones.first().copied()).collect();
+        let mut zones: Vec<ZoneId> =
+            site.sensors.iter().filter(|s| s.unit.is_some()).filter_map(|s| s.zones.first().copied()).collect();
         zones.sort_unstable();
         zones.dedup();
         let rooms = zones.into_iter().map(|zone| {
             let z = &site.zones[zone.index()];
             let volume_m3 = (z.area.area_m2() * site.levels[z.level.index()].height_m).max(10.0);
-            Room { zone, volume_m3, co2_ppm: OUTSIDE_PPM + 30.0, temperature_degc: USUAL_DEGC, light_lx: DAYLIGHT_LX, people: 0.0 }
+            Room {
+                zone,
+                volume_m3,
+                co2_ppm: OUTSIDE_PPM + 30.0,
+                temperature_degc: USUAL_DEGC,
+                light_lx: DAYLIGHT_LX,
+                people: 0.0,
+            }
         });
         Self { rooms: rooms.collect() }
     }
@@ -89,7 +97,13 @@ impl Rooms {
             // Speech in a room: a quiet room, and 10 dB more for each tenfold of people.
             Unit::Decibel => Some(35.0 + 10.0 * libm::log10(1.0 + 9.0 * room.people) + rng.normal()),
             Unit::Percent => Some((42.0 + 0.6 * room.people + 0.5 * rng.normal()).clamp(0.0, 100.0)),
-            Unit::Metre | Unit::Second | Unit::Degree | Unit::Kelvin | Unit::MetrePerSecond | Unit::Watt | Unit::One => None,
+            Unit::Metre
+            | Unit::Second
+            | Unit::Degree
+            | Unit::Kelvin
+            | Unit::MetrePerSecond
+            | Unit::Watt
+            | Unit::One => None,
         }
     }
 }

@@ -35,7 +35,8 @@ impl View {
     /// What a sensor can see of its level.
     pub(super) fn new(site: &Site, nav: &Nav, sensor: &Sensor) -> Self {
         let pose = Point::new(sensor.pose.x_m, sensor.pose.y_m);
-        let field = sensor.field_of_view.clone().or_else(|| site.levels[sensor.level.index()].outline.parts.first().cloned());
+        let field =
+            sensor.field_of_view.clone().or_else(|| site.levels[sensor.level.index()].outline.parts.first().cloned());
         let floor = || nav.grid(sensor.level).bounds();
         let around = field.as_ref().and_then(Polygon::aabb).unwrap_or_else(floor);
         let reach = Aabb::around([around.min, around.max, pose]).unwrap_or(around);
@@ -59,7 +60,14 @@ impl View {
     }
 
     /// One scan at `at`.
-    pub(super) fn scan(&self, moment: &Moment<'_>, at: ArrivalNs, sensor: &Sensor, voice: &mut Voice, out: &mut Outbox) {
+    pub(super) fn scan(
+        &self,
+        moment: &Moment<'_>,
+        at: ArrivalNs,
+        sensor: &Sensor,
+        voice: &mut Voice,
+        out: &mut Outbox,
+    ) {
         let (share, said) = (moment.share(at), voice.says(sensor, at));
         let (noise, rng) = (sensor.noise, &mut voice.rng);
         out.scan(said, |detections| {
@@ -90,7 +98,14 @@ impl View {
 
     /// One fix of every carried device in view. A system without a field of view covers every level, through walls:
     /// radio does.
-    pub(super) fn fixes(&self, moment: &Moment<'_>, at: ArrivalNs, sensor: &Sensor, voice: &mut Voice, out: &mut Outbox) {
+    pub(super) fn fixes(
+        &self,
+        moment: &Moment<'_>,
+        at: ArrivalNs,
+        sensor: &Sensor,
+        voice: &mut Voice,
+        out: &mut Outbox,
+    ) {
         let share = moment.share(at);
         for walker in moment.people.walkers.iter().filter(|w| w.is_here()) {
             let is_covered = walker.level == sensor.level && self.is_in_field(walker.along(share));
@@ -98,7 +113,10 @@ impl View {
                 continue;
             }
             for &device in &walker.devices {
-                let place = Place { at: blurred(walker.along(share), sensor.noise.sigma_m, &mut voice.rng), ..walker.place(share) };
+                let place = Place {
+                    at: blurred(walker.along(share), sensor.noise.sigma_m, &mut voice.rng),
+                    ..walker.place(share)
+                };
                 let said = voice.says(sensor, at);
                 out.observation(said, Body::Location { device, place, sigma_m: None });
             }
@@ -106,7 +124,14 @@ impl View {
     }
 
     /// Which way everybody in the sensor's zones faces: where they walk, or what they turned to on purpose.
-    pub(super) fn facings(&self, moment: &Moment<'_>, at: ArrivalNs, sensor: &Sensor, voice: &mut Voice, out: &mut Outbox) {
+    pub(super) fn facings(
+        &self,
+        moment: &Moment<'_>,
+        at: ArrivalNs,
+        sensor: &Sensor,
+        voice: &mut Voice,
+        out: &mut Outbox,
+    ) {
         let share = moment.share(at);
         let is_near = |w: &Walker| {
             let in_zone = sensor.zones.is_empty() || w.zones.iter().any(|z| sensor.zones.contains(z));

@@ -58,7 +58,11 @@ pub(super) enum Task {
     Go(Where),
     Badge(SensorId),
     Stay(DurationNs),
-    Wander { zones: Vec<ZoneId>, lasting: Option<DurationNs>, stay_s: [f64; 2] },
+    Wander {
+        zones: Vec<ZoneId>,
+        lasting: Option<DurationNs>,
+        stay_s: [f64; 2],
+    },
     Face(SensorId, DurationNs),
     Gesture(SensorId, Name),
     Press(SensorId, Name),
@@ -168,7 +172,12 @@ pub(super) fn parse(text: &str, site: &Site) -> Result<Script, SimError> {
                 at(entry.who.span().start, format!("There is no person `{name}`. {help}"))
             })?;
             let does = sentences(&entry.does, site, &at)?;
-            script.actors.push(Actor { name: name.clone(), person: Some(person), speed_mps: speed(&entry.speed_mps, &at)?, does });
+            script.actors.push(Actor {
+                name: name.clone(),
+                person: Some(person),
+                speed_mps: speed(&entry.speed_mps, &at)?,
+                does,
+            });
         }
     }
     for extras in &file.extras {
@@ -185,7 +194,10 @@ pub(super) fn parse(text: &str, site: &Site) -> Result<Script, SimError> {
     let mut names: Vec<&str> = script.actors.iter().map(|a| a.name.as_str()).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-        return Err(at(0, format!("`{}` is in the script twice. Give each person one list of what they do.", twice[0])));
+        return Err(at(
+            0,
+            format!("`{}` is in the script twice. Give each person one list of what they do.", twice[0]),
+        ));
     }
     for event in &file.event {
         script.events.push(scene_event(event, site, &at)?);
@@ -206,7 +218,8 @@ fn speed(said: &Option<Spanned<f64>>, at: At<'_>) -> Result<Option<f64>, SimErro
 }
 
 fn scene_event(event: &Event, site: &Site, at: At<'_>) -> Result<(ArrivalNs, SensorId, Happening), SimError> {
-    let when = seconds(*event.at_s.get_ref()).ok_or_else(|| at(event.at_s.span().start, "`at_s` is no time.".into()))?;
+    let when =
+        seconds(*event.at_s.get_ref()).ok_or_else(|| at(event.at_s.span().start, "`at_s` is no time.".into()))?;
     let fault = |message: String| at(event.sensor.span().start, message);
     let name = event.sensor.get_ref();
     let sensor = site.sensor_named(name).ok_or_else(|| fault(format!("There is no sensor `{name}`.")))?;
@@ -216,7 +229,11 @@ fn scene_event(event: &Event, site: &Site, at: At<'_>) -> Result<(ArrivalNs, Sen
         (None, Some(b)) if kind == SensorKind::Button => {
             Happening::Button(Name::new(b).ok_or_else(|| fault(format!("`{b}` is too long for a button's name.")))?)
         }
-        _ => return Err(fault(format!("`{name}` is of kind {kind}: give `on` for a binary sensor, `button` for a button."))),
+        _ => {
+            return Err(fault(format!(
+                "`{name}` is of kind {kind}: give `on` for a binary sensor, `button` for a button."
+            )));
+        }
     };
     Ok((ArrivalNs(when.0), sensor, happening))
 }
@@ -224,10 +241,12 @@ fn scene_event(event: &Event, site: &Site, at: At<'_>) -> Result<(ArrivalNs, Sen
 fn sentences(does: &[Spanned<String>], site: &Site, at: At<'_>) -> Result<Vec<Timed>, SimError> {
     let mut tasks = Vec::with_capacity(does.len());
     for (i, said) in does.iter().enumerate() {
-        let timed = sentence(said.get_ref(), site).map_err(|m| at(said.span().start, format!("`{}`: {m}", said.get_ref())))?;
+        let timed =
+            sentence(said.get_ref(), site).map_err(|m| at(said.span().start, format!("`{}`: {m}", said.get_ref())))?;
         let begins = matches!(timed.task, Task::Start(_) | Task::Enter(_));
         if begins != (i == 0) {
-            let help = "The first thing, and only the first, is `starts in ZONE`, `starts at X Y` or `enters by OPENING`.";
+            let help =
+                "The first thing, and only the first, is `starts in ZONE`, `starts at X Y` or `enters by OPENING`.";
             return Err(at(said.span().start, format!("`{}`: {help}", said.get_ref())));
         }
         tasks.push(timed);
@@ -256,7 +275,9 @@ fn sentence(text: &str, site: &Site) -> Result<Timed, String> {
         ["badges", "at", sensor] => Task::Badge(sensor_of(sensor, SensorKind::Badge, site)?),
         ["stays", t, "s"] => Task::Stay(duration(t)?),
         ["faces", sensor, "for", t, "s"] => Task::Face(sensor_of(sensor, SensorKind::Facing, site)?, duration(t)?),
-        ["gestures", word, "at", sensor] => Task::Gesture(sensor_of(sensor, SensorKind::Gesture, site)?, name_of(word)?),
+        ["gestures", word, "at", sensor] => {
+            Task::Gesture(sensor_of(sensor, SensorKind::Gesture, site)?, name_of(word)?)
+        }
         ["presses", word, "at", sensor] => Task::Press(sensor_of(sensor, SensorKind::Button, site)?, name_of(word)?),
         ["wanders", ref rest @ ..] => wander(rest, site)?,
         _ => {
@@ -300,14 +321,15 @@ fn duration(word: &str) -> Result<DurationNs, String> {
 fn point_of(words: &[&str], site: &Site) -> Result<Where, String> {
     let (x, y, level) = match *words {
         [x, y] => (x, y, LevelId(0)),
-        [x, y, level] => {
-            (x, y, site.level_named(level).ok_or_else(|| format!("there is no level `{level}`."))?)
-        }
+        [x, y, level] => (x, y, site.level_named(level).ok_or_else(|| format!("there is no level `{level}`."))?),
         [zone] => return Err(format!("there is no zone `{zone}`.")),
         _ => return Err("say a zone, or x and y in metres and a level.".into()),
     };
     let point = Point::new(number(x)?, number(y)?);
-    point.is_plausible().then_some(Where::Point(level, point)).ok_or_else(|| "that is far outside of any building.".into())
+    point
+        .is_plausible()
+        .then_some(Where::Point(level, point))
+        .ok_or_else(|| "that is far outside of any building.".into())
 }
 
 fn zone_of(word: &str, site: &Site) -> Result<ZoneId, String> {

@@ -145,7 +145,8 @@ impl Senses {
                 }
                 SensorKind::Badge => Sense::Badge(Reader::default()),
                 SensorKind::Binary => {
-                    let doorway = if sensor.role == Some(BinaryRole::Contact) { Doorway::of(site, sensor) } else { None };
+                    let doorway =
+                        if sensor.role == Some(BinaryRole::Contact) { Doorway::of(site, sensor) } else { None };
                     Sense::Presence(Presence::new(sensor, doorway, &mut voice.rng))
                 }
                 SensorKind::Count => Sense::Count,
@@ -165,7 +166,10 @@ impl Senses {
         });
         let channels = channels.collect();
         if !silent.is_empty() {
-            notes.push(format!("These sensors are of kinds that are not simulated, and say nothing: {}.", silent.join(", ")));
+            notes.push(format!(
+                "These sensors are of kinds that are not simulated, and say nothing: {}.",
+                silent.join(", ")
+            ));
         }
         Self { channels }
     }
@@ -186,7 +190,9 @@ impl Senses {
                     Sense::Facing(view) => view.facings(moment, at, sensor, voice, out),
                     Sense::Presence(presence) => presence.repeat(at, sensor, voice, out),
                     Sense::Count => {
-                        let is_in = |w: &&super::walker::Walker| w.is_here() && w.zones.iter().any(|z| sensor.zones.contains(z));
+                        let is_in = |w: &&super::walker::Walker| {
+                            w.is_here() && w.zones.iter().any(|z| sensor.zones.contains(z))
+                        };
                         let people = moment.people.walkers.iter().filter(is_in).count() as u32;
                         let said = voice.says(sensor, at);
                         out.observation(said, Body::Count { people });
