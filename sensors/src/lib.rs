@@ -9,6 +9,7 @@
 //! | [`json`] | JSON bodies through the `map` of devices.toml |
 //! | [`native`] | native frames (`docs/wire.md`) |
 //! | [`edge`] | one datagram in; observations, reports and what was lost out |
+//! | [`mod@csv`] | recorded rows in; the same out |
 //! | [`sim`] | the simulated building |
 //!
 //! Everything here is pure: sockets and files belong to the runtime, and the time of arrival is an argument. In the
@@ -17,6 +18,7 @@
 
 pub mod carried;
 pub mod claim;
+pub mod csv;
 pub mod edge;
 pub mod json;
 pub mod native;
