@@ -3,9 +3,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`format`] | names, limits, the head of a trace: shared by writer and reader |
+//! | [`codec`] | records as FlatBuffers |
 //! | [`write`] | writing, chunk by whole chunk |
 //! | [`read`] | reading, with every checksum, up to the last whole record of a cut file |
 
+pub mod codec;
 pub mod format;
 pub mod read;
 pub mod write;

@@ -127,6 +127,24 @@ pub enum Ending {
     Broken,
 }
 
+impl Ending {
+    /// A sentence on what is missing, where something is.
+    #[must_use]
+    pub fn render(&self) -> Option<String> {
+        match *self {
+            Self::NotReached | Self::Whole => None,
+            Self::Broken => Some("the file is broken: what follows the last record above could not be read".to_owned()),
+            Self::Cut { only_index: true, .. } => {
+                Some("the file has no index (its writer was stopped, or it was cut): no record is missing".to_owned())
+            }
+            Self::Cut { whole_bytes, left_bytes, unchecked_records, .. } => Some(format!(
+                "the file is cut: {whole_bytes} bytes are whole, {left_bytes} bytes of an unfinished part follow \
+                 ({unchecked_records} whole records of it were taken, unchecked); what came after is missing"
+            )),
+        }
+    }
+}
+
 /// One record, not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawRecord<'a> {

@@ -35,6 +35,9 @@ pub enum WriteError {
     /// The disk refused.
     #[error("the trace cannot be written: {0}")]
     Mcap(#[from] mcap::McapError),
+    /// The trace was ended already.
+    #[error("the trace was ended already")]
+    Ended,
     /// A record is larger than a reader would take.
     #[error("a record of {0} bytes on `{1}`, the limit is {RECORD_BYTES_MAX}")]
     TooLarge(usize, Topic),

@@ -1,0 +1,26 @@
+//! Replay: the same core on the recorded inputs, as fast as it can or at a given speed.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`workshop`] | where machines come from |
+//! | `run.rs` | the loop: inputs in their order, keyframes, holes |
+//! | [`sinks`] | tracks as CSV, events and commands as JSON lines |
+//! | `verify.rs` | recording against replay |
+//! | [`summary`] | what was found |
+//!
+//! A replay never copies recorded decisions: it runs the code. Where the trace has a hole, the state is not known
+//! until the next keyframe; what lies between is skipped, counted and declared.
+
+mod run;
+pub mod sinks;
+pub mod summary;
+mod verify;
+pub mod workshop;
+
+pub use run::{Options, Replay, ReplayError, Speed, Watch};
+pub use sinks::{Sinks, TracksFormat};
+pub use summary::{Difference, Hole, HoleKind, Summary, Verdict};
+pub use workshop::{Osmose, Workshop, WorkshopError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! What a replay found, as data: holes it met, whether the decisions are the recorded ones, and how many of what.
+
+use crate::trace::read::{Damage, Ending};
+use osmose_model::digest::Digest;
+use osmose_model::ids::Seq;
+use osmose_model::input::{Gap, GapReason, Tag};
+use std::fmt;
+
+/// A stretch that the trace does not hold. Every one is in the summary; none is crossed silently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The last input before it; `None` at the start.
+    pub after: Option<Tag>,
+    /// The first input behind it; `None` where there is none.
+    pub before: Option<Tag>,
+    /// Why.
+    pub kind: HoleKind,
+    /// Inputs behind it that could not be replayed, because the state was not known until the next keyframe.
+    pub skipped: u64,
+    /// Whether the replay went on behind it.
+    pub went_on: bool,
+}
+
+/// Why something is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoleKind {
+    /// A part of the file is damaged.
+    Damage(Damage),
+    /// A record is whole by its checksum and yet none that this build reads.
+    Record(String),
+    /// Numbers are missing between two inputs.
+    Skip,
+    /// The trace begins in the middle of a log, and no keyframe stands before its first input.
+    Beginning,
+    /// The engine itself declared it.
+    Declared(Gap),
+    /// The recorder could not follow the engine: this many records are not in the trace.
+    Recorder(u64),
+}
+
+impl fmt::Display for Hole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.after {
+            Some(tag) => write!(f, "after input {} at {} s: ", tag.seq, tag.at)?,
+            None => f.write_str("at the start: ")?,
+        }
+        match &self.kind {
+            HoleKind::Damage(d) => write!(f, "{d}")?,
+            HoleKind::Record(why) => write!(f, "a record cannot be read ({why})")?,
+            HoleKind::Skip => match (self.after, self.before) {
+                (Some(a), Some(b)) if b.seq.0 > a.seq.0 => write!(f, "{} inputs are missing", b.seq.0 - a.seq.0 - 1)?,
+                _ => f.write_str("the inputs' numbers or times go back")?,
+            },
+            HoleKind::Beginning => f.write_str("the trace begins inside a log, without a keyframe")?,
+            HoleKind::Declared(Gap { from, lost, reason: GapReason::Down }) => {
+                write!(f, "the engine was down from {from} s on ({lost} inputs known to be lost)")?;
+            }
+            HoleKind::Declared(Gap { from, lost, reason: GapReason::Journal }) => {
+                write!(f, "the journal stalled from {from} s on ({lost} inputs lost)")?;
+            }
+            HoleKind::Recorder(n) => write!(f, "the recorder was too slow: {n} records were not written")?,
+        }
+        if let Some(tag) = self.before {
+            write!(f, "; goes on with input {} at {} s", tag.seq, tag.at)?;
+        }
+        if self.skipped > 0 {
+            write!(f, "; {} inputs could not be replayed for want of a keyframe", self.skipped)?;
+        }
+        if self.went_on { Ok(()) } else { f.write_str("; the replay ends here") }
+    }
+}
+
+/// What was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// An event.
+    Event,
+    /// A command, with its cause.
+    Command,
+    /// The digest of the inputs.
+    InputDigest,
+    /// The digest of the decisions.
+    DecisionDigest,
+    /// The whole state at a keyframe.
+    Keyframe,
+}
+
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Event => "event",
+            Self::Command => "command",
+            Self::InputDigest => "digest of the inputs",
+            Self::DecisionDigest => "digest of the decisions",
+            Self::Keyframe => "state at a keyframe",
+        })
+    }
+}
+
+/// The first place where recording and replay part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The input behind which they part.
+    pub tag: Tag,
+    /// In what.
+    pub what: Compared,
+    /// The recording's side, readable; `None` where it has nothing there.
+    pub recorded: Option<String>,
+    /// The replay's side; `None` where it has nothing there.
+    pub replayed: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "first difference behind input {} at {} s, in the {}:", self.tag.seq, self.tag.at, self.what)?;
+        writeln!(f, "  recorded: {}", self.recorded.as_deref().unwrap_or("nothing"))?;
+        write!(f, "  replayed: {}", self.replayed.as_deref().unwrap_or("nothing"))
+    }
+}
+
+/// Whether the code decides today as it did then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody asked.
+    #[default]
+    NotAsked,
+    /// Every decision and digest compared is the recorded one.
+    Same,
+    /// They part.
+    Different(Box<Difference>),
+    /// They part, and another build or architecture recorded them: that proves nothing.
+    NotComparable {
+        /// How the builds differ.
+        why: String,
+        /// Where they part.
+        difference: Box<Difference>,
+    },
+    /// The trace holds no decisions to compare with.
+    NothingToVerify,
+}
+
+/// How much was compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Events.
+    pub events: u64,
+    /// Commands.
+    pub commands: u64,
+    /// Records with both digests.
+    pub digests: u64,
+    /// Whole states.
+    pub keyframes: u64,
+}
+
+impl Checked {
+    /// Whether anything was.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.events + self.commands + self.digests + self.keyframes > 0
+    }
+}
+
+/// What a replay did and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Inputs of the trace that were stepped.
+    pub inputs: u64,
+    /// Ticks that were added because the trace has none.
+    pub ticks_added: u64,
+    /// Events that came out.
+    pub events: u64,
+    /// Commands that came out.
+    pub commands: u64,
+    /// First and last tag stepped.
+    pub span: Option<(Tag, Tag)>,
+    /// Everything that is missing.
+    pub holes: Vec<Hole>,
+    /// Holes beyond the first [`HOLES_MAX`], counted only.
+    pub holes_more: u64,
+    /// How the file ended; not reached where the replay stopped before.
+    pub ending: Ending,
+    /// Whether it stopped before the end, because it was to or somebody stopped it.
+    pub stopped: bool,
+    /// Whether the decisions are the recorded ones.
+    pub verdict: Verdict,
+    /// How much was compared.
+    pub checked: Checked,
+    /// Both digests at the end: inputs, decisions.
+    pub digests: (Digest, Digest),
+    /// Keyframe the replay began from, where it did not begin at the start.
+    pub began_at: Option<Seq>,
+}
+
+/// Most holes kept one by one.
+pub const HOLES_MAX: usize = 1000;
+
+impl Summary {
+    /// The exit status of `osmose replay`: 0 done (and the same), 1 a difference, 4 nothing to verify (or not
+    /// comparable).
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self.verdict {
+            Verdict::NotAsked | Verdict::Same => 0,
+            Verdict::Different(_) => 1,
+            Verdict::NothingToVerify | Verdict::NotComparable { .. } => 4,
+        }
+    }
+
+    /// For people: what was replayed, what is missing, and the verdict. Ends with a newline.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let mut line = |s: String| {
+            text.push_str(&s);
+            text.push('\n');
+        };
+        match self.span {
+            None => line("no input was replayed".to_owned()),
+            Some((first, last)) => line(format!(
+                "replayed {} inputs ({} ticks added) from {} s to {} s, last input {}: {} events, {} commands",
+                self.inputs, self.ticks_added, first.at, last.at, last.seq, self.events, self.commands
+            )),
+        }
+        if let Some(seq) = self.began_at {
+            line(format!("began from the keyframe behind input {seq}"));
+        }
+        for hole in &self.holes {
+            line(format!("missing {hole}"));
+        }
+        if self.holes_more > 0 {
+            line(format!("missing in {} more places", self.holes_more));
+        }
+        if let Some(cut) = self.ending.render() {
+            line(cut);
+        }
+        line(format!("input_digest {} decision_digest {}", self.digests.0, self.digests.1));
+        let Checked { events, commands, digests, keyframes } = self.checked;
+        let compared = format!("{events} events, {commands} commands, {digests} digests, {keyframes} states compared");
+        match &self.verdict {
+            Verdict::NotAsked => {}
+            Verdict::Same => line(format!("verified: the same, bit for bit ({compared})")),
+            Verdict::Different(d) => line(format!("FAILED ({compared})\n{d}")),
+            Verdict::NotComparable { why, difference } => {
+                line(format!("not comparable: another build recorded this ({why}); {compared}\n{difference}"));
+            }
+            Verdict::NothingToVerify => line("nothing to verify: the trace holds no decisions".to_owned()),
+        }
+        text
+    }
+}

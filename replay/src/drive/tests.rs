@@ -1,0 +1,312 @@
+//! Replays of a recorded walk: the same bits again, every change found, every hole declared.
+
+use super::*;
+use crate::testing::{files, imported, live, rewritten, walk, workshop};
+use crate::trace::codec::{Encoder, Record};
+use crate::trace::format::{Build, Meta, Origin, Topic};
+use crate::trace::read::{Ending, TraceReader};
+use osmose_model::ids::Seq;
+use osmose_model::input::Input;
+use osmose_model::observation::{Body, Observation};
+use osmose_model::time::LogicalNs;
+use std::cell::RefCell;
+use std::io::Write;
+use std::rc::Rc;
+
+fn replay(trace: &[u8], options: Options) -> Summary {
+    let reader = TraceReader::new(trace, trace.len() as u64).unwrap();
+    let workshop = Osmose::of_files(reader.files()).unwrap();
+    Replay::new(reader, workshop, options).unwrap().run(&mut ()).unwrap()
+}
+
+fn verified(trace: &[u8]) -> Summary {
+    replay(trace, Options { verify: true, ..Options::default() })
+}
+
+/// A writer that a test can look into.
+#[derive(Clone, Default)]
+struct Kept(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).unwrap()
+    }
+}
+
+/// Events, commands and tracks of a replay, as text.
+fn outputs(trace: &[u8], options: Options) -> (Summary, String, String, String) {
+    let (events, commands, tracks) = (Kept::default(), Kept::default(), Kept::default());
+    let sinks = Sinks {
+        tracks: Some((TracksFormat::Osmose, Box::new(tracks.clone()))),
+        events: Some(Box::new(events.clone())),
+        commands: Some(Box::new(commands.clone())),
+    };
+    let summary = replay(trace, Options { sinks, ..options });
+    (summary, events.text(), commands.text(), tracks.text())
+}
+
+#[test]
+fn a_recorded_walk_replays_to_the_bit() {
+    let summary = verified(&live(&walk(30), 100));
+    assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());
+    assert!(summary.holes.is_empty());
+    assert_eq!(summary.ending, Ending::Whole);
+    let c = summary.checked;
+    assert!(c.events > 20 && c.commands > 5 && c.digests > 20 && c.keyframes > 5, "{c:?}");
+    assert_eq!((c.events, c.commands), (summary.events, summary.commands));
+    assert_eq!(summary.exit_status(), 0);
+}
+
+/// Changes the `n`-th location fix of a trace by `dx_m`.
+fn nudged(trace: &[u8], n: usize, dx_m: f64) -> Vec<u8> {
+    let mut seen = 0;
+    let mut encoder = Encoder::default();
+    let change = |_: Topic, record: &Record<'_>, payload: &[u8]| {
+        if let Record::Input { tag, input: Input::Observation(o) } = record
+            && let Body::Location { device, mut place, sigma_m } = o.body
+        {
+            seen += 1;
+            if seen == n {
+                place.at.x_m += dx_m;
+                let body = Body::Location { device, place, sigma_m };
+                let input = Input::Observation(Observation { body, ..*o });
+                return Some(encoder.input(*tag, &input).to_vec());
+            }
+        }
+        Some(payload.to_vec())
+    };
+    rewritten(trace, None, change, |_| false)
+}
+
+#[test]
+fn one_changed_coordinate_changes_the_input_digest() {
+    let trace = live(&walk(10), 0);
+    let (before, after) = (verified(&trace), verified(&nudged(&trace, 40, 1e-9)));
+    assert_eq!(before.verdict, Verdict::Same);
+    assert_ne!(before.digests.0, after.digests.0);
+    assert_eq!(after.exit_status(), 1);
+    let Verdict::Different(d) = after.verdict else { panic!("{:?}", after.verdict) };
+    assert_eq!(d.what, summary::Compared::InputDigest, "{d}");
+    assert_ne!(d.recorded, d.replayed);
+}
+
+#[test]
+fn a_person_moved_across_a_line_changes_the_decisions_and_the_first_is_shown() {
+    let trace = live(&walk(10), 0);
+    let (before, after) = (verified(&trace), verified(&nudged(&trace, 41, 60.0)));
+    assert_ne!(before.digests.1, after.digests.1);
+    assert!(after.render().contains("first difference behind input"), "{}", after.render());
+    let Verdict::Different(d) = after.verdict else { panic!("{:?}", after.verdict) };
+    assert_eq!(d.what, summary::Compared::Event, "{d}");
+}
+
+#[test]
+fn an_import_gets_its_ticks_and_gives_the_live_decisions() {
+    let inputs = walk(30);
+    let (_, events, commands, _) = outputs(&live(&inputs, 0), Options::default());
+    let (summary, events2, commands2, _) = outputs(&imported(&inputs), Options { verify: true, ..Options::default() });
+    assert!(summary.ticks_added > 0);
+    assert_eq!(summary.inputs, inputs.len() as u64);
+    assert!(events.lines().count() > 20 && commands.lines().count() > 5);
+    assert_eq!(events, events2);
+    assert_eq!(commands, commands2);
+    assert_eq!(summary.verdict, Verdict::NothingToVerify);
+    assert_eq!(summary.exit_status(), 4);
+}
+
+#[test]
+fn a_cut_trace_replays_to_its_last_whole_record_and_says_so() {
+    let whole = rewritten(&live(&walk(20), 50), None, |_, _, p| Some(p.to_vec()), |n| n % 40 == 0);
+    let inputs = verified(&whole).inputs;
+    for percent in [30, 60, 90] {
+        let cut = &whole[..whole.len() * percent / 100];
+        let summary = verified(cut);
+        assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());
+        assert!(summary.inputs > 0 && summary.inputs < inputs);
+        assert!(matches!(summary.ending, Ending::Cut { only_index: false, .. }));
+        assert!(summary.render().contains("the file is cut"), "{}", summary.render());
+    }
+}
+
+/// The same trace with the inputs numbered `lost` (and what they decided) left out.
+fn with_hole(trace: &[u8], lost: std::ops::Range<u64>) -> Vec<u8> {
+    let change = |_: Topic, record: &Record<'_>, payload: &[u8]| {
+        let seq = match record {
+            Record::Input { tag, .. } | Record::Event { tag, .. } | Record::Keyframe { tag, .. } => tag.seq,
+            Record::Command(c) => c.id.seq,
+            Record::Digest { seq, .. } => *seq,
+            _ => Seq(0),
+        };
+        (!lost.contains(&seq.0)).then(|| payload.to_vec())
+    };
+    rewritten(trace, None, change, |_| false)
+}
+
+#[test]
+fn a_hole_is_declared_and_crossed_only_with_a_keyframe() {
+    let trace = live(&walk(20), 100);
+    let summary = verified(&with_hole(&trace, 130..140));
+    assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());
+    let [hole] = &summary.holes[..] else { panic!("{:?}", summary.holes) };
+    assert_eq!((hole.after.unwrap().seq, hole.before.unwrap().seq), (Seq(129), Seq(140)));
+    // The keyframe behind input 200 brings the state back: 140 to 200 are skipped.
+    assert_eq!((hole.skipped, hole.went_on), (61, true));
+    assert_eq!(summary.inputs, verified(&trace).inputs - 10 - 61);
+    assert!(summary.render().contains("10 inputs are missing"), "{}", summary.render());
+    // Without keyframes it ends there.
+    let summary = verified(&with_hole(&live(&walk(20), 0), 130..140));
+    assert_eq!((summary.inputs, summary.holes[0].went_on), (129, false));
+    assert!(summary.render().contains("the replay ends here"));
+}
+
+#[test]
+fn a_damaged_chunk_is_a_hole_with_its_place() {
+    let mut trace = rewritten(&live(&walk(20), 100), None, |_, _, p| Some(p.to_vec()), |n| n % 50 == 0);
+    let at = trace.len() / 2;
+    trace[at] ^= 4;
+    let summary = verified(&trace);
+    assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());
+    assert!(matches!(summary.holes[0].kind, HoleKind::Damage(_)));
+    assert!(summary.holes[0].went_on && summary.holes[0].skipped > 0, "{}", summary.render());
+}
+
+#[test]
+fn a_hole_in_an_import_is_told_to_the_core_and_the_rest_replayed() {
+    let inputs = walk(20);
+    let whole = replay(&imported(&inputs), Options::default());
+    let summary = replay(&with_hole(&imported(&inputs), 100..110), Options::default());
+    assert_eq!(summary.inputs, whole.inputs - 10);
+    assert_eq!(summary.holes.len(), 1);
+    assert!(summary.holes[0].went_on && summary.holes[0].skipped == 0);
+}
+
+#[test]
+fn a_trace_that_begins_inside_a_log_needs_a_keyframe() {
+    let trace = live(&walk(20), 100);
+    // Everything up to input 200 is left out, its keyframe stays.
+    let from = |keep_keyframe: bool| {
+        let change = move |_: Topic, record: &Record<'_>, payload: &[u8]| {
+            let keep = match record {
+                Record::Input { tag, .. } | Record::Event { tag, .. } => tag.seq.0 > 200,
+                Record::Keyframe { tag, .. } => tag.seq.0 > 200 || keep_keyframe && tag.seq.0 == 200,
+                Record::Command(c) => c.id.seq.0 > 200,
+                Record::Digest { seq, .. } => seq.0 > 200,
+                _ => true,
+            };
+            keep.then(|| payload.to_vec())
+        };
+        rewritten(&trace, None, change, |_| false)
+    };
+    let summary = verified(&from(true));
+    assert_eq!((summary.verdict.clone(), summary.began_at), (Verdict::Same, Some(Seq(200))), "{}", summary.render());
+    assert!(summary.holes.is_empty());
+    assert_eq!(summary.digests, verified(&trace).digests);
+    let summary = verified(&from(false));
+    assert!(matches!(summary.holes[0].kind, HoleKind::Beginning));
+    assert!(summary.holes[0].went_on, "the keyframe behind input 300 brings it back");
+    assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());
+}
+
+#[test]
+fn another_build_is_said_before_and_a_difference_is_not_called_a_failure() {
+    let mut meta = Meta::new(Origin::Live, "two rooms");
+    meta.build = Build { version: "0.0.9".to_owned(), ..meta.build };
+    let trace = live(&walk(10), 0);
+    let same = rewritten(&trace, Some(meta.clone()), |_, _, p| Some(p.to_vec()), |_| false);
+    let reader = TraceReader::new(&same[..], same.len() as u64).unwrap();
+    let ready = Replay::new(reader, workshop(), Options { verify: true, ..Options::default() }).unwrap();
+    assert!(ready.caution().unwrap().contains("version 0.0.9"));
+    assert_eq!(ready.run(&mut ()).unwrap().verdict, Verdict::Same);
+    let other = rewritten(&nudged(&trace, 41, 60.0), Some(meta), |_, _, p| Some(p.to_vec()), |_| false);
+    let summary = verified(&other);
+    assert!(matches!(summary.verdict, Verdict::NotComparable { .. }), "{}", summary.render());
+    assert_eq!(summary.exit_status(), 4);
+}
+
+#[test]
+fn missing_and_surplus_decisions_are_differences() {
+    let trace = live(&walk(10), 0);
+    for topic in [Topic::Event, Topic::Command] {
+        let mut n = 0;
+        let less = rewritten(
+            &trace,
+            None,
+            |t, _, p| {
+                n += usize::from(t == topic);
+                (t != topic || n != 2).then(|| p.to_vec())
+            },
+            |_| false,
+        );
+        let Verdict::Different(d) = verified(&less).verdict else { panic!("a missing {topic} was not found") };
+        assert!(d.recorded.is_none() || d.replayed.is_some(), "{d}");
+    }
+}
+
+#[test]
+fn from_and_to_bound_what_is_written_and_compared() {
+    let trace = live(&walk(20), 0);
+    let (_, all, ..) = outputs(&trace, Options::default());
+    let span =
+        Options { from: Some(LogicalNs(5_000_000_000)), to: Some(LogicalNs(9_000_000_000)), ..Options::default() };
+    let (summary, some, _, tracks) = outputs(&trace, Options { verify: true, ..span });
+    assert_eq!(summary.verdict, Verdict::Same);
+    assert!(summary.stopped);
+    assert!(!some.is_empty() && all.contains(&some) && some.len() < all.len());
+    let times: Vec<f64> = tracks.lines().skip(1).map(|l| l.split(',').next().unwrap().parse().unwrap()).collect();
+    assert!(times.first().unwrap() >= &5.0 && times.last().unwrap() <= &9.0);
+}
+
+#[test]
+fn track_rows_stand_at_the_scans_measured_times() {
+    let (_, _, _, tracks) = outputs(&live(&walk(6), 0), Options::default());
+    let mut lines = tracks.lines();
+    assert_eq!(lines.next(), Some("t_s,track,x_m,y_m,vx_mps,vy_mps,person,person_p,z_m,level"));
+    let rows: Vec<Vec<&str>> = lines.map(|l| l.split(',').collect()).collect();
+    // Scans come every 200 ms and were measured 2 ms before they arrived.
+    assert!(rows.iter().all(|r| r[0].ends_with("01") && r.len() == 10), "{rows:?}");
+    assert!(rows.iter().any(|r| r[6] == "ana" && r[7] == "1" && r[9] == "ground"));
+    // Without scans, the grid.
+    let mut inputs = walk(6);
+    let mut scan = osmose_model::observation::ScanBuf::new();
+    inputs.retain(|(_, bytes)| {
+        let input = osmose_model::canon::decode_input(bytes, &mut scan).unwrap();
+        !matches!(input, Input::Observation(Observation { body: Body::Position(_), .. }))
+    });
+    for trace in [live(&inputs, 0), imported(&inputs)] {
+        let (_, _, _, tracks) = outputs(&trace, Options::default());
+        let times: std::collections::BTreeSet<&str> =
+            tracks.lines().skip(1).map(|l| l.split(',').next().unwrap()).collect();
+        assert_eq!(times.len(), 59, "0.1 to 5.9: {times:?}");
+        assert!(times.contains("0.1") && times.contains("5.9"));
+    }
+}
+
+#[test]
+fn other_rules_replace_the_recorded_ones_and_cannot_be_verified() {
+    let trace = live(&walk(10), 0);
+    let none = vec![osmose_model::site::SourceFile { path: "rules/none.rules".into(), text: "edition 1\n".into() }];
+    let with = replay(&trace, Options::default());
+    let without = replay(&trace, Options { rules: Some(none.clone()), ..Options::default() });
+    assert!(with.commands > 0 && without.commands == 0);
+    assert_eq!(with.events, without.events);
+    let reader = TraceReader::new(&trace[..], trace.len() as u64).unwrap();
+    let both = Options { rules: Some(none), verify: true, ..Options::default() };
+    assert!(matches!(Replay::new(reader, workshop(), both), Err(ReplayError::VerifyOtherRules)));
+}
+
+#[test]
+fn the_site_of_a_trace_is_in_it() {
+    let trace = live(&walk(1), 0);
+    let reader = TraceReader::new(&trace[..], trace.len() as u64).unwrap();
+    assert_eq!(reader.files(), files());
+}
