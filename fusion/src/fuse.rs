@@ -12,9 +12,11 @@ use crate::membership::{self, How};
 use crate::occupants::{NEVER, Occupants, Origin};
 use crate::plan::Plan;
 use crate::positions::Positions;
+use crate::ranging::Ranging;
 use crate::sensors::Sensors;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
+use osmose_model::device::{Sensor, SensorKind};
 use osmose_model::geometry::Place;
 use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::input::Tag;
@@ -68,6 +70,7 @@ pub struct Fusion {
     pub(crate) sensors: Sensors,
     pub(crate) positions: Positions,
     pub(crate) identities: Identities,
+    pub(crate) ranging: Ranging,
     pub(crate) counts: Counts,
     /// The latest instant that was told.
     pub(crate) now: LogicalNs,
@@ -88,6 +91,7 @@ impl Fusion {
             sensors: Sensors::new(&site),
             positions: Positions::new(&site, max),
             identities: Identities::new(max),
+            ranging: Ranging::new(if site.sensors.iter().any(is_ranging) { max } else { 0 }),
             counts: Counts::default(),
             now: LogicalNs::default(),
             near: Vec::with_capacity(site.zones.len()),
@@ -249,37 +253,6 @@ impl Fusion {
         self.occupants.schedule(slot, self.now);
     }
 
-    /// A fix of a carried device, used as given.
-    fn observe_location(
-        &mut self,
-        device: CarriedKey,
-        place: Place,
-        sigma_m: f64,
-        from: (SensorId, LogicalNs),
-        out: &mut Vec<Stimulus>,
-    ) -> Result<(), Refusal> {
-        if !(self.is_here(place) && sigma_m.is_finite() && sigma_m >= 0.0) {
-            return Err(Refusal::NotPlausible);
-        }
-        let variance = sigma_m * sigma_m;
-        let covariance_m2 = [variance, 0.0, variance];
-        if let Some(slot) = self.occupants.of_device(device) {
-            if from.1 < self.occupants.occupant(slot).seen_at {
-                return Err(Refusal::LateDegraded);
-            }
-            self.occupants.slot_mut(slot).occupant.covariance_m2 = covariance_m2;
-            self.sight(slot, place, from, out);
-            return Ok(());
-        }
-        let newcomer = Newcomer { place, covariance_m2, velocity_mps: [0.0; 2], existence: 1.0, device: Some(device) };
-        let slot = self.appear(newcomer, Origin::Device(device), from, out)?;
-        if let Some(person) = self.site.owner_of_device(device) {
-            self.identify(slot, Some(person), 1.0, from, out);
-        }
-        self.occupants.schedule(slot, self.now);
-        Ok(())
-    }
-
     /// Takes an occupant for somebody; said where that is somebody else than before.
     pub(crate) fn identify(
         &mut self,
@@ -333,8 +306,11 @@ impl Fusion {
         let from = (observation.sensor, observation.measured);
         match observation.body {
             Body::Location { device, place, sigma_m } => {
-                let sigma_m = sigma_m.unwrap_or(self.site.sensors[from.0.index()].noise.sigma_m);
                 return self.observe_location(device, place, sigma_m, from, out);
+            }
+            Body::Range { device, range_m, sigma_m } => return self.observe_range(device, range_m, sigma_m, from, out),
+            Body::Tdoa { other, device, diff_m, sigma_m } => {
+                return self.observe_difference(device, other, diff_m, sigma_m, from, out);
             }
             Body::Position(items) => return self.observe_scan(items, from, out),
             Body::Binary { on } => self.take_reading(Reading::Switch(on), from, out),
@@ -372,6 +348,11 @@ impl Fusion {
         }
         Ok(())
     }
+}
+
+/// Whether a sensor is an anchor that ranges.
+fn is_ranging(sensor: &Sensor) -> bool {
+    matches!(sensor.kind, SensorKind::Range | SensorKind::Tdoa)
 }
 
 /// Somebody who was not known before.

@@ -16,6 +16,7 @@
 //! | `plan.rs` | zones and walls, in static R-trees |
 //! | `index.rs` | occupants in R-trees with enlarged boxes |
 //! | `identity.rs` | badges, and what is left of identities after people met |
+//! | `carried.rs`, `ranging.rs` | carried devices: as located, and by ranges |
 //! | `positions.rs` | position scans through [`tracker`] |
 //! | `sensors.rs` | readings, who is alive, what a zone's sensors say |
 //! | `query.rs` | near, in a region, in a beam, in sight |
@@ -23,6 +24,7 @@
 //! | `deadlines.rs`, `keys.rs`, `sink.rs` | what is due first; slots by key; stimuli within their limit |
 #![forbid(unsafe_code)]
 
+mod carried;
 mod deadlines;
 mod fuse;
 mod identity;
@@ -33,6 +35,7 @@ mod occupants;
 mod plan;
 mod positions;
 mod query;
+mod ranging;
 mod save;
 mod sensors;
 mod sink;

@@ -57,6 +57,8 @@ pub(crate) struct Slot {
     pub(crate) first_seen: LogicalNs,
     /// Sensors looked where it should be and saw nobody.
     pub(crate) refuted: bool,
+    /// When another system last said where it is.
+    pub(crate) located_at: Option<LogicalNs>,
     lost_before: u32,
     lost_behind: u32,
 }
@@ -71,6 +73,7 @@ pub(crate) struct SavedSlot {
     pub(crate) forget_at: LogicalNs,
     pub(crate) first_seen: LogicalNs,
     pub(crate) refuted: bool,
+    pub(crate) located_at: Option<LogicalNs>,
     pub(crate) exits: Exits,
     /// The deadline as set, which may have been held back to stay behind the instant that set it.
     pub(crate) due: Option<LogicalNs>,
@@ -196,6 +199,7 @@ impl Occupants {
             lost_after,
             forget_at: NEVER,
             refuted: false,
+            located_at: None,
             exits: Exits::new(),
             due: None,
         });
@@ -217,6 +221,7 @@ impl Occupants {
             forget_at: saved.forget_at,
             first_seen: saved.first_seen,
             refuted: saved.refuted,
+            located_at: saved.located_at,
             lost_before: NOBODY,
             lost_behind: NOBODY,
         };
@@ -458,6 +463,7 @@ impl Occupants {
                 forget_at: entry.forget_at,
                 first_seen: entry.first_seen,
                 refuted: entry.refuted,
+                located_at: entry.located_at,
                 exits: self.exits[slot as usize].clone(),
                 due: self.due_at[slot as usize],
             }

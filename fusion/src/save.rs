@@ -6,6 +6,7 @@
 use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
 use crate::occupants::SavedSlot;
+use crate::ranging::Filter;
 use crate::tracker::TrackerState;
 use osmose_model::digest::Digest;
 use osmose_model::geometry::Place;
@@ -36,6 +37,7 @@ struct Saved {
     sensors: Vec<SensorStatus>,
     trackers: Vec<Option<TrackerState>>,
     identities: SavedIdentities,
+    ranging: Vec<Filter>,
     counts: Counts,
 }
 
@@ -92,6 +94,7 @@ impl Fusion {
             sensors: self.sensors.saved().to_vec(),
             trackers: self.positions.saved(),
             identities: self.identities.saved(&self.occupants),
+            ranging: self.ranging.saved(),
             counts: self.counts,
         };
         // Writing to memory fails only for types that postcard cannot write at all, which a test would show.
@@ -133,6 +136,9 @@ impl Fusion {
         fresh.positions.refill(&saved.trackers, &fresh.occupants).map_err(malformed)?;
         if !fresh.identities.refill(saved.identities, &fresh.occupants, self.site.people.len()) {
             return Err(malformed("its identities are of others"));
+        }
+        if !fresh.ranging.refill(saved.ranging) {
+            return Err(malformed("its ranged devices are none"));
         }
         fresh.occupants.next_track = saved.next_track;
         (fresh.now, fresh.counts) = (saved.now, saved.counts);

@@ -330,7 +330,6 @@ fn gestures_and_facing_belong_to_whoever_is_at_hand() {
 fn unused_kinds_are_refused_by_name_and_heard() {
     let mut run = Run::new(site());
     let bodies = [
-        Body::Range { device: CarriedKey(1), range_m: 1.0, sigma_m: None },
         Body::Rssi { device: CarriedKey(1), rssi_dbm: -50.0 },
         Body::Points(&[]),
         Body::Bearing(&[]),
@@ -340,7 +339,7 @@ fn unused_kinds_are_refused_by_name_and_heard() {
         assert_eq!(run.observe(READER, i as i64, body), Err(Refusal::KindNotUsed));
         assert_eq!(run.fusion.sensor(READER).heard_at, Some(LogicalNs(i as i64)));
     }
-    assert_eq!(run.fusion.counts().kind_not_used, 5);
+    assert_eq!(run.fusion.counts().kind_not_used, 4);
 }
 
 /// One step of a scene: how long after the last, and which of three walkers are detected, or a badge is read.
