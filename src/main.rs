@@ -7,6 +7,7 @@
 mod command;
 mod outcome;
 mod progress;
+mod recording;
 mod site;
 mod stop;
 

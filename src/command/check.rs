@@ -3,6 +3,7 @@
 use crate::outcome::{Ended, Outcome};
 use crate::site::{Examined, examine};
 use osmose_model::device::SensorKind;
+use osmose_model::ids::RuleId;
 use std::path::PathBuf;
 
 /// Check everything in a site: plan, devices, people, rules
@@ -60,8 +61,20 @@ fn describe(found: &Examined) {
         }
     }
     if let Some(program) = &found.program {
-        for rule in program.rules() {
-            println!("rule {}: {}", rule.name(), rule.summary());
+        for (i, rule) in program.rules().iter().enumerate() {
+            let drives = program.drives(RuleId(i as u16));
+            let names: Vec<_> = drives.iter().map(|a| site.actuators[a.index()].name.as_str()).collect();
+            println!("rule {} ({}): drives {}", rule.name, rule.file, list(&names));
         }
+    }
+}
+
+/// A list that stays readable when a rule drives half the building.
+fn list(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    match names.len() {
+        0 => "nothing".into(),
+        n if n <= SHOWN => names.join(", "),
+        n => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
     }
 }

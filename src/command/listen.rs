@@ -65,7 +65,7 @@ impl Listen {
             }
         }
         for count in edge.counters() {
-            println!("{:?}: {} {}", count.whom, count.count, count.reason);
+            println!("{}: {} {}", super::run::whom(site, count.whom), count.count, count.reason);
         }
         Ok(Outcome::Success)
     }

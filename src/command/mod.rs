@@ -2,13 +2,11 @@
 
 mod check;
 mod demo;
-mod import;
 mod listen;
 mod new;
 mod replay;
 mod run;
 mod score;
-mod trace;
 
 use crate::outcome::Ended;
 use clap::Subcommand;
@@ -26,13 +24,8 @@ pub(crate) enum Command {
     Run(run::Run),
     /// Show what a site's sensors say, decoded, or why it was refused
     Listen(listen::Listen),
-    /// Turn CSV recordings into a trace
-    Import(import::Import),
     /// Run the code again on a trace's recorded inputs
     Replay(replay::Replay),
-    /// Look into trace files
-    #[command(subcommand)]
-    Trace(trace::Trace),
     /// Score tracks against the truth
     Score(score::Score),
 }
@@ -46,9 +39,7 @@ impl Command {
             Self::Check(c) => c.run(),
             Self::Run(c) => c.run(),
             Self::Listen(c) => c.run(),
-            Self::Import(c) => c.run(),
             Self::Replay(c) => c.run(),
-            Self::Trace(c) => c.run(),
             Self::Score(c) => c.run(),
         }
     }

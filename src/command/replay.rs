@@ -5,7 +5,7 @@ use crate::progress::Bar;
 use osmose_model::site::SourceFile;
 use osmose_model::time::{LogicalNs, parse_decimal_ns};
 use osmose_replay::drive::{self, Options, Sinks, Speed, TracksFormat};
-use osmose_replay::trace::TraceReader;
+use osmose_replay::trace::read::TraceReader;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};

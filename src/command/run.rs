@@ -1,18 +1,25 @@
 //! `osmose run SITE`: the engine, live.
 
 use crate::outcome::{Ended, Failure, Outcome};
-use crate::site::ready;
+use crate::site::{Ready, ready};
 use crate::stop;
-use osmose_core::{Core, Fusion, Plan, Rules};
+use osmose_core::Core;
 use osmose_model::canon;
-use osmose_model::input::Input;
-use osmose_model::site::SourceFile;
-use osmose_model::time::ArrivalNs;
-use osmose_runtime::clock::HostClock;
+use osmose_model::ids::RuleId;
+use osmose_model::input::{Anchor, Input};
+use osmose_model::site::{Site, SourceFile, Topology};
+use osmose_model::time::{ArrivalNs, DurationNs};
+use osmose_replay::record::Recorder;
+use osmose_replay::trace::format::{Meta, Origin};
+use osmose_replay::trace::write::Packing;
+use osmose_runtime::clock::{HostClock, utc_now};
+use osmose_runtime::cores::Cores;
 use osmose_runtime::fused::{Fused, OwnedInput, Setup, Summary};
 use osmose_runtime::logs::{CommandLog, EventLog};
 use osmose_runtime::tap::Tap;
-use std::path::PathBuf;
+use osmose_rules::Program;
+use osmose_sensors::edge::ledger::Whom;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Run a site live
@@ -36,4 +43,97 @@ pub(crate) struct Run {
     /// Write no line for each command on stdout
     #[arg(long)]
     quiet: bool,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Ended {
+        let Ready { site, program } = ready(&self.site)?;
+        say_topology(&site);
+        let names = rule_names(&program);
+        let mut taps: Vec<Box<dyn Tap>> = vec![];
+        if let Some(path) = &self.record {
+            let meta = Meta::new(Origin::Live, &site.name);
+            let recorder = Recorder::create(path, &meta, &site.files, Packing::default()).map_err(Failure::found)?;
+            taps.push(Box::new(crate::recording::Recording(recorder)));
+        }
+        if let Some(to) = &self.events {
+            let open = |e| Failure::found(format!("cannot write events to {to}: {e}"));
+            taps.push(Box::new(EventLog::open(site.clone(), to).map_err(open)?));
+        }
+        if !self.quiet {
+            taps.push(Box::new(CommandLog::new(site.clone(), names, std::io::stdout())));
+        }
+        let setup = Setup {
+            machine: Core::new(site.clone(), program),
+            clock: HostClock::starting_at(ArrivalNs(0)),
+            first: first_inputs(&site),
+            journal: None,
+            taps,
+            dry_run: self.dry_run,
+            resend_held: false,
+        };
+        let stop = stop::on_signal()?;
+        let engine = Fused::compose(setup).map_err(Failure::found)?;
+        let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
+        eprintln!("ready udp={}", udp.join(","));
+        let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
+        account(&site, &summary);
+        Ok(Outcome::Success)
+    }
+}
+
+/// What a log begins with: the rules in force, and the wall clock.
+fn first_inputs(site: &Site) -> Vec<OwnedInput> {
+    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
+    let files = canon::encode_files(&rules);
+    let anchor = Anchor { utc: utc_now(), offset: DurationNs::ZERO, next_change: None };
+    [Input::RulesInstalled { files: &files }, Input::Anchor(anchor)].iter().map(OwnedInput::of).collect()
+}
+
+/// The names of rules by id, for logs.
+fn rule_names(program: &Program) -> Arc<[String]> {
+    program.rules().iter().map(|r| r.name.clone()).collect()
+}
+
+/// Says where the engine runs otherwise than the site asks.
+fn say_topology(site: &Site) {
+    let asked = Cores::read().topology(site.engine.topology);
+    if asked != Topology::Fused {
+        tracing::warn!("topology {asked:?} runs as fused in this version: one pinned thread, one beside it");
+    }
+}
+
+/// The engine's last words, on stderr: nothing was lost silently.
+fn account(site: &Site, s: &Summary) {
+    let us = |ns: u64| ns as f64 / 1e3;
+    eprintln!("{} inputs, {} events, {} commands; last input {} at {} s", s.core.inputs, s.core.events, s.core.commands, s.last.seq, s.last.at);
+    if let Some(u) = s.egress {
+        eprintln!("commands sent {}, not sent {} (buffer full {}, refused {}); {} of devices that only log", u.sent, u.would_block + u.errors, u.would_block, u.errors, u.no_address);
+    }
+    if !s.react_ns.is_empty() {
+        let (r, t) = (&s.react_ns, &s.step_ns);
+        eprintln!(
+            "read to handed over: p50 {:.1} us, p99 {:.1} us, max {:.1} us over {} reactions; a step: p50 {:.1} us, p99 {:.1} us",
+            us(r.value_at_quantile(0.5)), us(r.value_at_quantile(0.99)), us(r.max()), r.len(),
+            us(t.value_at_quantile(0.5)), us(t.value_at_quantile(0.99))
+        );
+    }
+    let lost = [("not used by fusion", s.core.refused), ("beyond a step's limits", s.core.shed), ("cascades cut", s.core.cascades_cut),
+        ("not journaled", s.journal_lost), ("not recorded", s.side_lost)];
+    for (what, n) in lost.iter().filter(|(_, n)| *n > 0) {
+        eprintln!("{what}: {n}");
+    }
+    for c in &s.edge {
+        eprintln!("{}: {} {}", whom(site, c.whom), c.count, c.reason);
+    }
+    eprintln!("input digest {}, decision digest {}", s.digests.0, s.digests.1);
+}
+
+/// Whom the edge counted something against, by name.
+pub(crate) fn whom(site: &Site, whom: Whom) -> String {
+    match whom {
+        Whom::Sensor(s) => format!("sensor {}", site.sensors[s.index()].name),
+        Whom::Actuator(a) => format!("device {}", site.actuators[a.index()].name),
+        Whom::Port(p) => format!("port {}", p.0),
+    }
 }
