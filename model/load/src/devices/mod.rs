@@ -189,7 +189,7 @@ impl<'p, 'a> Reader<'p, 'a> {
     fn find_zone(&self, t: &Fields<'_>, name: &str, spot: &Spot, faults: &mut Faults) -> Option<ZoneId> {
         let found = self.zones.get(name).copied();
         // Where the plan could not be read, every zone would be unknown: one fault is enough.
-        if found.is_none() && !self.zones.is_empty() {
+        if found.is_none() && !self.zones.is_empty() && !self.plan.refused_zones.contains(name) {
             let message = format!("The {} names the zone `{}`, which the plan does not have.", t.what(), shown(name));
             faults.error(
                 "unknown-zone",

@@ -42,7 +42,11 @@ pub(crate) fn build(
     // Zones first: doors name them.
     for (role, f) in &raw.features {
         if let Role::Zone(category) = role {
-            b.zone(f, category, faults);
+            let before = b.plan.zones.len();
+            let name = b.zone(f, category, faults);
+            if b.plan.zones.len() == before {
+                b.plan.refused_zones.insert(name);
+            }
         }
     }
     let zone_names: BTreeMap<String, ZoneId> = b.plan.zones.iter().map(|z| (z.name.clone(), z.id)).collect();
@@ -94,7 +98,8 @@ impl Builder<'_> {
         level
     }
 
-    fn zone(&mut self, f: &RawFeature, category: &str, faults: &mut Faults) {
+    /// Adds a zone, or says why not; gives its name.
+    fn zone(&mut self, f: &RawFeature, category: &str, faults: &mut Faults) -> String {
         let name = self.name("zone", f, self.plan.zones.len(), faults);
         let at = self.somewhere(f);
         let what = format!("The zone `{}`", shown(&name));
@@ -108,16 +113,18 @@ impl Builder<'_> {
                 );
                 let help = propose("", self.levels.ids(), "Add `\"level\": \"…\"` to its properties.");
                 faults.error("zone-on-no-level", &f.spot, &name, message, help);
-                return;
+                return name;
             }
-            Err(()) => return,
+            Err(()) => return name,
         };
         if f.shape.areas.is_empty() {
             let message = format!("{what} is drawn without an area.");
             faults.error("flat-polygon", &f.spot, &name, message, "Draw it as a Polygon or MultiPolygon.");
-            return;
+            return name;
         }
-        let Some(area) = area_of(f, &format!("zone `{}`", shown(&name)), &self.placing, faults) else { return };
+        let Some(area) = area_of(f, &format!("zone `{}`", shown(&name)), &self.placing, faults) else {
+            return name;
+        };
         let Ok(id) = u16::try_from(self.plan.zones.len()) else {
             if self.plan.zones.len() == usize::from(u16::MAX) + 1 {
                 let message = format!("The plan has more than {} zones.", usize::from(u16::MAX) + 1);
@@ -129,7 +136,7 @@ impl Builder<'_> {
                     "Split the site, or leave small geofences out.",
                 );
             }
-            return;
+            return name;
         };
         let label = f.label(self.language.as_deref()).unwrap_or_else(|| name.clone());
         let zone = Zone {
@@ -141,9 +148,10 @@ impl Builder<'_> {
             margins: zone_margins(f, &name, self.settings.margins, faults),
             attributes: self.attributes(f, &name, faults),
             connects: self.declared_connects(f, &name, faults),
-            name,
+            name: name.clone(),
         };
         self.plan.zones.push(zone);
+        name
     }
 
     /// Declared attributes from the properties, the others with their defaults.
@@ -256,7 +264,7 @@ impl Builder<'_> {
             return Some(None);
         }
         let zone = zones.get(&said).copied();
-        if zone.is_none() {
+        if zone.is_none() && !self.plan.refused_zones.contains(&said) {
             let message = format!(
                 "The opening `{}` at {} joins `{}`, which is no zone.",
                 shown(name),

@@ -26,7 +26,7 @@ use crate::fault::{Faults, Spot};
 use crate::settings::Settings;
 use osmose_model::geometry::Point;
 use osmose_model::site::{Fixture, Level, Opening, SourceFile, Wall, Zone};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The plan, resolved, and where its parts were written.
 #[derive(Debug, Default)]
@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) is_geographic: bool,
     pub(crate) levels: Vec<Level>,
     pub(crate) zones: Vec<Zone>,
+    /// Names of zones that are drawn but could not be used: who names them is not to blame.
+    pub(crate) refused_zones: BTreeSet<String>,
     pub(crate) walls: Vec<Wall>,
     pub(crate) openings: Vec<Opening>,
     pub(crate) fixtures: Vec<Fixture>,
