@@ -423,3 +423,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn those_seen_and_likely_are_what_the_tracker_reports() {
+    use osmose_fusion::tracker::{self, Config, FieldOfView, SensorModel, Tracker};
+    let mut run = Run::new(site());
+    let ceiling = SensorModel {
+        sigma_m: 0.1,
+        p_detect: 0.9,
+        clutter_per_m2: 0.1 / 10_000.0,
+        field_of_view: FieldOfView::Everywhere { area_m2: 10_000.0 },
+    };
+    let mut plain = Tracker::new(Config::default(), vec![ceiling]).unwrap();
+    // A linear congruential generator (Knuth's MMIX constants) makes misses, clutter and noise.
+    let mut dice = 7_u64;
+    let mut unit = || {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut shown = 0;
+    for i in 0..300 {
+        let walk = 0.1 * i as f64;
+        let mut scan: Vec<Detection> = Vec::new();
+        for (x, y) in [(2.0 + walk, 3.0), (30.0 - walk, 3.5), (5.0, 5.0), (40.0, 0.5 * walk)] {
+            if unit() < 0.9 {
+                scan.push(seen(x + 0.2 * (unit() - 0.5), y + 0.2 * (unit() - 0.5)));
+            }
+        }
+        if unit() < 0.3 {
+            scan.push(seen(50.0 * unit(), 50.0 * unit()));
+        }
+        run.scan(i * SCAN, &scan);
+        let items: Vec<_> = scan.iter().map(|d| tracker::Detection::at(d.place.at.x_m, d.place.at.y_m)).collect();
+        plain.scan(i * SCAN, 0, &items).unwrap();
+        let mut reported: Vec<(f64, f64)> = plain.tracks().filter(|t| t.reported).map(|t| (t.x_m, t.y_m)).collect();
+        let all = run.everybody();
+        let likely = all.iter().filter(|w| w.presence == Presence::Seen && w.existence > 0.5);
+        let mut told: Vec<(f64, f64)> = likely.map(|w| (w.place.at.x_m, w.place.at.y_m)).collect();
+        reported.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        told.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        assert_eq!(told, reported, "scan {i}");
+        shown += told.len();
+    }
+    assert!(shown > 1000, "{shown}");
+}
