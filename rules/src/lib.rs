@@ -10,12 +10,14 @@
 //! | `diag.rs` | one diagnostic struct for all of them |
 //! | `check/` | names, units and clauses against the site; unrolling to instances |
 //! | `program.rs` | what comes out: flat nodes, and the index of what wakes what |
+//! | `fmt.rs` | one layout for every file |
 //! | `eval/` | the incremental evaluator: truth, timers, dampers, sessions, state |
 #![forbid(unsafe_code)]
 
 pub mod check;
 pub mod diag;
 pub mod eval;
+pub mod fmt;
 pub mod program;
 pub mod syntax;
 

@@ -56,6 +56,13 @@ pub(crate) enum AcrossGaps {
     Unknown,
 }
 
+/// Where a remembering condition keeps its memory: with the instance, or with each person that it speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotRef {
+    Instance(u8),
+    Track(u8),
+}
+
 /// A condition.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cond {
@@ -125,12 +132,12 @@ pub(crate) enum Cond {
         inner: CondId,
         length: DurationNs,
         across: AcrossGaps,
-        slot: u8,
+        slot: SlotRef,
     },
     Until {
         set: CondId,
         reset: CondId,
-        slot: u8,
+        slot: SlotRef,
     },
 }
 
@@ -244,12 +251,18 @@ pub(crate) struct Instance {
     pub(crate) sends: Vec<Send>,
     pub(crate) holds: Vec<HoldTarget>,
     pub(crate) forbids: Vec<ForbidTarget>,
-    /// First of the instance's slots in the evaluator's table (not for [`Shape::EdgePerTrack`]).
+    /// First of the instance's slots in the evaluator's table.
     pub(crate) slot_base: u32,
-    /// How many slots a unit of it has.
+    /// How many slots the instance has.
     pub(crate) slots: u8,
+    /// How many slots each person in it has besides.
+    pub(crate) track_slots: u8,
     /// Zones that the bound person is asked about: a person in one of them has a context.
     pub(crate) track_zones: Vec<ZoneId>,
+    /// Zones whose events change what holds for every person in it alike (`m7 is occupied`).
+    pub(crate) shared_zones: Vec<ZoneId>,
+    /// Every event does.
+    pub(crate) everywhere: bool,
 }
 
 /// How often a rule may act.

@@ -135,6 +135,28 @@ fn a_dwell_goes_on_over_a_short_gap_and_starts_anew_after_a_long_one() {
 }
 
 #[test]
+fn who_walks_straight_from_zone_to_zone_was_outside_of_the_second() {
+    let mut b = Bench::new("rule x { when p in m9 do lobby-display.wake() level info }");
+    b.appears(1, None, None).goes(1, Some(0)).goes(1, Some(1));
+    assert_eq!(b.took(), ["0 x: lobby-display.wake()"]);
+    b.appears(2, None, Some(1)).at(5.0);
+    assert_eq!(b.took(), [] as [&str; 0], "who appears inside has not entered");
+}
+
+#[test]
+fn what_does_not_speak_of_the_person_is_followed_without_one() {
+    let text = "rule x { when p in lobby and fire-panel is active for 5 s and m7 is occupied do lobby-display.wake() \
+                level info }";
+    let mut b = Bench::new(text);
+    b.reads(0, Reading::Switch(true)).at(4.0).appears(1, None, None).goes(1, Some(2)).appears(2, None, None).at(9.0);
+    assert_eq!(b.took(), [] as [&str; 0]);
+    b.goes(2, Some(0));
+    assert_eq!(b.took(), ["9 x: lobby-display.wake()"], "somebody else's coming decides");
+    b.goes(2, None).goes(1, None).goes(2, Some(0)).at(10.0).goes(1, Some(2));
+    assert_eq!(b.took(), ["10 x: lobby-display.wake()"], "the panel had been active all the while");
+}
+
+#[test]
 fn settle_waits_until_a_change_stands() {
     let text = "rule out { when p leaves m7 settle 3 s do m7.light.off() level comfort }";
     let mut b = Bench::new(text);

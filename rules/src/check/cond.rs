@@ -4,7 +4,7 @@ use super::names::Meaning;
 use super::rule::Scope;
 use super::{Checker, units};
 use crate::diag::Span;
-use crate::program::{AcrossGaps, Compare, Cond, CondId, Num, Who};
+use crate::program::{AcrossGaps, Compare, Cond, CondId, Num, SlotRef, Who};
 use crate::syntax::ast::{self, AstNode, Expr};
 use osmose_model::command::Value;
 use osmose_model::device::{BinaryRole, PropertySpec, SensorKind};
@@ -462,13 +462,16 @@ impl Checker<'_> {
         Cond::OperatorReset
     }
 
-    fn slot(&mut self, scope: &mut Scope, span: Span) -> u8 {
-        if scope.slots >= 250 {
-            self.error("too-many", span, "a rule may hold 250 `for` and `until` at most");
-            return 0;
+    /// Room for what a condition remembers: per person where it speaks of the person.
+    fn slot(&mut self, scope: &mut Scope, span: Span, per_track: bool) -> SlotRef {
+        let count = if per_track { &mut scope.track_slots } else { &mut scope.slots };
+        let slot = *count;
+        if slot >= 100 {
+            self.error("too-many", span, "a rule may hold 100 `for` and `until` at most");
+        } else {
+            *count += 1;
         }
-        scope.slots += 1;
-        scope.slots - 1
+        if per_track { SlotRef::Track(slot) } else { SlotRef::Instance(slot) }
     }
 
     /// `COND for D`
@@ -481,7 +484,7 @@ impl Checker<'_> {
         if scope.events > events {
             self.error("type", held.span(), "an event lasts an instant; `for` stands behind a state such as `p in r`");
         }
-        scope.track_remembered |= scope.track_uses > uses;
+        let per_track = scope.track_uses > uses;
         let across = match held.across().map(|n| (n.text(), n.span())) {
             None => AcrossGaps::ContinueIfShort,
             Some((word, span)) => match word.as_str() {
@@ -495,7 +498,7 @@ impl Checker<'_> {
             },
         };
         let Some(length) = self.duration(length) else { return WRONG };
-        let slot = self.slot(scope, held.span());
+        let slot = self.slot(scope, held.span(), per_track);
         Cond::For { inner, length, across, slot }
     }
 
@@ -513,8 +516,7 @@ impl Checker<'_> {
         (scope.in_until, scope.events_allowed) = (true, false);
         let reset = self.cond(scope, reset);
         (scope.in_until, scope.events_allowed) = was;
-        scope.track_remembered |= scope.track_uses > uses;
-        let slot = self.slot(scope, until.span());
+        let slot = self.slot(scope, until.span(), scope.track_uses > uses);
         Cond::Until { set, reset, slot }
     }
 

@@ -34,9 +34,9 @@ pub(super) struct Scope {
     pub(super) existence: bool,
     pub(super) events: u32,
     pub(super) track_uses: u32,
-    /// A `for` or `until` speaks of the person.
-    pub(super) track_remembered: bool,
+    /// How many `for` and `until` there are, and how many that speak of the person.
     pub(super) slots: u8,
+    pub(super) track_slots: u8,
     pub(super) confidence: f64,
     pub(super) track_zones: Vec<ZoneId>,
     pub(super) deps: Deps,
@@ -424,7 +424,10 @@ impl Checker<'_> {
             forbids: Vec::new(),
             slot_base: 0,
             slots: 0,
+            track_slots: 0,
             track_zones: Vec::new(),
+            shared_zones: Vec::new(),
+            everywhere: false,
         };
         instance.reported.truncate(CAUSE_CONDITIONS_MAX);
         for (name, zone) in scope.bindings.clone() {
@@ -457,9 +460,6 @@ impl Checker<'_> {
             return Shape::Level;
         }
         if scope.events > 0 {
-            if scope.track_remembered {
-                self.not_yet(root.span(), "`for` or `until` of a person beside an event");
-            }
             return Shape::Event;
         }
         if scope.track_uses == 0 {
@@ -478,14 +478,14 @@ impl Checker<'_> {
         clauses: &Clauses,
         reported: &mut Vec<(u32, CondId)>,
     ) -> (Option<CondId>, bool) {
-        let (slots, deps, zones) = (scope.slots, scope.deps.clone(), scope.track_zones.clone());
+        let (slots, deps, zones) = (scope.slots + scope.track_slots, scope.deps.clone(), scope.track_zones.clone());
         let mut ids = Vec::new();
         for node in &clauses.ifs {
             if let Some(expr) = node.expr() {
                 ids.push(self.root(scope, &expr, reported));
             }
         }
-        let remembers = scope.slots > slots;
+        let remembers = scope.slots + scope.track_slots > slots;
         if !remembers {
             // A guard is read when the rule fires: what it reads needs to wake nothing.
             (scope.deps, scope.track_zones) = (deps, zones);
@@ -538,24 +538,26 @@ impl Checker<'_> {
                 info.confidence = scope.confidence;
             }
         }
-        instance.slots = scope.slots;
+        (instance.slots, instance.track_slots) = (scope.slots, scope.track_slots);
+        instance.slot_base = self.program.slots;
+        self.program.slots += u32::from(scope.slots);
         instance.track_zones.clone_from(&scope.track_zones);
         instance.track_zones.sort_unstable();
         instance.track_zones.dedup();
-        if instance.shape == Shape::EdgePerTrack {
-            if usize::from(scope.slots) > SLOTS_PER_CONTEXT_MAX {
-                let message = format!("a condition of a person may hold {SLOTS_PER_CONTEXT_MAX} `for` and `until`");
-                self.error("too-many", root.span(), message);
-            }
-        } else {
-            instance.slot_base = self.program.slots;
-            self.program.slots += u32::from(scope.slots);
+        if usize::from(scope.track_slots) > SLOTS_PER_CONTEXT_MAX {
+            let message = format!("a rule may hold {SLOTS_PER_CONTEXT_MAX} `for` and `until` of a person");
+            self.error("too-many", root.span(), message);
+        }
+        if instance.shape == Shape::Event && instance.track_slots > 0 {
+            self.not_yet(root.span(), "`for` or `until` of a person in a rule with an event");
         }
         let number = self.program.instances.len() as u32;
         let mut deps = scope.deps;
         if instance.shape == Shape::Event && instance.slots == 0 {
             deps = Deps { zones: event_zones, ..Deps::default() };
         }
+        instance.shared_zones.clone_from(&deps.zones);
+        instance.everywhere = deps.everywhere;
         deps.zones.extend_from_slice(&scope.track_zones);
         self.wire(number, &deps);
         self.program.instances.push(instance);

@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::{Rules, state};
-use crate::program::{Instance, Program, Shape};
+use crate::program::{Instance, Program};
 use osmose_model::command::{Cause, Effect, Trigger};
 use osmose_model::ids::PersonId;
 use osmose_model::stages::{Decide, Source};
@@ -101,7 +101,7 @@ impl Rules {
         for at in old.state.contexts.of(from) {
             let (_, track, old_place) = old.state.contexts.order[at];
             if let Some(place) = self.state.contexts.insert(to, track) {
-                self.state.contexts.table[place as usize] = old.state.contexts.table[old_place as usize];
+                self.state.contexts.adopt(place, &old.state.contexts.table[old_place as usize]);
                 let due = old.timers.due(old_base + old_place);
                 self.timers.set(base + place, due);
             }
@@ -162,6 +162,7 @@ impl Rules {
 fn same_place(a: &Instance, b: &Instance) -> bool {
     a.shape == b.shape
         && a.slots == b.slots
+        && a.track_slots == b.track_slots
         && a.bindings.len() == b.bindings.len()
         && a.bindings.iter().zip(&b.bindings).all(|(a, b)| a.1 == b.1)
 }
@@ -169,11 +170,9 @@ fn same_place(a: &Instance, b: &Instance) -> bool {
 fn carry_instance(state: &mut State, program: &Program, to: u32, old: &State, old_program: &Program, from: u32) {
     let (new, before) = (&program.instances[to as usize], &old_program.instances[from as usize]);
     state.units[to as usize] = old.units[from as usize];
-    if new.shape != Shape::EdgePerTrack {
-        let (a, b) = (new.slot_base as usize, before.slot_base as usize);
-        for slot in 0..usize::from(new.slots) {
-            state.slots[a + slot] = old.slots[b + slot];
-        }
+    let (a, b) = (new.slot_base as usize, before.slot_base as usize);
+    for slot in 0..usize::from(new.slots) {
+        state.slots[a + slot] = old.slots[b + slot];
     }
     for memory in old.memories.iter().filter(|m| m.instance == from) {
         state.memories.push(state::Memory { instance: to, ..*memory });

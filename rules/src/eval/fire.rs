@@ -80,7 +80,7 @@ impl Run<'_> {
         decision: &Decision<'_>,
         f: impl FnOnce(&mut Truth<'_>) -> R,
     ) -> R {
-        self.evaluate(number, decision, true, None, f).0
+        self.evaluate(number, decision, true, false, f).0
     }
 
     pub(super) fn cause(&mut self, number: u32, decision: &Decision<'_>) -> Cause {

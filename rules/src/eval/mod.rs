@@ -33,7 +33,7 @@ use osmose_model::ids::{RuleId, TrackId};
 use osmose_model::input::OperatorAction;
 use osmose_model::stages::{Decide, RestoreError, Source};
 use osmose_model::time::LogicalNs;
-use osmose_model::world::{Stimulus, WorldEvent, WorldView};
+use osmose_model::world::{EventKind, Stimulus, WorldEvent, WorldView};
 use state::State;
 use timers::{NEVER, Timers};
 use unit::Run;
@@ -96,7 +96,10 @@ impl Rules {
                 if let Some(zone) = event.zone {
                     lists.by_zone.get(zone.index()).into_iter().for_each(|list| wake(list));
                 }
-                // Events without a zone of their own concern every zone that the person is in.
+                // Who enters or leaves a zone changes nothing elsewhere; all else concerns every zone that he is in.
+                if matches!(event.kind, EventKind::Enters | EventKind::Leaves) {
+                    return;
+                }
                 for track in [Some(event.track), event.other].into_iter().flatten() {
                     for zone in world.occupant(track).map_or(&[][..], |o| &o.zones) {
                         if Some(*zone) != event.zone {
@@ -136,18 +139,20 @@ impl Rules {
     fn run<'a>(
         &'a mut self,
         source: Source,
+        stimuli: &'a [Stimulus],
         world: &'a dyn WorldView,
         out: &'a mut Vec<Effect>,
     ) -> (Run<'a>, &'a mut Vec<Touch>) {
         let Rules { program, state, timers, touched } = self;
-        let run = Run { program, state, timers, world, out, source, now: world.now().0, stimulus: None, reset: false };
+        let now = world.now().0;
+        let run = Run { program, state, timers, world, out, source, now, stimuli, stimulus: None, reset: false };
         (run, touched)
     }
 
     /// Looks at every instance of one rule now.
     fn look_at_rule(&mut self, rule: RuleId, reset: bool, world: &dyn WorldView, out: &mut Vec<Effect>) {
         let Some(instances) = self.program.rule(rule).map(|r| r.instances.clone()) else { return };
-        let (mut run, _) = self.run(Source::default(), world, out);
+        let (mut run, _) = self.run(Source::default(), &[], world, out);
         run.reset = reset;
         run.stimulus = Some(unit::Why::Operator);
         for instance in instances {
@@ -171,7 +176,7 @@ impl Decide for Rules {
         self.touch_due(world.now().0);
         self.touched.sort_unstable();
         self.touched.dedup();
-        let (mut run, touched) = self.run(source, world, out);
+        let (mut run, touched) = self.run(source, stimuli, world, out);
         let mut looked_at = None;
         for touch in touched.iter() {
             let event = match stimuli.get(touch.stimulus as usize) {
@@ -184,7 +189,12 @@ impl Decide for Rules {
                 (Shape::Event, Some(event), _) => run.event(touch.instance, event),
                 (Shape::EdgePerTrack, Some(event), _) => {
                     run.visit(touch.instance, event);
+                    run.upkeep(touch.instance);
+                    // Whom the event is about first: he may be new here.
                     run.person(touch.instance, event.track, Some(event));
+                    if run.concerns_all(touch.instance, event) {
+                        run.everybody(touch.instance);
+                    }
                     if let Some(other) = event.other {
                         run.person(touch.instance, other, None);
                     }

@@ -69,10 +69,18 @@ impl Default for Unit {
 /// A person in an instance's condition.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Context {
+    /// The instance and the person that it is of, while it is in use.
+    owner: (u32, TrackId),
     pub(super) unit: Unit,
     pub(super) slots: [Slot; SLOTS_PER_CONTEXT_MAX],
     /// The event that waits for `settle`.
     pub(super) pending: Option<WorldEvent>,
+}
+
+impl Context {
+    fn of(instance: u32, track: TrackId) -> Self {
+        Context { owner: (instance, track), unit: Unit::default(), slots: Default::default(), pending: None }
+    }
 }
 
 /// Contexts, found by instance and track. Slots of the table keep their number for the timers.
@@ -88,7 +96,7 @@ pub(super) struct Contexts {
 
 impl Contexts {
     fn new(capacity: usize) -> Self {
-        let empty = Context { unit: Unit::default(), slots: Default::default(), pending: None };
+        let empty = Context::of(0, TrackId(0));
         Contexts {
             order: Vec::with_capacity(capacity),
             table: vec![empty; capacity],
@@ -111,8 +119,7 @@ impl Contexts {
                     self.refused += 1;
                     return None;
                 };
-                self.table[place as usize] =
-                    Context { unit: Unit::default(), slots: Default::default(), pending: None };
+                self.table[place as usize] = Context::of(instance, track);
                 self.order.insert(i, (instance, track, place));
                 Some(place)
             }
@@ -135,7 +142,14 @@ impl Contexts {
 
     /// The instance and track whose context has this place.
     pub(super) fn at_place(&self, place: u32) -> Option<(u32, TrackId)> {
-        self.order.iter().find(|e| e.2 == place).map(|e| (e.0, e.1))
+        let (instance, track) = self.table.get(place as usize)?.owner;
+        (self.find(instance, track) == Some(place)).then_some((instance, track))
+    }
+
+    /// Takes another context's memory over, for the same person in another instance.
+    pub(super) fn adopt(&mut self, place: u32, from: &Context) {
+        let context = &mut self.table[place as usize];
+        *context = Context { owner: context.owner, ..*from };
     }
 }
 

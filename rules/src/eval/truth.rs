@@ -5,12 +5,14 @@
 //! where every number of the interval agrees (interval arithmetic; Moore, "Interval Analysis", 1966).
 
 use super::state::{NONE, Shared, Slot};
-use crate::program::{AcrossGaps, Compare, Cond, CondId, Num, NumId, Program, RuleInfo, TextPart, ValueExpr, Who};
+use crate::program::{
+    AcrossGaps, Compare, Cond, CondId, Num, NumId, Program, RuleInfo, SlotRef, TextPart, ValueExpr, Who,
+};
 use osmose_model::command::{Text, Value};
 use osmose_model::ids::{PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::time::{DurationNs, NS_PER_S};
 use osmose_model::tri::Tri;
-use osmose_model::world::{EventKind, Occupant, Reading, WorldEvent, WorldView};
+use osmose_model::world::{EventKind, Occupant, Reading, Stimulus, WorldEvent, WorldView};
 use std::fmt::Write;
 
 /// Not known at all.
@@ -48,15 +50,19 @@ pub(super) struct Truth<'a> {
     pub(super) program: &'a Program,
     pub(super) rule: &'a RuleInfo,
     pub(super) shared: &'a Shared,
+    /// What the instance's own `for`s and `until`s remember.
     pub(super) slots: &'a mut [Slot],
+    /// What those of the bound person remember; empty where nobody is bound.
+    pub(super) track_slots: &'a mut [Slot],
     pub(super) now: i64,
     /// The deciding event.
     pub(super) event: Option<&'a WorldEvent>,
     /// The events' outcome is asked for instead of the events: has he left, is he still in.
     pub(super) settled: bool,
     pub(super) bound: Option<Bound>,
-    /// The bound person counts as outside of this zone: how things stood before he entered.
-    pub(super) outside_of: Option<ZoneId>,
+    /// The step's stimuli, where it is asked how things stood before somebody entered: he counts as outside of every
+    /// zone that he enters in this step.
+    pub(super) before: Option<&'a [Stimulus]>,
     /// Nothing is to be remembered.
     pub(super) peek: bool,
     /// A person at the controls resets the rule.
@@ -129,10 +135,11 @@ impl Truth<'_> {
     // ---- people ----
 
     fn track_in(&self, zone: ZoneId) -> Tri {
-        if self.outside_of == Some(zone) {
+        let Some(bound) = self.bound else { return Tri::Unknown };
+        if self.before.is_some_and(|stimuli| enters_in(stimuli, bound.track, zone)) {
             return Tri::False;
         }
-        let occupant = self.bound.and_then(|b| self.world.occupant(b.track));
+        let occupant = self.world.occupant(bound.track);
         occupant.map_or(Tri::Unknown, |o| o.is_in(zone))
     }
 
@@ -301,10 +308,18 @@ impl Truth<'_> {
 
     // ---- what remembers ----
 
+    /// The memory of a `for` or `until`; none where it is of a person and nobody is bound.
+    fn slot(&mut self, slot: SlotRef) -> Option<&mut Slot> {
+        match slot {
+            SlotRef::Instance(slot) => self.slots.get_mut(usize::from(slot)),
+            SlotRef::Track(slot) => self.track_slots.get_mut(usize::from(slot)),
+        }
+    }
+
     /// Whether a condition has been seen to hold for `length`. Unknown only where it may have held for that long.
-    fn dwell(&mut self, value: Tri, length: DurationNs, across: AcrossGaps, slot: u8) -> Tri {
+    fn dwell(&mut self, value: Tri, length: DurationNs, across: AcrossGaps, slot: SlotRef) -> Tri {
         let now = self.now;
-        let mut memory = self.slots[usize::from(slot)];
+        let Some(mut memory) = self.slot(slot).copied() else { return Tri::Unknown };
         let survives = |gap: i64| match across {
             AcrossGaps::Continue => true,
             AcrossGaps::Restart | AcrossGaps::Unknown => false,
@@ -326,8 +341,10 @@ impl Truth<'_> {
             }
             memory.gap_from = NONE;
         }
-        if !self.peek {
-            self.slots[usize::from(slot)] = memory;
+        if !self.peek
+            && let Some(kept) = self.slot(slot)
+        {
+            *kept = memory;
         }
         let (from, then) = match value {
             Tri::False => return Tri::False,
@@ -343,18 +360,19 @@ impl Truth<'_> {
     }
 
     /// Set wins over reset: `until` ends nothing while its condition still holds.
-    fn latch(&mut self, set: Tri, reset: Tri, slot: u8) -> Tri {
-        let memory = &mut self.slots[usize::from(slot)];
+    fn latch(&mut self, set: Tri, reset: Tri, slot: SlotRef) -> Tri {
+        let (now, peek) = (self.now, self.peek);
+        let Some(memory) = self.slot(slot) else { return Tri::Unknown };
         let mut on = memory.since != NONE;
         if set == Tri::True {
             on = true;
         } else if reset == Tri::True {
             on = false;
         }
-        if !self.peek {
+        if !peek {
             memory.since = match (on, memory.since) {
                 (false, _) => NONE,
-                (true, NONE) => self.now,
+                (true, NONE) => now,
                 (true, since) => since,
             };
         }
@@ -413,7 +431,7 @@ impl Truth<'_> {
                 (low == high).then_some(low)
             }
             Cond::For { slot, .. } => {
-                let since = self.slots.get(usize::from(*slot)).map_or(NONE, |memory| memory.since);
+                let since = self.slot(*slot).map_or(NONE, |memory| memory.since);
                 (since != NONE).then(|| DurationNs(self.now.saturating_sub(since)).as_s_f64())
             }
             Cond::Until { set, .. } => self.measure(*set),
@@ -464,6 +482,13 @@ impl Truth<'_> {
         }
         out.0
     }
+}
+
+/// Whether somebody enters a zone by one of a step's stimuli.
+pub(super) fn enters_in(stimuli: &[Stimulus], track: TrackId, zone: ZoneId) -> bool {
+    stimuli.iter().any(|stimulus| {
+        matches!(stimulus, Stimulus::World(e) if e.kind == EventKind::Enters && e.track == track && e.zone == Some(zone))
+    })
 }
 
 /// A text that cuts what does not fit, at a character.

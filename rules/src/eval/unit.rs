@@ -4,7 +4,7 @@ use super::fire::Decision;
 use super::memory;
 use super::state::{Context, NONE, Phase, State, Unit};
 use super::timers::{NEVER, Timers};
-use super::truth::{Bound, Truth};
+use super::truth::{Bound, Truth, enters_in};
 use crate::program::{Instance, OnUnknown, Program, Shape};
 use osmose_model::command::Effect;
 use osmose_model::ids::{TrackId, ZoneId};
@@ -29,6 +29,9 @@ pub(super) struct Run<'a> {
     pub(super) out: &'a mut Vec<Effect>,
     pub(super) source: Source,
     pub(super) now: i64,
+    /// All stimuli of the step.
+    pub(super) stimuli: &'a [Stimulus],
+    /// The one that is looked at now.
     pub(super) stimulus: Option<Why<'a>>,
     pub(super) reset: bool,
 }
@@ -51,20 +54,17 @@ impl Run<'_> {
         number: u32,
         decision: &Decision<'_>,
         peek: bool,
-        outside_of: Option<ZoneId>,
+        before: bool,
         f: impl FnOnce(&mut Truth<'_>) -> R,
     ) -> (R, i64) {
         let gap = self.gap();
         let program = self.program;
         let instance = &program.instances[number as usize];
-        let slots = match decision.context {
+        let from = instance.slot_base as usize;
+        let slots = self.state.slots.get_mut(from..from + usize::from(instance.slots)).unwrap_or_default();
+        let track_slots = match decision.context {
             Some(place) => &mut self.state.contexts.table[place as usize].slots[..],
-            None => {
-                let from = instance.slot_base as usize;
-                // A rule that follows persons has no slots of its own.
-                let count = if instance.shape == Shape::EdgePerTrack { 0 } else { usize::from(instance.slots) };
-                self.state.slots.get_mut(from..from + count).unwrap_or_default()
-            }
+            None => &mut [],
         };
         let mut truth = Truth {
             world: self.world,
@@ -72,11 +72,12 @@ impl Run<'_> {
             rule: &program.rules[instance.rule.index()],
             shared: &self.state.shared,
             slots,
+            track_slots,
             now: self.now,
             event: decision.event,
             settled: false,
             bound: decision.bound,
-            outside_of,
+            before: before.then_some(self.stimuli),
             peek,
             reset: self.reset,
             gap,
@@ -110,8 +111,8 @@ impl Run<'_> {
 
     // ---- event rules ----
 
-    /// Keeps the `for`s of an event rule up to date between events.
-    fn upkeep(&mut self, number: u32) {
+    /// Keeps the instance's own `for`s up to date where its condition is asked only now and then, or of persons.
+    pub(super) fn upkeep(&mut self, number: u32) {
         let (condition, guard, remembers) = {
             let instance = self.instance(number);
             (instance.condition, instance.guard, instance.slots > 0)
@@ -119,7 +120,7 @@ impl Run<'_> {
         if !remembers {
             return;
         }
-        let ((), due) = self.evaluate(number, &Decision::default(), false, None, |truth| {
+        let ((), due) = self.evaluate(number, &Decision::default(), false, false, |truth| {
             truth.cond(condition);
             guard.map(|guard| truth.cond(guard));
         });
@@ -137,7 +138,7 @@ impl Run<'_> {
         let mut decision = Decision { bound: Some(bound), event: Some(event), ..Decision::default() };
         let condition = instance.condition;
         let ((value, doubt), _) =
-            self.evaluate(number, &decision, true, None, |truth| (truth.cond(condition), truth.doubt));
+            self.evaluate(number, &decision, true, false, |truth| (truth.cond(condition), truth.doubt));
         let counts = value.is_true() || rule.protective && value.may_be_true();
         decision.doubt = doubt || value == Tri::Unknown;
         if rule.settle.0 == 0 {
@@ -163,7 +164,7 @@ impl Run<'_> {
         let protective = self.program.rules[self.instance(number).rule.index()].protective;
         let condition = self.instance(number).condition;
         let decision = Decision { bound: Some(Bound::of_event(event)), event: Some(event), ..Decision::default() };
-        let (value, _) = self.evaluate(number, &decision, true, None, |truth| {
+        let (value, _) = self.evaluate(number, &decision, true, false, |truth| {
             truth.settled = true;
             truth.cond(condition)
         });
@@ -213,7 +214,7 @@ impl Run<'_> {
         let rule = &program.rules[instance.rule.index()];
         let decision = Decision::default();
         let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
-        let ((value, doubt), due) = self.evaluate(number, &decision, false, None, |truth| {
+        let ((value, doubt), due) = self.evaluate(number, &decision, false, false, |truth| {
             let value = truth.cond(condition);
             let doubt = truth.doubt;
             guard.map(|guard| truth.cond(guard));
@@ -233,8 +234,19 @@ impl Run<'_> {
         }
     }
 
+    /// Whether an event changes what holds for every person in the instance.
+    pub(super) fn concerns_all(&self, number: u32, event: &WorldEvent) -> bool {
+        let instance = self.instance(number);
+        let shared = |zone: &ZoneId| instance.shared_zones.contains(zone);
+        let tracks = [Some(event.track), event.other].into_iter().flatten();
+        instance.everywhere
+            || event.zone.is_some_and(|zone| shared(&zone))
+            || tracks.into_iter().any(|t| self.world.occupant(t).is_some_and(|o| o.zones.iter().any(shared)))
+    }
+
     /// Every person that the instance follows, or should.
-    fn everybody(&mut self, number: u32) {
+    pub(super) fn everybody(&mut self, number: u32) {
+        self.upkeep(number);
         if matches!(self.stimulus, Some(Why::Stimulus(Stimulus::Start | Stimulus::Gap(_)))) {
             let program = self.program;
             let (world, contexts) = (self.world, &mut self.state.contexts);
@@ -245,13 +257,14 @@ impl Run<'_> {
                 });
             }
         }
-        // By place from the end: looking at a person may take him out of the list.
-        let range = self.state.contexts.of(number);
-        let (from, mut at) = (range.start, range.end);
-        while at > from {
-            at -= 1;
-            let (_, track, _) = self.state.contexts.order[at];
+        // One after the other by track: looking at a person may take him out of the list.
+        let mut next = self.state.contexts.of(number).start;
+        while let Some(&(owner, track, _)) = self.state.contexts.order.get(next) {
+            if owner != number {
+                break;
+            }
             self.person(number, track, None);
+            next = self.state.contexts.order.partition_point(|e| (e.0, e.1) <= (number, track));
         }
     }
 
@@ -274,13 +287,13 @@ impl Run<'_> {
         let condition = instance.condition;
         if known.is_none() {
             // Who enters was known to be outside: that is how things stood before.
-            if let Some(WorldEvent { kind: EventKind::Enters, zone: Some(zone), .. }) = event {
-                let (before, _) = self.evaluate(number, &decision, true, Some(*zone), |truth| truth.cond(condition));
+            if instance.track_zones.iter().any(|zone| enters_in(self.stimuli, track, *zone)) {
+                let (before, _) = self.evaluate(number, &decision, true, true, |truth| truth.cond(condition));
                 self.state.contexts.table[place as usize].unit.last = before;
             }
         }
         let guard = instance.guard.filter(|_| instance.guard_remembers);
-        let ((value, doubt), due) = self.evaluate(number, &decision, false, None, |truth| {
+        let ((value, doubt), due) = self.evaluate(number, &decision, false, false, |truth| {
             let value = truth.cond(condition);
             let doubt = truth.doubt;
             guard.map(|guard| truth.cond(guard));
@@ -367,7 +380,7 @@ impl Run<'_> {
         let rule = &program.rules[instance.rule.index()];
         let decision = Decision::default();
         let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
-        let ((value, doubt), mut due) = self.evaluate(number, &decision, false, None, |truth| {
+        let ((value, doubt), mut due) = self.evaluate(number, &decision, false, false, |truth| {
             let value = truth.cond(condition);
             let doubt = truth.doubt;
             guard.map(|guard| truth.cond(guard));

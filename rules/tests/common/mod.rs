@@ -257,7 +257,8 @@ impl WorldView for World {
     fn occupied(&self, zone: ZoneId) -> Tri {
         let mut value = Tri::False;
         self.for_each_in(zone, &mut |o| value = value.or(o.is_in(zone)));
-        for sensor in self.site.sensors.iter().filter(|s| s.zones.contains(&zone)) {
+        let evidence = |s: &&Sensor| s.kind != SensorKind::Value && s.zones.contains(&zone);
+        for sensor in self.site.sensors.iter().filter(evidence) {
             let status = self.sensors[sensor.id.index()];
             value = value.or(match (self.alive[sensor.id.index()], status.reading) {
                 (Tri::True, Some(Reading::Switch(on))) => Tri::from(on),

@@ -1,0 +1,100 @@
+//! A step allocates nothing once it is warm: neither where nothing comes of it nor where rules fire.
+
+mod common;
+
+use common::{World, compiled, site};
+use osmose_model::command::Effect;
+use osmose_model::geometry::Place;
+use osmose_model::ids::{LevelId, PersonId, TrackId, ZoneId};
+use osmose_model::stages::{Decide, Source};
+use osmose_model::time::LogicalNs;
+use osmose_model::world::{EventKind, Occupant, Presence, Reading, Stimulus, WorldEvent};
+use osmose_rules::Rules;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+
+#[global_allocator]
+static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const RULES: &str = "
+rule pause { for each room r where r.recorder when any p in members(project-x) leaves r
+  do r.recorder.pause(reason: \"{p} left {r}\", who: p) suppress 1 ms per p level privacy }
+rule look { when p in lobby for 2 s once per visit do lobby-display.show(\"x\", language: p.language) level info }
+rule light { for each room r while r is occupied hold r.lights.level = 80 % release after 3 s level comfort }
+rule crowd { when count(people in lobby) > 2 for 1 s settle 1 s do lobby-display.wake() level info }
+interlock fire { while fire-panel is active until (count(people in lobby) < 1 for 2 s) on unknown keep
+  hold all lights.level = 100 % forbid recorder.start level life-safety }
+";
+
+/// One round of a building's day: everybody walks one zone on, the panel trips now and then, time passes.
+fn round(rules: &mut Rules, world: &mut World, number: u64, out: &mut Vec<Effect>) -> usize {
+    world.now += 400_000_000;
+    let mut fired = 0;
+    for track in 0..4_u64 {
+        let from = ZoneId(((track + number) % 4) as u16);
+        let to = ZoneId(((track + number + 1) % 4) as u16);
+        let Some(occupant) = world.people.get_mut(&track) else { continue };
+        occupant.zones.clear();
+        occupant.zones.push(to);
+        let event = |kind, zone| {
+            Stimulus::World(WorldEvent {
+                kind,
+                track: TrackId(track),
+                person: Some(PersonId((track % 3) as u16)),
+                person_p: 0.9,
+                zone: Some(zone),
+                other: None,
+                place: Place::flat(LevelId(0), 0.0, 0.0),
+                sensor: None,
+                measured: LogicalNs(world.now),
+            })
+        };
+        let stimuli = [event(EventKind::Leaves, from), event(EventKind::Enters, to)];
+        out.clear();
+        rules.step(&stimuli, Source::default(), world, out);
+        fired += out.len();
+    }
+    world.sensors[0].reading = Some(Reading::Switch(number % 50 < 5));
+    out.clear();
+    rules.step(&[Stimulus::Sensor(osmose_model::ids::SensorId(0))], Source::default(), world, out);
+    rules.step(&[], Source::default(), world, out);
+    fired + out.len()
+}
+
+#[test]
+fn a_warm_step_allocates_nothing() {
+    let site = site();
+    let mut rules = Rules::new(compiled(&site, RULES));
+    let mut world = World::new(site);
+    for track in 0..4_u64 {
+        let occupant = Occupant {
+            track: TrackId(track),
+            place: Place::flat(LevelId(0), 0.0, 0.0),
+            velocity_mps: [0.0; 2],
+            covariance_m2: [0.1, 0.0, 0.1],
+            heading_rad: None,
+            existence: 1.0,
+            device: None,
+            person: Some(PersonId((track % 3) as u16)),
+            person_p: 0.9,
+            presence: Presence::Seen,
+            seen_at: LogicalNs(0),
+            zones: [ZoneId(track as u16)].into_iter().collect(),
+        };
+        world.people.insert(track, occupant);
+    }
+    let mut out = Vec::with_capacity(1024);
+    rules.step(&[Stimulus::Start], Source::default(), &world, &mut out);
+    for number in 0..200 {
+        round(&mut rules, &mut world, number, &mut out);
+    }
+    let region = Region::new(COUNTED);
+    let mut effects = 0;
+    for number in 200..1200 {
+        effects += round(&mut rules, &mut world, number, &mut out);
+    }
+    let change = region.change();
+    println!("{effects} effects, {} allocations", change.allocations);
+    assert!(effects > 1000, "only {effects} effects: the test would show nothing");
+    assert_eq!((change.allocations, change.reallocations), (0, 0));
+}
