@@ -87,9 +87,9 @@ impl Grid {
         let ground = grid.ground(site, level);
         let walls = blocking_walls(site, level, notes);
         let (clear, seat) = grid.clearances(site, level, &walls);
-        for cell in 0..nx * ny {
-            if ground.has(cell) && f64::from(clear[cell]) >= body(cell_m) {
-                grid.weights[cell] = weight(f64::from(clear[cell]));
+        for (cell, clear_m) in clear.into_iter().map(f64::from).enumerate() {
+            if ground.has(cell) && clear_m >= body(cell_m) {
+                grid.weights[cell] = weight(clear_m);
             }
         }
         grid.number_floors();

@@ -31,6 +31,8 @@ mod rooms;
 mod scans;
 mod script;
 mod senses;
+#[cfg(test)]
+mod tests;
 mod walker;
 
 use devices::Devices;
@@ -54,6 +56,8 @@ pub const STEP: DurationNs = DurationNs::from_ms(20);
 /// The least time from a command to the device's report. Who advances in slices no longer than this, and hands each
 /// slice's commands in before the next, gets every report at its very time.
 pub const REPORT_AFTER_MIN: DurationNs = DurationNs::from_ms(3);
+/// How many points a crowd walks between on a plan that has no rooms.
+const POINTS: usize = 200;
 /// Most true crossings that are kept until they are taken; the oldest are dropped beyond it, and counted.
 const CROSSINGS_MAX: usize = 1 << 20;
 /// How long the people of a crowd stay somewhere, seconds, where the scenario does not say.
@@ -100,8 +104,8 @@ pub enum SimError {
         /// Where.
         place: String,
     },
-    /// There is no zone in which anybody can stand.
-    #[error("Site `{0}` has no zone in which people can stand: draw its rooms as features of `feature_type` `unit`.")]
+    /// There is no floor on which anybody can stand.
+    #[error("Site `{0}` has no floor on which people can stand: draw its rooms as features of `feature_type` `unit`.")]
     NoFloor(String),
 }
 
@@ -167,7 +171,7 @@ impl Sim {
         let mut notes = Vec::new();
         let nav = Nav::build(site, &mut notes);
         let script = match plan {
-            Scenario::Crowd { people, stay_s } => crowd(site, &nav, people, stay_s)?,
+            Scenario::Crowd { people, stay_s } => crowd(site, &nav, people, stay_s, &mut notes)?,
             Scenario::Morning { script } => script::parse(&script, site)?,
         };
         check_places(site, &nav, &script)?;
@@ -341,30 +345,46 @@ fn crossing_time(
     step.0.plus(DurationNs::from_s_f64(lasting * high).unwrap_or_default()).min(step.1)
 }
 
+/// The room in which the `nth` of all places is: a room is found as often as it has places.
+fn nth_room(rooms: &[(ZoneId, usize)], nth: usize) -> ZoneId {
+    let mut before = 0;
+    let found = rooms.iter().find(|r| {
+        before += r.1;
+        nth < before
+    });
+    found.map_or(ZoneId(0), |r| r.0)
+}
+
 /// A crowd as a script.
-fn crowd(site: &Site, nav: &Nav, people: usize, stay_s: [f64; 2]) -> Result<Script, SimError> {
+fn crowd(site: &Site, nav: &Nav, people: usize, stay_s: [f64; 2], notes: &mut Vec<String>) -> Result<Script, SimError> {
     if people > script::PEOPLE_MAX {
         return Err(SimError::TooManyPeople(people));
     }
-    let has_places =
-        |z: &&osmose_model::site::Zone| nav.grid(z.level).zones.spots(z.id).is_some_and(|s| !s.any.is_empty());
+    let places = |z: &osmose_model::site::Zone| nav.grid(z.level).zones.spots(z.id).map_or(0, |s| s.any.len());
     let rooms = site.zones.iter().filter(|z| z.category != "geofence" && z.connects.is_empty());
-    let zones: Vec<ZoneId> = rooms.filter(has_places).map(|z| z.id).collect();
-    if zones.is_empty() {
-        return Err(SimError::NoFloor(site.name.clone()));
-    }
+    let rooms: Vec<(ZoneId, usize)> = rooms.map(|z| (z.id, places(z))).filter(|r| r.1 > 0).collect();
+    let floor: usize = rooms.iter().map(|r| r.1).sum();
     // Where they start is the scenario's, not the seed's: the seed moves them from there.
     let mut rng = Rng::stream(people as u64, "crowd");
+    let mut among: Vec<Where> = rooms.iter().map(|r| Where::Zone(r.0)).collect();
+    if among.is_empty() {
+        among = nav.anywhere(POINTS, &mut rng).into_iter().map(|(level, at)| Where::Point(level, at)).collect();
+        notes.push("The plan has no rooms: people walk between points of its floor.".to_owned());
+    }
+    if among.is_empty() {
+        return Err(SimError::NoFloor(site.name.clone()));
+    }
     let now = |task| Timed { not_before: ArrivalNs(0), task };
     let actors = (0..people).map(|i| {
         let person = site.people.get(i);
-        let start = zones[rng.below(zones.len())];
-        let wander = Task::Wander { zones: zones.clone(), lasting: None, stay_s };
+        let by_room = |rng: &mut Rng| Where::Zone(nth_room(&rooms, rng.below(floor)));
+        let start = if floor > 0 { by_room(&mut rng) } else { among[rng.below(among.len())] };
+        let wander = Task::Wander { among: among.clone(), lasting: None, stay_s };
         Actor {
             name: person.map_or_else(|| format!("walker-{i}"), |p| p.name.clone()),
             person: person.map(|p| p.id),
             speed_mps: None,
-            does: vec![now(Task::Start(Where::Zone(start))), now(wander)],
+            does: vec![now(Task::Start(start)), now(wander)],
         }
     });
     Ok(Script { actors: actors.collect(), events: Vec::new() })
@@ -394,9 +414,13 @@ fn check_places(site: &Site, nav: &Nav, script: &Script) -> Result<(), SimError>
                         site.levels[level.index()].name
                     )));
                 }
-                Task::Wander { zones, .. } => {
-                    if let Some(zone) = zones.iter().find(|z| !is_zone_free(**z)) {
-                        return Err(fault(zone_named(*zone)));
+                Task::Wander { among, .. } => {
+                    let full = among.iter().find_map(|w| match w {
+                        Where::Zone(zone) if !is_zone_free(*zone) => Some(*zone),
+                        _ => None,
+                    });
+                    if let Some(zone) = full {
+                        return Err(fault(zone_named(zone)));
                     }
                 }
                 &Task::Enter(o) | &Task::Leave(o) if nav.sides(site, o, 0.8).is_none() => {

@@ -5,12 +5,15 @@ use super::path::PathFinder;
 use super::rng::Rng;
 use osmose_model::geometry::{Aabb, Point, Segment};
 use osmose_model::ids::{LevelId, ZoneId};
-use osmose_model::site::Site;
+use osmose_model::site::{Site, Zone};
 
 /// How much of a level's height one climbs in a second, m/s (about 0.5 m/s along a stair of 30 degrees and more).
 const CLIMB_MPS: f64 = 0.45;
 /// The least time that stairs or a lift take, seconds.
 const CLIMB_S_MIN: f64 = 4.0;
+/// How far round the middle of stairs people stand on them, metres, and how many side by side.
+const LANDING_M: f64 = 1.5;
+const LANES: usize = 8;
 /// How far from a point somebody is put where nobody can stand on it, metres.
 const SNAP_M: f64 = 2.0;
 /// How far apart people stand who are not together by need, metres.
@@ -19,10 +22,25 @@ const APART_M: f64 = 0.7;
 const TRIES: usize = 24;
 
 /// Stairs or a lift between two levels, usable both ways.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Link {
-    ends: [(LevelId, Point); 2],
+    ends: [Landing; 2],
     climb_s: f64,
+}
+
+/// Where one steps onto stairs or out of a lift.
+#[derive(Clone, Debug, PartialEq)]
+struct Landing {
+    level: LevelId,
+    /// Places side by side, so that several people can be on their way at once; at least one.
+    places: Vec<Point>,
+}
+
+impl Landing {
+    /// The place of the `lane`-th person.
+    fn place(&self, lane: usize) -> (LevelId, Point) {
+        (self.level, self.places[lane % self.places.len()])
+    }
 }
 
 /// One stretch of a way.
@@ -33,6 +51,9 @@ pub(super) enum Leg {
     /// By stairs or lift, to a point of another level.
     Climb { to: (LevelId, Point), seconds: f64 },
 }
+
+/// Calls back with every place of a level that is taken by somebody.
+pub(super) type Taken<'a> = &'a dyn Fn(LevelId, &mut dyn FnMut(Point));
 
 /// The building as people walk it.
 #[derive(Clone, Debug)]
@@ -71,6 +92,24 @@ impl Nav {
         &self.opaque[level.index()]
     }
 
+    /// Up to `n` places where people can stand, anywhere.
+    pub(super) fn anywhere(&self, n: usize, rng: &mut Rng) -> Vec<(LevelId, Point)> {
+        let cells: usize = self.grids.iter().map(Grid::len).sum();
+        // Not every cell is floor; some plans have next to none.
+        let tries = (0..n * 50).map_while(|_| (cells > 0).then(|| rng.below(cells)));
+        let places = tries.filter_map(|nth| {
+            let mut cell = nth;
+            for (level, grid) in self.grids.iter().enumerate() {
+                if cell < grid.len() {
+                    return (grid.weight(cell) > 0).then(|| (LevelId(level as u16), grid.middle(cell)));
+                }
+                cell -= grid.len();
+            }
+            None
+        });
+        places.take(n).collect()
+    }
+
     fn floor_at(&self, level: LevelId, p: Point) -> u32 {
         let grid = self.grid(level);
         grid.cell_at(p).map_or(0, |c| grid.floor(c))
@@ -91,7 +130,8 @@ impl Nav {
     }
 
     /// The stretches of the shortest way between two places, by straight lines between stairs; `None` where none is.
-    pub(super) fn route(&self, from: (LevelId, Point), to: (LevelId, Point)) -> Option<Vec<Leg>> {
+    /// People of different lanes stand apart on the stairs.
+    pub(super) fn route(&self, from: (LevelId, Point), to: (LevelId, Point), lane: usize) -> Option<Vec<Leg>> {
         let joined = |a: (LevelId, Point), b: (LevelId, Point)| {
             a.0 == b.0 && self.floor_at(a.0, a.1) != 0 && self.floor_at(a.0, a.1) == self.floor_at(b.0, b.1)
         };
@@ -100,13 +140,14 @@ impl Nav {
         }
         // Dijkstra over the ends of links that one leaves by; the least cost, then the lowest number, goes first.
         let n = self.links.len() * 2;
-        let (enter, exit) = (|i: usize| self.links[i / 2].ends[i % 2], |i: usize| self.links[i / 2].ends[1 - i % 2]);
+        let enter = |i: usize| self.links[i / 2].ends[i % 2].place(lane);
+        let exit = |i: usize| self.links[i / 2].ends[1 - i % 2].place(lane);
         let mut best: Vec<(f64, Option<usize>)> = vec![(f64::INFINITY, None); n];
         let mut done = vec![false; n];
         let extra_m = |i: usize| self.links[i / 2].climb_s * 1.2;
-        for i in 0..n {
+        for (i, first) in best.iter_mut().enumerate() {
             if joined(from, enter(i)) {
-                best[i].0 = from.1.distance(enter(i).1) + extra_m(i);
+                first.0 = from.1.distance(enter(i).1) + extra_m(i);
             }
         }
         while let Some(i) =
@@ -139,14 +180,15 @@ impl Nav {
         Some(legs)
     }
 
-    /// Somewhere to stand in a zone that `from` has a way to, away from places `taken` on the zone's level; `None`
-    /// where the zone has no such place.
+    /// Somewhere to stand in a zone that `from` has a way to, away from places `taken` on the zone's level; where it is
+    /// full, the freest place found that is at least `least_m` from all others. `None` where there is none.
     pub(super) fn place_in(
         &self,
         site: &Site,
         zone: ZoneId,
         from: Option<(LevelId, Point)>,
-        taken: &dyn Fn(LevelId, &mut dyn FnMut(Point)),
+        taken: Taken<'_>,
+        least_m: f64,
         rng: &mut Rng,
     ) -> Option<(LevelId, Point)> {
         let level = site.zones[zone.index()].level;
@@ -167,7 +209,7 @@ impl Nav {
             if floors_bad.contains(&floor) {
                 continue;
             }
-            if from.is_some_and(|f| self.route(f, (level, at)).is_none()) {
+            if from.is_some_and(|f| self.route(f, (level, at), 0).is_none()) {
                 floors_bad.push(floor);
                 continue;
             }
@@ -180,17 +222,11 @@ impl Nav {
                 freest = Some((free_m, at));
             }
         }
-        freest.map(|(_, at)| (level, at))
+        freest.filter(|&(free_m, _)| free_m >= least_m).map(|(_, at)| (level, at))
     }
 
     /// Where to stand to reach something on a wall: within 0.8 m of it, nothing between, and nobody there.
-    pub(super) fn place_at(
-        &self,
-        level: LevelId,
-        thing: Point,
-        from: Point,
-        taken: &dyn Fn(LevelId, &mut dyn FnMut(Point)),
-    ) -> Option<Point> {
+    pub(super) fn place_at(&self, level: LevelId, thing: Point, from: Point, taken: Taken<'_>) -> Option<Point> {
         let grid = self.grid(level);
         let floor = self.floor_at(level, from);
         let reach = |c: usize| grid.floor(c) == floor && self.is_in_reach(level, grid.middle(c), thing);
@@ -267,10 +303,11 @@ fn links(site: &Site, nav: &Nav) -> Vec<Link> {
                 continue; // made from below
             }
             let there = partner.and_then(|z| z.area.aabb()).map_or(middle, centre);
-            let (Some(a), Some(b)) = (landing(nav, zone.level, middle), landing(nav, other, there)) else { continue };
+            let ends = (landing(nav, zone.level, middle, Some(zone)), landing(nav, other, there, partner));
+            let (Some(a), Some(b)) = ends else { continue };
             let rise_m = (site.levels[other.index()].elevation_m - site.levels[zone.level.index()].elevation_m).abs();
             let climb_s = (rise_m / CLIMB_MPS).max(CLIMB_S_MIN);
-            links.push(Link { ends: [(zone.level, a), (other, b)], climb_s });
+            links.push(Link { ends: [a, b], climb_s });
         }
     }
     links
@@ -280,7 +317,18 @@ fn centre(b: Aabb) -> Point {
     Point::new((b.min.x_m + b.max.x_m) / 2.0, (b.min.y_m + b.max.y_m) / 2.0)
 }
 
-fn landing(nav: &Nav, level: LevelId, p: Point) -> Option<Point> {
+/// The walkable cell nearest to a point, and others of the zone round it, apart enough to stand on.
+fn landing(nav: &Nav, level: LevelId, p: Point, zone: Option<&Zone>) -> Option<Landing> {
     let grid = nav.grid(level);
-    grid.nearest(p, 4.0, |_| true).map(|c| grid.middle(c))
+    let first = grid.nearest(p, 4.0, |_| true)?;
+    let mut places = vec![grid.middle(first)];
+    let around = Aabb { min: places[0], max: places[0] }.grown(LANDING_M);
+    for cell in grid.cells_in(around) {
+        let at = grid.middle(cell);
+        let is_joined = grid.floor(cell) == grid.floor(first) && zone.is_none_or(|z| z.area.depth(at) > 0.2);
+        if is_joined && places.len() < LANES && places.iter().all(|q| q.distance(at) >= APART_M) {
+            places.push(at);
+        }
+    }
+    Some(Landing { level, places })
 }

@@ -18,6 +18,8 @@ const SPEED_MPS: [f64; 2] = [0.9, 1.5];
 const DOORSTEP_M: f64 = 0.8;
 /// How long somebody stands at a badge reader.
 const BADGE_STAY: DurationNs = DurationNs::from_ms(400);
+/// Nearer to others than this nobody stands of their own will, metres.
+const ELBOW_M: f64 = 0.45;
 /// Most things that one person begins in one step.
 const TASKS_PER_STEP_MAX: usize = 16;
 
@@ -155,7 +157,7 @@ impl People {
     fn begin(&mut self, site: &Site, nav: &mut Nav, i: usize, now: ArrivalNs, task: Task) {
         match task {
             Task::Start(to) => {
-                if let Some((level, at)) = self.place(site, nav, i, to, None) {
+                if let Some((level, at)) = self.place(site, nav, i, to, None, 0.0) {
                     self.appear(i, level, at);
                 }
             }
@@ -167,16 +169,16 @@ impl People {
             }
             Task::Go(to) => {
                 let from = Some((self.walkers[i].level, self.walkers[i].at));
-                match self.place(site, nav, i, to, from) {
+                match self.place(site, nav, i, to, from, 0.0) {
                     Some(goal) => self.go(nav, i, goal),
                     None => self.no_way += 1,
                 }
             }
             Task::Badge(sensor) => self.go_to_reader(site, nav, i, sensor),
             Task::Stay(lasting) => self.walkers[i].doing = Doing::Stay(now.plus(lasting)),
-            Task::Wander { zones, lasting, stay_s } => {
+            Task::Wander { among, lasting, stay_s } => {
                 let walker = &mut self.walkers[i];
-                walker.wander = Some(Wander { zones, until: lasting.map(|d| now.plus(d)), stay_s });
+                walker.wander = Some(Wander { among, until: lasting.map(|d| now.plus(d)), stay_s });
                 walker.has_arrived = false;
             }
             Task::Face(sensor, lasting) => {
@@ -224,12 +226,12 @@ impl People {
             walker.doing = Doing::Stay(now.plus(DurationNs::from_s_f64(stay_s).unwrap_or_default()));
             return;
         }
-        let zone = wander.zones[walker.rng.below(wander.zones.len())];
+        let to = wander.among[walker.rng.below(wander.among.len())];
         walker.has_arrived = true;
         let from = Some((walker.level, walker.at));
-        match self.place(site, nav, i, Where::Zone(zone), from) {
-            Some(goal) => self.go(nav, i, goal),
-            None => self.no_way += 1,
+        // Whoever only wanders does not squeeze into a full room: they stay where they are for another while.
+        if let Some(goal) = self.place(site, nav, i, to, from, ELBOW_M) {
+            self.go(nav, i, goal);
         }
     }
 
@@ -251,12 +253,13 @@ impl People {
         i: usize,
         to: Where,
         from: Option<(LevelId, Point)>,
+        least_m: f64,
     ) -> Option<(LevelId, Point)> {
         match to {
             Where::Point(level, p) => nav.snap(level, p).map(|p| (level, p)),
             Where::Zone(zone) => {
                 let mut rng = self.walkers[i].rng.clone();
-                let place = nav.place_in(site, zone, from, &|level, f| self.each_other(i, level, f), &mut rng);
+                let place = nav.place_in(site, zone, from, &|level, f| self.each_other(i, level, f), least_m, &mut rng);
                 self.walkers[i].rng = rng;
                 place
             }
@@ -265,7 +268,7 @@ impl People {
 
     fn go(&mut self, nav: &mut Nav, i: usize, goal: (LevelId, Point)) {
         let walker = &mut self.walkers[i];
-        let Some(legs) = nav.route((walker.level, walker.at), goal) else {
+        let Some(legs) = nav.route((walker.level, walker.at), goal, i) else {
             self.no_way += 1;
             return;
         };

@@ -59,7 +59,7 @@ pub(super) enum Task {
     Badge(SensorId),
     Stay(DurationNs),
     Wander {
-        zones: Vec<ZoneId>,
+        among: Vec<Where>,
         lasting: Option<DurationNs>,
         stay_s: [f64; 2],
     },
@@ -183,7 +183,10 @@ pub(super) fn parse(text: &str, site: &Site) -> Result<Script, SimError> {
     for extras in &file.extras {
         let does = sentences(&extras.does, site, &at)?;
         let speed_mps = speed(&extras.speed_mps, &at)?;
-        for i in 1..=extras.count.min(PEOPLE_MAX) {
+        if extras.count > PEOPLE_MAX {
+            return Err(SimError::TooManyPeople(extras.count));
+        }
+        for i in 1..=extras.count {
             let name = format!("{}-{i}", extras.name.get_ref());
             script.actors.push(Actor { name, person: None, speed_mps, does: does.clone() });
         }
@@ -303,11 +306,11 @@ fn wander(words: &[&str], site: &Site) -> Result<Task, String> {
         return Err("the shorter stay comes first.".into());
     }
     let names = among.iter().map(|w| w.trim_end_matches(',')).filter(|w| !w.is_empty());
-    let zones = names.map(|w| zone_of(w, site)).collect::<Result<Vec<_>, _>>()?;
+    let zones = names.map(|w| zone_of(w, site).map(Where::Zone)).collect::<Result<Vec<_>, _>>()?;
     if zones.is_empty() {
         return Err("name the zones to wander among.".into());
     }
-    Ok(Task::Wander { zones, lasting, stay_s })
+    Ok(Task::Wander { among: zones, lasting, stay_s })
 }
 
 fn number(word: &str) -> Result<f64, String> {

@@ -8,9 +8,9 @@ use super::grid::Grid;
 use super::marks::ZoneSet;
 use super::nav::Leg;
 use super::rng::Rng;
-use super::script::Timed;
+use super::script::{Timed, Where};
 use osmose_model::geometry::{Place, Point};
-use osmose_model::ids::{CarriedKey, LevelId, PersonId, SensorId, ZoneId};
+use osmose_model::ids::{CarriedKey, LevelId, PersonId, SensorId};
 use osmose_model::time::ArrivalNs;
 use std::collections::VecDeque;
 
@@ -38,10 +38,10 @@ pub(super) enum Doing {
     Stay(ArrivalNs),
 }
 
-/// Wandering from zone to zone.
+/// Wandering from place to place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wander {
-    pub(super) zones: Vec<ZoneId>,
+    pub(super) among: Vec<Where>,
     pub(super) until: Option<ArrivalNs>,
     pub(super) stay_s: [f64; 2],
 }

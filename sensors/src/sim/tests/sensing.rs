@@ -1,0 +1,251 @@
+//! Sensors against truth: what they declare of their errors holds over many samples, and what happens is sensed.
+
+use super::*;
+use osmose_model::geometry::Point;
+use osmose_model::observation::Direction;
+
+fn position(id: &str, x_m: f64, field: [f64; 2], p_detect: f64, sigma_m: f64, clutter: f64) -> String {
+    let [from, to] = field;
+    format!(
+        "[[sensor]]\nid = \"{id}\"\nkind = \"position\"\nlevel = \"ground\"\nzones = [\"a\"]\nrate_hz = 10\nclock = \"device\"\nclass = \"state\"\n\
+         pose = {{ x_m = {x_m:?}, y_m = 3.0, z_m = 2.8 }}\ncoordinates = \"site\"\n\
+         field_of_view = [[{from:?}, 0.0], [{to:?}, 0.0], [{to:?}, 6.0], [{from:?}, 6.0]]\n\
+         noise = {{ sigma_m = {sigma_m:?}, p_detect = {p_detect:?}, clutter_per_scan = {clutter:?} }}\n"
+    )
+}
+
+const ANA: &str = "[[person]]\nwho = \"ana\"\ndoes = [\"starts at 3 3\"]\n";
+
+#[test]
+fn detections_have_the_errors_that_the_sensor_declares() {
+    let site = rooms(&position("eye", 1.0, [0.0, 6.0], 0.9, 0.12, 1e-9));
+    let mut sim = Sim::new(&site, morning(ANA), 1).unwrap();
+    sim.advance(seconds(0.1), &mut |_, _, _, _| {});
+    let truth = sim.truth(seconds(0.1)).next().unwrap().place.at;
+    let (mut scans, mut errors): (u32, Vec<[f64; 2]>) = (0, Vec::new());
+    observe(&mut sim, seconds(2000.0), |_, _, _, body| {
+        let Body::Position(seen) = body else { return };
+        scans += 1;
+        assert!(seen.len() <= 1);
+        errors.extend(seen.iter().map(|d| [d.place.at.x_m - truth.x_m, d.place.at.y_m - truth.y_m]));
+    });
+    let (n, scans) = (errors.len() as f64, f64::from(scans));
+    assert!(scans > 19_990.0, "{scans} scans in 2,000 s at 10 Hz");
+    // Four standard errors each.
+    let share = n / scans;
+    assert!((share - 0.9).abs() < 4.0 * (0.09 / scans).sqrt(), "p_detect {share}");
+    for axis in 0..2 {
+        let mean = errors.iter().map(|e| e[axis]).sum::<f64>() / n;
+        let sigma = (errors.iter().map(|e| (e[axis] - mean) * (e[axis] - mean)).sum::<f64>() / n).sqrt();
+        assert!(mean.abs() < 4.0 * 0.12 / n.sqrt(), "axis {axis}: mean error {mean}");
+        assert!((sigma / 0.12 - 1.0).abs() < 4.0 / (2.0 * n).sqrt(), "axis {axis}: sigma {sigma}");
+    }
+    let together = errors.iter().map(|e| e[0] * e[1]).sum::<f64>() / n / (0.12 * 0.12);
+    assert!(together.abs() < 4.0 / n.sqrt(), "the axes are correlated: {together}");
+}
+
+#[test]
+fn false_detections_come_as_often_as_declared_and_anywhere_in_the_field_of_view() {
+    let site = rooms(&position("eye", 7.0, [6.0, 12.0], 0.9, 0.12, 1.5));
+    let mut sim = Sim::new(&site, morning(ANA), 1).unwrap();
+    let (mut scans, mut at): (f64, Vec<Point>) = (0.0, Vec::new());
+    let mut squares = 0.0;
+    observe(&mut sim, seconds(2000.0), |_, _, _, body| {
+        let Body::Position(seen) = body else { return };
+        scans += 1.0;
+        squares += (seen.len() * seen.len()) as f64;
+        at.extend(seen.iter().map(|d| d.place.at));
+    });
+    let n = at.len() as f64;
+    let mean = n / scans;
+    assert!((mean - 1.5).abs() < 4.0 * (1.5 / scans).sqrt(), "{mean} a scan");
+    let variance = squares / scans - mean * mean;
+    assert!((variance / 1.5 - 1.0).abs() < 0.06, "not Poisson: variance {variance}");
+    // Uniform over 6 x 6 m: quarters are equally full.
+    for (left, low) in [(true, true), (true, false), (false, true), (false, false)] {
+        let share = at.iter().filter(|p| (p.x_m < 9.0) == left && (p.y_m < 3.0) == low).count() as f64 / n;
+        assert!((share - 0.25).abs() < 4.0 * (0.1875 / n).sqrt(), "quarter {left} {low}: {share}");
+    }
+    assert!(at.iter().all(|p| (6.0..=12.0).contains(&p.x_m) && (0.0..=6.0).contains(&p.y_m)));
+}
+
+#[test]
+fn walls_hide_and_glass_does_not() {
+    let wide = |id, x| position(id, x, [0.0, 18.0], 1.0, 0.01, 1e-9);
+    let site = rooms(&(wide("in-a", 1.0) + &wide("in-b", 7.0) + &wide("in-c", 17.0)));
+    // Nobody stands on the line through the door; one person in b, seen from b and through glass from c.
+    let script = "[[person]]\nwho = \"ana\"\ndoes = [\"starts at 8.0 5.0\"]\n";
+    let mut sim = Sim::new(&site, morning(script), 1).unwrap();
+    let mut seen = [0, 0, 0];
+    observe(&mut sim, seconds(20.0), |_, sensor, _, body| {
+        if let Body::Position(items) = body {
+            seen[sensor.index()] += items.len();
+        }
+    });
+    assert_eq!(seen[0], 0, "seen through a wall");
+    assert!(seen[1] >= 199 && seen[2] >= 199, "{seen:?}");
+}
+
+#[test]
+fn crossings_are_those_of_the_truth() {
+    let (site, _) = coworking();
+    let mut sim = Sim::new(&site, Scenario::Crowd { people: 60, stay_s: [0.0, 5.0] }, 2).unwrap();
+    // Rooms whose only door has a sensor.
+    let doors: Vec<(SensorId, ZoneId)> =
+        [("crossing-m7", "m7"), ("crossing-m3", "m3"), ("crossing-m5", "m5"), ("crossing-m9", "m9")]
+            .map(|(s, z)| (site.sensor_named(s).unwrap(), site.zone_named(z).unwrap()))
+            .to_vec();
+    let mut sensed: Vec<(ArrivalNs, ZoneId, bool)> = Vec::new();
+    observe(&mut sim, seconds(240.0), |_, sensor, measured, body| {
+        if let (Body::Crossing { direction }, Some(door)) = (body, doors.iter().find(|d| d.0 == sensor)) {
+            sensed.push((measured, door.1, direction == Direction::In));
+        }
+    });
+    let mut truth = Vec::new();
+    sim.take_crossings(&mut truth);
+    // Whoever started inside did not come through the door; the last few milliseconds are still on their way.
+    let is_door =
+        |c: &&TrueCrossing| doors.iter().any(|d| d.1 == c.zone) && c.at > seconds(0.02) && c.at < seconds(239.9);
+    let mut truth: Vec<(ArrivalNs, ZoneId, bool)> =
+        truth.iter().filter(is_door).map(|c| (c.at, c.zone, c.entered)).collect();
+    sensed.retain(|s| s.0 < seconds(239.9));
+    sensed.sort_unstable();
+    truth.sort_unstable();
+    assert!(truth.len() > 40, "only {} crossings", truth.len());
+    assert_eq!(sensed.len(), truth.len());
+    for (s, t) in sensed.iter().zip(&truth) {
+        assert_eq!((s.1, s.2), (t.1, t.2));
+        assert!((s.0.0 - t.0.0).abs() < 1_000, "sensed at {}, true at {}", s.0, t.0);
+    }
+}
+
+#[test]
+fn a_badge_is_read_once_a_pass_and_not_through_a_wall() {
+    let reader = |id: &str, x: f64, p_wrong: f64| {
+        format!(
+            "[[sensor]]\nid = \"{id}\"\nkind = \"badge\"\nlevel = \"ground\"\nzones = [\"a\"]\nclass = \"edge\"\nclock = \"device\"\n\
+             pose = {{ x_m = {x:?}, y_m = 5.0, z_m = 1.2 }}\nnoise = {{ p_wrong = {p_wrong:?} }}\n"
+        )
+    };
+    let site = rooms(&(reader("r", 5.8, 1e-9) + &reader("behind", 6.2, 1e-9)));
+    let script = "[[person]]\nwho = \"ana\"\ndoes = [\"starts at 1 1\", \"badges at r\", \"stays 5 s\", \"goes to 1 1\", \"badges at r\"]\n\
+                  [[extras]]\nname = \"x\"\ndoes = [\"starts at 1 4\", \"at 20 s badges at r\"]\n";
+    let mut sim = Sim::new(&site, morning(script), 1).unwrap();
+    let mut read = Vec::new();
+    observe(&mut sim, seconds(60.0), |_, sensor, _, body| {
+        if let Body::Badge { badge } = body {
+            read.push((sensor, site.carried_name(badge).map(str::to_owned)));
+        }
+    });
+    let ana = (site.sensor_named("r").unwrap(), Some("04A2".to_owned()));
+    assert_eq!(read, [ana.clone(), ana]);
+}
+
+#[test]
+fn motion_and_contacts_follow_people_and_panels_follow_the_script() {
+    let binary = |id: &str, role: &str, zone: &str, x: f64, y: f64| {
+        format!(
+            "[[sensor]]\nid = \"{id}\"\nkind = \"binary\"\nrole = \"{role}\"\nlevel = \"ground\"\nzones = [\"{zone}\"]\nclock = \"device\"\n\
+             pose = {{ x_m = {x:?}, y_m = {y:?}, z_m = 2.0 }}\nclass = \"{}\"\nnoise = {{ p_detect = 1.0, false_per_hour = 0.0, hold_s = 3.0 }}\n",
+            if role == "fire" { "safety" } else { "edge" }
+        )
+    };
+    let site = rooms(
+        &(binary("pir", "motion", "b", 11.0, 5.0)
+            + &binary("contact", "contact", "b", 6.0, 3.0)
+            + &binary("fire", "fire", "a", 1.0, 1.0)
+            + &binary("mat", "mat", "a", 1.0, 1.0)),
+    );
+    let script = "[[person]]\nwho = \"ana\"\nspeed_mps = 1.0\ndoes = [\"starts at 1 3\", \"at 5 s goes to 11 3\", \"goes to 1 3\"]\n\
+                  [[event]]\nat_s = 30.0\nsensor = \"fire\"\non = true\n";
+    let mut sim = Sim::new(&site, morning(script), 1).unwrap();
+    let mut said: Vec<Vec<(f64, bool)>> = vec![Vec::new(); 4];
+    observe(&mut sim, seconds(40.0), |_, sensor, measured, body| {
+        if let Body::Binary { on } = body {
+            said[sensor.index()].push((measured.0 as f64 / 1e9, on));
+        }
+    });
+    let on_off: Vec<Vec<bool>> = said.iter().map(|s| s.iter().map(|(_, on)| *on).collect()).collect();
+    // The first word of each is its state at the start. She reaches the door after 5 s of 1 m/s, at 10 s.
+    assert_eq!(on_off[0], [false, true, false], "motion in b, {:?}", said[0]);
+    assert_eq!(on_off[1], [false, true, false, true, false], "the door, {:?}", said[1]);
+    assert_eq!(on_off[2], [false, true], "the panel, {:?}", said[2]);
+    let (door, fire) = (said[1][1].0, said[2][1].0);
+    assert!((9.5..11.0).contains(&door), "through the door at {door}");
+    assert_eq!(fire, 30.0);
+    assert!(on_off[3].starts_with(&[false, true, false]), "the mat while she stays, {:?}", said[3]);
+    assert!((said[0][1].0 - door).abs() < 1.1 && said[0][2].0 > said[1][3].0, "motion while she is there");
+}
+
+#[test]
+fn values_and_counts_follow_the_people() {
+    let value = |id: &str, unit: &str| {
+        format!(
+            "[[sensor]]\nid = \"{id}\"\nkind = \"value\"\nunit = \"{unit}\"\nstale_s = 60\nlevel = \"ground\"\nzones = [\"a\"]\nrate_hz = 0.1\n\
+             class = \"state\"\npose = {{ x_m = 3.0, y_m = 3.0, z_m = 1.5 }}\n"
+        )
+    };
+    let count = "[[sensor]]\nid = \"count\"\nkind = \"count\"\nlevel = \"ground\"\nzones = [\"a\"]\nrate_hz = 1\nclass = \"state\"\npose = { x_m = 3.0, y_m = 3.0, z_m = 2.7 }\n";
+    let site = rooms(&(value("co2", "ppm") + &value("temp", "degC") + count));
+    let script = "[[extras]]\nname = \"x\"\ncount = 8\ndoes = [\"starts in a\"]\n";
+    let mut sim = Sim::new(&site, morning(script), 1).unwrap();
+    let (mut co2, mut temp, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+    observe(&mut sim, seconds(1800.0), |_, sensor, _, body| match body {
+        Body::Value { value } if sensor.0 == 0 => co2.push(value),
+        Body::Value { value } => temp.push(value),
+        Body::Count { people } => counts.push(people),
+        _ => {}
+    });
+    assert!(counts.len() >= 1799 && counts.iter().all(|&n| n == 8));
+    // 8 people breathe 40 mL/s of CO2 into 108 m³ and 0.3 changes an hour: after 1,800 s by the mass balance,
+    // 420 + 4444 (1 - e^-0.15) + 30 e^-0.15 = 1065 ppm.
+    let last = co2[co2.len() - 5..].iter().sum::<f64>() / 5.0;
+    assert!((last - 1065.0).abs() < 15.0, "{last} ppm");
+    assert!(co2[0] < 500.0 && temp[temp.len() - 1] > temp[0] + 0.3, "{} to {} degC", temp[0], temp[temp.len() - 1]);
+}
+
+#[test]
+fn beacons_fix_who_carries_one_with_the_declared_error() {
+    let site = rooms(
+        "[[sensor]]\nid = \"beacons\"\nkind = \"location\"\nlevel = \"ground\"\nnoise = { sigma_m = 0.6 }\nclass = \"state\"\nrate_hz = 5\nclock = \"utc\"\n",
+    );
+    let script = format!("{ANA}[[person]]\nwho = \"bo\"\ndoes = [\"starts at 9 3\"]\n");
+    let mut sim = Sim::new(&site, morning(&script), 1).unwrap();
+    let mut errors: Vec<f64> = Vec::new();
+    observe(&mut sim, seconds(1000.0), |_, _, _, body| {
+        let Body::Location { device, place, .. } = body else { panic!("{body:?}") };
+        assert_eq!(site.carried_name(device), Some("p17"), "bo carries none");
+        errors.push(place.at.x_m - 3.0);
+    });
+    let n = errors.len() as f64;
+    assert!(n > 4990.0);
+    let sigma = (errors.iter().map(|e| e * e).sum::<f64>() / n).sqrt();
+    // She stands on the spot itself: (3, 3) is walkable.
+    assert!((sigma / 0.6 - 1.0).abs() < 4.0 / (2.0 * n).sqrt(), "{sigma}");
+}
+
+#[test]
+fn somebody_who_faces_the_counter_is_told_from_somebody_who_passes() {
+    let site = rooms(
+        "[[sensor]]\nid = \"facing\"\nkind = \"facing\"\nlevel = \"ground\"\nzones = [\"a\"]\nrate_hz = 10\nclass = \"state\"\nclock = \"device\"\n\
+         pose = { x_m = 3.0, y_m = 5.9, z_m = 2.2, heading_deg = 270.0 }\nnoise = { sigma_m = 0.1 }\n\
+         [[sensor]]\nid = \"wave\"\nkind = \"gesture\"\nlevel = \"ground\"\nzones = [\"a\"]\nclass = \"edge\"\nclock = \"device\"\n\
+         pose = { x_m = 3.0, y_m = 5.9, z_m = 2.2 }\n",
+    );
+    let script = "[[person]]\nwho = \"ana\"\ndoes = [\"starts at 1 3\", \"goes to 3 3\", \"stays 2 s\", \"faces facing for 5 s\", \"gestures wave at wave\"]\n";
+    let mut sim = Sim::new(&site, morning(script), 1).unwrap();
+    let (mut headings, mut gestures) = (Vec::new(), Vec::new());
+    observe(&mut sim, seconds(20.0), |_, _, measured, body| match body {
+        Body::Facing { heading_rad, .. } => headings.push((measured, heading_rad)),
+        Body::Gesture { gesture, .. } => gestures.push((measured, gesture)),
+        _ => {}
+    });
+    assert!(matches!(gestures.as_slice(), [(_, g)] if *g == "wave"), "{gestures:?}");
+    let waved = gestures[0].0;
+    let faces: Vec<f64> =
+        headings.iter().filter(|h| h.0 < waved && h.0 > waved.minus(DurationNs::from_s(4))).map(|h| h.1).collect();
+    let walks: Vec<f64> = headings.iter().filter(|h| h.0 < seconds(1.0) && h.0 > seconds(0.3)).map(|h| h.1).collect();
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    assert!((mean(&faces) - std::f64::consts::FRAC_PI_2).abs() < 0.1, "faces {}", mean(&faces));
+    assert!(mean(&walks).abs() < 0.2, "walks {}", mean(&walks));
+}
