@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod drive;
+pub mod import;
 pub mod record;
 pub mod score;
 pub mod trace;
+pub mod wall;
 
 #[cfg(test)]
 mod testing;
