@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
         if walk(text, &plan.root, &mut found).is_err() {
             continue;
         }
-        std::hint::black_box((plan.seq(plan.head, text, &found), plan.time_ns(plan.head, text, &found)));
+        let _ = std::hint::black_box((plan.seq(plan.head, text, &found), plan.time_ns(plan.head, text, &found)));
         let Some(each) = &plan.each else {
             let _ = std::hint::black_box(plan.claim(text, &found, &mut room));
             continue;

@@ -95,9 +95,11 @@ impl Field {
 }
 
 /// What one item claims. Absent is `None`; nothing is checked yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Claim<'a> {
-    numbers: [Option<f64>; Number::ALL.len()],
+    /// Numbers, and a bit for each that is there: half the size of options, and an item is made for every detection.
+    numbers: [f64; Number::ALL.len()],
+    given: u16,
     texts: [Option<&'a str>; Text::ALL.len()],
     /// On or off.
     pub state: Option<bool>,
@@ -109,36 +111,32 @@ impl<'a> Claim<'a> {
     /// The number of a field.
     #[must_use]
     pub const fn number(&self, n: Number) -> Option<f64> {
-        self.numbers[n as usize]
+        if self.given & (1 << n as u16) != 0 { Some(self.numbers[n as usize]) } else { None }
     }
     /// The text of a field.
     #[must_use]
     pub const fn text(&self, t: Text) -> Option<&'a str> {
         self.texts[t as usize]
     }
-    /// Sets a number.
+    /// Sets a number, or takes it away.
     pub const fn set_number(&mut self, n: Number, value: Option<f64>) {
-        self.numbers[n as usize] = value;
+        match value {
+            Some(v) => {
+                self.numbers[n as usize] = v;
+                self.given |= 1 << n as u16;
+            }
+            None => self.given &= !(1 << n as u16),
+        }
     }
-    /// Sets a text.
+    /// Sets a text, or takes it away.
     pub const fn set_text(&mut self, t: Text, value: Option<&'a str>) {
         self.texts[t as usize] = value;
     }
     /// Sets numbers, in a row.
-    #[must_use]
-    pub fn with(mut self, numbers: &[(Number, Option<f64>)]) -> Self {
+    pub fn set_numbers(&mut self, numbers: &[(Number, Option<f64>)]) {
         for &(n, value) in numbers {
             self.set_number(n, value);
         }
-        self
-    }
-    /// Sets texts, in a row.
-    #[must_use]
-    pub fn with_texts(mut self, texts: &[(Text, Option<&'a str>)]) -> Self {
-        for &(t, value) in texts {
-            self.set_text(t, value);
-        }
-        self
     }
 }
 

@@ -29,24 +29,35 @@ pub fn kind_of(body: schema::Body) -> Option<SensorKind> {
     })
 }
 
-/// The items of a scan, one claim each, in order; nothing for a body that is no scan.
+/// The items of a scan, one claim each, in order; nothing for a body that is no scan. One claim is reused: every item
+/// of a kind sets the same fields.
 pub fn for_each_item<'a>(observation: &schema::Observation<'a>, f: &mut impl FnMut(&Claim<'a>)) {
+    let mut claim = Claim::default();
     if let Some(position) = observation.body_as_position() {
         for d in position.detections() {
-            let numbers =
-                [(Number::XM, d.x_m()), (Number::YM, d.y_m()), (Number::ZM, d.z_m()), (Number::SigmaM, d.sigma_m())];
-            f(&Claim::default().with(&numbers).with_texts(&[(Text::Level, d.level())]));
+            claim.set_number(Number::XM, d.x_m());
+            claim.set_number(Number::YM, d.y_m());
+            claim.set_number(Number::ZM, d.z_m());
+            claim.set_number(Number::SigmaM, d.sigma_m());
+            claim.set_text(Text::Level, d.level());
+            f(&claim);
         }
     } else if let Some(points) = observation.body_as_points() {
         for p in points.points() {
-            let at = [(Number::XM, p.x_m()), (Number::YM, p.y_m()), (Number::ZM, p.z_m())];
-            let more = [(Number::DopplerMps, p.doppler_mps()), (Number::Intensity, p.intensity())];
-            f(&Claim::default().with(&at).with(&more).with_texts(&[(Text::Level, p.level())]));
+            claim.set_number(Number::XM, p.x_m());
+            claim.set_number(Number::YM, p.y_m());
+            claim.set_number(Number::ZM, p.z_m());
+            claim.set_number(Number::DopplerMps, p.doppler_mps());
+            claim.set_number(Number::Intensity, p.intensity());
+            claim.set_text(Text::Level, p.level());
+            f(&claim);
         }
     } else if let Some(bearing) = observation.body_as_bearing() {
         for b in bearing.hits() {
-            let numbers = [(Number::BearingDeg, b.bearing_deg()), (Number::SigmaDeg, b.sigma_deg())];
-            f(&Claim::default().with(&numbers).with_texts(&[(Text::Device, b.device())]));
+            claim.set_number(Number::BearingDeg, b.bearing_deg());
+            claim.set_number(Number::SigmaDeg, b.sigma_deg());
+            claim.set_text(Text::Device, b.device());
+            f(&claim);
         }
     }
 }
@@ -55,29 +66,33 @@ pub fn for_each_item<'a>(observation: &schema::Observation<'a>, f: &mut impl FnM
 #[must_use]
 pub fn claim<'a>(o: &schema::Observation<'a>) -> Claim<'a> {
     let mut claim = Claim::default();
+    let at = |x, y, z| [(Number::XM, x), (Number::YM, y), (Number::ZM, z)];
     if let Some(b) = o.body_as_location() {
-        let numbers =
-            [(Number::XM, b.x_m()), (Number::YM, b.y_m()), (Number::ZM, b.z_m()), (Number::SigmaM, b.sigma_m())];
-        claim = claim.with(&numbers).with_texts(&[(Text::Device, Some(b.device())), (Text::Level, b.level())]);
+        claim.set_numbers(&at(b.x_m(), b.y_m(), b.z_m()));
+        claim.set_number(Number::SigmaM, b.sigma_m());
+        claim.set_text(Text::Device, Some(b.device()));
+        claim.set_text(Text::Level, b.level());
     } else if let Some(b) = o.body_as_range() {
-        claim = claim.with(&[(Number::RangeM, b.range_m()), (Number::SigmaM, b.sigma_m())]);
+        claim.set_numbers(&[(Number::RangeM, b.range_m()), (Number::SigmaM, b.sigma_m())]);
         claim.set_text(Text::Device, Some(b.device()));
     } else if let Some(b) = o.body_as_tdoa() {
-        claim = claim.with(&[(Number::DiffM, b.diff_m()), (Number::SigmaM, b.sigma_m())]);
-        claim = claim.with_texts(&[(Text::SensorB, Some(b.sensor_b())), (Text::Device, Some(b.device()))]);
+        claim.set_numbers(&[(Number::DiffM, b.diff_m()), (Number::SigmaM, b.sigma_m())]);
+        claim.set_text(Text::SensorB, Some(b.sensor_b()));
+        claim.set_text(Text::Device, Some(b.device()));
     } else if let Some(b) = o.body_as_rssi() {
         claim.set_number(Number::RssiDbm, b.rssi_dbm());
         claim.set_text(Text::Device, Some(b.device()));
     } else if let Some(b) = o.body_as_voice() {
-        claim = claim.with(&[(Number::Likelihood, b.likelihood()), (Number::BearingDeg, b.bearing_deg())]);
+        claim.set_numbers(&[(Number::Likelihood, b.likelihood()), (Number::BearingDeg, b.bearing_deg())]);
         claim.set_text(Text::Person, Some(b.person()));
     } else if let Some(b) = o.body_as_facing() {
-        claim = claim.with(&[(Number::XM, b.x_m()), (Number::YM, b.y_m()), (Number::ZM, b.z_m())]);
-        claim = claim.with(&[(Number::HeadingDeg, b.heading_deg()), (Number::SigmaDeg, b.sigma_deg())]);
+        claim.set_numbers(&at(b.x_m(), b.y_m(), b.z_m()));
+        claim.set_numbers(&[(Number::HeadingDeg, b.heading_deg()), (Number::SigmaDeg, b.sigma_deg())]);
         claim.set_text(Text::Level, b.level());
     } else if let Some(b) = o.body_as_gesture() {
-        claim = claim.with(&[(Number::XM, b.x_m()), (Number::YM, b.y_m()), (Number::ZM, b.z_m())]);
-        claim = claim.with_texts(&[(Text::Gesture, Some(b.gesture())), (Text::Level, b.level())]);
+        claim.set_numbers(&at(b.x_m(), b.y_m(), b.z_m()));
+        claim.set_text(Text::Gesture, Some(b.gesture()));
+        claim.set_text(Text::Level, b.level());
     } else if let Some(b) = o.body_as_binary() {
         claim.state = b.on();
     } else if let Some(b) = o.body_as_badge() {

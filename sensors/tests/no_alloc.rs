@@ -4,10 +4,15 @@
 mod common;
 
 use common::{Null, native_site, peer_site};
+use osmose_model::geometry::Point;
+use osmose_model::ids::{LevelId, SensorId};
+use osmose_model::input::{Input, Tag};
+use osmose_model::observation as model;
 use osmose_model::site::Site;
-use osmose_model::time::ArrivalNs;
+use osmose_model::time::{ArrivalNs, LogicalNs};
 use osmose_sensors::edge::{Edge, PortId};
 use osmose_wire::frame::{Body, Clock, Detection, FrameBuilder, Head, Sample};
+use osmose_wire::trace::{TraceBuilder, decode_input, encode_input};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 
@@ -63,4 +68,19 @@ fn a_datagram_allocates_nothing() {
     }
     let change = region.change();
     assert_eq!(change.allocations + change.reallocations, 0, "allocations of the sender's builder");
+
+    // A record of a trace: written and read back into reused room.
+    let items = [model::detection(LevelId(0), Point::new(1.0, 2.0)); 50];
+    let body = model::Body::Position(&items);
+    let measured = LogicalNs(5);
+    let input = Input::Observation(model::Observation { sensor: SensorId(1), source_seq: Some(7), measured, body });
+    let (mut records, mut scan) = (TraceBuilder::new(), model::ScanBuf::new());
+    encode_input(&mut records, Tag::default(), &input);
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..100 {
+        let bytes = encode_input(&mut records, Tag::default(), &input);
+        assert_eq!(decode_input(bytes, &mut scan), Ok((Tag::default(), input)));
+    }
+    let change = region.change();
+    assert_eq!(change.allocations + change.reallocations, 0, "allocations of a trace's records");
 }

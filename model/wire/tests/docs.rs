@@ -2,12 +2,8 @@
 //! schemas name.
 
 use osmose_wire::frame::{Body, Clock, Detection, Head, Sample, encode_frame, verify_frame};
-use std::path::PathBuf;
 
-fn doc() -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/wire.md");
-    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
+const DOC: &str = include_str!("../../../docs/wire.md");
 
 /// The frame of the worked example.
 fn example() -> Vec<u8> {
@@ -30,7 +26,7 @@ fn dump(bytes: &[u8]) -> String {
 fn the_worked_example_is_what_the_builder_writes() {
     let bytes = example();
     let wanted = dump(&bytes);
-    assert!(doc().contains(&wanted), "docs/wire.md does not hold the example ({} bytes):\n{wanted}", bytes.len());
+    assert!(DOC.contains(&wanted), "docs/wire.md does not hold the example ({} bytes):\n{wanted}", bytes.len());
     let frame = verify_frame(&bytes).unwrap();
     assert_eq!((frame.sensor(), frame.seq(), frame.time_ns()), ("ceiling-1", Some(42), Some(1_500_000_000)));
 }
@@ -38,9 +34,9 @@ fn the_worked_example_is_what_the_builder_writes() {
 /// The bytes that the walk through the example names, as `0xOFFSET` with what stands there.
 #[test]
 fn every_offset_of_the_walk_holds_what_it_says() {
-    let (doc, bytes) = (doc(), example());
+    let bytes = example();
     let mut checked = 0;
-    for line in doc.lines().filter(|l| l.starts_with("| `0x")) {
+    for line in DOC.lines().filter(|l| l.starts_with("| `0x")) {
         let mut cells = line.split('|').map(|c| c.trim().trim_matches('`'));
         let (at, hex) = (cells.nth(1).unwrap_or_default(), cells.next().unwrap_or_default());
         let at = usize::from_str_radix(at.trim_start_matches("0x"), 16).unwrap();
@@ -56,7 +52,7 @@ fn every_offset_of_the_walk_holds_what_it_says() {
 /// Every table of the schemas is explained, and every field of the frame.
 #[test]
 fn the_tables_of_the_schemas_are_all_there() {
-    let (doc, mut checked) = (doc(), 0);
+    let mut checked = 0;
     let schemas = [include_str!("../schemas/frame.fbs"), include_str!("../schemas/trace.fbs")];
     for schema in schemas {
         let mut table = "";
@@ -64,12 +60,12 @@ fn the_tables_of_the_schemas_are_all_there() {
             let words: Vec<_> = line.split_whitespace().collect();
             if let ["table" | "struct" | "union" | "enum", name, ..] = words[..] {
                 table = name;
-                assert!(doc.contains(&format!("`{name}`")), "docs/wire.md does not explain `{name}`");
+                assert!(DOC.contains(&format!("`{name}`")), "docs/wire.md does not explain `{name}`");
                 checked += 1;
             }
             let field = line.strip_prefix("  ").and_then(|l| l.split_once(':')).map(|(field, _)| field);
             if let Some(field) = field.filter(|f| !f.contains('/')) {
-                assert!(doc.contains(&format!("`{field}`")), "docs/wire.md does not explain `{field}` of `{table}`");
+                assert!(DOC.contains(&format!("`{field}`")), "docs/wire.md does not explain `{field}` of `{table}`");
                 checked += 1;
             }
         }

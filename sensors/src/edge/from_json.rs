@@ -93,9 +93,10 @@ impl State {
         let kind = core.sensors[sensor.index()].kind;
         let body = if is_scan(kind) {
             scan.clear();
-            core.add_item(r.d, sensor, claim, scan, sink).then(|| Resolver::scan_body(kind, scan))
+            core.add_item(r.d, sensor, claim.as_ref().map_err(|f| *f), scan, sink)
+                .then(|| Resolver::scan_body(kind, scan))
         } else {
-            core.single(r.d, sensor, claim, sink)
+            core.single(r.d, sensor, claim.as_ref().map_err(|f| *f), sink)
         };
         let Some(body) = body else { return };
         let observation = Observation { sensor, source_seq: heading.seq, measured, body };
@@ -128,7 +129,7 @@ impl State {
             let others = own.and_then(|name| r.port.sensors.find(name)).is_some_and(|s| s.id != sensor);
             let claim =
                 if others { Err(Fault::of(Reason::MixedSensors, "sensor")) } else { r.map.claim(r.text, item, room) };
-            taken += usize::from(core.add_item(r.d, sensor, claim, scan, sink));
+            taken += usize::from(core.add_item(r.d, sensor, claim.as_ref().map_err(|f| *f), scan, sink));
         }
         // A scan of which nothing was taken must not be read as one that saw nobody.
         if items > 0 && taken == 0 {
@@ -163,7 +164,7 @@ impl State {
             first = false;
             let Some(measured) = core.measured(r.d, sensor, heading.time, sink) else { continue };
             let claim = r.map.claim(r.text, item, room);
-            let Some(body) = core.single(r.d, sensor, claim, sink) else { continue };
+            let Some(body) = core.single(r.d, sensor, claim.as_ref().map_err(|f| *f), sink) else { continue };
             let observation = Observation { sensor, source_seq: heading.seq, measured, body };
             core.hand_over(r.d, sender, &observation, sink);
         }

@@ -87,7 +87,7 @@ impl Core {
             let (mut items, mut taken) = (0usize, 0usize);
             for_each_item(observation, &mut |claim| {
                 items += 1;
-                taken += usize::from(self.add_item(d, sensor, Ok(*claim), scan, sink));
+                taken += usize::from(self.add_item(d, sensor, Ok(claim), scan, sink));
             });
             // A scan of which nothing was taken must not be read as one that saw nobody.
             if items > 0 && taken == 0 {
@@ -95,7 +95,7 @@ impl Core {
             }
             Resolver::scan_body(plan.kind, scan)
         } else {
-            match self.single(d, sensor, Ok(claim(observation)), sink) {
+            match self.single(d, sensor, Ok(&claim(observation)), sink) {
                 Some(body) => body,
                 None => return,
             }

@@ -298,14 +298,14 @@ impl Core {
         &mut self,
         d: &Datagram<'_>,
         sensor: SensorId,
-        claim: Result<Claim<'_>, Fault>,
+        claim: Result<&Claim<'_>, Fault>,
         scan: &mut ScanBuf,
         sink: &mut impl Sink,
     ) -> bool {
         let (plan, whom) = (self.sensors[sensor.index()], Whom::Sensor(sensor));
         let Self { resolver, ledger, .. } = self;
         let mut news = |n: News<'_>| tell(ledger, d, whom, n, sink);
-        let taken = claim.and_then(|claim| resolver.scan_item(&plan, &claim, scan, &mut news));
+        let taken = claim.and_then(|claim| resolver.scan_item(&plan, claim, scan, &mut news));
         if let Err(fault) = taken {
             self.refuse(d, whom, fault, "", sink);
         }
@@ -317,13 +317,13 @@ impl Core {
         &mut self,
         d: &Datagram<'_>,
         sensor: SensorId,
-        claim: Result<Claim<'_>, Fault>,
+        claim: Result<&Claim<'_>, Fault>,
         sink: &mut impl Sink,
     ) -> Option<Body<'static>> {
         let (plan, whom) = (self.sensors[sensor.index()], Whom::Sensor(sensor));
         let Self { resolver, ledger, .. } = self;
         let mut news = |n: News<'_>| tell(ledger, d, whom, n, sink);
-        match claim.and_then(|claim| resolver.single(&plan, &claim, &mut news)) {
+        match claim.and_then(|claim| resolver.single(&plan, claim, &mut news)) {
             Ok(body) => Some(body),
             Err(fault) => {
                 self.refuse(d, whom, fault, "", sink);

@@ -322,8 +322,9 @@ fn ids_are_compared_after_the_declared_normalisation() {
     reader.connect.as_mut().unwrap().normalise = Normalise { lower: true, alnum: true };
     let mut b = Bench::new(&site);
     let declared = format!("0 {:?}", Body::Badge { badge: CarriedKey::of("04:A2") });
-    assert_eq!(b.send(br#"{"b":"04a2"}"#), [declared.clone()]);
-    assert_eq!(b.send(br#"{"b":"04-A2"}"#), [declared]);
+    for badge in ["04a2", "04-A2", "04:A2"] {
+        assert_eq!(b.send(format!(r#"{{"b":"{badge}"}}"#)), std::slice::from_ref(&declared));
+    }
     assert_eq!(b.send(br#"{"b":"FF"}"#)[0], "named ff");
     assert_eq!(b.counted(), "unknown_badge=1");
 }

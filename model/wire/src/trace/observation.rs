@@ -146,13 +146,13 @@ pub(super) fn put_observation(
 }
 
 /// Fills `items` from a vector of structs.
-fn take_all<'b, S: 'b, T>(
+fn take_all<'b, S, T>(
     vector: flatbuffers::Vector<'b, S>,
     items: &mut Vec<T>,
     take: impl Fn(&'b S) -> T,
 ) -> Result<(), WireError>
 where
-    S: flatbuffers::Follow<'b, Inner = &'b S>,
+    S: flatbuffers::Follow<'b, Inner = &'b S> + 'b,
 {
     if vector.len() > SCAN_ITEMS_MAX {
         return Err(WireError::TooManyItems(vector.len()));
