@@ -313,6 +313,7 @@ fn dwell(c: &C, d: i64, h: &[Moment], k: usize, p: usize) -> Tri {
 }
 
 /// When the rule acts, as (moment, words).
+#[expect(clippy::needless_range_loop, reason = "moments and persons are numbers that index several histories at once")]
 fn expected(number: usize, rule: &Rule, h: &[Moment]) -> Vec<(usize, String)> {
     let counts = |v: Tri| v == Tri::True || rule.privacy && v == Tri::Unknown;
     let granted = |k: usize, p: usize| rule.guard.as_ref().is_none_or(|g| counts(truth(g, h, k, p)));

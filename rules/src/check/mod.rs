@@ -7,13 +7,15 @@
 //! | `units.rs` | units of quantities |
 //! | `value.rs` | numbers, and values of commands and holds |
 //! | `cond.rs` | conditions |
-//! | `rule.rs` | clauses of one rule, and its instances |
+//! | `rule.rs` | clauses of one rule, and its unrolling |
+//! | `instance.rs` | one instance: conditions, actions, dampers, what wakes it |
 //! | `action.rs` | commands, holds and forbids |
 //!
 //! What parses and cannot be run yet is an error that says so: nothing that an integrator wrote is passed over.
 
 mod action;
 mod cond;
+mod instance;
 mod names;
 mod rule;
 mod units;
