@@ -4,7 +4,9 @@
 pub mod drive;
 pub mod import;
 pub mod record;
+pub mod resume;
 pub mod score;
+pub mod state;
 pub mod trace;
 pub mod wall;
 

@@ -1,7 +1,7 @@
 //! Records what the engine did into a trace: the agent that plugs into the journal thread, and the same for a core
 //! that runs in the caller's thread.
 //!
-//! The engine does not know the trace format. It shows its journal (`osmose_runtime::tap::Tap`); here it becomes a
+//! The engine does not know the trace format. It shows its journal ([`Tap`]); here it becomes a
 //! file. A disk that refuses stops the recording, not the engine: the refusal is kept, and said once.
 
 use crate::trace::codec::{Encoder, RECORDER_LOST};
@@ -17,10 +17,14 @@ use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::stages::{Arbitrate, Decide, Fuse};
 use osmose_model::world::WorldEvent;
+use osmose_runtime::tap::{Keyframe, Tap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
+
+/// Inputs between two looks at the time while nothing idles.
+const FLUSH_LOOK_EVERY: u64 = 256;
 
 /// Writes the log of a running engine into a trace.
 pub struct Recorder<W: Write> {
@@ -72,9 +76,10 @@ impl<W: Write> Recorder<W> {
     }
 
     fn keep(&mut self, result: Result<(), WriteError>) {
-        if let Err(e) = result {
+        if let Err(error) = result {
+            tracing::error!(%error, "the recording ends here; the engine runs on");
             self.writer = None;
-            self.failed.get_or_insert(e);
+            self.failed.get_or_insert(error);
         }
     }
 
@@ -208,5 +213,46 @@ impl<F: Fuse, D: Decide, A: Arbitrate, W: Write> StepSink<F, D, A> for InlineRec
         } else if !out.events.is_empty() || !out.commands.is_empty() {
             self.recorder.digest(tag.seq, digests.0, digests.1);
         }
+    }
+}
+
+/// The recording agent of a running engine.
+impl<W: Write + Send> Tap for Recorder<W> {
+    fn input(&mut self, tag: Tag, canonical: &[u8]) {
+        Self::input(self, tag, canonical);
+        // A side that never idles must not keep records back either.
+        if tag.seq.0 % FLUSH_LOOK_EVERY == 0 {
+            self.poll_flush();
+        }
+    }
+
+    fn event(&mut self, tag: Tag, event: &WorldEvent) {
+        Self::event(self, tag, event);
+    }
+
+    fn command(&mut self, _: Tag, command: &Command) {
+        Self::command(self, command);
+    }
+
+    fn digest(&mut self, seq: Seq, input: Digest, decision: Digest) {
+        Self::digest(self, seq, input, decision);
+    }
+
+    fn keyframe(&mut self, keyframe: &Keyframe) -> bool {
+        Self::keyframe(self, keyframe.tag, &keyframe.state, keyframe.digests);
+        // A recording does not make the state durable: that is the state folder's.
+        false
+    }
+
+    fn gap(&mut self, lost_records: u64) {
+        self.lost(lost_records);
+    }
+
+    fn idle(&mut self) {
+        self.poll_flush();
+    }
+
+    fn finish(&mut self) {
+        self.end();
     }
 }

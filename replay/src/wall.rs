@@ -7,7 +7,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 use osmose_model::input::Anchor;
-use osmose_model::time::{DurationNs, LogicalNs, NS_PER_S, UtcNs, parse_decimal_ns};
+use osmose_model::time::{DurationNs, LogicalNs, UtcNs, parse_decimal_ns};
 
 /// Most days of a log that a time of day is looked for in.
 const DAYS_MAX: usize = 4000;
@@ -177,12 +177,10 @@ impl LogClock {
     }
 }
 
-/// Nanoseconds in a day, for tests and callers that count days.
-pub const NS_PER_DAY: i64 = 86_400 * NS_PER_S;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use osmose_model::time::NS_PER_S;
 
     fn clock(hours: i64) -> LogClock {
         // 2026-10-24T22:30:00Z is 23:30 in London; the clocks go back at 2026-10-25T01:00:00Z.
