@@ -1,8 +1,10 @@
 //! Traces: record, resume, replay, verify, import, score.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod drive;
 pub mod import;
+pub mod info;
 pub mod record;
 pub mod resume;
 pub mod score;
