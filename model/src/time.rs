@@ -38,7 +38,7 @@ macro_rules! time_domain {
 
         impl fmt::Display for $name {
             /// Seconds with up to nine decimals and no trailing zeros: `12.345`.
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&format_seconds(self.0)) }
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(&format_seconds(self.0)) }
         }
     };
 }
@@ -97,7 +97,7 @@ impl DurationNs {
 
 impl fmt::Display for DurationNs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&format_seconds(self.0))
+        f.pad(&format_seconds(self.0))
     }
 }
 

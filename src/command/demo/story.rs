@@ -137,13 +137,8 @@ impl Story {
         }
         let way = ms(c.at.0 - measured.0);
         let doubt = if c.cause.doubt { " (in doubt)" } else { "" };
-        text += &format!(
-            "frame of {sensor} -> +{way} read, {} {} {}{doubt} -> {}",
-            self.who(track, person),
-            kind.as_str(),
-            self.zone(zone),
-            c.verb
-        );
+        let (who, place) = (self.who(track, person), zone.map_or_else(String::new, |z| format!(" {}", self.zone(Some(z)))));
+        text += &format!("frame of {sensor} -> +{way} read, {who} {}{place}{doubt} -> {}", kind.as_str(), c.verb);
         Some(text)
     }
 
