@@ -7,7 +7,6 @@
 mod command;
 mod outcome;
 mod progress;
-mod recording;
 mod site;
 mod stop;
 

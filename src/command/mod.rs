@@ -2,11 +2,13 @@
 
 mod check;
 mod demo;
+mod import;
 mod listen;
 mod new;
 mod replay;
 mod run;
 mod score;
+mod trace;
 
 use crate::outcome::Ended;
 use clap::Subcommand;
@@ -24,8 +26,13 @@ pub(crate) enum Command {
     Run(run::Run),
     /// Show what a site's sensors say, decoded, or why it was refused
     Listen(listen::Listen),
+    /// Turn CSV recordings into a trace
+    Import(import::Import),
     /// Run the code again on a trace's recorded inputs
     Replay(replay::Replay),
+    /// Look into trace files
+    #[command(subcommand)]
+    Trace(trace::Trace),
     /// Score tracks against the truth
     Score(score::Score),
 }
@@ -39,7 +46,9 @@ impl Command {
             Self::Check(c) => c.run(),
             Self::Run(c) => c.run(),
             Self::Listen(c) => c.run(),
+            Self::Import(c) => c.run(),
             Self::Replay(c) => c.run(),
+            Self::Trace(c) => c.run(),
             Self::Score(c) => c.run(),
         }
     }

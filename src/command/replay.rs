@@ -3,8 +3,9 @@
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::progress::Bar;
 use osmose_model::site::SourceFile;
-use osmose_model::time::{LogicalNs, parse_decimal_ns};
+use osmose_model::time::LogicalNs;
 use osmose_replay::drive::{self, Options, Sinks, Speed, TracksFormat};
+use osmose_replay::info;
 use osmose_replay::trace::read::TraceReader;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,8 +14,9 @@ use std::path::{Path, PathBuf};
 /// Run the code again on a trace's recorded inputs
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  osmose replay incident.mcap --verify\n  osmose replay walk.mcap --tracks tracks.csv \
-                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n\nA time is in \
-                  seconds of the trace, as --events prints it in t_s. A file name of - is stdout.")]
+                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n\nA time is \
+                  seconds of the trace (12.5, as t_s in --events), HH:MM:SS in the site's zone, or RFC 3339.\nA file \
+                  name of - is stdout.")]
 pub(crate) struct Replay {
     /// The trace
     trace: PathBuf,
@@ -25,11 +27,11 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// Write and compare from this time on
-    #[arg(long, value_name = "T", value_parser = seconds)]
-    from: Option<LogicalNs>,
+    #[arg(long, value_name = "T")]
+    from: Option<String>,
     /// Stop after this time
-    #[arg(long, value_name = "T", value_parser = seconds)]
-    to: Option<LogicalNs>,
+    #[arg(long, value_name = "T")]
+    to: Option<String>,
     /// Seconds of the trace in one second; 1 follows the clock
     #[arg(long, value_name = "X|max", default_value = "max", value_parser = speed)]
     speed: Speed,
@@ -56,11 +58,6 @@ enum Format {
     Eval,
 }
 
-fn seconds(text: &str) -> Result<LogicalNs, String> {
-    let hint = "give seconds of the trace, as t_s in --events (such as 12.5)";
-    parse_decimal_ns(text, 0).map(LogicalNs).map_err(|e| format!("{e}: {hint}"))
-}
-
 fn speed(text: &str) -> Result<Speed, String> {
     match text {
         "max" => Ok(Speed::Max),
@@ -78,6 +75,7 @@ fn out(path: &Path) -> Result<Box<dyn Write>, Failure> {
 
 impl Replay {
     pub(crate) fn run(self) -> Ended {
+        let (from, to) = self.span()?;
         let reader = TraceReader::open(&self.trace).map_err(Failure::found)?;
         let workshop = match &self.site {
             Some(dir) => drive::Osmose::new(crate::site::ready(dir)?.site),
@@ -93,7 +91,7 @@ impl Replay {
             events: self.events.as_deref().map(out).transpose()?,
             commands: self.commands.as_deref().map(out).transpose()?,
         };
-        let Self { from, to, speed, verify, .. } = self;
+        let Self { speed, verify, .. } = self;
         let options = Options { from, to, speed, verify, rules, sinks };
         let replay = drive::Replay::new(reader, workshop, options).map_err(Failure::found)?;
         if let Some(caution) = replay.caution() {
@@ -108,6 +106,18 @@ impl Replay {
             4 => Outcome::NothingToVerify,
             _ => Outcome::Found,
         })
+    }
+}
+
+impl Replay {
+    /// `--from` and `--to`; a trace is looked through for its wall clock only where one is given.
+    fn span(&self) -> Result<(Option<LogicalNs>, Option<LogicalNs>), Failure> {
+        if self.from.is_none() && self.to.is_none() {
+            return Ok((None, None));
+        }
+        let clock = info::info(&self.trace).map_err(Failure::found)?.log_clock();
+        let parse = |t: &Option<String>| t.as_deref().map(|t| clock.parse(t).map_err(Failure::usage)).transpose();
+        Ok((parse(&self.from)?, parse(&self.to)?))
     }
 }
 

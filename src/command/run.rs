@@ -4,12 +4,11 @@ use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::{Ready, ready};
 use crate::stop;
 use osmose_core::Core;
-use osmose_model::canon;
-use osmose_model::ids::RuleId;
-use osmose_model::input::{Anchor, Input};
-use osmose_model::site::{Site, SourceFile, Topology};
-use osmose_model::time::{ArrivalNs, DurationNs};
+use osmose_model::site::{Site, Topology};
+use osmose_model::time::ArrivalNs;
+use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
+use osmose_replay::resume::{self, Started};
 use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
 use osmose_runtime::clock::{HostClock, utc_now};
@@ -19,7 +18,7 @@ use osmose_runtime::logs::{CommandLog, EventLog};
 use osmose_runtime::tap::Tap;
 use osmose_rules::Program;
 use osmose_sensors::edge::ledger::Whom;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Run a site live
@@ -49,30 +48,39 @@ impl Run {
     pub(crate) fn run(self) -> Ended {
         let Ready { site, program } = ready(&self.site)?;
         say_topology(&site);
-        let names = rule_names(&program);
-        let mut taps: Vec<Box<dyn Tap>> = vec![];
-        if let Some(path) = &self.record {
-            let meta = Meta::new(Origin::Live, &site.name);
-            let recorder = Recorder::create(path, &meta, &site.files, Packing::default()).map_err(Failure::found)?;
-            taps.push(Box::new(crate::recording::Recording(recorder)));
-        }
-        if let Some(to) = &self.events {
-            let open = |e| Failure::found(format!("cannot write events to {to}: {e}"));
-            taps.push(Box::new(EventLog::open(site.clone(), to).map_err(open)?));
-        }
-        if !self.quiet {
-            taps.push(Box::new(CommandLog::new(site.clone(), names, std::io::stdout())));
-        }
-        let setup = Setup {
-            machine: Core::new(site.clone(), program),
-            clock: HostClock::starting_at(ArrivalNs(0)),
-            first: first_inputs(&site),
-            journal: None,
-            taps,
-            dry_run: self.dry_run,
-            resend_held: false,
-        };
+        let mut taps = self.logs(&site, rule_names(&program))?;
         let stop = stop::on_signal()?;
+        let setup = match self.state_dir() {
+            None => {
+                let first = resume::first_inputs(&Osmose::new(site.clone()), utc_now()).map_err(Failure::found)?;
+                self.begin_recording(&site, None, &mut taps)?;
+                Setup {
+                    machine: Core::new(site.clone(), program),
+                    clock: HostClock::starting_at(ArrivalNs(0)),
+                    first: first.into_iter().map(OwnedInput).collect(),
+                    journal: None,
+                    taps,
+                    dry_run: self.dry_run,
+                    resend_held: false,
+                }
+            }
+            Some(dir) => {
+                let started = resume::start(&Osmose::new(site.clone()), &dir, utc_now()).map_err(Failure::found)?;
+                eprint!("state in {}: {}", dir.display(), started.resumed.render());
+                self.begin_recording(&site, Some(&started), &mut taps)?;
+                let resend_held = started.resend_held();
+                taps.push(Box::new(started.tap));
+                Setup {
+                    machine: started.machine,
+                    clock: HostClock::starting_at(started.clock),
+                    first: started.first.into_iter().map(OwnedInput).collect(),
+                    journal: Some(started.journal),
+                    taps,
+                    dry_run: self.dry_run,
+                    resend_held,
+                }
+            }
+        };
         let engine = Fused::compose(setup).map_err(Failure::found)?;
         let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
         eprintln!("ready udp={}", udp.join(","));
@@ -80,14 +88,43 @@ impl Run {
         account(&site, &summary);
         Ok(Outcome::Success)
     }
-}
 
-/// What a log begins with: the rules in force, and the wall clock.
-fn first_inputs(site: &Site) -> Vec<OwnedInput> {
-    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
-    let files = canon::encode_files(&rules);
-    let anchor = Anchor { utc: utc_now(), offset: DurationNs::ZERO, next_change: None };
-    [Input::RulesInstalled { files: &files }, Input::Anchor(anchor)].iter().map(OwnedInput::of).collect()
+    /// Where state is kept; `None` where it is not.
+    fn state_dir(&self) -> Option<PathBuf> {
+        match self.state.as_deref() {
+            Some("none") => None,
+            Some(dir) => Some(dir.into()),
+            None => Some(self.site.join(".osmose")),
+        }
+    }
+
+    /// The command line's logs.
+    fn logs(&self, site: &Arc<Site>, names: Arc<[String]>) -> Result<Vec<Box<dyn Tap>>, Failure> {
+        let mut taps: Vec<Box<dyn Tap>> = vec![];
+        if let Some(to) = &self.events {
+            let open = |e| Failure::found(format!("cannot write events to {to}: {e}"));
+            taps.push(Box::new(EventLog::open(site.clone(), to).map_err(open)?));
+        }
+        if !self.quiet {
+            taps.push(Box::new(CommandLog::new(site.clone(), names, std::io::stdout())));
+        }
+        Ok(taps)
+    }
+
+    /// Begins `--record`. The recording of a resumed log begins with the state that it goes on from.
+    fn begin_recording(&self, site: &Site, from: Option<&Started<Osmose>>, taps: &mut Vec<Box<dyn Tap>>) -> Result<(), Failure> {
+        let Some(path) = &self.record else { return Ok(()) };
+        let meta = Meta::new(Origin::Live, &site.name);
+        let mut recorder = Recorder::create(path, &meta, &site.files, Packing::default()).map_err(Failure::found)?;
+        if let Some(started) = from.filter(|s| s.resend_held()) {
+            let (tag, digests) = started.head();
+            let mut state = vec![];
+            started.machine.save(&mut state);
+            recorder.keyframe(tag, &state, digests);
+        }
+        taps.push(Box::new(recorder));
+        Ok(())
+    }
 }
 
 /// The names of rules by id, for logs.
