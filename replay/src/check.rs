@@ -88,7 +88,11 @@ impl Report {
             self.info.input_count(),
             self.info.counts.chunks,
             self.digests_compared,
-            if self.findings.is_empty() { "whole and in order".to_owned() } else { format!("{} findings", self.findings.len()) }
+            if self.findings.is_empty() {
+                "whole and in order".to_owned()
+            } else {
+                format!("{} findings", self.findings.len())
+            }
         );
         text
     }
@@ -145,7 +149,8 @@ impl Report {
             found(Severity::Error, "record", None, message);
         }
         if info.counts.chunks_without_crc > 0 {
-            let message = format!("{} chunks carry no checksum: another tool wrote them", info.counts.chunks_without_crc);
+            let message =
+                format!("{} chunks carry no checksum: another tool wrote them", info.counts.chunks_without_crc);
             found(Severity::Warning, "unchecked", None, message);
         }
         for (tag, gap) in &info.gaps {
@@ -153,7 +158,8 @@ impl Report {
             found(Severity::Warning, "gap", Some(*tag), message);
         }
         if info.shed_count() > 0 {
-            let message = format!("{} observations did not get in; `osmose trace info` says of which sensors", info.shed_count());
+            let message =
+                format!("{} observations did not get in; `osmose trace info` says of which sensors", info.shed_count());
             found(Severity::Warning, "shed", None, message);
         }
         if info.site.is_none() {

@@ -111,9 +111,7 @@ pub fn import(
     epoch: Option<UtcNs>,
     out: &Path,
 ) -> Result<ImportReport, ImportError> {
-    let open = |path: &PathBuf| {
-        File::open(path).map_err(|source| ImportError::Open { path: path.clone(), source })
-    };
+    let open = |path: &PathBuf| File::open(path).map_err(|source| ImportError::Open { path: path.clone(), source });
     let mut readers = Vec::with_capacity(files.len());
     for (kind, path) in files {
         let input = BufReader::with_capacity(1 << 16, open(path)?);
@@ -236,7 +234,7 @@ mod tests {
         let mut reader = TraceReader::open(path).unwrap();
         let mut scan = ScanBuf::new();
         let mut all = Vec::new();
-        while let Some(item) = reader.next().unwrap() {
+        while let Some(item) = reader.next_item().unwrap() {
             let Item::Record(raw) = item else { panic!("{item:?}") };
             if let Record::Input { tag, input } = codec::decode(&raw, &mut scan).unwrap() {
                 let text = format!("{input:?}");
@@ -249,18 +247,28 @@ mod tests {
 
     #[test]
     fn two_files_merge_by_arrival_behind_the_wall_clock_and_the_rules() {
-        let tags = "t_s,sensor,device,x_m,y_m\n0.5,tags,p1,1,2\n1.5,tags,stranger,6,2\nx,tags,p1,1,2\n2,nosuch,p1,1,2\n";
+        let tags =
+            "t_s,sensor,device,x_m,y_m\n0.5,tags,p1,1,2\n1.5,tags,stranger,6,2\nx,tags,p1,1,2\n2,nosuch,p1,1,2\n";
         let scans = "t_s,sensor,x_m,y_m\n1,ceiling-meeting,1,1\n1,ceiling-meeting,2,2\n2,ceiling-meeting,,\n";
         let files = [(SensorKind::Location, tags), (SensorKind::Position, scans)];
         let (_dir, report, path) = imported(&files, Some("2026-07-01T00:00:00Z"));
         assert_eq!(
             inputs(&path),
-            ["1 0 Anchor", "2 0.5 RulesInstalled", "3 0.5 Observation", "4 1 Observation", "5 1.5 Named", "6 1.5 Observation", "7 2 Observation"]
+            [
+                "1 0 Anchor",
+                "2 0.5 RulesInstalled",
+                "3 0.5 Observation",
+                "4 1 Observation",
+                "5 1.5 Named",
+                "6 1.5 Observation",
+                "7 2 Observation"
+            ]
         );
         assert_eq!((report.files[0].rows, report.files[0].kept, report.kept()), (4, 2, 5));
         assert_eq!(report.observations, 4);
         let text = report.render();
-        for part in ["4 rows read, 2 kept, 2 refused", "unknown_sensor", "`nosuch`", "lines 5", "2026-07-01T00:00:00Z"] {
+        for part in ["4 rows read, 2 kept, 2 refused", "unknown_sensor", "`nosuch`", "lines 5", "2026-07-01T00:00:00Z"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
@@ -278,7 +286,8 @@ mod tests {
         let tracks = dir.path().join("tracks.csv");
         let file = Box::new(File::create(&tracks).unwrap());
         let sinks = Sinks { tracks: Some((TracksFormat::Eval, file)), ..Sinks::default() };
-        let summary = Replay::new(reader, workshop, Options { sinks, ..Options::default() }).unwrap().run(&mut ()).unwrap();
+        let summary =
+            Replay::new(reader, workshop, Options { sinks, ..Options::default() }).unwrap().run(&mut ()).unwrap();
         assert_eq!(summary.verdict, Verdict::NotAsked);
         let text = std::fs::read_to_string(&tracks).unwrap();
         assert_eq!(text.lines().next(), Some("t,track_id,x,y,identity"));

@@ -132,7 +132,7 @@ pub(crate) fn survey<R: Read>(
         counts: ReadCounts::default(),
     };
     let mut scan = ScanBuf::new();
-    while let Some(item) = reader.next()? {
+    while let Some(item) = reader.next_item()? {
         if let Item::Record(raw) = item {
             match codec::decode(&raw, &mut scan) {
                 Ok(record) => {
@@ -269,9 +269,7 @@ impl Info {
             (self.sensor_name(*id), json!({"kind": kind, "observations": s.observations, "shed": s.shed}))
         };
         let commands = self.commands.iter().map(|(id, n)| (self.device_name(*id), json!(n)));
-        let gap = |(t, g): &(Tag, Gap)| {
-            json!({"at": tag(*t), "from_s": seconds(g.from), "lost": g.lost, "reason": gap_reason(g.reason)})
-        };
+        let gap = |(t, g): &(Tag, Gap)| json!({"at": tag(*t), "from_s": seconds(g.from), "lost": g.lost, "reason": gap_reason(g.reason)});
         let digest = self.last_digest.map(|(seq, input, decision)| {
             json!({"seq": seq.0, "input_digest": input.to_string(), "decision_digest": decision.to_string()})
         });
@@ -343,7 +341,13 @@ impl Info {
         line("keyframes", format!("{}, the largest {} bytes", self.keyframes.0, self.keyframes.1));
         line("file", format!("{} bytes, {} records in {} chunks", self.bytes, self.counts.records, self.counts.chunks));
         for (tag, gap) in &self.gaps {
-            let what = format!("{} from {} s to {} s, {} inputs known lost", gap_reason(gap.reason), gap.from, tag.at, gap.lost);
+            let what = format!(
+                "{} from {} s to {} s, {} inputs known lost",
+                gap_reason(gap.reason),
+                gap.from,
+                tag.at,
+                gap.lost
+            );
             line("gap", what);
         }
         for s in &self.skips {

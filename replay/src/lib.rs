@@ -1,4 +1,15 @@
 //! Traces: record, resume, replay, verify, import, score.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`trace`] | the file format: MCAP with FlatBuffers records, written and read with every checksum |
+//! | [`record`] | the recording agent of a running engine |
+//! | [`state`], [`mod@resume`] | the state folder, and starting where the last run stopped |
+//! | [`drive`] | replay: the core on the recorded inputs, compared with the recording |
+//! | [`mod@import`] | CSV recordings to traces |
+//! | [`mod@info`], [`mod@check`] | what is in a trace; whether it is what was recorded |
+//! | [`wall`] | wall-clock times and time zones, at the edge of a log |
+//! | [`score`] | tracks against truth |
 #![forbid(unsafe_code)]
 
 pub mod check;

@@ -221,7 +221,7 @@ impl<W: Write + Send> Tap for Recorder<W> {
     fn input(&mut self, tag: Tag, canonical: &[u8]) {
         Self::input(self, tag, canonical);
         // A side that never idles must not keep records back either.
-        if tag.seq.0 % FLUSH_LOOK_EVERY == 0 {
+        if tag.seq.0.is_multiple_of(FLUSH_LOOK_EVERY) {
             self.poll_flush();
         }
     }

@@ -104,6 +104,9 @@ pub struct Started<W: Workshop> {
     pub base: ArrivalNs,
     /// The state before any of `first`, to begin a recording with.
     pub state: Vec<u8>,
+    /// The files that a recording of this run carries: the site's, with the rules that are in force *before* `first`
+    /// (changed ones come as an input), so that the recording's first keyframe can be taken back.
+    pub files: Vec<SourceFile>,
     /// What was found.
     pub resumed: Resumed,
 }
@@ -156,6 +159,16 @@ pub fn first_inputs<W: Workshop>(workshop: &W, now_utc: UtcNs) -> Result<Vec<Vec
 fn own_rules<W: Workshop>(workshop: &W) -> Vec<u8> {
     let files: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
     canon::encode_files(&files)
+}
+
+/// The site's files with the rule files of `in_force` in place of its own, ascending by path.
+fn recorded_files<W: Workshop>(workshop: &W, in_force: &[u8]) -> Vec<SourceFile> {
+    let site = workshop.site();
+    let own: Vec<&str> = site.rule_files().map(|f| f.path.as_str()).collect();
+    let mut files: Vec<SourceFile> = site.files.iter().filter(|f| !own.contains(&f.path.as_str())).cloned().collect();
+    files.extend(canon::decode_files(in_force).unwrap_or_default());
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
 }
 
 fn compile<W: Workshop>(workshop: &W, files: &[u8]) -> Result<W::Decide, WorkshopError> {
@@ -228,8 +241,9 @@ pub fn start_with<W: Workshop>(
         }
         first.push(canonical(&Input::RulesInstalled { files: &own }));
     }
+    let files = recorded_files(workshop, &in_force);
     let tap = StateTap::new(folder, workshop.site(), machine.last().seq, in_force);
-    Ok(Started { machine, journal: Ring::new(mapped, head), tap, first, base, state, resumed })
+    Ok(Started { machine, journal: Ring::new(mapped, head), tap, first, base, state, files, resumed })
 }
 
 /// A machine brought back to the last journaled input.

@@ -127,7 +127,7 @@ pub(crate) fn rewritten(
     let mut writer = TraceWriter::new(Vec::new(), &meta, &files, &Encoder::schemas(), Packing::None).expect("memory");
     let mut scan = ScanBuf::new();
     let mut n = 0;
-    while let Some(item) = reader.next().expect("memory") {
+    while let Some(item) = reader.next_item().expect("memory") {
         let Item::Record(raw) = item else { panic!("{item:?}") };
         let record = codec::decode(&raw, &mut scan).expect("decodes");
         if let Some(payload) = change(raw.topic, &record, raw.data) {

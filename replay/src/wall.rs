@@ -24,7 +24,9 @@ pub enum WallError {
     #[error("{0} ns since 1970 is outside the calendar")]
     Range(i64),
     /// No form of a time.
-    #[error("`{0}` is no time: write seconds of the trace (12.5), a time of day (10:02:11.5), or RFC 3339 (2026-05-01T10:02:11Z)")]
+    #[error(
+        "`{0}` is no time: write seconds of the trace (12.5), a time of day (10:02:11.5), or RFC 3339 (2026-05-01T10:02:11Z)"
+    )]
     Text(String),
     /// A wall-clock time, and the log has none.
     #[error("`{0}` is a wall-clock time, and this trace has no wall clock: give seconds of the trace (12.5)")]

@@ -3,10 +3,12 @@
 //! Skips, and says so, where `python3` or its `mcap` is not there.
 
 use osmose_model::ids::Seq;
+use osmose_model::input::{Input, Tag};
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
+use osmose_replay::trace::codec::Encoder;
 use osmose_replay::trace::format::{Meta, Origin, Topic};
-use osmose_replay::trace::write::{Packing, Schemas, TraceWriter};
+use osmose_replay::trace::write::{Packing, TraceWriter};
 use std::process::Command;
 
 const SCRIPT: &str = r#"
@@ -19,6 +21,8 @@ for kind, reader_of in (("streaming", NonSeekingReader), ("seeking", SeekingRead
         counts, encodings, last = {}, set(), -1
         for schema, channel, message in reader.iter_messages():
             counts[channel.topic] = counts.get(channel.topic, 0) + 1
+            assert schema.name.lower() == "osmose.trace." + channel.topic, schema.name
+            assert channel.topic != "input" or 20 <= len(message.data) < 100
             encodings.add((schema.name, schema.encoding, channel.message_encoding, len(schema.data)))
             assert message.log_time >= last
             last = message.log_time
@@ -42,7 +46,7 @@ fn the_python_reader_agrees_with_crc_validation() {
         println!("skipped: python3 with the packages mcap, lz4 and zstandard is not there");
         return;
     }
-    let schemas = Schemas { tables: ["t.A", "t.B", "t.C", "t.D", "t.E", "t.F", "t.G", "t.H"], bfbs: b"reflection" };
+    let (schemas, mut encoder) = (Encoder::schemas(), Encoder::default());
     let dir = tempfile::tempdir().unwrap();
     for (name, packing) in [("none", Packing::None), ("lz4", Packing::Lz4), ("zstd", Packing::Zstd)] {
         let path = dir.path().join(name);
@@ -51,8 +55,11 @@ fn the_python_reader_agrees_with_crc_validation() {
         let mut writer = TraceWriter::create(&path, &meta, &files, &schemas, packing).unwrap();
         for i in 0..5000u64 {
             let at = LogicalNs(i as i64 * 1000);
-            let payload = vec![i as u8; (i % 300) as usize];
-            writer.append(Topic::ALL[(i % 8) as usize], at, at, Seq(i), &payload).unwrap();
+            let tag = Tag { at, seq: Seq(i + 1) };
+            let topic = Topic::ALL[(i % 8) as usize];
+            let filler = vec![i as u8; (i % 300) as usize];
+            let payload = if topic == Topic::Input { encoder.input(tag, &Input::Tick) } else { &filler };
+            writer.append(topic, at, at, tag.seq, payload).unwrap();
         }
         writer.finish().unwrap();
         let out = Command::new("python3").args(["-c", SCRIPT]).arg(&path).output().unwrap();

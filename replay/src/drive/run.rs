@@ -41,7 +41,8 @@ pub struct Options {
     pub speed: Speed,
     /// Compare every decision with the recording.
     pub verify: bool,
-    /// These rules instead of the recorded ones, throughout.
+    /// These rules instead of the recorded ones, throughout. (A workshop whose site has other rules than the trace's
+    /// does the same.)
     pub rules: Option<Vec<SourceFile>>,
     /// Where results go.
     pub sinks: Sinks,
@@ -114,7 +115,7 @@ struct Run<W: Workshop> {
     from: LogicalNs,
     writing: Writing,
     verifier: Option<Verifier>,
-    /// The rule files in force, as one block; `None` where the options override them.
+    /// The rule files in force, as one block; `None` where others than the recorded ones hold throughout.
     in_force: Option<Vec<u8>>,
     /// Whether the machine's state is the one that the recording had here.
     valid: bool,
@@ -141,6 +142,10 @@ impl<R: Read, W: Workshop> Replay<R, W> {
         }
         let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
         let machine = workshop.machine(workshop.rules(options.rules.as_deref().unwrap_or(&own))?);
+        // Another site's own rules hold throughout, as rules given by the options do.
+        let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
+        let same_rules = reader.files().iter().filter(is_rules).eq(own.iter());
+        let follows_trace = options.rules.is_none() && same_rules;
         let from = options.from.unwrap_or(LogicalNs(i64::MIN));
         let writing = Writing::new(std::mem::take(&mut options.sinks), from, workshop.site())?;
         let Meta { build, has_ticks, has_decisions, .. } = reader.meta();
@@ -152,7 +157,7 @@ impl<R: Read, W: Workshop> Replay<R, W> {
             from,
             writing,
             verifier: (options.verify && *has_decisions && *has_ticks).then(Verifier::default),
-            in_force: options.rules.is_none().then(|| canon::encode_files(&own)),
+            in_force: follows_trace.then(|| canon::encode_files(&own)),
             valid: true,
             read: None,
             pace: None,
@@ -182,7 +187,7 @@ impl<R: Read, W: Workshop> Replay<R, W> {
         let mut n = 0;
         loop {
             let (done, total) = self.reader.progress();
-            let step = match self.reader.next()? {
+            let step = match self.reader.next_item()? {
                 None => break,
                 Some(Item::Damage(damage)) => {
                     self.run.declare(HoleKind::Damage(damage));
@@ -429,7 +434,7 @@ impl<W: Workshop> Run<W> {
         }
         // A state of before something already read (or of other rules) cannot be gone on from.
         let behind = self.read.is_some_and(|read| tag.seq < read.seq);
-        if self.valid && self.read.is_some() || behind || self.order == Order::Arrival || self.options.rules.is_some() {
+        if self.valid && self.read.is_some() || behind || self.order == Order::Arrival {
             return Ok(());
         }
         let rules = match &self.in_force {

@@ -2,13 +2,15 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`format`] | names, limits, the head of a trace: shared by writer and reader |
+//! | [`mod@format`] | names, limits, the head of a trace: shared by writer and reader |
 //! | [`codec`] | records as FlatBuffers |
-//! | [`write`] | writing, chunk by whole chunk |
+//! | [`mod@write`] | writing, chunk by whole chunk |
 //! | [`read`] | reading, with every checksum, up to the last whole record of a cut file |
 
+mod chunk;
 pub mod codec;
 pub mod format;
+mod found;
 pub mod read;
 pub mod write;
 

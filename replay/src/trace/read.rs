@@ -11,10 +11,11 @@
 //! | site files | the attachment's CRC |
 //! | everything, once more | the data section's and the summary's CRC, where the file was read from start to end |
 
+use super::chunk::{CHUNK_HEAD_BYTES, COMPRESSION_NAME_MAX, ChunkHead, HEAD_BYTES, Packed, split_record};
 use super::format::{
-    ATTACHMENT_PREFIX, CHUNK_BYTES_MAX, CHUNK_TARGET_BYTES, METADATA_NAME, Meta, RECORD_BYTES_MAX, SCHEMA_VERSION,
-    Topic,
+    ATTACHMENT_PREFIX, CHUNK_BYTES_MAX, CHUNK_TARGET_BYTES, METADATA_NAME, Meta, SCHEMA_VERSION, Topic,
 };
+pub use super::found::{Damage, DamageKind, Ending, Item, OpenError, RawRecord, ReadCounts};
 use mcap::records::{Record, op};
 use osmose_model::site::SourceFile;
 use std::collections::BTreeMap;
@@ -23,166 +24,10 @@ use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Bytes in front of every MCAP record: opcode and length.
-const HEAD_BYTES: usize = 9;
-/// Bytes of a chunk's own header without its compression's name.
-const CHUNK_HEAD_BYTES: usize = 40;
-/// Most bytes of a compression's name ("lz4", "zstd").
-const COMPRESSION_NAME_MAX: usize = 16;
 /// Bytes of a footer: two offsets and the summary's CRC.
 const FOOTER_BYTES: usize = 20;
 /// Most channels: a trace has eight.
 const CHANNELS_MAX: usize = 64;
-
-/// Why a file cannot be opened as a trace at all.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file cannot be read.
-    #[error("{path} cannot be read: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It does not begin as MCAP does.
-    #[error("this is no MCAP file: it does not begin with MCAP's magic bytes")]
-    NotMcap,
-    /// It is MCAP, and not a trace of this engine, or its head is damaged or cut.
-    #[error("this MCAP file cannot be read as a trace: {0}")]
-    NotATrace(String),
-    /// A later version wrote it.
-    #[error("the trace has schema version {found}, this build reads up to {SCHEMA_VERSION}: use a newer osmose")]
-    TooNew {
-        /// The trace's version.
-        found: u32,
-    },
-}
-
-/// What is wrong with a stretch of the file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DamageKind {
-    /// A chunk's records are not the ones that were written.
-    #[error("a chunk fails its checksum (recorded {saved:08x}, calculated {calculated:08x})")]
-    ChunkCrc {
-        /// What the chunk says.
-        saved: u32,
-        /// What its bytes give.
-        calculated: u32,
-    },
-    /// A chunk cannot be unpacked.
-    #[error("a chunk cannot be unpacked: {0}")]
-    Chunk(String),
-    /// A record is none that MCAP knows, or does not fit where it stands.
-    #[error("the file's structure is broken: {0}")]
-    Structure(String),
-    /// A site file fails its checksum.
-    #[error("the attached file `{0}` fails its checksum")]
-    Attachment(String),
-    /// The data section as a whole is not what was written.
-    #[error("the data section fails its checksum: something outside the chunks was changed")]
-    DataSection,
-    /// The summary (index and statistics) is not what was written; the records do not need it.
-    #[error("the summary fails its checksum: the index cannot be trusted, the records can")]
-    Summary,
-}
-
-/// A stretch of the file that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// Where it begins, bytes from the file's start.
-    pub at_byte: u64,
-    /// How long it is.
-    pub bytes: u64,
-    /// What is wrong with it.
-    pub kind: DamageKind,
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "at byte {} ({} bytes): {}", self.at_byte, self.bytes, self.kind)
-    }
-}
-
-/// How the file ended. Known once the last record has been given out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Ending {
-    /// Not reached yet.
-    #[default]
-    NotReached,
-    /// As its writer ended it.
-    Whole,
-    /// It stops in the middle: the writer was killed, the disk was full, or the file was cut.
-    Cut {
-        /// End of the last whole chunk (or of the head), bytes from the file's start.
-        whole_bytes: u64,
-        /// Bytes behind that.
-        left_bytes: u64,
-        /// Whole records taken out of those bytes; no checksum covers them.
-        unchecked_records: u64,
-        /// Whether only the index is missing: every record that was written is there.
-        only_index: bool,
-    },
-    /// Its structure is broken, and what follows could not be read.
-    Broken,
-}
-
-impl Ending {
-    /// A sentence on what is missing, where something is.
-    #[must_use]
-    pub fn render(&self) -> Option<String> {
-        match *self {
-            Self::NotReached | Self::Whole => None,
-            Self::Broken => Some("the file is broken: what follows the last record above could not be read".to_owned()),
-            Self::Cut { only_index: true, .. } => {
-                Some("the file has no index (its writer was stopped, or it was cut): no record is missing".to_owned())
-            }
-            Self::Cut { whole_bytes, left_bytes, unchecked_records, .. } => Some(format!(
-                "the file is cut: {whole_bytes} bytes are whole, {left_bytes} bytes of an unfinished part follow \
-                 ({unchecked_records} whole records of it were taken, unchecked); what came after is missing"
-            )),
-        }
-    }
-}
-
-/// One record, not decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RawRecord<'a> {
-    /// On which channel.
-    pub topic: Topic,
-    /// Logical time, nanoseconds (0 where that is negative).
-    pub log_time: u64,
-    /// When what it tells was true, nanoseconds.
-    pub publish_time: u64,
-    /// Low 32 bits of its input's number.
-    pub sequence: u32,
-    /// The FlatBuffer.
-    pub data: &'a [u8],
-    /// Whether the chunk's checksum covers it: true but in the last, cut chunk of a file.
-    pub checked: bool,
-}
-
-/// What comes next in a trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item<'a> {
-    /// A record.
-    Record(RawRecord<'a>),
-    /// Something is missing here.
-    Damage(Damage),
-}
-
-/// Counts of what was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadCounts {
-    /// Records given out.
-    pub records: u64,
-    /// Chunks with a matching checksum.
-    pub chunks: u64,
-    /// Chunks that carry no checksum (another tool wrote them).
-    pub chunks_without_crc: u64,
-    /// Records on channels that this version does not know.
-    pub unknown: u64,
-}
 
 /// A trace being read.
 pub struct TraceReader<R> {
@@ -338,7 +183,7 @@ impl<R: Read> TraceReader<R> {
     ///
     /// # Errors
     /// Only the disk's; damage is an item, because what follows it can often be used.
-    pub fn next(&mut self) -> std::io::Result<Option<Item<'_>>> {
+    pub fn next_item(&mut self) -> std::io::Result<Option<Item<'_>>> {
         loop {
             if self.given < self.damage.len() {
                 self.given += 1;
@@ -396,7 +241,7 @@ impl<R: Read> TraceReader<R> {
         if self.meta.schema_version > SCHEMA_VERSION {
             return Err(OpenError::TooNew { found: self.meta.schema_version });
         }
-        // Attachments follow, up to the first chunk, which waits then for the first call of `next`.
+        // Attachments follow, up to the first chunk, which waits then for the first call of `next_item`.
         while self.stage == Stage::Data && self.chunk_left.is_empty() {
             self.next_in_file().map_err(no_path)?;
             if self.counts.chunks + self.counts.chunks_without_crc > 0 || !self.damage.is_empty() {
@@ -652,69 +497,4 @@ impl<R: Read> TraceReader<R> {
 
 fn no_path(source: std::io::Error) -> OpenError {
     OpenError::Io { path: PathBuf::new(), source }
-}
-
-/// The record at the front of `bytes`: opcode and body; `None` where it is not whole.
-fn split_record(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
-    let len = usize::try_from(u64::from_le_bytes(head[1..].try_into().ok()?)).ok()?;
-    Some((head[0], rest.get(..len)?)).filter(|_| len <= RECORD_BYTES_MAX + HEAD_BYTES + 32)
-}
-
-/// How a chunk's records are packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packed {
-    Plain,
-    Lz4,
-    Zstd,
-}
-
-impl Packed {
-    /// Unpacks at most `max` bytes to the end of `out`; on an error, what came before it is there.
-    fn unpack(self, packed: &[u8], max: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
-        // One byte more than promised is enough to see that the promise is broken.
-        let limit = max as u64 + 1;
-        match self {
-            Self::Plain => out.extend_from_slice(packed),
-            Self::Lz4 => drop(lz4::Decoder::new(packed)?.take(limit).read_to_end(out)?),
-            Self::Zstd => drop(zstd::stream::read::Decoder::with_buffer(packed)?.take(limit).read_to_end(out)?),
-        }
-        Ok(())
-    }
-}
-
-/// The fields of a chunk's header that a reader needs.
-#[derive(Clone, Copy)]
-struct ChunkHead {
-    unpacked_bytes: u64,
-    crc: u32,
-    packing: Packed,
-    packed_bytes: u64,
-    records_at: usize,
-}
-
-impl ChunkHead {
-    /// Chunk (op=0x06) of the MCAP specification: start and end time, uncompressed size and CRC, compression,
-    /// length of the records.
-    fn parse(body: &[u8]) -> Option<Self> {
-        let u32_at = |at: usize| Some(u32::from_le_bytes(body.get(at..at + 4)?.try_into().ok()?));
-        let u64_at = |at: usize| Some(u64::from_le_bytes(body.get(at..at + 8)?.try_into().ok()?));
-        let name_bytes = u32_at(28)? as usize;
-        if name_bytes > COMPRESSION_NAME_MAX {
-            return None;
-        }
-        let packing = match body.get(32..32 + name_bytes)? {
-            b"" => Packed::Plain,
-            b"lz4" => Packed::Lz4,
-            b"zstd" => Packed::Zstd,
-            _ => return None,
-        };
-        Some(Self {
-            unpacked_bytes: u64_at(16)?,
-            crc: u32_at(24)?,
-            packing,
-            packed_bytes: u64_at(32 + name_bytes)?,
-            records_at: CHUNK_HEAD_BYTES + name_bytes,
-        })
-    }
 }

@@ -56,7 +56,7 @@ struct Outcome {
 fn read(bytes: &[u8]) -> Result<Outcome, OpenError> {
     let mut reader = TraceReader::new(bytes, bytes.len() as u64)?;
     let (mut rows, mut unchecked, mut damage) = (Vec::new(), 0, 0);
-    while let Some(item) = reader.next().unwrap() {
+    while let Some(item) = reader.next_item().unwrap() {
         match item {
             Item::Record(r) => {
                 assert_eq!(r.log_time, r.publish_time);
