@@ -72,7 +72,7 @@ impl Run {
                 taps.push(Box::new(started.tap));
                 Setup {
                     machine: started.machine,
-                    clock: HostClock::starting_at(started.clock),
+                    clock: HostClock::starting_at(started.base),
                     first: started.first.into_iter().map(OwnedInput).collect(),
                     journal: Some(started.journal),
                     taps,
@@ -115,12 +115,11 @@ impl Run {
     fn begin_recording(&self, site: &Site, from: Option<&Started<Osmose>>, taps: &mut Vec<Box<dyn Tap>>) -> Result<(), Failure> {
         let Some(path) = &self.record else { return Ok(()) };
         let meta = Meta::new(Origin::Live, &site.name);
-        let mut recorder = Recorder::create(path, &meta, &site.files, Packing::default()).map_err(Failure::found)?;
+        let files = from.map_or(&site.files, |s| &s.files);
+        let mut recorder = Recorder::create(path, &meta, files, Packing::default()).map_err(Failure::found)?;
         if let Some(started) = from.filter(|s| s.resend_held()) {
             let (tag, digests) = started.head();
-            let mut state = vec![];
-            started.machine.save(&mut state);
-            recorder.keyframe(tag, &state, digests);
+            recorder.keyframe(tag, &started.state, digests);
         }
         taps.push(Box::new(recorder));
         Ok(())
@@ -141,7 +140,7 @@ fn say_topology(site: &Site) {
 }
 
 /// The engine's last words, on stderr: nothing was lost silently.
-fn account(site: &Site, s: &Summary) {
+pub(crate) fn account(site: &Site, s: &Summary) {
     let us = |ns: u64| ns as f64 / 1e3;
     eprintln!("{} inputs, {} events, {} commands; last input {} at {} s", s.core.inputs, s.core.events, s.core.commands, s.last.seq, s.last.at);
     if let Some(u) = s.egress {

@@ -38,9 +38,10 @@ impl StepSink<Fusion, Rules, Plan> for Sink {
     }
 
     fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Core) {
-        let took = Took { step: self.begun.elapsed() };
+        let took = Took { step: self.begun.elapsed(), whole: None };
         let rule = |r: RuleId| machine.rules().rule_name(r);
-        self.story.sensed(input, took);
+        self.story.sensed(input);
+        self.story.stepped(took);
         out.events.iter().for_each(|e| self.story.event(tag, e));
         for command in &out.commands {
             self.story.command(command, &rule, took);
@@ -84,12 +85,12 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     while now < end {
         now = now.plus(REPORT_AFTER_MIN).min(end);
         sim.take_crossings(&mut crossings);
-        sink.story.crossings(&mut crossings, &sim);
+        sink.story.crossings(&mut crossings);
         sim.advance(now, &mut |arrival, _, _, input| driver.feed(arrival, &input, &mut sink));
         for command in sink.commands.drain(..) {
             sim.command(ArrivalNs(command.at.0), &command);
         }
-        sink.story.second(now, sim.truth(now).count(), driver.machine());
+        sink.story.second(now, sim.truth(now).count(), Some(driver.machine()));
     }
     driver.run_until(end, &mut sink);
     let written = sink.file.as_mut().map_or(Ok(()), |f| f.flush());

@@ -1,9 +1,169 @@
-//! The demo in real time.
+//! The demo in real time: a running engine on its pinned thread, and beside it simulated devices that send datagrams
+//! over loopback. What the engine does is told from the journal thread.
 
-use super::Demo;
-use crate::outcome::{Ended, Failure};
+use super::senders::Senders;
+use super::story::{Story, Took};
+use super::{Demo, simulate};
+use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::Ready;
+use crate::stop;
+use osmose_core::Core;
+use osmose_model::canon;
+use osmose_model::command::Command;
+use osmose_model::ids::RuleId;
+use osmose_model::input::Tag;
+use osmose_model::observation::ScanBuf;
+use osmose_model::site::Site;
+use osmose_model::time::ArrivalNs;
+use osmose_model::world::WorldEvent;
+use osmose_replay::{drive::Osmose, resume};
+use osmose_runtime::clock::{HostClock, utc_now};
+use osmose_runtime::fused::{Fused, OwnedInput, Setup};
+use osmose_runtime::tap::{Tap, Timing};
+use osmose_sensors::sim::Sim;
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-pub(super) fn run(_: Ready, _: &Demo) -> Ended {
-    Err(Failure::usage("give --headless"))
+/// Tells what the engine does, and hands its commands to the simulated devices.
+struct Teller {
+    story: Arc<Mutex<Story>>,
+    rules: Arc<[String]>,
+    devices: Sender<Command>,
+    scan: ScanBuf,
+    /// Commands of a step whose timing is still to come.
+    waiting: Vec<Command>,
+}
+
+impl Tap for Teller {
+    fn input(&mut self, _: Tag, canonical: &[u8]) {
+        if let (Ok(input), Ok(mut story)) = (canon::decode_input(canonical, &mut self.scan), self.story.lock()) {
+            story.sensed(&input);
+        }
+    }
+    fn event(&mut self, tag: Tag, event: &WorldEvent) {
+        if let Ok(story) = self.story.lock() {
+            story.event(tag, event);
+        }
+    }
+    fn command(&mut self, _: Tag, command: &Command) {
+        self.waiting.push(command.clone());
+        // The devices are gone only when the demo is ending.
+        let _ = self.devices.send(command.clone());
+    }
+    fn timing(&mut self, _: Tag, timing: Timing) {
+        let ns = |from: ArrivalNs, to: ArrivalNs| Duration::from_nanos(to.since(from).0.max(0) as u64);
+        let took = Took { step: ns(timing.step_start, timing.step_end), whole: Some(ns(timing.read, timing.sent)) };
+        let rules = &self.rules;
+        let rule = |r: RuleId| rules.get(r.index()).map_or("?", String::as_str);
+        if let Ok(mut story) = self.story.lock() {
+            self.waiting.iter().for_each(|c| story.command(c, &rule, took));
+        }
+        self.waiting.clear();
+    }
+}
+
+pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
+    let Ready { site, program } = ready;
+    let sim = simulate(&site, demo.seed)?;
+    let story = Arc::new(Mutex::new(Story::new(site.clone())));
+    let (devices, commands) = channel();
+    let teller = Teller {
+        story: story.clone(),
+        rules: program.rules().iter().map(|r| r.name.clone()).collect(),
+        devices,
+        scan: ScanBuf::new(),
+        waiting: vec![],
+    };
+    let first = resume::first_inputs(&Osmose::new(site.clone()), utc_now()).map_err(Failure::found)?;
+    let clock = HostClock::starting_at(ArrivalNs(0));
+    let setup = Setup {
+        machine: Core::new(site.clone(), program),
+        clock,
+        first: first.into_iter().map(OwnedInput).collect(),
+        journal: None,
+        taps: vec![Box::new(teller)],
+        dry_run: false,
+        resend_held: false,
+    };
+    let listeners = listen_as_devices(&site)?;
+    let stop = stop::on_signal()?;
+    let engine = Fused::compose(setup).map_err(Failure::found)?;
+    let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
+    eprintln!("ready udp={}", udp.join(","));
+    if let Ok(story) = story.lock() {
+        story.opening(sim.notes());
+    }
+    let building = {
+        let (site, stop, end) = (site.clone(), stop.clone(), demo.seconds.map(|s| ArrivalNs((s * 1e9) as i64)));
+        let live = move || live_on(&site, sim, clock, end, &commands, &story, &stop, &listeners);
+        std::thread::Builder::new().name("demo-building".into()).spawn(live)
+    };
+    let building = building.map_err(|e| Failure::found(format!("the simulated building cannot start: {e}")))?;
+    let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
+    let told = building.join().map_err(|_| Failure::found("the simulated building failed"))?;
+    let (sent, received) = told?;
+    eprintln!("the building sent {sent} datagrams; its devices received {received}");
+    crate::command::run::account(&site, &summary);
+    Ok(Outcome::Success)
+}
+
+/// The sockets on which the simulated devices take the engine's commands.
+fn listen_as_devices(site: &Site) -> Result<Vec<UdpSocket>, Failure> {
+    let addresses: BTreeSet<_> = site.actuators.iter().filter_map(|a| a.connect.udp).collect();
+    let bind = |addr: std::net::SocketAddr| {
+        let bound = UdpSocket::bind(addr).and_then(|s| s.set_nonblocking(true).map(|()| s));
+        bound.map_err(|e| Failure::found(format!("the simulated devices cannot listen on udp {addr}: {e}. Another demo may run.")))
+    };
+    addresses.into_iter().map(bind).collect()
+}
+
+/// The building: people move, sensors send, devices obey and report, until the end or a stop. Gives how many datagrams
+/// it sent and how many commands its devices received.
+#[expect(clippy::too_many_arguments, reason = "all that a thread of its own needs, once")]
+fn live_on(
+    site: &Arc<Site>,
+    mut sim: Sim,
+    clock: HostClock,
+    end: Option<ArrivalNs>,
+    commands: &Receiver<Command>,
+    story: &Mutex<Story>,
+    stop: &AtomicBool,
+    listeners: &[UdpSocket],
+) -> Result<(u64, u64), Failure> {
+    let mut senders = Senders::new(site.clone());
+    let (mut received, mut crossings, mut buffer) = (0, vec![], [0u8; 2048]);
+    // Devices and engine are to stop together, whatever ends the building.
+    let result = loop {
+        let now = clock.now();
+        if stop.load(Ordering::Relaxed) || end.is_some_and(|e| now >= e) {
+            break Ok(());
+        }
+        let mut sent = Ok(());
+        sim.advance(now, &mut |_, _, _, input| {
+            if sent.is_ok() {
+                sent = senders.send(&input);
+            }
+        });
+        if sent.is_err() {
+            break sent;
+        }
+        commands.try_iter().for_each(|c| sim.command(ArrivalNs(c.at.0), &c));
+        sim.take_crossings(&mut crossings);
+        if let Ok(mut story) = story.lock() {
+            story.crossings(&mut crossings);
+            story.second(now, sim.truth(now).count(), None);
+        }
+        for socket in listeners {
+            while socket.recv(&mut buffer).is_ok() {
+                received += 1;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    stop.store(true, Ordering::Relaxed);
+    result.map(|()| (senders.sent, received))
 }

@@ -6,6 +6,7 @@
 
 mod headless;
 mod live;
+mod senders;
 mod story;
 
 use crate::outcome::{Ended, Failure};

@@ -12,7 +12,7 @@ use osmose_model::site::Site;
 use osmose_model::stages::Fuse;
 use osmose_model::time::{ArrivalNs, LogicalNs};
 use osmose_model::world::{EventKind, Presence, WorldEvent};
-use osmose_sensors::sim::{Sim, TrueCrossing};
+use osmose_sensors::sim::TrueCrossing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ use std::time::Duration;
 pub(super) struct Took {
     /// One step: fusion, rules, arbitration.
     pub(super) step: Duration,
+    /// From the datagram read to the command handed to the transport, where there is a transport.
+    pub(super) whole: Option<Duration>,
 }
 
 /// Tells it.
@@ -60,15 +62,19 @@ impl Story {
     }
 
     /// Counts what the sensors said.
-    pub(super) fn sensed(&mut self, input: &Input<'_>, took: Took) {
+    pub(super) fn sensed(&mut self, input: &Input<'_>) {
         if let Some(o) = input.observation() {
             *self.frames.entry(o.body.kind()).or_default() += 1;
         }
+    }
+
+    /// Counts how long a step took.
+    pub(super) fn stepped(&mut self, took: Took) {
         self.steps_ns.push(took.step.as_nanos() as u64);
     }
 
     /// Remembers who truly left what.
-    pub(super) fn crossings(&mut self, crossings: &mut Vec<TrueCrossing>, _: &Sim) {
+    pub(super) fn crossings(&mut self, crossings: &mut Vec<TrueCrossing>) {
         for c in crossings.drain(..).filter(|c| !c.entered) {
             self.left.insert((c.person, c.zone), c.at);
         }
@@ -116,7 +122,9 @@ impl Story {
         let by = c.rule.map_or("the device's default", rule);
         println!("{:>10} s  >> {device}.{}({})  by {by}", c.at, c.verb, args.join(", "));
         if let Some(chain) = self.chain(c) {
-            println!("{:14}{chain}  [decided in {:.1} us]", "", took.step.as_secs_f64() * 1e6);
+            let us = |d: Duration| format!("{:.1} us", d.as_secs_f64() * 1e6);
+            let whole = took.whole.map_or_else(String::new, |w| format!(", frame read to command handed over {}", us(w)));
+            println!("{:14}{chain}  [decided in {}{whole}]", "", us(took.step));
         }
     }
 
@@ -143,12 +151,13 @@ impl Story {
     }
 
     /// Once a second: what was sensed and who is believed to be there, beside the truth.
-    pub(super) fn second(&mut self, now: ArrivalNs, truly_there: usize, machine: &Core) {
+    pub(super) fn second(&mut self, now: ArrivalNs, truly_there: usize, machine: Option<&Core>) {
         if now.0 < self.next_second * 1_000_000_000 {
             return;
         }
         let each: Vec<_> = self.frames.iter().map(|(k, n)| format!("{k} {n}")).collect();
-        println!("{:>10} s  sensed: {}; {} tracked, {truly_there} truly there", self.next_second, each.join(", "), seen(machine.fusion()));
+        let tracked = machine.map_or_else(String::new, |m| format!("{} tracked, ", seen(m.fusion())));
+        println!("{:>10} s  sensed: {}; {tracked}{truly_there} truly there", self.next_second, each.join(", "));
         self.frames.clear();
         self.next_second += 1;
     }
