@@ -11,6 +11,7 @@ mod site;
 mod stop;
 
 use clap::Parser;
+use std::io::IsTerminal;
 
 /// Who is where in a building, what its rules say, and why.
 #[derive(Parser)]
@@ -22,7 +23,9 @@ struct Cli {
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).without_time().compact().init();
+    let styled = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(styled);
+    log.with_target(false).without_time().compact().init();
     match cli.command.run() {
         Ok(outcome) => outcome.into(),
         Err(error) => {

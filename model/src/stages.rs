@@ -49,9 +49,15 @@ pub enum Refusal {
     /// As many tracks as `tracks_max` allows are there already.
     #[error("tracks_full")]
     TracksFull,
-    /// Older than what has already been used of this track, beyond what can be re-run; used as it came.
+    /// Older than what has already been used, beyond what can be re-run: a scan is used at the newest time, a location
+    /// fix older than its device's newest stands aside.
     #[error("late_degraded")]
     LateDegraded,
+}
+
+impl Refusal {
+    /// Every reason, in declaration order.
+    pub const ALL: [Self; 4] = [Self::NotPlausible, Self::KindNotUsed, Self::TracksFull, Self::LateDegraded];
 }
 
 /// Sensor streams to a model of who is where.

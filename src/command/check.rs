@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 /// Check everything in a site: plan, devices, people, rules
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  osmose check examples/coworking\n  osmose check my-office --json | jq '.[].message'")]
+#[command(
+    after_help = "Example:\n  osmose check examples/coworking\n  osmose check my-office --json | jq '.[].message'"
+)]
 pub(crate) struct Check {
     /// The site's folder
     site: PathBuf,

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 
 /// Turn CSV recordings into a trace
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  osmose import position walk.csv --site my-office -o walk.mcap\n  osmose import position \
+#[command(
+    after_help = "Examples:\n  osmose import position walk.csv --site my-office -o walk.mcap\n  osmose import position \
                   walk.csv badge doors.csv --site my-office -o day.mcap --epoch 2026-03-02T08:30:00Z\n\nThe columns of \
-                  each kind stand in the header line of its file; a wrong one is refused with the right ones.")]
+                  each kind stand in the header line of its file; a wrong one is refused with the right ones."
+)]
 pub(crate) struct Import {
     /// A sensor kind and a file of its rows, as often as there are files
     #[arg(required = true, value_name = "KIND FILE.csv", num_args = 2..)]
@@ -30,7 +32,10 @@ impl Import {
         let mut files = vec![];
         for pair in self.files.chunks(2) {
             let [kind, file] = pair else {
-                return Err(Failure::usage(format!("{:?} has no file: give KIND FILE.csv, as often as there are files", pair[0])));
+                return Err(Failure::usage(format!(
+                    "{:?} has no file: give KIND FILE.csv, as often as there are files",
+                    pair[0]
+                )));
             };
             let known = || SensorKind::ALL.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ");
             let kind = SensorKind::from_word(kind)

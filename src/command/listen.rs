@@ -19,7 +19,9 @@ use std::time::Duration;
 
 /// Show what a site's sensors say, decoded, or why it was refused
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  osmose listen examples/peer-job\n\nA running engine holds the ports: stop it first.")]
+#[command(
+    after_help = "Example:\n  osmose listen examples/peer-job\n\nA running engine holds the ports: stop it first."
+)]
 pub(crate) struct Listen {
     /// The site's folder
     site: PathBuf,
@@ -40,7 +42,9 @@ impl Listen {
         let mut sockets = vec![];
         for port in &ports {
             let bound = UdpSocket::bind(port.addr).and_then(|s| s.set_nonblocking(true).map(|()| s));
-            let why = |e| format!("cannot listen on udp {}: {e}. A running engine holds its ports: stop it first.", port.addr);
+            let why = |e| {
+                format!("cannot listen on udp {}: {e}. A running engine holds its ports: stop it first.", port.addr)
+            };
             sockets.push((port.id, bound.map_err(|e| Failure::found(why(e)))?));
             eprintln!("listening on udp {}", port.addr);
         }
@@ -140,7 +144,11 @@ impl Sink for Printer<'_> {
         let sensor = &self.site.sensors[o.sensor.index()];
         let kind: SensorKind = sensor.kind;
         let seq = o.source_seq.map_or_else(String::new, |s| format!(" #{s}"));
-        println!("{arrival:>12} s  {rate} Hz  {age_ms:6.1} ms old  {} ({kind}){seq}: {}", sensor.name, self.describe(&o.body));
+        println!(
+            "{arrival:>12} s  {rate} Hz  {age_ms:6.1} ms old  {} ({kind}){seq}: {}",
+            sensor.name,
+            self.describe(&o.body)
+        );
     }
 
     fn report(&mut self, arrival: ArrivalNs, report: Report) {

@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 
 /// Run the code again on a trace's recorded inputs
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  osmose replay incident.mcap --verify\n  osmose replay walk.mcap --tracks tracks.csv \
+#[command(
+    after_help = "Examples:\n  osmose replay incident.mcap --verify\n  osmose replay walk.mcap --tracks tracks.csv \
                   --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n\nA time is \
                   seconds of the trace (12.5, as t_s in --events), HH:MM:SS in the site's zone, or RFC 3339.\nA file \
-                  name of - is stdout.")]
+                  name of - is stdout."
+)]
 pub(crate) struct Replay {
     /// The trace
     trace: PathBuf,
@@ -122,7 +124,8 @@ impl Replay {
 }
 
 fn read_rules(path: &Path) -> Result<Vec<SourceFile>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|e| Failure::found(format!("cannot read {}: {e}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::found(format!("cannot read {}: {e}", path.display())))?;
     let name = path.file_name().map_or_else(|| "other.rules".into(), |n| n.to_string_lossy().into_owned());
     Ok(vec![SourceFile { path: format!("rules/{name}"), text }])
 }

@@ -5,18 +5,19 @@ use crate::site::{Ready, ready};
 use crate::stop;
 use osmose_core::Core;
 use osmose_model::site::{Site, Topology};
+use osmose_model::stages::Refusal;
 use osmose_model::time::ArrivalNs;
 use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
 use osmose_replay::resume::{self, Started};
 use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
+use osmose_rules::Program;
 use osmose_runtime::clock::{HostClock, utc_now};
 use osmose_runtime::cores::Cores;
 use osmose_runtime::fused::{Fused, OwnedInput, Setup, Summary};
 use osmose_runtime::logs::{CommandLog, EventLog};
 use osmose_runtime::tap::Tap;
-use osmose_rules::Program;
 use osmose_sensors::edge::ledger::Whom;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,7 +113,12 @@ impl Run {
     }
 
     /// Begins `--record`. The recording of a resumed log begins with the state that it goes on from.
-    fn begin_recording(&self, site: &Site, from: Option<&Started<Osmose>>, taps: &mut Vec<Box<dyn Tap>>) -> Result<(), Failure> {
+    fn begin_recording(
+        &self,
+        site: &Site,
+        from: Option<&Started<Osmose>>,
+        taps: &mut Vec<Box<dyn Tap>>,
+    ) -> Result<(), Failure> {
         let Some(path) = &self.record else { return Ok(()) };
         let meta = Meta::new(Origin::Live, &site.name);
         let files = from.map_or(&site.files, |s| &s.files);
@@ -142,20 +148,41 @@ fn say_topology(site: &Site) {
 /// The engine's last words, on stderr: nothing was lost silently.
 pub(crate) fn account(site: &Site, s: &Summary) {
     let us = |ns: u64| ns as f64 / 1e3;
-    eprintln!("{} inputs, {} events, {} commands; last input {} at {} s", s.core.inputs, s.core.events, s.core.commands, s.last.seq, s.last.at);
+    eprintln!(
+        "{} inputs, {} events, {} commands; last input {} at {} s",
+        s.core.inputs, s.core.events, s.core.commands, s.last.seq, s.last.at
+    );
     if let Some(u) = s.egress {
-        eprintln!("commands sent {}, not sent {} (buffer full {}, refused {}); {} of devices that only log", u.sent, u.would_block + u.errors, u.would_block, u.errors, u.no_address);
+        eprintln!(
+            "commands sent {}, not sent {} (buffer full {}, refused {}); {} of devices that only log",
+            u.sent,
+            u.would_block + u.errors,
+            u.would_block,
+            u.errors,
+            u.no_address
+        );
     }
     if !s.react_ns.is_empty() {
         let (r, t) = (&s.react_ns, &s.step_ns);
         eprintln!(
             "read to handed over: p50 {:.1} us, p99 {:.1} us, max {:.1} us over {} reactions; a step: p50 {:.1} us, p99 {:.1} us",
-            us(r.value_at_quantile(0.5)), us(r.value_at_quantile(0.99)), us(r.max()), r.len(),
-            us(t.value_at_quantile(0.5)), us(t.value_at_quantile(0.99))
+            us(r.value_at_quantile(0.5)),
+            us(r.value_at_quantile(0.99)),
+            us(r.max()),
+            r.len(),
+            us(t.value_at_quantile(0.5)),
+            us(t.value_at_quantile(0.99))
         );
     }
-    let lost = [("not used by fusion", s.core.refused), ("beyond a step's limits", s.core.shed), ("cascades cut", s.core.cascades_cut),
-        ("not journaled", s.journal_lost), ("not recorded", s.side_lost)];
+    for (why, n) in Refusal::ALL.iter().zip(s.core.refused).filter(|(_, n)| *n > 0) {
+        eprintln!("fusion: {n} {why}");
+    }
+    let lost = [
+        ("beyond a step's limits", s.core.shed),
+        ("cascades cut", s.core.cascades_cut),
+        ("not journaled", s.journal_lost),
+        ("not recorded", s.side_lost),
+    ];
     for (what, n) in lost.iter().filter(|(_, n)| *n > 0) {
         eprintln!("{what}: {n}");
     }

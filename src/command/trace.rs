@@ -29,12 +29,20 @@ impl Trace {
         match self {
             Self::Info(File { trace, json }) => {
                 let info = info::info(&trace).map_err(Failure::found)?;
-                if json { println!("{}", info.to_json()) } else { print!("{}", info.render()) }
+                if json {
+                    println!("{}", info.to_json())
+                } else {
+                    print!("{}", info.render())
+                }
                 Ok(Outcome::Success)
             }
             Self::Check(File { trace, json }) => {
                 let report = check::check(&trace).map_err(Failure::found)?;
-                if json { println!("{}", report.to_json()) } else { print!("{}", report.render()) }
+                if json {
+                    println!("{}", report.to_json())
+                } else {
+                    print!("{}", report.render())
+                }
                 Ok(if report.exit_status() == 0 { Outcome::Success } else { Outcome::Found })
             }
         }

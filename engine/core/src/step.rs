@@ -13,7 +13,7 @@ use osmose_model::ids::{ActuatorId, GroupId, Name, PersonId, SensorId, TrackId, 
 use osmose_model::input::{Input, Tag};
 use osmose_model::limits::{CASCADE_ROUNDS_MAX, COMMANDS_PER_STEP_MAX, EVENTS_PER_STEP_MAX, INPUT_BYTES_MAX};
 use osmose_model::site::Site;
-use osmose_model::stages::{Arbitrate, Decide, Fuse, RestoreError, Source};
+use osmose_model::stages::{Arbitrate, Decide, Fuse, Refusal, RestoreError, Source};
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::tri::Tri;
 use osmose_model::world::{Occupant, SensorStatus, Stimulus, WallTime, WorldView, ZoneCount};
@@ -31,8 +31,8 @@ const DECISION_BYTES_MAX: usize = 8 * 1024;
 pub struct Stats {
     /// Inputs stepped.
     pub inputs: u64,
-    /// Observations that fusion refused.
-    pub refused: u64,
+    /// Observations that fusion refused or degraded, by reason in the order of [`Refusal::ALL`].
+    pub refused: [u64; Refusal::ALL.len()],
     /// Events written.
     pub events: u64,
     /// Commands written.
@@ -179,7 +179,7 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
             Input::Observation(o) => {
                 if let Err(why) = self.fusion.observe(tag, o, &mut self.stimuli) {
                     out.refused = Some(why);
-                    self.own.stats.refused += 1;
+                    self.own.stats.refused[why as usize] += 1;
                 }
                 return Source { sensor: Some(o.sensor), measured: Some(o.measured) };
             }

@@ -95,7 +95,7 @@ pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
     let room = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
     let tx =
         TapTx { ring: tx, lost: 0, lost_in_all: 0, scratch: vec![0; 16 * 1024], frames: frame_tx, returned: back_rx };
-    (tx, TapRx { ring: rx, buffer: room, frames: frame_rx, back: back_tx })
+    (tx, TapRx { ring: rx, buffer: room, frames: frame_rx, back: back_tx, pending: None })
 }
 
 /// The pinned thread's end.
@@ -201,32 +201,44 @@ pub struct TapRx {
     buffer: Vec<u8>,
     frames: rtrb::Consumer<Box<Keyframe>>,
     back: rtrb::Producer<(Box<Keyframe>, bool)>,
+    /// A keyframe whose turn has not come: records of its input or before may still wait.
+    pending: Option<Box<Keyframe>>,
 }
 
 impl TapRx {
-    /// Shows everything that waits to every tap; gives how many records there were.
+    /// Shows everything that waits to every tap, a keyframe exactly behind the last record of its input; gives how
+    /// many records there were.
     pub fn drain(&mut self, taps: &mut [Box<dyn Tap>]) -> usize {
         let mut n = 0;
         while self.one(taps) {
             n += 1;
         }
-        if let Ok(keyframe) = self.frames.pop() {
-            // What was in the ring when the keyframe was taken is at or before it: show that first.
-            while self.one(taps) {
-                n += 1;
-            }
-            let durable = taps.iter_mut().fold(false, |d, t| t.keyframe(&keyframe) || d);
-            // There are at most two keyframes in all, so their way back has room.
-            let _ = self.back.push((keyframe, durable));
-            n += 1;
+        // Nothing follows the keyframe yet, so it is due now.
+        self.take_keyframe();
+        n + usize::from(self.show_keyframe(taps))
+    }
+
+    fn take_keyframe(&mut self) {
+        if self.pending.is_none() {
+            self.pending = self.frames.pop().ok();
         }
-        n
+    }
+
+    fn show_keyframe(&mut self, taps: &mut [Box<dyn Tap>]) -> bool {
+        let Some(keyframe) = self.pending.take() else { return false };
+        let mut durable = false;
+        for tap in taps {
+            durable |= tap.keyframe(&keyframe);
+        }
+        // There are at most two keyframes in all, so their way back has room.
+        let _ = self.back.push((keyframe, durable));
+        true
     }
 
     /// Whether the pinned thread is gone and nothing waits.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.ring.is_abandoned() && self.ring.slots() == 0 && self.frames.slots() == 0
+        self.ring.is_abandoned() && self.ring.slots() == 0 && self.frames.slots() == 0 && self.pending.is_none()
     }
 
     fn one(&mut self, taps: &mut [Box<dyn Tap>]) -> bool {
@@ -246,6 +258,11 @@ impl TapRx {
         take(&mut self.ring, HEAD, &mut h);
         take(&mut self.ring, len, &mut self.buffer);
         let tag = Tag { at: LogicalNs(word(&h[5..], 0) as i64), seq: Seq(word(&h[5..], 1)) };
+        // A keyframe is handed over before any record that follows it is written: it is visible by now if it is due.
+        self.take_keyframe();
+        if self.pending.as_ref().is_some_and(|k| k.tag.seq < tag.seq) {
+            self.show_keyframe(taps);
+        }
         let body = &self.buffer[..len];
         for tap in taps {
             show(tap.as_mut(), h[0], tag, body);
@@ -273,5 +290,67 @@ fn show(tap: &mut dyn Tap, kind: u8, tag: Tag, body: &[u8]) {
         }
         DIGEST => tap.digest(tag.seq, Digest(word(body, 0)), Digest(word(body, 1))),
         _ => tap.gap(word(body, 0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Log {
+        fn say(&self, line: String) {
+            self.0.lock().expect("no test panics while it holds this").push(line);
+        }
+    }
+
+    impl Tap for Log {
+        fn input(&mut self, tag: Tag, canonical: &[u8]) {
+            self.say(format!("input {} {canonical:?}", tag.seq));
+        }
+        fn keyframe(&mut self, keyframe: &Keyframe) -> bool {
+            self.say(format!("keyframe {}", keyframe.tag.seq));
+            true
+        }
+        fn gap(&mut self, lost: u64) {
+            self.say(format!("lost {lost}"));
+        }
+    }
+
+    fn tag(seq: u64) -> Tag {
+        Tag { at: LogicalNs(0), seq: Seq(seq) }
+    }
+
+    fn shown(rx: &mut TapRx) -> Vec<String> {
+        let lines = Arc::new(Mutex::new(vec![]));
+        let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(Log(lines.clone()))];
+        while rx.drain(&mut taps) > 0 {}
+        let lines = lines.lock().expect("no test panics while it holds this");
+        lines.clone()
+    }
+
+    #[test]
+    fn a_keyframe_is_shown_behind_its_own_input_and_before_the_next() {
+        let (mut tx, mut rx) = tap_ring(4096);
+        tx.input(tag(1), b"a");
+        tx.input(tag(2), b"b");
+        tx.keyframe(Box::new(Keyframe { tag: tag(2), ..Keyframe::default() })).expect("room for one");
+        tx.input(tag(3), b"c");
+        assert_eq!(shown(&mut rx), ["input 1 [97]", "input 2 [98]", "keyframe 2", "input 3 [99]"]);
+        assert!(tx.returned().is_some_and(|(_, durable)| durable), "it comes back to be filled again");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_said_before_what_comes_after() {
+        let (mut tx, mut rx) = tap_ring(100);
+        for seq in 1..=5 {
+            tx.input(tag(seq), &[seq as u8; 20]);
+        }
+        assert_eq!(tx.lost_in_all(), 4);
+        assert_eq!(shown(&mut rx).len(), 1);
+        tx.input(tag(6), b"f");
+        assert_eq!(shown(&mut rx), ["lost 4", "input 6 [102]"]);
     }
 }

@@ -61,7 +61,9 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let Ready { site, program } = ready;
     let mut sim = simulate(&site, demo.seed)?;
     let create = |path: &std::path::PathBuf| {
-        File::create(path).map(BufWriter::new).map_err(|e| Failure::found(format!("cannot write {}: {e}", path.display())))
+        File::create(path)
+            .map(BufWriter::new)
+            .map_err(|e| Failure::found(format!("cannot write {}: {e}", path.display())))
     };
     let file = demo.commands.as_ref().map(create).transpose()?;
     let mut sink = Sink {

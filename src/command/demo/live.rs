@@ -116,7 +116,9 @@ fn listen_as_devices(site: &Site) -> Result<Vec<UdpSocket>, Failure> {
     let addresses: BTreeSet<_> = site.actuators.iter().filter_map(|a| a.connect.udp).collect();
     let bind = |addr: std::net::SocketAddr| {
         let bound = UdpSocket::bind(addr).and_then(|s| s.set_nonblocking(true).map(|()| s));
-        bound.map_err(|e| Failure::found(format!("the simulated devices cannot listen on udp {addr}: {e}. Another demo may run.")))
+        bound.map_err(|e| {
+            Failure::found(format!("the simulated devices cannot listen on udp {addr}: {e}. Another demo may run."))
+        })
     };
     addresses.into_iter().map(bind).collect()
 }

@@ -16,7 +16,9 @@ use std::path::PathBuf;
 
 /// Run the co-working building with simulated sensors
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  osmose demo\n  osmose demo --headless --seconds 30 --seed 7 --commands commands.jsonl")]
+#[command(
+    after_help = "Examples:\n  osmose demo\n  osmose demo --headless --seconds 30 --seed 7 --commands commands.jsonl"
+)]
 pub(crate) struct Demo {
     /// As fast as it can, in virtual time
     #[arg(long)]
@@ -40,7 +42,14 @@ macro_rules! embedded {
 
 /// The demo's site, embedded so that the command works from any folder.
 fn files() -> Vec<SourceFile> {
-    let all = embedded!["bookings.ics", "devices.toml", "floorplan.geojson", "people.toml", "rules/coworking.rules", "site.toml"];
+    let all = embedded![
+        "bookings.ics",
+        "devices.toml",
+        "floorplan.geojson",
+        "people.toml",
+        "rules/coworking.rules",
+        "site.toml"
+    ];
     all.iter().map(|(path, text)| SourceFile { path: (*path).into(), text: (*text).into() }).collect()
 }
 

@@ -70,13 +70,15 @@ impl Senders {
             socket.connect(to)?;
             Ok(socket)
         };
-        let socket = open().map_err(|e: std::io::Error| Failure::found(format!("a simulated device cannot send: {e}")))?;
+        let socket =
+            open().map_err(|e: std::io::Error| Failure::found(format!("a simulated device cannot send: {e}")))?;
         self.sockets.push((to, socket, 1));
         Ok(1)
     }
 
     fn frame(&mut self, site: &Site, seq: u64, o: &Observation<'_>) -> Option<Vec<u8>> {
-        let at = |p: Place| At { x_m: p.at.x_m, y_m: p.at.y_m, z_m: p.z_m, level: Some(&site.levels[p.level.index()].name) };
+        let at =
+            |p: Place| At { x_m: p.at.x_m, y_m: p.at.y_m, z_m: p.z_m, level: Some(&site.levels[p.level.index()].name) };
         let name = |key: CarriedKey| site.carried_name(key);
         let seen: Vec<Detection<'_>>;
         let body = match o.body {
@@ -84,7 +86,9 @@ impl Senders {
                 seen = items.iter().map(|d| detection(site, d)).collect();
                 Body::Position(&seen)
             }
-            Sensed::Location { device, place, sigma_m } => Body::Location { device: name(device)?, at: at(place), sigma_m },
+            Sensed::Location { device, place, sigma_m } => {
+                Body::Location { device: name(device)?, at: at(place), sigma_m }
+            }
             Sensed::Facing { place, heading_rad, sigma_rad } => Body::Facing {
                 at: at(place),
                 heading_deg: heading_rad * DEG_PER_RAD,

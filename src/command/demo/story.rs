@@ -96,7 +96,9 @@ impl Story {
             EventKind::Enters | EventKind::Leaves | EventKind::Lost | EventKind::Found => {
                 println!("{:>10} s  {who} {} {}  (seen by {sensor})", tag.at, e.kind.as_str(), self.zone(e.zone));
             }
-            EventKind::Identified => println!("{:>10} s  track {} is {who}, p {:.3}  (by {sensor})", tag.at, e.track, e.person_p),
+            EventKind::Identified => {
+                println!("{:>10} s  track {} is {who}, p {:.3}  (by {sensor})", tag.at, e.track, e.person_p)
+            }
             EventKind::Swapped => println!("{:>10} s  {who} may have changed places with another", tag.at),
             EventKind::Appears | EventKind::Confirmed => {}
         }
@@ -123,7 +125,8 @@ impl Story {
         println!("{:>10} s  >> {device}.{}({})  by {by}", c.at, c.verb, args.join(", "));
         if let Some(chain) = self.chain(c) {
             let us = |d: Duration| format!("{:.1} us", d.as_secs_f64() * 1e6);
-            let whole = took.whole.map_or_else(String::new, |w| format!(", frame read to command handed over {}", us(w)));
+            let whole =
+                took.whole.map_or_else(String::new, |w| format!(", frame read to command handed over {}", us(w)));
             println!("{:14}{chain}  [decided in {}{whole}]", "", us(took.step));
         }
     }
@@ -145,7 +148,8 @@ impl Story {
         }
         let way = ms(c.at.0 - measured.0);
         let doubt = if c.cause.doubt { " (in doubt)" } else { "" };
-        let (who, place) = (self.who(track, person), zone.map_or_else(String::new, |z| format!(" {}", self.zone(Some(z)))));
+        let (who, place) =
+            (self.who(track, person), zone.map_or_else(String::new, |z| format!(" {}", self.zone(Some(z)))));
         text += &format!("frame of {sensor} -> +{way} read, {who} {}{place}{doubt} -> {}", kind.as_str(), c.verb);
         Some(text)
     }
