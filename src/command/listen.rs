@@ -50,7 +50,7 @@ impl Listen {
         }
         let (stop, clock) = (stop::on_signal()?, HostClock::starting_at(ArrivalNs(0)));
         let mut printer = Printer { site, only, last: BTreeMap::new(), names: BTreeMap::new() };
-        let mut buffer = vec![0; osmose_model::limits::DATAGRAM_BYTES_MAX];
+        let mut buffer = vec![0; osmose_model::limits::DATAGRAM_BYTES_MAX + 1];
         let ends = self.seconds.map(|s| ArrivalNs((s * 1e9) as i64));
         while !stop.load(Ordering::Relaxed) && ends.is_none_or(|e| clock.now() < e) {
             let mut any = false;

@@ -142,7 +142,8 @@ impl Ingress {
         }
         let lanes =
             Lanes { lanes, canonical: vec![0; INPUT_BYTES_MAX], numbers: 0, full: Vec::with_capacity(1024), pushed: 0 };
-        let buffer = vec![0; DATAGRAM_BYTES_MAX].into_boxed_slice();
+        // One byte more than may come, so that what is too long is seen to be, and not taken for its first part.
+        let buffer = vec![0; DATAGRAM_BYTES_MAX + 1].into_boxed_slice();
         Ok(Self { ports, edge, lanes, poll, events: mio::Events::with_capacity(64), buffer })
     }
 

@@ -1,0 +1,127 @@
+//! Trace files as their users meet them: whole, cut, damaged, and opened by a reader that is not ours.
+
+mod common;
+
+use common::engine::{Engine, osmose};
+use common::job::play;
+use common::site::TempSite;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A site whose engine ran the peer job, and its recording.
+fn recorded() -> (TempSite, PathBuf) {
+    let site = TempSite::example("peer-job");
+    let (trace, devices) = (site.file("job.mcap"), site.devices(7802));
+    let args = ["--state", "none", "--quiet", "--record", trace.to_str().expect("text")];
+    let engine = Engine::run(site.path(), &args);
+    play(&site.sender(7801), 4000.0, 6000, |played| {
+        played.drain(&devices);
+        played.expected.len().saturating_sub(played.came.len())
+    });
+    engine.stop(Signal::INT).expect(0);
+    (site, trace)
+}
+
+fn trace_json(what: &str, path: &Path, code: i32) -> Value {
+    let ended = osmose(&["trace", what, path.to_str().expect("text"), "--json"]).expect(code);
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{}: {e}", ended.stdout))
+}
+
+fn replayed(path: &Path) -> common::engine::Ended {
+    osmose(&["replay", path.to_str().expect("text"), "--verify"])
+}
+
+/// The number behind a word on stderr.
+fn number(ended: &common::engine::Ended, before: &str) -> u64 {
+    ended.word_after(before).parse().unwrap_or_else(|_| panic!("no number behind {before:?}: {}", ended.stderr))
+}
+
+#[test]
+fn a_whole_trace_says_what_is_in_it_and_that_it_is_whole() {
+    let (_site, trace) = recorded();
+    let info = trace_json("info", &trace, 0);
+    assert_eq!(info["whole"], true, "{info}");
+    let text = osmose(&["trace", "info", trace.to_str().expect("text")]).expect(0).stdout;
+    for part in ["peer-job", "positions: 6000 observations", "rules/peer-job.rules", "live"] {
+        assert!(text.contains(part), "{part:?} in:\n{text}");
+    }
+    let check = trace_json("check", &trace, 0);
+    assert_eq!(check["findings"], Value::Array(vec![]), "{check}");
+    assert!(check["digests_compared"].as_u64() > Some(0) && check["inputs"].as_u64() >= Some(6000), "{check}");
+}
+
+#[test]
+fn a_trace_cut_at_60_percent_replays_to_its_last_whole_record_and_says_what_is_missing() {
+    let (site, trace) = recorded();
+    let bytes = std::fs::read(&trace).expect("read");
+    let (whole, cut) = (replayed(&trace).expect(0), site.file("cut.mcap"));
+    std::fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).expect("written");
+    let part = replayed(&cut).expect(0);
+    let (all, some) = (number(&whole, "replayed "), number(&part, "replayed "));
+    assert!(some > all / 10 && some < all, "{some} of {all} inputs: {}", part.stderr);
+    assert!(part.stderr.contains("verified: the same, bit for bit"), "as far as it goes: {}", part.stderr);
+    assert!(!whole.stderr.contains("cut"), "{}", whole.stderr);
+    assert!(part.stderr.contains("cut"), "it says that the file is cut: {}", part.stderr);
+    let info = trace_json("info", &cut, 0);
+    assert_eq!(info["whole"], false);
+    assert!(info["ending"].is_string(), "{info}");
+    // Wherever it is cut, it opens, or is refused in words.
+    for percent in (0..100).step_by(9) {
+        std::fs::write(&cut, &bytes[..bytes.len() * percent / 100]).expect("written");
+        let ended = replayed(&cut);
+        assert!(!ended.stderr.contains("panicked") && ended.code() >= 0, "at {percent} %: {}", ended.stderr);
+        assert!([0, 1, 4].contains(&ended.code()), "at {percent} %: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn one_flipped_bit_is_found_by_its_chunks_checksum() {
+    let (site, trace) = recorded();
+    let mut bytes = std::fs::read(&trace).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let damaged = site.file("damaged.mcap");
+    std::fs::write(&damaged, bytes).expect("written");
+    let check = trace_json("check", &damaged, 1);
+    assert!(check["findings"].as_array().is_some_and(|f| f.iter().any(|f| f["code"] == "damage")), "{check}");
+    let ended = replayed(&damaged);
+    assert!(ended.stderr.contains("missing "), "the replay says what it could not run: {}", ended.stderr);
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+}
+
+/// Counts the messages on each topic with CRC validation on, streaming and seeking.
+const READER: &str = r#"
+import json, sys
+from mcap.reader import NonSeekingReader, SeekingReader
+counts = []
+for reader_of in (NonSeekingReader, SeekingReader):
+    with open(sys.argv[1], "rb") as f:
+        topics = {}
+        for schema, channel, message in reader_of(f, validate_crcs=True).iter_messages():
+            assert schema.encoding == "flatbuffer" and len(schema.data) > 0
+            topics[channel.topic] = topics.get(channel.topic, 0) + 1
+        counts.append(topics)
+assert counts[0] == counts[1], counts
+with open(sys.argv[1], "rb") as f:
+    names = sorted(a.name for a in NonSeekingReader(f, validate_crcs=True).iter_attachments())
+print(json.dumps({"topics": counts[0], "attachments": names}))
+"#;
+
+#[test]
+fn an_independent_reader_opens_a_live_recording_with_crc_validation() {
+    let python = |args: &[&str]| Command::new("python3").args(args).output().ok();
+    if python(&["-c", "import mcap, lz4"]).is_none_or(|o| !o.status.success()) {
+        println!("skipped: python3 with the packages mcap and lz4 is not there");
+        return;
+    }
+    let (_site, trace) = recorded();
+    let out = python(&["-c", READER, trace.to_str().expect("text")]).expect("it ran a moment ago");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let seen: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let info = osmose_replay::info::info(&trace).expect("it opens");
+    assert_eq!(seen["topics"]["input"], info.input_count(), "{seen}");
+    assert_eq!(seen["topics"]["command"], info.commands.values().sum::<u64>(), "{seen}");
+    assert_eq!(seen["attachments"].as_array().map(Vec::len), Some(info.files.len()), "{seen}");
+}
