@@ -33,6 +33,9 @@ use std::sync::Arc;
 const FORGET_ANONYMOUS: DurationNs = DurationNs::from_s(600);
 /// The same where sensors looked and saw nobody.
 pub(crate) const FORGET_REFUTED: DurationNs = DurationNs::from_s(30);
+/// A track that is yet to be confirmed is no more when it was not hit for so long: from then on the tracker does not
+/// report it either (`silent_after_s`).
+pub(crate) const UNCONFIRMED_FOR: DurationNs = DurationNs::from_s(2);
 /// Within this distance a gesture or a facing belongs to a track, metres.
 const AT_HAND_M: f64 = 1.0;
 
@@ -53,6 +56,8 @@ pub struct Counts {
     pub forgotten: u64,
     /// Lost occupants forgotten early, to make room.
     pub evicted: u64,
+    /// Tracks that appeared and went without being confirmed: false detections, mostly. Their going is no event.
+    pub never_confirmed: u64,
     /// Zones not entered by somebody who was in as many as anybody can be.
     pub zones_full: u64,
     /// Close encounters of tracks whose identities were not mixed, for want of room.
@@ -162,6 +167,10 @@ impl Fusion {
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, None, due);
         membership::expire_exits(&self.plan, &mut self.occupants, slot, &mut sink);
         if self.occupants.vanishes_at(slot) <= due {
+            if !self.occupants.slot(slot).confirmed {
+                self.dismiss(slot);
+                return;
+            }
             match self.occupants.occupant(slot).presence {
                 Presence::Seen => self.lose(slot, None, due, out),
                 Presence::Lost => {
@@ -194,7 +203,14 @@ impl Fusion {
         self.occupants.remove(slot);
     }
 
-    /// A new occupant: its zones are filled in, then `appears` is said. Whoever has been lost longest makes room.
+    /// A track that was never confirmed is no more: nothing is said, since nobody acted on it.
+    pub(crate) fn dismiss(&mut self, slot: u32) {
+        self.forget(slot);
+        self.counts.never_confirmed += 1;
+    }
+
+    /// A new occupant: its zones are filled in unless it is yet to be confirmed, then `appears` is said. Whoever has
+    /// been lost longest makes room.
     pub(crate) fn appear(
         &mut self,
         newcomer: Newcomer,
@@ -210,15 +226,31 @@ impl Fusion {
             self.counts.evicted += 1;
         }
         let occupant = newcomer.occupant(sink_of.1);
-        let lost_after = self.plan.lost_after(&[]);
+        let lost_after = match origin {
+            Origin::Device(_) => self.plan.lost_after(&[]),
+            Origin::Tracker { .. } => UNCONFIRMED_FOR,
+        };
         let slot = self.occupants.add(occupant, origin, lost_after).ok_or(Refusal::TracksFull)?;
         self.identities.begin(slot);
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sink_of.0), sink_of.1);
+        if self.occupants.slot(slot).confirmed {
+            let refused =
+                membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut self.near, &mut sink);
+            self.counts.zones_full += refused;
+        }
+        sink.event(EventKind::Appears, self.occupants.occupant(slot), None, None);
+        Ok(slot)
+    }
+
+    /// An occupant proved to be somebody at its place: its zones are filled in, then `confirmed` is said.
+    pub(crate) fn confirm(&mut self, slot: u32, (sensor, measured): (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        self.occupants.slot_mut(slot).confirmed = true;
+        let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured);
         let refused =
             membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut self.near, &mut sink);
         self.counts.zones_full += refused;
-        sink.event(EventKind::Appears, self.occupants.occupant(slot), None, None);
-        Ok(slot)
+        sink.event(EventKind::Confirmed, self.occupants.occupant(slot), None, None);
+        self.occupants.schedule(slot, self.now);
     }
 
     /// An occupant is seen at a place: found if it was lost, its zones worked out, its deadline set anew.
@@ -242,7 +274,9 @@ impl Fusion {
             self.occupants.slot_mut(slot).refuted = false;
             sink.event(EventKind::Found, self.occupants.occupant(slot), None, None);
         }
-        if found || before.level != place.level || !membership::is_settled(&self.occupants, slot) {
+        let somebody = self.occupants.slot(slot).confirmed;
+        let moved_far = found || before.level != place.level || !membership::is_settled(&self.occupants, slot);
+        if somebody && moved_far {
             let how = if found { How::Found } else { How::Usually };
             let refused = membership::settle(&self.plan, &mut self.occupants, slot, how, &mut self.near, &mut sink);
             self.counts.zones_full += refused;
@@ -286,7 +320,7 @@ impl Fusion {
         }
     }
 
-    /// The seen occupant nearest to a place, where one is at hand; the lower track where equally near.
+    /// The confirmed and seen occupant nearest to a place, where one is at hand; the lower track where equally near.
     pub(crate) fn nearest_seen(&self, place: Place) -> Option<u32> {
         let mut best: Option<(f64, TrackId, u32)> = None;
         let reach = osmose_model::geometry::Aabb { min: place.at, max: place.at }.grown(AT_HAND_M);
@@ -294,7 +328,8 @@ impl Fusion {
             let who = self.occupants.occupant(slot);
             let distance_m = who.place.at.distance(place.at);
             let nearer = best.is_none_or(|(d, t, _)| (distance_m, who.track) < (d, t));
-            if who.presence == Presence::Seen && distance_m <= AT_HAND_M && nearer {
+            let somebody = self.occupants.slot(slot).confirmed && who.presence == Presence::Seen;
+            if somebody && distance_m <= AT_HAND_M && nearer {
                 best = Some((distance_m, who.track, slot));
             }
         });

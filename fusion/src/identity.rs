@@ -219,7 +219,8 @@ impl Fusion {
         self.occupants.index.for_each_meeting(reader.level, Aabb { min: at, max: at }.grown(READER_REACH_M), |slot| {
             let who = self.occupants.occupant(slot);
             let distance2 = who.place.at.distance2(at);
-            if who.presence != Presence::Seen || distance2 > READER_REACH_M * READER_REACH_M {
+            let somebody = self.occupants.slot(slot).confirmed && who.presence == Presence::Seen;
+            if !somebody || distance2 > READER_REACH_M * READER_REACH_M {
                 return;
             }
             if !self.is_anonymous(slot) {
@@ -290,7 +291,10 @@ impl Fusion {
     fn find_meetings(&mut self, level: LevelId) {
         let Self { identities: Identities { near, beliefs, .. }, occupants, positions, .. } = self;
         near.clear();
-        let tracked = |slot: u32| matches!(occupants.slot(slot).origin, Origin::Tracker { .. });
+        let tracked = |slot: u32| {
+            let slot = occupants.slot(slot);
+            slot.confirmed && matches!(slot.origin, Origin::Tracker { .. })
+        };
         for track in positions.known() {
             // The scan may have ended a track since.
             let Some(a) = occupants.of_track(track) else { continue };

@@ -55,6 +55,8 @@ pub(crate) struct Slot {
     forget_at: LogicalNs,
     /// When it was first seen.
     pub(crate) first_seen: LogicalNs,
+    /// It is somebody: until then it is in no zone, nobody is taken for it and its going is not said.
+    pub(crate) confirmed: bool,
     /// Sensors looked where it should be and saw nobody.
     pub(crate) refuted: bool,
     /// When another system last said where it is.
@@ -72,6 +74,7 @@ pub(crate) struct SavedSlot {
     pub(crate) lost_after: DurationNs,
     pub(crate) forget_at: LogicalNs,
     pub(crate) first_seen: LogicalNs,
+    pub(crate) confirmed: bool,
     pub(crate) refuted: bool,
     pub(crate) located_at: Option<LogicalNs>,
     pub(crate) exits: Exits,
@@ -182,8 +185,8 @@ impl Occupants {
         (self.lost_first != NOBODY).then_some(self.lost_first)
     }
 
-    /// Adds an occupant under the next track; it is in no zone and not lost, and its deadline is not set. `None` where
-    /// there is no room.
+    /// Adds an occupant under the next track; it is in no zone and not lost, and its deadline is not set. A device is
+    /// somebody's from the first, a tracker's track is to be confirmed. `None` where there is no room.
     pub(crate) fn add(&mut self, mut occupant: Occupant, origin: Origin, lost_after: DurationNs) -> Option<u32> {
         if self.is_full() {
             return None;
@@ -198,6 +201,7 @@ impl Occupants {
             boxed,
             lost_after,
             forget_at: NEVER,
+            confirmed: matches!(origin, Origin::Device(_)),
             refuted: false,
             located_at: None,
             exits: Exits::new(),
@@ -220,6 +224,7 @@ impl Occupants {
             lost_after: saved.lost_after,
             forget_at: saved.forget_at,
             first_seen: saved.first_seen,
+            confirmed: saved.confirmed,
             refuted: saved.refuted,
             located_at: saved.located_at,
             lost_before: NOBODY,
@@ -462,6 +467,7 @@ impl Occupants {
                 lost_after: entry.lost_after,
                 forget_at: entry.forget_at,
                 first_seen: entry.first_seen,
+                confirmed: entry.confirmed,
                 refuted: entry.refuted,
                 located_at: entry.located_at,
                 exits: self.exits[slot as usize].clone(),

@@ -1,6 +1,6 @@
 //! Who is near, in a region, in a beam, in sight: questions to the R-trees, answered into the caller's buffer.
 //!
-//! Answers are sorted by (distance, track) and hold everybody, seen or lost; nothing allocates but a buffer that is too
+//! Answers are sorted by (distance, track) and hold everybody confirmed, seen or lost; nothing allocates but a buffer that is too
 //! small.
 
 use crate::Fusion;
@@ -34,7 +34,7 @@ impl Fusion {
         out.clear();
         self.occupants.index.for_each_meeting(level, Aabb { min: at, max: at }.grown(radius_m), |slot| {
             let distance_m = self.occupants.occupant(slot).place.at.distance(at);
-            if distance_m <= radius_m {
+            if distance_m <= radius_m && self.occupants.slot(slot).confirmed {
                 out.push(self.hit(slot, distance_m));
             }
         });
@@ -51,7 +51,7 @@ impl Fusion {
             let hit = self.hit(slot, self.occupants.occupant(slot).place.at.distance(at));
             let before = |h: &Hit| (h.distance_m, h.track) < (hit.distance_m, hit.track);
             let rank = out.partition_point(before);
-            if rank < k {
+            if rank < k && self.occupants.slot(slot).confirmed {
                 out.truncate(k - 1);
                 out.insert(rank, hit);
             }
@@ -65,7 +65,7 @@ impl Fusion {
         out.clear();
         let Some(round) = area.aabb() else { return };
         self.occupants.index.for_each_meeting(level, round, |slot| {
-            if area.contains(self.occupants.occupant(slot).place.at) {
+            if area.contains(self.occupants.occupant(slot).place.at) && self.occupants.slot(slot).confirmed {
                 out.push(self.hit(slot, 0.0));
             }
         });
@@ -79,7 +79,7 @@ impl Fusion {
         self.occupants.index.for_each_meeting(level, round.grown(half_width_m), |slot| {
             let at = self.occupants.occupant(slot).place.at;
             let foot = beam.nearest(at);
-            if foot.distance(at) <= half_width_m {
+            if foot.distance(at) <= half_width_m && self.occupants.slot(slot).confirmed {
                 out.push(self.hit(slot, foot.distance(beam.a)));
             }
         });

@@ -5,7 +5,7 @@
 
 use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
-use crate::occupants::SavedSlot;
+use crate::occupants::{Origin, SavedSlot};
 use crate::ranging::Filter;
 use crate::tracker::TrackerState;
 use osmose_model::digest::Digest;
@@ -15,12 +15,12 @@ use osmose_model::limits::COORDINATE_ABS_MAX_M;
 use osmose_model::site::Site;
 use osmose_model::stages::RestoreError;
 use osmose_model::time::LogicalNs;
-use osmose_model::world::SensorStatus;
+use osmose_model::world::{Presence, SensorStatus};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The layout that this build writes and reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Which stage's state it is, in errors.
 const PART: &str = "fusion";
 
@@ -78,6 +78,16 @@ fn is_sound(saved: &SavedSlot, site: &Site) -> bool {
         && who.zones.is_sorted_by(|a, b| a < b)
         && saved.exits.iter().all(|(z, _)| who.zones.contains(z))
         && saved.exits.is_sorted_by(|a, b| a.0 < b.0)
+        && (saved.confirmed || is_soundly_unconfirmed(saved))
+}
+
+/// Whether a saved occupant that is not confirmed is what those are: a track in no zone, of nobody, not lost.
+fn is_soundly_unconfirmed(saved: &SavedSlot) -> bool {
+    let who = &saved.occupant;
+    matches!(saved.origin, Origin::Tracker { .. })
+        && who.zones.is_empty()
+        && who.person.is_none()
+        && who.presence == Presence::Seen
 }
 
 impl Fusion {

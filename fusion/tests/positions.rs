@@ -10,6 +10,7 @@ use osmose_model::observation::{Body, Detection};
 use osmose_model::site::Site;
 use osmose_model::stages::{Fuse, Refusal};
 use osmose_model::time::LogicalNs;
+use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Occupant, Presence, Reading, Stimulus, WorldEvent, ZoneCount};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -134,15 +135,101 @@ fn one_who_walks_out_of_view_stays_lost_where_last_seen() {
 }
 
 #[test]
-fn a_false_detection_is_lost_and_forgotten_at_once() {
+fn a_false_detection_occupies_nothing_and_goes_unsaid() {
     let mut run = Run::new(site());
     run.scan(0, &[seen(4.0, 3.0)]);
-    assert_eq!(run.kinds(), [(1, Appears), (1, Confirmed)], "an exact sensor is believed at once");
+    assert_eq!(run.kinds(), [(1, Appears)]);
+    let who = run.everybody().remove(0);
+    assert!(who.existence > 0.99, "an exact sensor is believed at once: {}", who.existence);
     for i in 1..10 {
+        assert_eq!(run.fusion.count_in(ZoneId(0)), ZoneCount::default());
+        assert_ne!(run.fusion.occupied(ZoneId(0)), Tri::True);
         run.scan(i * SCAN, &[]);
     }
-    assert_eq!(run.kinds(), [(1, Lost)]);
-    assert!(run.fusion.is_empty() && run.fusion.counts().forgotten == 1);
+    assert_eq!(run.kinds(), []);
+    assert!(run.fusion.is_empty());
+    let counts = run.fusion.counts();
+    assert_eq!((counts.never_confirmed, counts.forgotten), (1, 0));
+}
+
+#[test]
+fn clutter_all_over_occupies_no_room() {
+    let mut run = Run::new(site());
+    // One false detection a scan, on a walk of steps that no person could take (3.7 m and 2.3 m modulo the room).
+    let (mut x, mut y) = (1, 1);
+    for i in 0..300 {
+        (x, y) = ((x + 37) % 79, (y + 23) % 59);
+        run.scan(i * SCAN, &[seen(0.1 * f64::from(x), 0.1 * f64::from(y))]);
+        assert_ne!(run.fusion.occupied(ZoneId(0)), Tri::True, "scan {i}");
+    }
+    assert!(run.events().iter().all(|e| e.kind == Appears));
+    assert!(run.fusion.counts().never_confirmed > 10, "{:?}", run.fusion.counts());
+}
+
+#[test]
+fn one_who_walks_in_occupies_the_room_three_scans_later_at_most() {
+    for first in [0, 40] {
+        let mut run = Run::new(site());
+        for i in 0..first {
+            run.scan(i * SCAN, &[]);
+        }
+        for i in 0..3 {
+            run.scan((first + i) * SCAN, &[seen(4.0 + 0.13 * i as f64, 3.0)]);
+        }
+        assert_eq!(run.fusion.occupied(ZoneId(0)), Tri::True, "begun at scan {first}");
+        assert_eq!(run.kinds(), [(1, Appears), (1, Confirmed)]);
+        assert_eq!(run.fusion.count_in(ZoneId(0)), ZoneCount { seen: 1, lost: 0 });
+    }
+}
+
+#[test]
+fn nobody_is_taken_for_a_track_that_is_not_confirmed() {
+    let mut run = Run::new(site());
+    run.scan(0, &[seen(9.0, 3.0)]);
+    run.badge("ana", 1);
+    let place = Place::flat(LevelId(0), 9.0, 3.0);
+    let wave = Name::new("wave").unwrap();
+    run.observe(READER, 2, Body::Gesture { place, gesture: wave }).unwrap();
+    assert_eq!(run.fusion.sensor(READER).reading, Some(Reading::Gesture { gesture: wave, track: None }));
+    assert_eq!((run.kinds(), run.fusion.track_of(PersonId(0))), (vec![(1, Appears)], None));
+    let mut near = Vec::new();
+    run.fusion.within(LevelId(0), place.at, 1.0, &mut near);
+    assert_eq!(near, []);
+}
+
+#[test]
+fn one_never_confirmed_out_of_view_goes_unsaid_too() {
+    let mut site = site();
+    let p = Point::new;
+    site.sensors[1].field_of_view = Some(Polygon::simple(vec![p(0., 0.), p(4.1, 0.), p(4.1, 6.), p(0., 6.)]));
+    let blind = support::add_sensor(&mut site, SensorKind::Position, 0, &[], Some(10.0));
+    site.sensors[blind.index()].field_of_view = Some(Polygon::simple(vec![p(50., 0.), p(60., 0.), p(60., 6.)]));
+    let mut run = Run::new(site);
+    run.scan(0, &[seen(4.0, 3.0)]);
+    assert_eq!(run.kinds(), [(1, Appears)]);
+    for i in 1..50 {
+        // Only the other sensor looks from now on: the track is neither hit nor refuted.
+        run.observe(blind, i * SCAN, Body::Position(&[])).unwrap();
+        assert_eq!(run.fusion.is_empty(), i >= 20, "scan {i}");
+    }
+    assert_eq!((run.kinds(), run.fusion.counts().never_confirmed), (vec![], 1));
+}
+
+#[test]
+fn restored_between_appears_and_confirmed_it_is_confirmed_all_the_same() {
+    let mut run = Run::new(site());
+    run.scan(0, &[seen(4.0, 3.0)]);
+    let mut bytes = Vec::new();
+    run.fusion.save(&mut bytes);
+    let mut other = Run::new(site());
+    other.fusion.restore(&bytes).unwrap();
+    assert_ne!(other.fusion.occupied(ZoneId(0)), Tri::True);
+    run.out.clear();
+    for run in [&mut run, &mut other] {
+        run.scan(SCAN, &[seen(4.1, 3.0)]);
+    }
+    assert_eq!(run.out, other.out);
+    assert_eq!((other.kinds(), other.fusion.occupied(ZoneId(0))), (vec![(1, Confirmed)], Tri::True));
 }
 
 #[test]
