@@ -43,6 +43,10 @@ use text::{Source, nearest, shown, without_bom};
 pub const FUSION_USES: &[SensorKind] = &[
     SensorKind::Location,
     SensorKind::Position,
+    SensorKind::Range,
+    SensorKind::Tdoa,
+    SensorKind::Facing,
+    SensorKind::Gesture,
     SensorKind::Binary,
     SensorKind::Badge,
     SensorKind::Crossing,
