@@ -120,25 +120,19 @@ fn a_live_run_replays_bit_for_bit_and_one_changed_coordinate_is_found() {
     assert_eq!(same.word_after("input_digest "), live.word_after("input digest "));
     assert_eq!(same.word_after("decision_digest "), live.word_after("decision digest "));
 
-    // The fix number 50 is of somebody well inside his room, seen for the first time; a hair further east he still is,
-    // and nothing is decided otherwise until he is seen again.
+    // A fix of somebody in the middle of his stay, inside his room: a nanometre further east he is inside all the same.
     let hair = site.file("hair.mcap");
-    let number = |o: &Observation<'_>, n: u64| o.source_seq == Some(n);
-    let pick = 350;
-    let inside = |x_m: f64| (x_m % 10.0) < 7.9;
-    let seq = rewritten(&trace, &hair, |_, o| {
-        let Body::Location { place, .. } = o.body else { return None };
-        (number(o, pick) && inside(place.at.x_m)).then(|| moved(o, 1e-9)).flatten()
-    });
+    let is_picked = |o: &Observation<'_>| o.source_seq == Some(350);
+    let seq = rewritten(&trace, &hair, |_, o| is_picked(o).then(|| moved(o, 1e-9)).flatten());
     let differs = replay(&hair, "--verify").expect(1);
     assert!(differs.stderr.contains("first difference"), "{}", differs.stderr);
     let same_decisions = replay(&hair, "--speed=max").expect(0);
     assert_ne!(same_decisions.word_after("input_digest "), same.word_after("input_digest "), "input {seq} is another");
     assert_eq!(same_decisions.word_after("decision_digest "), same.word_after("decision_digest "), "nobody crossed a line");
 
-    // Ten metres further he is in the next room, or in the corridor behind it: he left, and a recorder pauses.
+    // A room's width further he is in the corridor or the next room: he left, and a recorder pauses.
     let line = site.file("line.mcap");
-    rewritten(&trace, &line, |_, o| if number(o, pick) { moved(o, 8.0) } else { None });
+    rewritten(&trace, &line, |_, o| is_picked(o).then(|| moved(o, 8.0)).flatten());
     let crossed = replay(&line, "--speed=max").expect(0);
     assert_ne!(crossed.word_after("input_digest "), same.word_after("input_digest "));
     assert_ne!(crossed.word_after("decision_digest "), same.word_after("decision_digest "), "somebody crossed a line");

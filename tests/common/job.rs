@@ -90,6 +90,8 @@ pub(crate) struct Played {
     pub(crate) expected: BTreeMap<u64, u64>,
     /// By the event's number: how often a command came, and for which devices.
     pub(crate) came: BTreeMap<u64, Vec<String>>,
+    /// The commands' own ids, as they came.
+    pub(crate) ids: Vec<String>,
 }
 
 impl Played {
@@ -99,6 +101,7 @@ impl Played {
         let seq = line["seq"].as_u64().unwrap_or_else(|| panic!("no number in {line}"));
         assert_eq!(line["command"], "pause", "{line}");
         assert_eq!(line["rule"], "pause-recording", "{line}");
+        self.ids.push(line["id"].as_str().expect("an id").to_owned());
         self.came.entry(seq).or_default().push(line["device"].as_str().expect("a device").to_owned());
     }
 
