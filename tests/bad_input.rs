@@ -76,7 +76,7 @@ fn every_kind(site: &TempSite) -> Vec<Bad> {
     };
     kind(JSON, "malformed_json", "port ", 0, Box::new(move |i| vec![broken(i)]));
     kind(JSON, "wrong_type", "sensor positions", 0, Box::new(|i| vec![fix("p190", "\"12.3\"", i)]));
-    let infinite = |i: u64| fix("p190", if i % 2 == 0 { "1e999" } else { "-1e999" }, i);
+    let infinite = |i: u64| fix("p190", if i.is_multiple_of(2) { "1e999" } else { "-1e999" }, i);
     kind(JSON, "not_finite", "sensor positions", 0, Box::new(move |i| vec![infinite(i)]));
     kind(JSON, "not_plausible", "sensor positions", 0, Box::new(|i| vec![fix("p190", "1e30", i)]));
     let no_x = |i| format!("{{\"id\":\"p190\",\"y\":2.0,\"seq\":{i}}}").into_bytes();
@@ -87,25 +87,55 @@ fn every_kind(site: &TempSite) -> Vec<Bad> {
     kind(JSON, "too_long", "sensor positions", 0, Box::new(move |i| vec![large(i)]));
     // A copy; a number that went back; a number left out.
     kind(JSON, "duplicate", "sensor positions", TIMES, Box::new(|i| vec![fix("p190", "41.0", i); 2]));
-    kind(JSON, "seq_back", "sensor positions", TIMES + 1, Box::new(|i| {
-        let mut datagrams = if i == 0 { vec![fix("p190", "42.0", 1000)] } else { vec![] };
-        datagrams.push(fix("p190", &format!("42.{i:03}"), 900 - 2 * i));
-        datagrams
-    }));
-    kind(JSON, "missing", "sensor positions", TIMES + 1, Box::new(|i| {
-        let mut datagrams = if i == 0 { vec![fix("p190", "43.0", 0)] } else { vec![] };
-        datagrams.push(fix("p190", "43.0", 2 * i + 2));
-        datagrams
-    }));
-    kind(NATIVE, "malformed_frame", "port ", 0, Box::new(|i| {
-        let mut bytes = frame("ceiling", i, Body::Position(&seen(1.0, 1.0)));
-        bytes.truncate(8 + i as usize % 60);
-        vec![bytes]
-    }));
+    kind(
+        JSON,
+        "seq_back",
+        "sensor positions",
+        TIMES + 1,
+        Box::new(|i| {
+            let mut datagrams = if i == 0 { vec![fix("p190", "42.0", 1000)] } else { vec![] };
+            datagrams.push(fix("p190", &format!("42.{i:03}"), 900 - 2 * i));
+            datagrams
+        }),
+    );
+    kind(
+        JSON,
+        "missing",
+        "sensor positions",
+        TIMES + 1,
+        Box::new(|i| {
+            let mut datagrams = if i == 0 { vec![fix("p190", "43.0", 0)] } else { vec![] };
+            datagrams.push(fix("p190", "43.0", 2 * i + 2));
+            datagrams
+        }),
+    );
+    kind(
+        NATIVE,
+        "malformed_frame",
+        "port ",
+        0,
+        Box::new(|i| {
+            let mut bytes = frame("ceiling", i, Body::Position(&seen(1.0, 1.0)));
+            bytes.truncate(8 + i as usize % 60);
+            vec![bytes]
+        }),
+    );
     let odd = |i: u64| [f64::NAN, f64::INFINITY, f64::NEG_INFINITY][(i % 3) as usize];
-    kind(NATIVE, "not_finite", "sensor ceiling", 0, Box::new(move |i| vec![frame("ceiling", i, Body::Position(&seen(odd(i), 1.0)))]));
+    kind(
+        NATIVE,
+        "not_finite",
+        "sensor ceiling",
+        0,
+        Box::new(move |i| vec![frame("ceiling", i, Body::Position(&seen(odd(i), 1.0)))]),
+    );
     kind(NATIVE, "unknown_sensor", "port ", 0, Box::new(|i| vec![frame("cellar", i, Body::Position(&seen(1.0, 1.0)))]));
-    kind(NATIVE, "wrong_kind", "sensor ceiling", 0, Box::new(|i| vec![frame("ceiling", i, Body::Badge { badge: "04A2" })]));
+    kind(
+        NATIVE,
+        "wrong_kind",
+        "sensor ceiling",
+        0,
+        Box::new(|i| vec![frame("ceiling", i, Body::Badge { badge: "04A2" })]),
+    );
     let report = |id: &str, state: &str| format!("{{\"id\":\"{id}\",\"state\":{state}}}").into_bytes();
     kind(REPORTS, "unknown_actuator", "port ", 0, Box::new(move |_| vec![report("r99.light", "\"on\"")]));
     kind(REPORTS, "unknown_state", "device r0.light", 0, Box::new(move |_| vec![report("r0.light", "\"sideways\"")]));
@@ -116,7 +146,9 @@ fn every_kind(site: &TempSite) -> Vec<Bad> {
 fn counted(ended: &Ended, whom: &str, reason: &str) -> u64 {
     let behind = |l: &str| l.strip_prefix(whom).and_then(|l| l.rsplit_once(": ")).map(|(_, c)| c.to_owned());
     let counts = ended.stderr.lines().filter_map(behind);
-    counts.filter_map(|c| c.split_once(' ').filter(|(_, r)| *r == reason).and_then(|(n, _)| n.parse::<u64>().ok())).sum()
+    counts
+        .filter_map(|c| c.split_once(' ').filter(|(_, r)| *r == reason).and_then(|(n, _)| n.parse::<u64>().ok()))
+        .sum()
 }
 
 /// Two fixes of one person: inside room 1, then out of it; waits for the command that the second one gives.

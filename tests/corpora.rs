@@ -19,11 +19,16 @@ fn prepared(kind: &str, dir: &Path) -> Option<()> {
         println!("skipped {kind}: {} is not there", corpora.display());
         return None;
     }
-    let made = Command::new("python3").arg(root().join("tests/corpora/columns.py")).arg(kind).arg(dir).arg(&corpora).output();
+    let made =
+        Command::new("python3").arg(root().join("tests/corpora/columns.py")).arg(kind).arg(dir).arg(&corpora).output();
     match made {
         Ok(out) if out.status.success() && dir.join("position.csv").exists() => Some(()),
         Ok(out) => {
-            println!("skipped {kind}: {}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+            println!(
+                "skipped {kind}: {}{}",
+                String::from_utf8_lossy(&out.stdout),
+                String::from_utf8_lossy(&out.stderr)
+            );
             None
         }
         Err(e) => {

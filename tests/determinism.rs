@@ -50,11 +50,17 @@ fn the_demo_shows_a_sensors_frame_become_a_leave_and_a_pause() {
         .collect();
     let pause = pauses.first().expect("ana leaves m7 in the first half minute");
     assert_eq!(pause["args"]["reason"], "ana left", "{pause}");
-    assert_eq!((&pause["cause"]["trigger"]["event"], &pause["cause"]["trigger"]["zone"]), (&"leaves".into(), &"m7".into()));
+    assert_eq!(
+        (&pause["cause"]["trigger"]["event"], &pause["cause"]["trigger"]["zone"]),
+        (&"leaves".into(), &"m7".into())
+    );
     let sensor = pause["cause"]["sensor"].as_str().expect("a sensor's frame decided it");
     let frame = format!("frame of {sensor} -> +");
     let lines: Vec<_> = ended.stdout.lines().collect();
-    let at = lines.iter().position(|l| l.contains(">> m7.recorder.pause(reason: \"ana left\")")).expect("the story tells it");
+    let at = lines
+        .iter()
+        .position(|l| l.contains(">> m7.recorder.pause(reason: \"ana left\")"))
+        .expect("the story tells it");
     let chain = lines[at + 1];
     for part in [frame.as_str(), " ms read, ana leaves m7 -> pause", "[decided in "] {
         assert!(chain.contains(part), "{part:?} in {chain:?}");
@@ -76,7 +82,11 @@ fn recorded(site: &TempSite) -> (std::path::PathBuf, Ended) {
 }
 
 /// Copies a trace; `change` may write an input anew, or not.
-fn rewritten(from: &Path, to: &Path, mut change: impl FnMut(Tag, &Observation<'_>) -> Option<Observation<'static>>) -> Seq {
+fn rewritten(
+    from: &Path,
+    to: &Path,
+    mut change: impl FnMut(Tag, &Observation<'_>) -> Option<Observation<'static>>,
+) -> Seq {
     let mut reader = TraceReader::open(from).expect("it opens");
     let (schemas, mut encoder, mut scan) = (Encoder::schemas(), Encoder::default(), ScanBuf::new());
     let mut writer = TraceWriter::create(to, reader.meta(), reader.files(), &schemas, Packing::Lz4).expect("written");
@@ -128,7 +138,11 @@ fn a_live_run_replays_bit_for_bit_and_one_changed_coordinate_is_found() {
     assert!(differs.stderr.contains("first difference"), "{}", differs.stderr);
     let same_decisions = replay(&hair, "--speed=max").expect(0);
     assert_ne!(same_decisions.word_after("input_digest "), same.word_after("input_digest "), "input {seq} is another");
-    assert_eq!(same_decisions.word_after("decision_digest "), same.word_after("decision_digest "), "nobody crossed a line");
+    assert_eq!(
+        same_decisions.word_after("decision_digest "),
+        same.word_after("decision_digest "),
+        "nobody crossed a line"
+    );
 
     // A room's width further he is in the corridor or the next room: he left, and a recorder pauses.
     let line = site.file("line.mcap");

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::job::{Job, Played};
-use common::{PATIENCE, until};
 use common::engine::{Ended, Engine, osmose};
+use common::job::{Job, Played};
 use common::site::TempSite;
+use common::{PATIENCE, until};
 use osmose_model::time::parse_decimal_ns;
 use osmose_replay::info::info;
 use rustix::process::Signal;

@@ -78,7 +78,7 @@ impl Iterator for Job {
         let (u, v) = (self.share(), self.share());
         let (x_m, y_m) =
             if steps_out { (x0 + 8.5 + u, y0 + 5.0 * v) } else { (x0 + 0.2 + 7.6 * u, y0 + 0.2 + 5.6 * v) };
-        Some(Event { person, x_m, y_m, seq, left: (steps_out && person % 10 != 0).then_some(room) })
+        Some(Event { person, x_m, y_m, seq, left: (steps_out && !person.is_multiple_of(10)).then_some(room) })
     }
 }
 
