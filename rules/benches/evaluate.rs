@@ -1,0 +1,293 @@
+//! What one event costs in the rules stage: `cargo bench -p osmose-rules --bench evaluate [FILTER]`.
+//!
+//! Each line is one kind of event against one set of rules. A sample is [`BATCH`] events timed together (a clock read
+//! costs as much as the cheapest event), so p50 and p99 are of batches' means; `least` is the fastest batch, which is
+//! the figure to compare on a machine that others use too. With a FILTER and `--once` every matching line runs a fixed
+//! number of events without a clock: what to hand to `perf stat` or callgrind.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use common::{World, compiled, site};
+use osmose_model::command::{Effect, Value};
+use osmose_model::geometry::Place;
+use osmose_model::ids::{ActuatorId, GroupId, LevelId, Name, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::site::{Site, Zone};
+use osmose_model::stages::{Decide, Source};
+use osmose_model::time::LogicalNs;
+use osmose_model::tri::Tri;
+use osmose_model::world::{
+    EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, WallTime, WorldEvent, WorldView, ZoneCount,
+};
+use osmose_rules::Rules;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use std::time::Instant;
+
+#[global_allocator]
+static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Events timed together.
+const BATCH: usize = 64;
+const BATCHES: usize = 4_000;
+/// Rooms that the 10,000 untouched instances are of, 20 rules each.
+const ROOMS: u16 = 498;
+const LOBBY: ZoneId = ZoneId(2);
+
+/// The tests' world with people and counts found by index, as fusion keeps them.
+struct Dense {
+    world: World,
+    people: Vec<Occupant>,
+    /// By zone: who is in it.
+    inside: Vec<Vec<TrackId>>,
+}
+
+impl Dense {
+    fn new(site: Site) -> Self {
+        let mut world = World::new(site);
+        world.sensors[0].reading = Some(Reading::Switch(false));
+        world.sensors[3].reading = Some(Reading::Quantity(300.0));
+        let people = (0..200).map(|track| Occupant {
+            track: TrackId(track),
+            place: Place::flat(LevelId(0), 0.0, 0.0),
+            velocity_mps: [0.0; 2],
+            covariance_m2: [0.1, 0.0, 0.1],
+            heading_rad: None,
+            existence: 1.0,
+            device: None,
+            person: Some(PersonId((track % 3) as u16)),
+            person_p: 0.99,
+            presence: Presence::Seen,
+            seen_at: LogicalNs(0),
+            zones: [].into_iter().collect(),
+        });
+        let people: Vec<Occupant> = people.collect();
+        let inside = world.site.zones.iter().map(|_| Vec::with_capacity(people.len())).collect();
+        Dense { world, people, inside }
+    }
+
+    fn enters(&mut self, track: TrackId, zone: ZoneId) {
+        self.people[track.index()].zones.push(zone);
+        self.inside[zone.index()].push(track);
+    }
+
+    fn leaves(&mut self, track: TrackId, zone: ZoneId) {
+        self.people[track.index()].zones.retain(|z| *z != zone);
+        self.inside[zone.index()].retain(|t| *t != track);
+    }
+
+    fn event(&self, kind: EventKind, track: TrackId, zone: ZoneId) -> Stimulus {
+        let occupant = &self.people[track.index()];
+        Stimulus::World(WorldEvent {
+            kind,
+            track,
+            person: occupant.person,
+            person_p: occupant.person_p,
+            zone: Some(zone),
+            other: None,
+            place: occupant.place,
+            sensor: Some(SensorId(4)),
+            measured: LogicalNs(self.world.now),
+        })
+    }
+}
+
+impl WorldView for Dense {
+    fn site(&self) -> &Site {
+        &self.world.site
+    }
+    fn now(&self) -> LogicalNs {
+        LogicalNs(self.world.now)
+    }
+    fn wall(&self) -> Option<WallTime> {
+        self.world.wall()
+    }
+    fn occupant(&self, track: TrackId) -> Option<&Occupant> {
+        self.people.get(track.index())
+    }
+    fn for_each_occupant(&self, f: &mut dyn FnMut(&Occupant)) {
+        self.people.iter().for_each(f);
+    }
+    fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant)) {
+        self.inside[zone.index()].iter().for_each(|t| f(&self.people[t.index()]));
+    }
+    fn count_in(&self, zone: ZoneId) -> ZoneCount {
+        ZoneCount { seen: self.inside[zone.index()].len() as u32, lost: 0 }
+    }
+    fn occupied(&self, zone: ZoneId) -> Tri {
+        Tri::from(!self.inside[zone.index()].is_empty())
+    }
+    fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)> {
+        Some((TrackId(u64::from(person.0)), 0.99))
+    }
+    fn is_member(&self, person: PersonId, group: GroupId) -> bool {
+        self.world.is_member(person, group)
+    }
+    fn device(&self, actuator: ActuatorId, property: Name) -> Option<Value> {
+        self.world.device(actuator, property)
+    }
+    fn sensor(&self, sensor: SensorId) -> SensorStatus {
+        self.world.sensor(sensor)
+    }
+    fn alive(&self, sensor: SensorId) -> Tri {
+        self.world.alive(sensor)
+    }
+}
+
+/// What happens, again and again.
+#[derive(Clone, Copy, PartialEq)]
+enum Happens {
+    /// Somebody moves within a zone.
+    Move,
+    /// Ana (no staff) goes into the lobby and out again: two events, each a step.
+    Walk,
+    /// The same, each of 200 people in turn.
+    Walks,
+}
+
+struct Case {
+    name: &'static str,
+    rules: String,
+    happens: Happens,
+}
+
+/// Twenty rules on the lobby as people write them; nothing that [`Happens`] sets one of them off.
+fn twenty_mixed() -> String {
+    let mut text = String::new();
+    for i in 0..4 {
+        text += &format!("rule event-{i} {{ when any p in members(staff) leaves lobby do lobby-display.wake() }}\n");
+        text +=
+            &format!("rule guarded-{i} {{ when p enters lobby if fire-panel is active do lobby-display.wake() }}\n");
+        text += &format!("rule crowd-{i} {{ when count(people in lobby) > {} do lobby-display.wake() }}\n", 20 + i);
+        text += &format!(
+            "rule dark-{i} {{ while lobby is occupied and lux-1 < {} lx hold lobby.lights.level = 80 % }}\n",
+            50 + i
+        );
+        text += &format!("rule long-{i} {{ when lobby is occupied for {} h do lobby-display.wake() }}\n", 1 + i);
+    }
+    text
+}
+
+fn twenty(rule: &str) -> String {
+    (0..20).map(|i| format!("rule r{i} {{ {rule} do lobby-display.wake() }}\n")).collect()
+}
+
+fn cases() -> Vec<Case> {
+    use Happens::{Move, Walk, Walks};
+    let staff = "when any p in members(staff) leaves lobby";
+    let ours = "when any p in members(project-x) leaves lobby";
+    let one = |rule: &str| format!("rule r {{ {rule} do lobby-display.wake() }}\n");
+    let case = |name, rules, happens| Case { name, rules, happens };
+    vec![
+        case("a move, 20 rules elsewhere", twenty(ours), Move),
+        case("enter/leave, no rule there", one("when any p in members(staff) leaves m9"), Walk),
+        case("enter/leave, 1 rule, silent", one(staff), Walk),
+        case("enter/leave, 20 event rules, silent", twenty(staff), Walk),
+        case("enter/leave, 20 state rules, silent", twenty("when count(people in lobby) > 20"), Walk),
+        case("enter/leave, 20 person rules, silent", twenty("when p in lobby for 1 h"), Walk),
+        case("enter/leave, 20 mixed rules, silent", twenty_mixed(), Walk),
+        case("enter/leave, 1 rule, fires on leave", one(ours), Walk),
+        case("enter/leave, 1 rule, fires, 200 people", one("when p leaves lobby"), Walks),
+        case("enter/leave, 20 rules, all fire on leave", twenty(ours), Walk),
+    ]
+}
+
+/// 20 rules in each of `ROOMS` rooms and in the tests' own two: 10,000 instances that nothing here touches.
+fn untouched() -> String {
+    (0..20)
+        .map(|i| {
+            format!(
+                "rule idle-{i} {{ for each room r when any p in members(staff) leaves r do lobby-display.wake() }}\n"
+            )
+        })
+        .collect()
+}
+
+fn large_site() -> Site {
+    let mut site = site();
+    for i in 0..ROOMS {
+        let id = ZoneId(site.zones.len() as u16);
+        let like: Zone = site.zones[0].clone();
+        site.zones.push(Zone { id, name: format!("office-{i}"), ..like });
+    }
+    site
+}
+
+/// One event, one step.
+struct Course {
+    rules: Rules,
+    world: Dense,
+    out: Vec<Effect>,
+    happens: Happens,
+    number: u64,
+    effects: usize,
+}
+
+impl Course {
+    fn new(case: &Case, beside: bool) -> Self {
+        let site = if beside { large_site() } else { site() };
+        let text = if beside { format!("{}{}", case.rules, untouched()) } else { case.rules.clone() };
+        let rules = Rules::new(compiled(&site, &text));
+        let out = Vec::with_capacity(4096);
+        let mut course = Course { rules, world: Dense::new(site), out, happens: case.happens, number: 0, effects: 0 };
+        course.rules.step(&[Stimulus::Start], Source::default(), &course.world, &mut course.out);
+        (0..4 * BATCH).for_each(|_| course.event());
+        course.effects = 0;
+        course
+    }
+
+    fn event(&mut self) {
+        self.world.world.now += 1_000_000;
+        let track = TrackId(if self.happens == Happens::Walks { self.number / 2 % 200 } else { 0 });
+        let enters = self.number % 2 == 0;
+        self.number += 1;
+        let stimulus = match (self.happens, enters) {
+            (Happens::Move, _) => Stimulus::Moved(track),
+            (_, true) => {
+                self.world.enters(track, LOBBY);
+                self.world.event(EventKind::Enters, track, LOBBY)
+            }
+            (_, false) => {
+                self.world.leaves(track, LOBBY);
+                self.world.event(EventKind::Leaves, track, LOBBY)
+            }
+        };
+        self.out.clear();
+        self.rules.step(&[stimulus], Source::default(), &self.world, &mut self.out);
+        self.effects += self.out.len();
+    }
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|w| w != "--bench").collect();
+    let once = words.iter().any(|w| w == "--once");
+    let filter = words.iter().find(|w| !w.starts_with("--")).map_or("", String::as_str);
+    println!("{BATCHES} batches of {BATCH} events; ns an event, the world's own work included");
+    println!("{:<58} {:>7} {:>7} {:>7} {:>9} {:>9}", "", "least", "p50", "p99", "effects", "allocs");
+    for (case, beside) in cases().iter().flat_map(|c| [(c, false), (c, true)]) {
+        let name = if beside { format!("{}, 10,000 beside", case.name) } else { case.name.to_owned() };
+        if !name.contains(filter) {
+            continue;
+        }
+        let mut course = Course::new(case, beside);
+        if once {
+            (0..100_000).for_each(|_| course.event());
+            println!("{name}: 100000 events, {} effects", course.effects);
+            continue;
+        }
+        let mut samples = Vec::with_capacity(BATCHES);
+        let region = Region::new(COUNTED);
+        for _ in 0..BATCHES {
+            let start = Instant::now();
+            (0..BATCH).for_each(|_| course.event());
+            samples.push(start.elapsed().as_nanos() as f64 / BATCH as f64);
+        }
+        let events = (BATCHES * BATCH) as f64;
+        let allocations = region.change().allocations as f64 / events;
+        samples.sort_by(f64::total_cmp);
+        let at = |q: usize| samples[(samples.len() - 1) * q / 100];
+        let effects = course.effects as f64 / events;
+        println!("{name:<58} {:>7.1} {:>7.1} {:>7.1} {effects:>9.3} {allocations:>9.4}", at(0), at(50), at(99));
+    }
+}
