@@ -3,8 +3,18 @@
 //! A test costs a few nanoseconds for the usual shapes: nothing for `Everywhere`, four comparisons outside the bounding
 //! box or in a rectangle along the axes, else one pass over the corners (even-odd rule).
 
+//!
+//! How sharp the edge is nobody knows: half of a person stands across it, and a track's mean lags who sets off. So a
+//! detection may be of somebody whose track is a little outside ([`Field::reach`]), while a miss says something only of
+//! who is inside. With sharp edges for both, people who set off across a seam between two fields left a lost track behind
+//! and went on as somebody new: in the co-working demo (6 seeds of 120 s) 41 tracks were lost and 176 confirmed, now 26
+//! and 160; any width from 0.15 to 0.35 m does as well.
+
 use super::config::{COORDINATE_MAX_M, ConfigError};
 use serde::{Deserialize, Serialize};
+
+/// How blurred the edge of a field of view is, m: half the width of a person's shoulders.
+const EDGE_SIGMA_M: f64 = 0.25;
 
 /// Where a sensor sees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,15 +122,66 @@ impl Field {
         inside
     }
 
+    /// How likely somebody whom a track puts at `(x, y)` is to be detected, by the likelihood of being inside: 1 there,
+    /// `exp(-d2 / (2 EDGE_SIGMA_M2))` at a distance d outside, 0 beyond three of those.
+    pub(crate) fn reach(&self, x: f64, y: f64) -> f64 {
+        if self.contains(x, y) {
+            return 1.0;
+        }
+        let beyond = |a: f64, low: f64, high: f64| (low - a).max(a - high).max(0.0);
+        let (dx, dy) = (beyond(x, self.low[0], self.high[0]), beyond(y, self.low[1], self.high[1]));
+        let mut distance2 = dx * dx + dy * dy;
+        let farthest2 = 9.0 * EDGE_SIGMA_M * EDGE_SIGMA_M;
+        if distance2 < farthest2 && !self.corners.is_empty() {
+            distance2 = f64::INFINITY;
+            let mut previous = self.corners[self.corners.len() - 1];
+            for &corner in &self.corners {
+                distance2 = distance2.min(distance2_to_segment([x, y], previous, corner));
+                previous = corner;
+            }
+        }
+        if distance2 < farthest2 { libm::exp(-0.5 * distance2 / (EDGE_SIGMA_M * EDGE_SIGMA_M)) } else { 0.0 }
+    }
+
     /// Bounding box (least corner, greatest corner), none for everywhere.
     pub(crate) fn bounds(&self) -> Option<([f64; 2], [f64; 2])> {
         self.low[0].is_finite().then_some((self.low, self.high))
     }
 }
 
+/// Squared distance of a point to the segment from `a` to `b`, m2.
+fn distance2_to_segment(p: [f64; 2], a: [f64; 2], b: [f64; 2]) -> f64 {
+    let (along, to) = ([b[0] - a[0], b[1] - a[1]], [p[0] - a[0], p[1] - a[1]]);
+    let length2 = along[0] * along[0] + along[1] * along[1];
+    let dot = along[0] * to[0] + along[1] * to[1];
+    let share = if length2 > 0.0 { (dot / length2).clamp(0.0, 1.0) } else { 0.0 };
+    let (dx, dy) = (to[0] - share * along[0], to[1] - share * along[1]);
+    dx * dx + dy * dy
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_reaches_a_little_over_every_edge() {
+        let l = Field::new(&polygon(&[[0.0, 0.0], [4.0, 0.0], [4.0, 1.0], [1.0, 1.0], [1.0, 3.0], [0.0, 3.0]]));
+        let rectangle = Field::new(&polygon(&[[0.0, 0.0], [0.0, 1.0], [4.0, 1.0], [4.0, 0.0]]));
+        let at = |d: f64| libm::exp(-0.5 * d * d / (EDGE_SIGMA_M * EDGE_SIGMA_M));
+        for (field, x, y, expected) in [
+            (&l, 0.5, 2.5, 1.0),
+            (&l, 3.0, 1.2, at(0.2)),
+            (&l, 1.3, 1.4, at(0.3)),
+            (&l, -0.3, -0.4, at(0.5)),
+            (&l, 2.5, 2.5, 0.0),
+            (&rectangle, 2.0, 1.25, at(0.25)),
+            (&rectangle, 4.3, 1.4, at(0.5)),
+            (&rectangle, 2.0, 1.8, 0.0),
+            (&Field::new(&FieldOfView::Everywhere { area_m2: 1.0 }), 1e6, -1e6, 1.0),
+        ] {
+            assert!((field.reach(x, y) - expected).abs() < 1e-12, "{x} {y}: {} {expected}", field.reach(x, y));
+        }
+    }
 
     fn polygon(corners: &[[f64; 2]]) -> FieldOfView {
         FieldOfView::Polygon { corners_m: corners.to_vec() }

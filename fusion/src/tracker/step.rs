@@ -250,12 +250,17 @@ impl Tracker {
             let mut expectations = [Expectation::default(); COMPONENTS_MAX];
             let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
             let mut detectable = 0.0;
-            for (g, e) in mixture.iter().zip(&mut expectations) {
+            let mut reaches = [0.0; COMPONENTS_MAX];
+            for ((g, e), reach) in mixture.iter().zip(&mut expectations).zip(&mut reaches) {
                 *e = g.expect(own_var);
                 let centre = g.centre();
-                if field.contains(centre[0], centre[1]) {
-                    detectable += g.weight * model.p_detect;
-                    e.density = e.density * (g.weight * model.p_detect);
+                *reach = field.reach(centre[0], centre[1]);
+                if *reach > 0.0 {
+                    // A miss speaks only against who is inside; a detection may be of who is thought just outside.
+                    if *reach == 1.0 {
+                        detectable += g.weight * model.p_detect;
+                    }
+                    e.density = e.density * (g.weight * model.p_detect * *reach);
                     g.widen(widest_var, gate, &mut low, &mut high);
                 } else {
                     e.density = Pair::default();
@@ -274,13 +279,13 @@ impl Tracker {
                     }
                     let mut each = [Pair::default(); COMPONENTS_MAX];
                     let mut sum = 0.0;
-                    for ((g, e), l) in mixture.iter().zip(&expectations).zip(&mut each) {
+                    for (((g, e), reach), l) in mixture.iter().zip(&expectations).zip(&reaches).zip(&mut each) {
                         *l = if seen.var == own_var {
                             g.likelihood(e, seen.x, seen.y)
                         } else if e.density == Pair::default() {
                             Pair::default()
                         } else {
-                            g.likelihood(&g.expect(seen.var), seen.x, seen.y) * (g.weight * model.p_detect)
+                            g.likelihood(&g.expect(seen.var), seen.x, seen.y) * (g.weight * model.p_detect * reach)
                         };
                         sum += l.sum();
                     }
@@ -391,11 +396,9 @@ impl Tracker {
         }
         let scale = missed * per_existence / (1.0 - detectable);
         for (k, g) in mixture.iter().enumerate() {
-            let hidden = if self.expectations[i][k].density == Pair::default() {
-                1.0
-            } else {
-                1.0 - self.sensors[sensor].p_detect
-            };
+            let centre = g.centre();
+            let inside = self.fields[sensor].contains(centre[0], centre[1]);
+            let hidden = if inside { 1.0 - self.sensors[sensor].p_detect } else { 1.0 };
             candidates.offer(scale * g.weight * hidden, k, None, Pair::default());
         }
         let components = if head.shown { upkeep.components } else { 1 };

@@ -216,6 +216,44 @@ fn two_sensors_that_see_the_same_person_make_one_track() {
     assert!((people[0].x_m - 7.0).abs() < 0.15 && people[0].existence > 0.99);
 }
 
+/// Uniform in 0..1, by a linear congruential generator (Knuth's MMIX constants).
+fn unit(dice: &mut u64) -> f64 {
+    *dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*dice >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Roughly normal with standard deviation 1.
+fn normal(dice: &mut u64) -> f64 {
+    (0..12).map(|_| unit(dice)).sum::<f64>() - 6.0
+}
+
+#[test]
+fn who_sets_off_across_a_seam_stays_one_track() {
+    let ceiling = |y0: f64, y1: f64| SensorModel { sigma_m: 0.12, ..rectangle(0.0, y0, 10.0, y1) };
+    for seed in 0..40 {
+        let mut tracker = Tracker::new(small(), vec![ceiling(0.0, 6.4), ceiling(5.9, 11.0)]).unwrap();
+        let (mut dice, mut ids) = (seed, Vec::new());
+        // Stands 0.2 m before the second field for 4 s, then walks across; one field is looked at every 80 ms, the other
+        // every 50 ms.
+        for ms in (0..6000_i64).step_by(10) {
+            let y_m = 5.7 + 1.3 * (1e-3 * ms as f64 - 4.0).max(0.0);
+            for (sensor, period_ms, sees) in [(0, 80, y_m <= 6.4), (1, 50, y_m >= 5.9)] {
+                if ms % period_ms != 0 {
+                    continue;
+                }
+                let (x_m, y_m) = (4.0 + 0.12 * normal(&mut dice), y_m + 0.12 * normal(&mut dice));
+                let scan = if sees { vec![Detection::at(x_m, y_m)] } else { vec![] };
+                tracker.scan(ms * 1_000_000, sensor, &scan).unwrap();
+            }
+            ids.extend(shown(&tracker).iter().filter(|t| t.existence > 0.97).map(|t| t.id));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 1, "seed {seed}: {ids:?}");
+        assert!((shown(&tracker)[0].y_m - 8.3).abs() < 0.3);
+    }
+}
+
 #[test]
 fn a_silent_track_is_unknown_and_not_gone() {
     let mut tracker = two_rooms();
