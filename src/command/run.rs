@@ -19,6 +19,7 @@ use osmose_runtime::fused::{Fused, OwnedInput, Setup, Summary};
 use osmose_runtime::logs::{CommandLog, EventLog};
 use osmose_runtime::tap::Tap;
 use osmose_sensors::edge::ledger::Whom;
+use osmose_sensors::edge::{Edge, Port};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,13 +52,15 @@ impl Run {
         say_topology(&site);
         let mut taps = self.logs(&site, rule_names(&program))?;
         let stop = stop::on_signal()?;
+        // Read together: what the log says of the wall clock is tied to its own clock.
+        let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
         let setup = match self.state_dir() {
             None => {
-                let first = resume::first_inputs(&Osmose::new(site.clone()), utc_now()).map_err(Failure::found)?;
+                let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
                 self.begin_recording(&site, None, &mut taps)?;
                 Setup {
                     machine: Core::new(site.clone(), program),
-                    clock: HostClock::starting_at(ArrivalNs(0)),
+                    clock,
                     first: first.into_iter().map(OwnedInput).collect(),
                     journal: None,
                     taps,
@@ -66,14 +69,14 @@ impl Run {
                 }
             }
             Some(dir) => {
-                let started = resume::start(&Osmose::new(site.clone()), &dir, utc_now()).map_err(Failure::found)?;
-                eprint!("state in {}: {}", dir.display(), started.resumed.render());
+                let started = resume::start(&Osmose::new(site.clone()), &dir, utc).map_err(Failure::found)?;
+                eprintln!("state in {}: {}", dir.display(), started.resumed.render());
                 self.begin_recording(&site, Some(&started), &mut taps)?;
                 let resend_held = started.resend_held();
                 taps.push(Box::new(started.tap));
                 Setup {
                     machine: started.machine,
-                    clock: HostClock::starting_at(started.base),
+                    clock: clock.counting_from(started.base),
                     first: started.first.into_iter().map(OwnedInput).collect(),
                     journal: Some(started.journal),
                     taps,
@@ -186,17 +189,21 @@ pub(crate) fn account(site: &Site, s: &Summary) {
     for (what, n) in lost.iter().filter(|(_, n)| *n > 0) {
         eprintln!("{what}: {n}");
     }
+    let ports: Vec<_> = Edge::new(site).ports().collect();
     for c in &s.edge {
-        eprintln!("{}: {} {}", whom(site, c.whom), c.count, c.reason);
+        eprintln!("{}: {} {}", whom(site, &ports, c.whom), c.count, c.reason);
     }
     eprintln!("input digest {}, decision digest {}", s.digests.0, s.digests.1);
 }
 
 /// Whom the edge counted something against, by name.
-pub(crate) fn whom(site: &Site, whom: Whom) -> String {
+pub(crate) fn whom(site: &Site, ports: &[Port], whom: Whom) -> String {
     match whom {
         Whom::Sensor(s) => format!("sensor {}", site.sensors[s.index()].name),
         Whom::Actuator(a) => format!("device {}", site.actuators[a.index()].name),
-        Whom::Port(p) => format!("port {}", p.0),
+        Whom::Port(p) => match ports.iter().find(|port| port.id == p) {
+            Some(port) => format!("port {}", port.addr),
+            None => format!("port {}", p.0),
+        },
     }
 }
