@@ -1,8 +1,10 @@
 //! A site and its rules, loaded and checked together: the start of nearly every subcommand.
 
 use crate::outcome::Failure;
+use crate::stderr::say;
 use osmose_load::Fault;
 use osmose_model::site::{Site, SourceFile};
+use osmose_model::time::UtcNs;
 use osmose_rules::{Diagnostic, Program};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -38,12 +40,12 @@ impl Examined {
     /// Writes every finding to stderr, as a person reads them.
     pub(crate) fn print(&self) {
         for fault in &self.faults {
-            eprintln!("{fault}");
+            say!("{fault}");
         }
         let styled = std::io::stderr().is_terminal();
         for d in &self.diagnostics {
             let text = self.rule_text(&d.file);
-            eprintln!("{}", d.render(text, styled));
+            say!("{}", d.render(text, styled));
         }
     }
 
@@ -66,7 +68,8 @@ pub(crate) fn examine(dir: &Path) -> Examined {
     with_rules(loaded.site, loaded.faults)
 }
 
-fn with_rules(site: Option<Site>, faults: Vec<Fault>) -> Examined {
+fn with_rules(site: Option<Site>, mut faults: Vec<Fault>) -> Examined {
+    faults.extend(site.as_ref().and_then(unknown_timezone));
     let (mut diagnostics, mut program) = (vec![], None);
     if let Some(site) = &site {
         let files: Vec<SourceFile> = site.rule_files().cloned().collect();
@@ -74,6 +77,25 @@ fn with_rules(site: Option<Site>, faults: Vec<Fault>) -> Examined {
         (diagnostics, program) = (checked.diagnostics, checked.program);
     }
     Examined { site, faults, diagnostics, program }
+}
+
+/// A time zone that the bundled database does not have. The loader knows how a name looks; which ones there are is
+/// known where wall clocks are anchored.
+fn unknown_timezone(site: &Site) -> Option<Fault> {
+    let name = &site.frame.timezone;
+    osmose_replay::wall::anchor(UtcNs(0), name).err()?;
+    let text = site.files.iter().find(|f| f.path == "site.toml").map_or("", |f| &f.text);
+    let line = text.lines().position(|l| l.contains("timezone") && l.contains(name.as_str()));
+    Some(Fault {
+        severity: osmose_load::Severity::Error,
+        code: "unknown-timezone",
+        file: "site.toml".to_owned(),
+        line: line.and_then(|l| u32::try_from(l + 1).ok()),
+        column: None,
+        feature: Some("frame".to_owned()),
+        message: format!("There is no time zone {name:?}."),
+        help: "Write an IANA name such as \"Europe/London\" or \"UTC\".".to_owned(),
+    })
 }
 
 /// Loads a folder that is to run: findings go to stderr, and errors end it.

@@ -1,6 +1,7 @@
 //! `osmose listen SITE [SENSOR]`: what the sensors say, decoded, with its rate and age; and why anything was refused.
 
 use crate::outcome::{Ended, Failure, Outcome};
+use crate::stderr::say;
 use crate::stop;
 use osmose_model::device::SensorKind;
 use osmose_model::geometry::Place;
@@ -46,7 +47,7 @@ impl Listen {
                 format!("cannot listen on udp {}: {e}. A running engine holds its ports: stop it first.", port.addr)
             };
             sockets.push((port.id, bound.map_err(|e| Failure::found(why(e)))?));
-            eprintln!("listening on udp {}", port.addr);
+            say!("listening on udp {}", port.addr);
         }
         let (stop, clock) = (stop::on_signal()?, HostClock::starting_at(ArrivalNs(0)));
         let mut printer = Printer { site, only, last: BTreeMap::new(), names: BTreeMap::new() };
@@ -69,7 +70,7 @@ impl Listen {
             }
         }
         for count in edge.counters() {
-            println!("{}: {} {}", super::run::whom(site, count.whom), count.count, count.reason);
+            println!("{}: {} {}", super::run::whom(site, &ports, count.whom), count.count, count.reason);
         }
         Ok(Outcome::Success)
     }

@@ -2,6 +2,7 @@
 
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::progress::Bar;
+use crate::stderr::say;
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
 use osmose_replay::drive::{self, Options, Sinks, Speed, TracksFormat};
@@ -97,12 +98,12 @@ impl Replay {
         let options = Options { from, to, speed, verify, rules, sinks };
         let replay = drive::Replay::new(reader, workshop, options).map_err(Failure::found)?;
         if let Some(caution) = replay.caution() {
-            eprintln!("{caution}");
+            say!("{caution}");
         }
         let mut bar = Bar::new();
         let summary = replay.run(&mut bar).map_err(Failure::found)?;
         bar.done();
-        eprint!("{}", summary.render());
+        say!("{}", summary.render().trim_end());
         Ok(match summary.exit_status() {
             0 => Outcome::Success,
             4 => Outcome::NothingToVerify,

@@ -2,6 +2,7 @@
 
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::{Ready, ready};
+use crate::stderr::say;
 use crate::stop;
 use osmose_core::Core;
 use osmose_model::site::{Site, Topology};
@@ -70,7 +71,7 @@ impl Run {
             }
             Some(dir) => {
                 let started = resume::start(&Osmose::new(site.clone()), &dir, utc).map_err(Failure::found)?;
-                eprintln!("state in {}: {}", dir.display(), started.resumed.render());
+                say!("state in {}: {}", dir.display(), started.resumed.render());
                 self.begin_recording(&site, Some(&started), &mut taps)?;
                 let resend_held = started.resend_held();
                 taps.push(Box::new(started.tap));
@@ -87,7 +88,7 @@ impl Run {
         };
         let engine = Fused::compose(setup).map_err(Failure::found)?;
         let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
-        eprintln!("ready udp={}", udp.join(","));
+        say!("ready udp={}", udp.join(","));
         let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
         account(&site, &summary);
         Ok(Outcome::Success)
@@ -151,12 +152,16 @@ fn say_topology(site: &Site) {
 /// The engine's last words, on stderr: nothing was lost silently.
 pub(crate) fn account(site: &Site, s: &Summary) {
     let us = |ns: u64| ns as f64 / 1e3;
-    eprintln!(
+    say!(
         "{} inputs, {} events, {} commands; last input {} at {} s",
-        s.core.inputs, s.core.events, s.core.commands, s.last.seq, s.last.at
+        s.core.inputs,
+        s.core.events,
+        s.core.commands,
+        s.last.seq,
+        s.last.at
     );
     if let Some(u) = s.egress {
-        eprintln!(
+        say!(
             "commands sent {}, not sent {} (buffer full {}, refused {}); {} of devices that only log",
             u.sent,
             u.would_block + u.errors,
@@ -167,7 +172,7 @@ pub(crate) fn account(site: &Site, s: &Summary) {
     }
     if !s.react_ns.is_empty() {
         let (r, t) = (&s.react_ns, &s.step_ns);
-        eprintln!(
+        say!(
             "read to handed over: p50 {:.1} us, p99 {:.1} us, max {:.1} us over {} reactions; a step: p50 {:.1} us, p99 {:.1} us",
             us(r.value_at_quantile(0.5)),
             us(r.value_at_quantile(0.99)),
@@ -178,7 +183,7 @@ pub(crate) fn account(site: &Site, s: &Summary) {
         );
     }
     for (why, n) in Refusal::ALL.iter().zip(s.core.refused).filter(|(_, n)| *n > 0) {
-        eprintln!("fusion: {n} {why}");
+        say!("fusion: {n} {why}");
     }
     let lost = [
         ("beyond a step's limits", s.core.shed),
@@ -187,13 +192,13 @@ pub(crate) fn account(site: &Site, s: &Summary) {
         ("not recorded", s.side_lost),
     ];
     for (what, n) in lost.iter().filter(|(_, n)| *n > 0) {
-        eprintln!("{what}: {n}");
+        say!("{what}: {n}");
     }
     let ports: Vec<_> = Edge::new(site).ports().collect();
     for c in &s.edge {
-        eprintln!("{}: {} {}", whom(site, &ports, c.whom), c.count, c.reason);
+        say!("{}: {} {}", whom(site, &ports, c.whom), c.count, c.reason);
     }
-    eprintln!("input digest {}, decision digest {}", s.digests.0, s.digests.1);
+    say!("input digest {}, decision digest {}", s.digests.0, s.digests.1);
 }
 
 /// Whom the edge counted something against, by name.

@@ -17,6 +17,22 @@ impl HostClock {
         Self { started: Instant::now(), base }
     }
 
+    /// The same clock with another count: it read `base` at the instant when it was made.
+    ///
+    /// A log that is continued learns only after its state was read where it goes on. The wall clock was read before
+    /// that, together with this clock, and the two must stay together: else each restart would move time by as long
+    /// as the reading took.
+    #[must_use]
+    pub fn counting_from(self, base: ArrivalNs) -> Self {
+        Self { base, ..self }
+    }
+
+    /// What it read when it was made.
+    #[must_use]
+    pub fn base(&self) -> ArrivalNs {
+        self.base
+    }
+
     /// Now.
     #[must_use]
     pub fn now(&self) -> ArrivalNs {
@@ -29,4 +45,19 @@ impl HostClock {
 pub fn utc_now() -> UtcNs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UtcNs(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_with_another_count_goes_on_from_the_instant_when_it_was_made() {
+        let clock = HostClock::starting_at(ArrivalNs(0));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let moved = clock.counting_from(ArrivalNs(1_000_000_000));
+        assert_eq!(moved.base(), ArrivalNs(1_000_000_000));
+        assert!(moved.now().0 >= 1_005_000_000, "{:?}", moved.now());
+        assert!(clock.now().0 >= 5_000_000);
+    }
 }

@@ -283,9 +283,9 @@ impl Fused {
 
 impl Pinned {
     fn run(&mut self, stop: &AtomicBool) {
+        // They hold for the instant when the clock was made: the wall clock in them was read with it.
         for OwnedInput(bytes) in std::mem::take(&mut self.first) {
-            let now = self.clock.now();
-            self.feed(now, &bytes);
+            self.feed(self.clock.base(), &bytes);
         }
         if std::mem::take(&mut self.resend_held) {
             self.resend();

@@ -45,6 +45,9 @@ impl ReadError {
     #[must_use]
     pub fn to_fault(&self) -> Fault {
         let (code, file, help) = match self {
+            Self::Folder(p, _) if ["floorplan", "rules"].contains(&p.as_str()) => {
+                ("no-folder", p, "Make it a folder or a link to one, or take it away where the site has none.")
+            }
             Self::Folder(p, _) => ("no-folder", p, "Name the folder that holds the site; `osmose new DIR` writes one."),
             Self::File(p, _) => ("unreadable-file", p, "Check that the file is there and that you may read it."),
             Self::NotText(p, _) => ("not-utf8", p, "Save the file as UTF-8."),
@@ -71,7 +74,8 @@ impl ReadError {
             line: None,
             column: None,
             feature: None,
-            message: message.chars().take(1).flat_map(char::to_uppercase).chain(message.chars().skip(1)).collect(),
+            // A sentence begins with a capital letter, a path as it is spelt.
+            message: message.strip_prefix("the ").map_or_else(|| message.clone(), |rest| format!("The {rest}")),
             help: help.to_owned(),
         }
     }
@@ -98,7 +102,8 @@ fn belongs(folder: &str, name: &str) -> bool {
 fn names_in(dir: &Path, folder: &str) -> Result<Vec<String>, ReadError> {
     let path: PathBuf = dir.join(folder);
     let shown = || if folder.is_empty() { dir.display().to_string() } else { folder.to_owned() };
-    if !folder.is_empty() && !path.is_dir() {
+    // Only what is not there at all is left out: a link to nowhere, or a file of that name, must not lose the rules.
+    if !folder.is_empty() && std::fs::symlink_metadata(&path).is_err() {
         return Ok(Vec::new());
     }
     let entries = std::fs::read_dir(&path).map_err(|e| ReadError::Folder(shown(), e))?;
@@ -107,7 +112,7 @@ fn names_in(dir: &Path, folder: &str) -> Result<Vec<String>, ReadError> {
         let entry = entry.map_err(|e| ReadError::Folder(shown(), e))?;
         // A name that is not UTF-8 is none of ours.
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if belongs(folder, &name) && entry.path().is_file() {
+        if belongs(folder, &name) {
             names.push(name);
             if names.len() > FILES_MAX {
                 return Err(ReadError::TooManyFiles(shown()));
@@ -132,7 +137,11 @@ pub fn read_dir(dir: &Path) -> Result<Vec<SourceFile>, ReadError> {
             let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             let full = dir.join(&path);
             let io = |e| ReadError::File(path.clone(), e);
-            let bytes = std::fs::metadata(&full).map_err(io)?.len();
+            let found = std::fs::metadata(&full).map_err(io)?;
+            if !found.is_file() {
+                return Err(io(std::io::Error::other("it is no file")));
+            }
+            let bytes = found.len();
             if bytes > FILE_BYTES_MAX {
                 return Err(ReadError::FileTooLarge(path, bytes));
             }
@@ -185,5 +194,18 @@ mod tests {
         assert!(matches!(error, ReadError::NotText(ref p, 6) if p == "people.toml"), "{error}");
         assert_eq!(error.to_fault().code, "not-utf8");
         assert!(matches!(read_dir(&dir.path().join("absent")), Err(ReadError::Folder(..))));
+    }
+
+    #[test]
+    fn what_has_the_name_of_a_site_file_and_cannot_be_read_is_an_error_and_not_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("site.toml"), "name = \"x\"").unwrap();
+        std::fs::create_dir(dir.path().join("people.toml")).unwrap();
+        let error = read_dir(dir.path()).unwrap_err();
+        assert!(matches!(error, ReadError::File(ref p, _) if p == "people.toml"), "{error}");
+        assert_eq!(error.to_fault().message, "people.toml cannot be read: it is no file.");
+        std::fs::remove_dir(dir.path().join("people.toml")).unwrap();
+        std::fs::write(dir.path().join("rules"), "").unwrap();
+        assert!(matches!(read_dir(dir.path()), Err(ReadError::Folder(ref p, _)) if p == "rules"));
     }
 }

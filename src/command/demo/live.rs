@@ -6,6 +6,7 @@ use super::story::{Story, Took};
 use super::{Demo, simulate};
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::Ready;
+use crate::stderr::say;
 use crate::stop;
 use osmose_core::Core;
 use osmose_model::canon;
@@ -78,8 +79,8 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
         scan: ScanBuf::new(),
         waiting: vec![],
     };
-    let first = resume::first_inputs(&Osmose::new(site.clone()), utc_now()).map_err(Failure::found)?;
-    let clock = HostClock::starting_at(ArrivalNs(0));
+    let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
+    let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
     let setup = Setup {
         machine: Core::new(site.clone(), program),
         clock,
@@ -93,7 +94,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let stop = stop::on_signal()?;
     let engine = Fused::compose(setup).map_err(Failure::found)?;
     let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
-    eprintln!("ready udp={}", udp.join(","));
+    say!("ready udp={}", udp.join(","));
     if let Ok(story) = story.lock() {
         story.opening(sim.notes());
     }
@@ -106,7 +107,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
     let told = building.join().map_err(|_| Failure::found("the simulated building failed"))?;
     let (sent, received) = told?;
-    eprintln!("the building sent {sent} datagrams; its devices received {received}");
+    say!("the building sent {sent} datagrams; its devices received {received}");
     crate::command::run::account(&site, &summary);
     Ok(Outcome::Success)
 }

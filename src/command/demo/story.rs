@@ -3,6 +3,7 @@
 //! Lines on stdout are the same for the same seed but for the engine's own microseconds; those stand at the end of a
 //! line, in square brackets.
 
+use crate::stderr::say;
 use osmose_core::{Core, Fusion};
 use osmose_model::command::{Command, Entity, Trigger, Value};
 use osmose_model::device::SensorKind;
@@ -181,7 +182,7 @@ impl Story {
         self.steps_ns.sort_unstable();
         let n = self.steps_ns.len().max(1);
         let at = |per_mille: usize| self.steps_ns.get((n - 1) * per_mille / 1000).map_or(0.0, |&ns| ns as f64 / 1e3);
-        eprintln!(
+        say!(
             "took {:.2} s, {:.0} times real time, in one thread; a step p50 {:.1} us, p99 {:.1} us, max {:.1} us",
             wall.as_secs_f64(),
             end.0 as f64 / 1e9 / wall.as_secs_f64().max(1e-9),
