@@ -162,7 +162,12 @@ pub(crate) fn account(site: &Site, s: &Summary) {
     );
     if let Some(u) = s.egress {
         say!(
-            "commands sent {}, not sent {} (buffer full {}, refused {}); {} of devices that only log",
+            "commands sent {}, not sent {} (buffer full {}, refused {})",
+            u.sent,
+            u.would_block + u.errors,
+            u.would_block,
+            u.errors
+        ); {} of devices that only log",
             u.sent,
             u.would_block + u.errors,
             u.would_block,
