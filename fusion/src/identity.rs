@@ -15,7 +15,7 @@ use crate::fuse::Fusion;
 use crate::occupants::{Occupants, Origin};
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
-use osmose_model::geometry::{Aabb, Place, Point};
+use osmose_model::geometry::{Aabb, Place, Point, Segment};
 use osmose_model::ids::{LevelId, PersonId, SensorId, TrackId};
 use osmose_model::time::LogicalNs;
 use osmose_model::world::{EventKind, Presence, Stimulus};
@@ -27,6 +27,8 @@ const CANDIDATES_MAX: usize = 8;
 const CANDIDATE_P_MIN: f64 = 1e-4;
 /// How far from a badge reader whoever shows a badge may stand, metres.
 const READER_REACH_M: f64 = 2.0;
+/// How far the line of sight from a reader begins off it, metres.
+const READER_OFF_WALL_M: f64 = 0.1;
 /// Spread of where people stand when they show a badge, metres per axis.
 const READER_SIGMA_M: f64 = 0.7;
 /// A badge binds only where its track is so many times as likely as any other (TRACKING.md: a clear winner).
@@ -220,7 +222,10 @@ impl Fusion {
             let who = self.occupants.occupant(slot);
             let distance2 = who.place.at.distance2(at);
             let somebody = self.occupants.slot(slot).confirmed && who.presence == Presence::Seen;
-            if !somebody || distance2 > READER_REACH_M * READER_REACH_M {
+            if !somebody
+                || distance2 > READER_REACH_M * READER_REACH_M
+                || !self.is_read_in_sight(reader.level, at, who.place.at)
+            {
                 return;
             }
             if !self.is_anonymous(slot) {
@@ -243,6 +248,13 @@ impl Fusion {
             return;
         }
         self.bind(slot, person, p, from, out);
+    }
+
+    /// Whether no wall stands between a badge reader and a place. The wall that the reader may hang on is none.
+    fn is_read_in_sight(&self, level: LevelId, reader: Point, at: Point) -> bool {
+        let share = (READER_OFF_WALL_M / reader.distance(at).max(READER_OFF_WALL_M)).min(1.0);
+        let near = Point::new(reader.x_m + share * (at.x_m - reader.x_m), reader.y_m + share * (at.y_m - reader.y_m));
+        self.plan.line_of_sight(level, Segment { a: near, b: at })
     }
 
     /// Takes a track for a person, and whoever had been taken for that person for what the track was taken for.

@@ -337,6 +337,20 @@ fn a_badge_binds_nobody_where_two_stand_there_or_none() {
 }
 
 #[test]
+fn a_badge_does_not_bind_through_a_wall_but_through_the_one_that_the_reader_hangs_on() {
+    for (wall_x, bound) in [(9.5, false), (9.0, true)] {
+        let mut site = site();
+        support::add_wall(&mut site, 0, (wall_x, 0.0), (wall_x, 6.0), false);
+        let mut run = Run::new(site);
+        for i in 0..10 {
+            run.scan(i * SCAN, &[seen(10.0, 3.0)]);
+        }
+        run.badge("ana", S);
+        assert_eq!(run.fusion.track_of(PersonId(0)).is_some(), bound, "wall at {wall_x}");
+    }
+}
+
+#[test]
 fn a_second_read_elsewhere_moves_the_name() {
     let mut run = Run::new(site());
     for i in 0..10 {

@@ -330,7 +330,8 @@ impl Tracker {
             }
             let min = if head.shown { upkeep.shown_existence_min } else { upkeep.tentative_existence_min };
             let lost = self.is_lost(i, t_ns);
-            if existence > min && !lost {
+            // A scan that could not see a track is no reason to drop it: one begun below `min` waits for its own sensor.
+            if (existence > min || self.detectable[i] <= 0.0) && !lost {
                 self.tracks.shift(i, kept);
                 kept += 1;
             } else {

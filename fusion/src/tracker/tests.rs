@@ -255,6 +255,19 @@ fn who_sets_off_across_a_seam_stays_one_track() {
 }
 
 #[test]
+fn scans_of_elsewhere_do_not_hinder_who_walks_in() {
+    let room = |x0: f64| SensorModel { sigma_m: 0.12, clutter_per_m2: 0.03, ..rectangle(x0, 0.0, x0 + 4.0, 3.0) };
+    let mut tracker = Tracker::new(small(), vec![room(0.0), room(20.0)]).unwrap();
+    // Both rooms are empty for 20 s, 20 scans a second each; then somebody walks into the first.
+    for k in 0..420_i64 {
+        let scan = if k >= 400 { vec![Detection::at(2.0, 0.065 * (k - 400) as f64)] } else { vec![] };
+        tracker.scan(k * TENTH_NS / 2, 0, &scan).unwrap();
+        tracker.scan(k * TENTH_NS / 2 + TENTH_NS / 4, 1, &[]).unwrap();
+        assert!(k < 410 || shown(&tracker).len() == 1, "{} scans after the first", k - 400);
+    }
+}
+
+#[test]
 fn a_silent_track_is_unknown_and_not_gone() {
     let mut tracker = two_rooms();
     for k in 0..10 {
