@@ -240,7 +240,7 @@ impl Course {
     fn event(&mut self) {
         self.world.world.now += 1_000_000;
         let track = TrackId(if self.happens == Happens::Walks { self.number / 2 % 200 } else { 0 });
-        let enters = self.number % 2 == 0;
+        let enters = self.number.is_multiple_of(2);
         self.number += 1;
         let stimulus = match (self.happens, enters) {
             (Happens::Move, _) => Stimulus::Moved(track),

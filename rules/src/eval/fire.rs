@@ -20,7 +20,9 @@ pub(super) struct Decision<'e> {
 }
 
 impl Run<'_> {
-    /// Lets `if` and the dampers decide, then sends the commands of a `do`.
+    /// Lets `if` and the dampers decide, then sends the commands of a `do`. Not inlined, because most looks at a unit
+    /// do not come here and should not pay for its frame.
+    #[inline(never)]
     pub(super) fn fire(&mut self, number: u32, mut decision: Decision<'_>) {
         let program = self.program;
         let instance = &program.instances[number as usize];
@@ -38,8 +40,8 @@ impl Run<'_> {
         if !self.dampers_pass(number, decision.bound.as_ref()) {
             return;
         }
-        let cause = self.cause(number, &decision);
-        for send in &instance.sends {
+        let mut cause = Some(self.cause(number, &decision));
+        for (nth, send) in instance.sends.iter().enumerate() {
             let mut args = Args::new();
             for (name, value) in &send.args {
                 // A number that is not known is left out rather than guessed; the checker bounds how many there are.
@@ -47,14 +49,11 @@ impl Run<'_> {
                     let _ = args.try_push((*name, value));
                 }
             }
-            self.out.push(Effect::Do {
-                rule: instance.rule,
-                level: rule.level,
-                device: send.device,
-                verb: send.verb,
-                args,
-                cause: cause.clone(),
-            });
+            // The last command takes the cause itself: most rules send one, and a copy costs as much as all else here.
+            let cause = if nth + 1 == instance.sends.len() { cause.take() } else { cause.clone() };
+            let Some(cause) = cause else { break };
+            let (device, verb) = (send.device, send.verb);
+            self.out.push(Effect::Do { rule: instance.rule, level: rule.level, device, verb, args, cause });
         }
     }
 
@@ -84,8 +83,9 @@ impl Run<'_> {
     }
 
     pub(super) fn cause(&mut self, number: u32, decision: &Decision<'_>) -> Cause {
-        let instance: &Instance = &self.program.instances[number as usize];
-        let rule = &self.program.rules[instance.rule.index()];
+        let program = self.program;
+        let instance = &program.instances[number as usize];
+        let rule = &program.rules[instance.rule.index()];
         let mut cause = Cause::new(self.trigger(decision));
         cause.sensor = decision.event.map_or(self.source.sensor, |e| e.sensor);
         cause.measured = decision.event.map_or(self.source.measured, |e| Some(e.measured));
@@ -98,10 +98,13 @@ impl Run<'_> {
             let track = Entity::Track { track: bound.track, person: bound.person, person_p: bound.person_p };
             let _ = cause.bindings.try_push((name, track));
         }
-        for (offset, cond) in &instance.reported {
-            let (truth, value) = self.with_truth(number, decision, |truth| (truth.cond(*cond), truth.measure(*cond)));
-            let _ = cause.conditions.try_push(ConditionValue { offset: *offset, truth, value });
-        }
+        let conditions = &mut cause.conditions;
+        self.with_truth(number, decision, |truth| {
+            for (offset, cond) in &instance.reported {
+                let (value, measure) = (truth.cond(*cond), truth.measure(*cond));
+                let _ = conditions.try_push(ConditionValue { offset: *offset, truth: value, value: measure });
+            }
+        });
         cause
     }
 

@@ -9,6 +9,7 @@
 //! | `memory.rs` | `once per`, `suppress`, visits; identities that merge and swap |
 //! | `session.rs` | who takes part in a recording |
 //! | `timers.rs` | when each unit is due |
+//! | `waits.rs` | which events pass an instance over |
 //! | `state.rs` | all that is remembered |
 //! | `carry.rs` | reload: what state goes over to new rules |
 //!
@@ -23,6 +24,7 @@ mod state;
 mod timers;
 mod truth;
 mod unit;
+mod waits;
 
 pub use carry::Carried;
 pub(crate) use truth::compare;
@@ -37,6 +39,7 @@ use osmose_model::world::{EventKind, Stimulus, WorldEvent, WorldView};
 use state::State;
 use timers::{NEVER, Timers};
 use unit::Run;
+use waits::Waits;
 
 /// A unit to look at in this step. The order is the order of evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +59,8 @@ pub struct Rules {
     program: Program,
     state: State,
     timers: Timers,
+    /// By instance: the events that it waits for. Follows from the program, so it is no state.
+    waits: Vec<Waits>,
     touched: Vec<Touch>,
 }
 
@@ -65,7 +70,8 @@ impl Rules {
         let state = State::new(&program);
         let timers = Timers::new(program.instances.len() + state::CONTEXTS_MAX);
         let touched = Vec::with_capacity(program.instances.len().max(1024));
-        Rules { program, state, timers, touched }
+        let waits = program.instances.iter().map(|i| Waits::of_instance(&program, i)).collect();
+        Rules { program, state, timers, waits, touched }
     }
 
     /// The program that runs.
@@ -84,10 +90,12 @@ impl Rules {
     }
 
     fn touch(&mut self, index: usize, stimulus: &Stimulus, world: &dyn WorldView) {
-        let Rules { program, touched, .. } = self;
+        let Rules { program, waits, touched, .. } = self;
         let stimulus_number = index as u32;
+        let kind = if let Stimulus::World(event) = stimulus { Some(event.kind) } else { None };
         let mut wake = |list: &[u32]| {
-            touched.extend(list.iter().map(|i| Touch { instance: *i, stimulus: stimulus_number, track: None }));
+            let awake = list.iter().filter(|i| kind.is_none_or(|kind| waits[**i as usize].has(kind)));
+            touched.extend(awake.map(|i| Touch { instance: *i, stimulus: stimulus_number, track: None }));
         };
         let lists = &program.index;
         match stimulus {
@@ -143,7 +151,7 @@ impl Rules {
         world: &'a dyn WorldView,
         out: &'a mut Vec<Effect>,
     ) -> (Run<'a>, &'a mut Vec<Touch>) {
-        let Rules { program, state, timers, touched } = self;
+        let Rules { program, state, timers, touched, .. } = self;
         let now = world.now().0;
         let run = Run { program, state, timers, world, out, source, now, stimuli, stimulus: None, reset: false };
         (run, touched)
@@ -174,8 +182,14 @@ impl Decide for Rules {
             self.touch(index, stimulus, world);
         }
         self.touch_due(world.now().0);
-        self.touched.sort_unstable();
-        self.touched.dedup();
+        if self.touched.is_empty() {
+            return;
+        }
+        // One list for one stimulus, as most steps have, is in order and without doubles already.
+        if !self.touched.is_sorted_by(|a, b| a.instance < b.instance || a < b) {
+            self.touched.sort_unstable();
+            self.touched.dedup();
+        }
         let (mut run, touched) = self.run(source, stimuli, world, out);
         let mut looked_at = None;
         for touch in touched.iter() {

@@ -9,7 +9,7 @@ use crate::program::{
     AcrossGaps, Compare, Cond, CondId, Num, NumId, Program, RuleInfo, SlotRef, TextPart, ValueExpr, Who,
 };
 use osmose_model::command::{Text, Value};
-use osmose_model::ids::{PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::ids::{ActuatorId, Name, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::time::{DurationNs, NS_PER_S};
 use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Occupant, Reading, Stimulus, WorldEvent, WorldView};
@@ -99,11 +99,8 @@ impl Truth<'_> {
             Cond::EveryIn(who, zone) => self.every_in(*who, *zone),
             Cond::Event { kind, who, zone } => self.event(*kind, *who, *zone),
             Cond::OperatorReset => Tri::from(self.reset),
-            Cond::DeviceIs { device, property, value } => match self.world.device(*device, *property) {
-                None => Tri::Unknown,
-                Some(found) => Tri::from(same_value(&found, value)),
-            },
-            Cond::DeviceUnknown { device, property } => Tri::from(self.world.device(*device, *property).is_none()),
+            Cond::DeviceIs { device, property, value } => self.device_is(*device, *property, value),
+            Cond::DeviceUnknown { device, property } => self.device_unknown(*device, *property),
             Cond::SwitchIs { sensor, on } => match self.switch(*sensor) {
                 None => Tri::Unknown,
                 Some(found) => Tri::from(found == *on),
@@ -125,7 +122,7 @@ impl Truth<'_> {
         }
     }
 
-    fn fold(&mut self, from: u32, to: u32, start: Tri, join: fn(Tri, Tri) -> Tri) -> Tri {
+    fn fold(&mut self, from: u32, to: u32, start: Tri, join: impl Fn(Tri, Tri) -> Tri) -> Tri {
         (from..to).fold(start, |value, child| {
             let child = self.program.children[child as usize];
             join(value, self.cond(child))
@@ -187,6 +184,7 @@ impl Truth<'_> {
         }
     }
 
+    #[inline(never)]
     fn any_in(&mut self, who: Who, zone: ZoneId) -> Tri {
         let world = self.world;
         let mut value = Tri::False;
@@ -197,6 +195,7 @@ impl Truth<'_> {
         value
     }
 
+    #[inline(never)]
     fn every_in(&mut self, who: Who, zone: ZoneId) -> Tri {
         let world = self.world;
         let mut value = Tri::True;
@@ -252,6 +251,7 @@ impl Truth<'_> {
 
     /// At level privacy or above somebody also "leaves" when he is lost, or is no longer known well enough, while
     /// last seen inside (RULES.md, "Unknown").
+    #[inline(never)]
     fn doubtful_leave(&mut self, event: &WorldEvent, who: Who, zone: ZoneId, bound: &Bound) -> Tri {
         let inside = self.world.occupant(event.track).map_or(event.zone == Some(zone), |o| o.zones.contains(&zone));
         if !inside {
@@ -270,8 +270,21 @@ impl Truth<'_> {
         value
     }
 
-    // ---- sensors and time ----
+    // ---- devices, sensors and time ----
 
+    // What is seldom asked is kept out of `cond`, which calls itself: a device's value would widen its every frame.
+
+    #[inline(never)]
+    fn device_is(&self, device: ActuatorId, property: Name, wanted: &Value) -> Tri {
+        self.world.device(device, property).map_or(Tri::Unknown, |found| Tri::from(same_value(&found, wanted)))
+    }
+
+    #[inline(never)]
+    fn device_unknown(&self, device: ActuatorId, property: Name) -> Tri {
+        Tri::from(self.world.device(device, property).is_none())
+    }
+
+    #[inline(never)]
     fn switch(&self, sensor: SensorId) -> Option<bool> {
         if self.world.alive(sensor) == Tri::False {
             return None;
@@ -282,6 +295,7 @@ impl Truth<'_> {
         }
     }
 
+    #[inline(never)]
     fn no_motion(&self, from: u32, to: u32) -> Tri {
         let sensors = &self.program.sensors[from as usize..to as usize];
         sensors.iter().fold(Tri::True, |value, sensor| {
@@ -289,6 +303,7 @@ impl Truth<'_> {
         })
     }
 
+    #[inline(never)]
     fn time_in(&mut self, from_ns: i64, to_ns: i64) -> Tri {
         let Some(wall) = self.world.wall() else { return Tri::Unknown };
         let time = wall.since_midnight().0;
@@ -317,6 +332,7 @@ impl Truth<'_> {
     }
 
     /// Whether a condition has been seen to hold for `length`. Unknown only where it may have held for that long.
+    #[inline(never)]
     fn dwell(&mut self, value: Tri, length: DurationNs, across: AcrossGaps, slot: SlotRef) -> Tri {
         let now = self.now;
         let Some(mut memory) = self.slot(slot).copied() else { return Tri::Unknown };
@@ -360,6 +376,7 @@ impl Truth<'_> {
     }
 
     /// Set wins over reset: `until` ends nothing while its condition still holds.
+    #[inline(never)]
     fn latch(&mut self, set: Tri, reset: Tri, slot: SlotRef) -> Tri {
         let (now, peek) = (self.now, self.peek);
         let Some(memory) = self.slot(slot) else { return Tri::Unknown };
@@ -392,16 +409,8 @@ impl Truth<'_> {
                 // With an eye shut the count is a lower bound, never the all-clear.
                 (seen, if blind { f64::INFINITY } else { seen + f64::from(count.lost) })
             }
-            Num::Device { device, property } => match self.world.device(*device, *property) {
-                Some(Value::Number(value)) => (value, value),
-                _ => UNKNOWN,
-            },
-            Num::Sensor(sensor) if self.world.alive(*sensor) == Tri::False => UNKNOWN,
-            Num::Sensor(sensor) => match self.world.sensor(*sensor).reading {
-                Some(Reading::Quantity(value)) => (value, value),
-                Some(Reading::People(people)) => (f64::from(people), f64::from(people)),
-                _ => UNKNOWN,
-            },
+            Num::Device { device, property } => self.device_number(*device, *property),
+            Num::Sensor(sensor) => self.sensor_number(*sensor),
             Num::Confidence => self.bound.map_or(UNKNOWN, |b| (b.person_p, b.person_p)),
             Num::Add(a, b) => {
                 let (a, b) = (self.num(*a), self.num(*b));
@@ -419,6 +428,26 @@ impl Truth<'_> {
                 let (a, b) = (self.num(*a), self.num(*b));
                 if b.0 <= 0.0 && b.1 >= 0.0 { UNKNOWN } else { interval([a.0 / b.0, a.0 / b.1, a.1 / b.0, a.1 / b.1]) }
             }
+        }
+    }
+
+    #[inline(never)]
+    fn device_number(&self, device: ActuatorId, property: Name) -> (f64, f64) {
+        match self.world.device(device, property) {
+            Some(Value::Number(value)) => (value, value),
+            _ => UNKNOWN,
+        }
+    }
+
+    #[inline(never)]
+    fn sensor_number(&self, sensor: SensorId) -> (f64, f64) {
+        if self.world.alive(sensor) == Tri::False {
+            return UNKNOWN;
+        }
+        match self.world.sensor(sensor).reading {
+            Some(Reading::Quantity(value)) => (value, value),
+            Some(Reading::People(people)) => (f64::from(people), f64::from(people)),
+            _ => UNKNOWN,
         }
     }
 

@@ -129,11 +129,15 @@ impl Run<'_> {
 
     /// An event that an event rule may wait for.
     pub(super) fn event(&mut self, number: u32, event: &WorldEvent) {
-        self.visit(number, event);
-        self.upkeep(number);
         let program = self.program;
         let instance = &program.instances[number as usize];
         let rule = &program.rules[instance.rule.index()];
+        if !rule.dampers.is_empty() {
+            self.visit(number, event);
+        }
+        if instance.slots > 0 {
+            self.upkeep(number);
+        }
         let bound = Bound::of_event(event);
         let mut decision = Decision { bound: Some(bound), event: Some(event), ..Decision::default() };
         let condition = instance.condition;

@@ -1,0 +1,75 @@
+//! Which kinds of event an event rule waits for, found from its condition when it is installed: all other events in
+//! its zones pass it over, and cost it one look at a bit.
+
+use crate::program::{Cond, CondId, Instance, OncePer, Program, Shape};
+use osmose_model::tri::Tri;
+use osmose_model::world::EventKind;
+
+/// A set of event kinds, one bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waits(u8);
+
+impl Waits {
+    const NONE: Self = Waits(0);
+    const ALL: Self = Waits(u8::MAX);
+
+    const fn of(kind: EventKind) -> Self {
+        Waits(1 << kind as u8)
+    }
+
+    const fn or(self, other: Self) -> Self {
+        Waits(self.0 | other.0)
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Waits(self.0 & other.0)
+    }
+
+    /// Whether an event of this kind is to be looked at.
+    pub(super) const fn has(self, kind: EventKind) -> bool {
+        self.0 & Self::of(kind).0 != 0
+    }
+
+    /// What an instance waits for.
+    pub(super) fn of_instance(program: &Program, instance: &Instance) -> Self {
+        let rule = &program.rules[instance.rule.index()];
+        // What waits for `settle`, a `for`, and a visit see every event: each may end them.
+        let follows = rule.settle.0 != 0 || instance.slots > 0 || rule.dampers.iter().any(|d| d.once == OncePer::Visit);
+        if instance.shape != Shape::Event || follows {
+            return Waits::ALL;
+        }
+        Waits::of_condition(program, instance.condition, rule.protective)
+    }
+
+    /// Kinds of event outside of which the condition is known to be false.
+    fn of_condition(program: &Program, id: CondId, protective: bool) -> Self {
+        let parts = |from: u32, to: u32| {
+            program.children[from as usize..to as usize].iter().map(|c| Waits::of_condition(program, *c, protective))
+        };
+        match &program.conds[id as usize] {
+            Cond::Const(Tri::False) => Waits::NONE,
+            Cond::And { from, to } => parts(*from, *to).fold(Waits::ALL, Waits::and),
+            Cond::Or { from, to } => parts(*from, *to).fold(Waits::NONE, Waits::or),
+            // At level privacy or above these count as leaving where it is in doubt (`Truth::doubtful_leave`).
+            Cond::Event { kind: EventKind::Leaves, .. } if protective => {
+                use EventKind::{Identified, Leaves, Lost, Swapped};
+                [Leaves, Lost, Swapped, Identified].map(Waits::of).into_iter().fold(Waits::NONE, Waits::or)
+            }
+            Cond::Event { kind, .. } => Waits::of(*kind),
+            _ => Waits::ALL,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_bit() {
+        let kinds = EventKind::ALL.map(Waits::of);
+        assert_eq!(kinds.into_iter().fold(Waits::NONE, Waits::or), Waits::ALL);
+        assert_eq!(kinds.iter().map(|k| k.0.count_ones()).sum::<u32>(), 8);
+        assert!(Waits::ALL.has(EventKind::Found) && !Waits::NONE.has(EventKind::Found));
+    }
+}
