@@ -6,10 +6,9 @@
 //!
 //! The tracker reports a track at its first detection where somebody is as likely as not, which scores best; but one
 //! false detection must not turn a light on. So a track is confirmed only when a later scan hit it too and it exists
-//! with [`CONFIRMED_EXISTENCE`]. In the co-working demo (seeds 1, 2, 3 and 7, 60 s each) none of 88 tracks of nobody was
-//! confirmed then, and people were 65 ms after they were first reported, in the mean (83 ms at the 90th percentile: one
-//! scan); with 5 and 15 times the clutter and 0.12 and 0.3 m of noise 7 of 365 were. A second later hit would leave one
-//! of those and take 150 ms.
+//! with [`CONFIRMED_EXISTENCE`]. In the co-working demo (seeds 1, 2, 3 and 7, 60 s each) none of 53 tracks of nobody was
+//! confirmed then, and people were 75 ms after they were first reported, in the mean (83 ms at the 90th percentile: one
+//! scan); with 5 and 15 times the clutter and 0.12 and 0.3 m of noise 1 of 139 was. A second later hit would take 155 ms.
 
 use crate::fuse::{FORGET_REFUTED, Fusion, Newcomer, UNCONFIRMED_FOR};
 use crate::keys::SlotTable;
