@@ -39,7 +39,7 @@ use osmose_model::world::{EventKind, Stimulus, WorldEvent, WorldView};
 use state::State;
 use timers::{NEVER, Timers};
 use unit::Run;
-use waits::Waits;
+use waits::Gate;
 
 /// A unit to look at in this step. The order is the order of evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +60,7 @@ pub struct Rules {
     state: State,
     timers: Timers,
     /// By instance: the events that it waits for. Follows from the program, so it is no state.
-    waits: Vec<Waits>,
+    gates: Vec<Gate>,
     touched: Vec<Touch>,
 }
 
@@ -70,8 +70,8 @@ impl Rules {
         let state = State::new(&program);
         let timers = Timers::new(program.instances.len() + state::CONTEXTS_MAX);
         let touched = Vec::with_capacity(program.instances.len().max(1024));
-        let waits = program.instances.iter().map(|i| Waits::of_instance(&program, i)).collect();
-        Rules { program, state, timers, waits, touched }
+        let gates = program.instances.iter().map(|i| Gate::of_instance(&program, i)).collect();
+        Rules { program, state, timers, gates, touched }
     }
 
     /// The program that runs.
@@ -90,11 +90,11 @@ impl Rules {
     }
 
     fn touch(&mut self, index: usize, stimulus: &Stimulus, world: &dyn WorldView) {
-        let Rules { program, waits, touched, .. } = self;
+        let Rules { program, gates, touched, .. } = self;
         let stimulus_number = index as u32;
-        let kind = if let Stimulus::World(event) = stimulus { Some(event.kind) } else { None };
+        let event = if let Stimulus::World(event) = stimulus { Some(event) } else { None };
         let mut wake = |list: &[u32]| {
-            let awake = list.iter().filter(|i| kind.is_none_or(|kind| waits[**i as usize].has(kind)));
+            let awake = list.iter().filter(|i| event.is_none_or(|event| gates[**i as usize].lets_in(event, world)));
             touched.extend(awake.map(|i| Touch { instance: *i, stimulus: stimulus_number, track: None }));
         };
         let lists = &program.index;

@@ -1,13 +1,61 @@
-//! Which kinds of event an event rule waits for, found from its condition when it is installed: all other events in
-//! its zones pass it over, and cost it one look at a bit.
+//! Which events an event rule waits for, found from its condition when it is installed: all other events in its zones
+//! pass it over, and cost it a look at a bit, or whether somebody known is of a group.
 
-use crate::program::{Cond, CondId, Instance, OncePer, Program, Shape};
+use super::truth::Bound;
+use crate::program::{Cond, CondId, Instance, OncePer, Program, Shape, Who};
 use osmose_model::tri::Tri;
-use osmose_model::world::EventKind;
+use osmose_model::world::{EventKind, WorldEvent, WorldView};
+
+/// What has to be so of an event before an instance looks at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gate {
+    waits: Waits,
+    /// For this kind of event: whose it has to be, where one not of them makes the whole condition false.
+    of: Option<(EventKind, Who)>,
+    confidence: f64,
+}
+
+impl Gate {
+    pub(super) fn of_instance(program: &Program, instance: &Instance) -> Self {
+        let rule = &program.rules[instance.rule.index()];
+        // What waits for `settle`, a `for`, and a visit see every event: each may end them.
+        let follows = rule.settle.0 != 0 || instance.slots > 0 || rule.dampers.iter().any(|d| d.once == OncePer::Visit);
+        if instance.shape != Shape::Event || follows {
+            return Gate { waits: Waits::ALL, of: None, confidence: rule.confidence };
+        }
+        let whose = |id: &CondId| match &program.conds[*id as usize] {
+            Cond::Event { kind, who, .. } => Some((*kind, *who)),
+            _ => None,
+        };
+        let of = match &program.conds[instance.condition as usize] {
+            Cond::And { from, to } => program.children[*from as usize..*to as usize].iter().find_map(whose),
+            _ => whose(&instance.condition),
+        };
+        let waits = Waits::of_condition(program, instance.condition, rule.protective);
+        Gate { waits, of, confidence: rule.confidence }
+    }
+
+    /// Whether the instance has to look at an event. It does not where its condition is known to be false.
+    pub(super) fn lets_in(&self, event: &WorldEvent, world: &dyn WorldView) -> bool {
+        if !self.waits.has(event.kind) {
+            return false;
+        }
+        let Some((kind, who)) = self.of else { return true };
+        if kind != event.kind {
+            return true;
+        }
+        match (who, Bound::of_event(event).identified(self.confidence)) {
+            (Who::Person(wanted), Some(person)) => person == wanted,
+            (Who::Members(group), Some(person)) => world.is_member(person, group),
+            // Who is not known may be anybody; sessions and zones are looked at with all else.
+            _ => true,
+        }
+    }
+}
 
 /// A set of event kinds, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Waits(u8);
+struct Waits(u8);
 
 impl Waits {
     const NONE: Self = Waits(0);
@@ -25,20 +73,8 @@ impl Waits {
         Waits(self.0 & other.0)
     }
 
-    /// Whether an event of this kind is to be looked at.
-    pub(super) const fn has(self, kind: EventKind) -> bool {
+    const fn has(self, kind: EventKind) -> bool {
         self.0 & Self::of(kind).0 != 0
-    }
-
-    /// What an instance waits for.
-    pub(super) fn of_instance(program: &Program, instance: &Instance) -> Self {
-        let rule = &program.rules[instance.rule.index()];
-        // What waits for `settle`, a `for`, and a visit see every event: each may end them.
-        let follows = rule.settle.0 != 0 || instance.slots > 0 || rule.dampers.iter().any(|d| d.once == OncePer::Visit);
-        if instance.shape != Shape::Event || follows {
-            return Waits::ALL;
-        }
-        Waits::of_condition(program, instance.condition, rule.protective)
     }
 
     /// Kinds of event outside of which the condition is known to be false.
