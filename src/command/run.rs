@@ -167,12 +167,6 @@ pub(crate) fn account(site: &Site, s: &Summary) {
             u.would_block + u.errors,
             u.would_block,
             u.errors
-        ); {} of devices that only log",
-            u.sent,
-            u.would_block + u.errors,
-            u.would_block,
-            u.errors,
-            u.no_address
         );
     }
     if !s.react_ns.is_empty() {
