@@ -242,6 +242,10 @@ impl Core {
         let copy = self.duplicates.seen(d.port.0, d.bytes, d.arrival);
         if copy {
             self.refuse(d, whom, Fault::whole(Reason::Duplicate), "", sink);
+            if let Some(seq) = heading.seq {
+                let sender = self.sender(d, sink);
+                self.senders.came_as_copy(sender, seq);
+            }
         }
         copy
     }

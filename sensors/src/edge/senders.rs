@@ -107,6 +107,15 @@ impl Senders {
         (n, forgot)
     }
 
+    /// Notes the next number of a sender whose datagram is dropped as a copy of another sender's: it came, so it is
+    /// not to be counted as missing too.
+    pub fn came_as_copy(&mut self, sender: u32, seq: u64) {
+        let last = &mut self.senders[sender as usize].last;
+        if last.is_none_or(|last| last.checked_add(1) == Some(seq)) {
+            *last = Some(seq);
+        }
+    }
+
     /// Takes a sender's number; `time_ns` is the time claimed with it.
     pub fn account(&mut self, sender: u32, seq: u64, time_ns: Option<i64>) -> Verdict {
         self.senders[sender as usize].account(seq, time_ns)
