@@ -158,6 +158,27 @@ fn a_killed_engine_goes_on_with_its_timers_and_holds() {
     assert!(replayed.stderr.contains("verified: the same"), "{}", replayed.stderr);
 }
 
+#[test]
+fn rules_that_changed_meanwhile_take_effect_at_once_and_no_id_comes_twice() {
+    let site = site();
+    let mut world = World::of(&site);
+    let engine = Engine::run(site.path(), &[]);
+    world.fix(2.0);
+    let lit = world.hears("meeting.light", "set");
+    killed(engine);
+    site.edit("rules/first.rules", "80 %", "50 %");
+    let engine = Engine::run(site.path(), &[]);
+    assert!(engine.stderr().contains("with changed rules"), "{}", engine.stderr());
+    // The input that installs them decides the new value, and what is held is said once after a restart: twice the
+    // same value, under two ids (`hears` compares them).
+    for _ in 0..2 {
+        let dimmed = world.hears("meeting.light", "set");
+        assert_eq!(dimmed["args"]["level"], 50, "{dimmed}");
+        assert!(seq(&dimmed) > seq(&lit), "numbers go on");
+    }
+    engine.stop(Signal::INT).expect(0);
+}
+
 /// Plays the job's next events, never more than a few commands ahead of what came back.
 fn play_on(job: &mut Job, played: &mut Played, to: &UdpSocket, devices: &UdpSocket, events: u64) {
     let goal = played.sent + events;

@@ -288,9 +288,12 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
     }
 
     /// Sends every held value once, after a restart; counts and digests nothing, since it decides nothing.
+    ///
+    /// The commands bear the number of the last input, which may have decided commands itself: they are numbered behind
+    /// all that one input may decide, so that no id comes twice.
     pub fn resend_held(&mut self, out: &mut Outbox) {
         out.clear();
-        self.plan.resend(self.own.last, 0, &mut out.commands);
+        self.plan.resend(self.own.last, COMMANDS_PER_STEP_MAX as u32, &mut out.commands);
     }
 
     /// The next instant at which a tick would change something.
