@@ -144,7 +144,7 @@ fn rule_names(program: &Program) -> Arc<[String]> {
 /// Says where the engine runs otherwise than the site asks.
 fn say_topology(site: &Site) {
     let asked = Cores::read().topology(site.engine.topology);
-    if asked != Topology::Fused {
+    if !matches!(asked, Topology::Fused | Topology::Inline) {
         tracing::warn!("topology {asked:?} runs as fused in this version: one pinned thread, one beside it");
     }
 }

@@ -1,5 +1,5 @@
 //! The engine on one or two cores: in, sequence, step and out on one pinned thread; recording and the state folder on
-//! a second, unpinned and polite one.
+//! a second, unpinned and polite one (or, `inline`, between two duty cycles of the only thread).
 //!
 //! One duty cycle of the pinned thread: read the sockets into the lanes, drain the lanes through the sequencer and the
 //! core, let due ticks happen, send. When a cycle finds nothing it takes a keyframe if one is due, and then idles:
@@ -22,7 +22,7 @@ use osmose_model::ids::RuleId;
 use osmose_model::input::{Class, Input, Tag};
 use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::observation::ScanBuf;
-use osmose_model::site::Idle;
+use osmose_model::site::{Idle, Topology};
 use osmose_model::stages::Decide;
 use osmose_model::time::{ArrivalNs, DurationNs};
 use osmose_sensors::edge::Edge;
@@ -262,7 +262,15 @@ impl Fused {
     /// # Errors
     /// Where the journal thread cannot be started.
     pub fn run(self, stop: &Arc<AtomicBool>) -> std::io::Result<Summary> {
-        let Self { mut pinned, side, taps, cores } = self;
+        let Self { mut pinned, mut side, mut taps, cores } = self;
+        if pinned.driver.machine().site().engine.topology == Topology::Inline {
+            // No thread at all: what goes to the side is shown between two duty cycles.
+            pinned.run(stop, &mut || _ = side.drain(&mut taps));
+            let summary = pinned.finish();
+            while side.drain(&mut taps) > 0 {}
+            taps.iter_mut().for_each(|t| t.finish());
+            return Ok(summary);
+        }
         let polite = cores.allowed() < 2;
         let journal = std::thread::Builder::new()
             .name("osmose-journal".into())
@@ -271,7 +279,7 @@ impl Fused {
             Some(core) => tracing::info!(core, "the pipeline is pinned"),
             None => tracing::warn!("the pipeline could not be pinned to a core: latency will vary with the scheduler"),
         }
-        pinned.run(stop);
+        pinned.run(stop, &mut || {});
         let summary = pinned.finish();
         // The pinned thread's end of the rings is gone now, so the journal thread ends when it has shown everything.
         if journal.join().is_err() {
@@ -282,7 +290,8 @@ impl Fused {
 }
 
 impl Pinned {
-    fn run(&mut self, stop: &AtomicBool) {
+    /// Runs until `stop`; `beside` is called once in every cycle (it is what `inline` has in place of a thread).
+    fn run(&mut self, stop: &AtomicBool, beside: &mut dyn FnMut()) {
         // They hold for the instant when the clock was made: the wall clock in them was read with it.
         for OwnedInput(bytes) in std::mem::take(&mut self.first) {
             self.feed(self.clock.base(), &bytes);
@@ -297,6 +306,7 @@ impl Pinned {
                 self.ingress.look_everywhere();
             }
             let worked = self.duty();
+            beside();
             let now = self.clock.now();
             if worked > 0 {
                 worked_at = now;

@@ -195,11 +195,20 @@ pub struct Summary {
 pub const HOLES_MAX: usize = 1000;
 
 impl Summary {
-    /// The exit status of `osmose replay`: 0 done (and the same), 1 a difference, 4 nothing to verify (or not
-    /// comparable).
+    /// Whether a part of the recording is damaged, so that not all of it was compared. What the engine itself declared
+    /// (it was down) and a cut end are no damage.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        let damage = |h: &Hole| matches!(h.kind, HoleKind::Damage(_) | HoleKind::Record(_) | HoleKind::Skip);
+        self.holes.iter().any(damage)
+    }
+
+    /// The exit status of `osmose replay`: 0 done (and the same), 1 a difference or, when asked to verify, a damaged
+    /// recording; 4 nothing to verify (or not comparable).
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self.verdict {
+            Verdict::Same if self.is_damaged() => 1,
             Verdict::NotAsked | Verdict::Same => 0,
             Verdict::Different(_) => 1,
             Verdict::NothingToVerify | Verdict::NotComparable { .. } => 4,
@@ -238,6 +247,11 @@ impl Summary {
         let compared = format!("{events} events, {commands} commands, {digests} digests, {keyframes} states compared");
         match &self.verdict {
             Verdict::NotAsked => {}
+            Verdict::Same if self.is_damaged() => {
+                line(format!(
+                    "NOT verified as a whole: what is missing above was not compared; the rest is the same ({compared})"
+                ));
+            }
             Verdict::Same => line(format!("verified: the same, bit for bit ({compared})")),
             Verdict::Different(d) => line(format!("FAILED ({compared})\n{d}")),
             Verdict::NotComparable { why, difference } => {

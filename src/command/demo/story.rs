@@ -195,6 +195,6 @@ impl Story {
 
 fn seen(fusion: &Fusion) -> usize {
     let mut n = 0;
-    fusion.for_each_occupant(&mut |o| n += usize::from(o.presence == Presence::Seen));
+    fusion.for_each_occupant(&mut |o| n += usize::from(o.presence == Presence::Seen && o.existence > 0.9));
     n
 }
