@@ -21,7 +21,7 @@ use osmose_model::site::SourceFile;
 use osmose_model::time::{ArrivalNs, DurationNs, UtcNs};
 use osmose_model::world::WorldView;
 use osmose_runtime::journal::mapped::Mapped;
-use osmose_runtime::journal::{Offset, Ring, scan};
+use osmose_runtime::journal::{Offset, Ring, newest_beyond, scan};
 use std::path::{Path, PathBuf};
 
 /// Why the engine cannot start on a state folder.
@@ -61,7 +61,9 @@ pub struct Resumed {
     pub down: Option<DurationNs>,
     /// Whether the site's rules are others than the ones that ran.
     pub rules_changed: bool,
-    /// Why a state that was there could not be taken back, one sentence for each.
+    /// Journaled inputs that a damage of the journal lost.
+    pub lost: u64,
+    /// Why a state or a part of the journal that was there could not be taken back, one sentence for each.
     pub refused: Vec<String>,
 }
 
@@ -203,7 +205,17 @@ pub fn start_with<W: Workshop>(
     let mut resumed = Resumed::default();
     let own = own_rules(workshop);
     let (mut machine, in_force, head) = match take_back(workshop, &folder, mapped.as_ref(), &mut resumed) {
-        Some(back) => {
+        Some(mut back) => {
+            if let Some(newest) = newest_beyond(mapped.as_ref(), back.end).filter(|t| *t > back.machine.last()) {
+                resumed.lost = newest.seq.0 - back.machine.last().seq.0;
+                resumed.refused.push(format!(
+                    "the journal is damaged behind input {}: {} inputs, to input {newest_seq}, are lost; numbers go on behind it",
+                    back.machine.last().seq,
+                    resumed.lost,
+                    newest_seq = newest.seq
+                ));
+                back.machine.skip_to(newest);
+            }
             clear(mapped.as_mut(), back.from, back.end);
             (back.machine, back.rules, back.end)
         }
@@ -231,7 +243,7 @@ pub fn start_with<W: Workshop>(
         resumed.down = machine.view().wall().map(|w| DurationNs(now_utc.0.saturating_sub(w.utc.0).max(0)));
         // Without a wall clock nobody knows for how long: time goes on right behind the last input.
         base = ArrivalNs(last.plus(resumed.down.unwrap_or_default()).0.saturating_add(1));
-        first.push(canonical(&Input::Gap(Gap { from: last, lost: 0, reason: GapReason::Down })));
+        first.push(canonical(&Input::Gap(Gap { from: last, lost: resumed.lost, reason: GapReason::Down })));
     }
     first.push(canonical(&Input::Anchor(wall::anchor(now_utc, &workshop.site().frame.timezone)?)));
     resumed.rules_changed = resumed.keyframe.is_some() && in_force != own;

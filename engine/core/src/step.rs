@@ -296,6 +296,14 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
         self.plan.resend(self.own.last, COMMANDS_PER_STEP_MAX as u32, &mut out.commands);
     }
 
+    /// Goes on behind `tag` although the inputs before it were never stepped: they are known to have been, and are lost.
+    /// Their numbers are not given out again. A tag that is not ahead changes nothing.
+    pub fn skip_to(&mut self, tag: Tag) {
+        if tag.seq > self.own.last.seq {
+            self.own.last = Tag { at: tag.at.max(self.own.last.at), seq: tag.seq };
+        }
+    }
+
     /// The next instant at which a tick would change something.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<LogicalNs> {

@@ -218,3 +218,26 @@ fn downtime_by_the_wall_clock_passes_in_the_log_too() {
     // What was due in that hour happened at its own instant: the room emptied, the light was released.
     assert!(engine.seqs.len() > 2 && driver.machine().last().at.0 > last.at.0 + hour);
 }
+
+#[test]
+fn a_damaged_journal_says_what_is_lost_and_gives_no_number_out_again() {
+    let inputs = walk(12);
+    let dir = tempfile::tempdir().unwrap();
+    let open = |utc| start_with(&workshop(), dir.path(), utc, RING).unwrap();
+    let (driver, engine, _) = run(open(UTC), &inputs[2..100], 1_000_000);
+    let last = driver.machine().last();
+    drop((driver, engine));
+    let path = StateFolder::open(dir.path()).unwrap().journal();
+    let mut ring = std::fs::read(&path).unwrap();
+    let hit = scan(&ring, Offset(0)).nth(60).map(|(behind, ..)| behind.0 as usize + 40).unwrap();
+    ring[hit] ^= 1;
+    std::fs::write(&path, ring).unwrap();
+
+    let started = open(UtcNs(UTC.0 + last.at.0));
+    assert_eq!(started.resumed.last, last, "numbers go on behind the newest whole record");
+    assert!(started.resumed.lost > 0 && started.resumed.lost < last.seq.0);
+    assert!(started.resumed.render().contains("the journal is damaged"), "{}", started.resumed.render());
+    let (_, engine, _) = run(started, &inputs[100..], 1_000_000);
+    assert!(engine.seqs[0] == Seq(last.seq.0 + 1));
+    verified(engine);
+}
