@@ -34,6 +34,19 @@ fn a_participant_who_leaves_pauses_the_recording_of_his_room() {
 }
 
 #[test]
+fn somebody_whom_no_device_names_appears_in_a_zone_when_he_is_confirmed() {
+    let rule = "rule seen { for each room r where r.recorder when p appears r do r.recorder.pause() }";
+    let mut b = Bench::new(rule);
+    b.appears(9, None, None).at(1.0);
+    assert_eq!(b.took(), [] as [&str; 0], "in no zone yet");
+    b.is_confirmed(9, 0);
+    assert_eq!(b.took(), ["1 seen: m7.recorder.pause()"]);
+    // Who is named by a device appears with his zones at once.
+    b.at(2.0).appears(1, Some(0), Some(0));
+    assert_eq!(b.took(), ["2 seen: m7.recorder.pause()"]);
+}
+
+#[test]
 fn doubt_pauses_too_and_says_so() {
     let mut b = Bench::new(PAUSE);
     b.appears(1, Some(0), Some(0)).device(0, "recording").at(1.0).is_lost(1);

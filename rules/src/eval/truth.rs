@@ -235,7 +235,9 @@ impl Truth<'_> {
         let Some(event) = self.event else { return Tri::False };
         let here = event.zone == Some(zone)
             || event.zone.is_none() && self.world.occupant(event.track).is_some_and(|o| o.zones.contains(&zone));
-        if event.kind == kind {
+        // Somebody whom no device names appears in zones only once confirmed: before that he is in none.
+        let appeared = kind == EventKind::Appears && event.kind == EventKind::Confirmed;
+        if event.kind == kind || appeared {
             return if here { self.who_at_event(who, zone, &bound) } else { Tri::False };
         }
         if kind == EventKind::Leaves && self.rule.protective {

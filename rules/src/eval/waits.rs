@@ -91,6 +91,10 @@ impl Waits {
                 use EventKind::{Identified, Leaves, Lost, Swapped};
                 [Leaves, Lost, Swapped, Identified].map(Waits::of).into_iter().fold(Waits::NONE, Waits::or)
             }
+            // Who is not named by a device appears in zones when he is confirmed (`Truth::event`).
+            Cond::Event { kind: EventKind::Appears, .. } => {
+                Waits::of(EventKind::Appears).or(Waits::of(EventKind::Confirmed))
+            }
             Cond::Event { kind, .. } => Waits::of(*kind),
             _ => Waits::ALL,
         }

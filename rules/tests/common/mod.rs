@@ -431,6 +431,12 @@ impl Bench {
         self.tell(EventKind::Appears, track, zone)
     }
 
+    /// Somebody who appeared in no zone is now sure to be there: his zones are known.
+    pub fn is_confirmed(&mut self, track: u64, zone: u16) -> &mut Self {
+        self.world.people.get_mut(&track).expect("he is there").zones = [ZoneId(zone)].into_iter().collect();
+        self.tell(EventKind::Confirmed, track, None)
+    }
+
     /// Somebody walks into a zone, or out of all.
     pub fn goes(&mut self, track: u64, zone: Option<u16>) -> &mut Self {
         let occupant = self.world.people.get_mut(&track).expect("he is there");
