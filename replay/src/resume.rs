@@ -10,12 +10,12 @@
 use crate::drive::{Workshop, WorkshopError};
 use crate::state::{JOURNAL_BYTES, Saved, StateFolder, StateTap, site_key};
 use crate::wall::{self, WallError};
+use osmose_core::step::encode_growing;
 use osmose_core::{Machine, Outbox};
 use osmose_model::canon;
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
 use osmose_model::input::{Gap, GapReason, Input, Tag};
-use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::time::{ArrivalNs, DurationNs, UtcNs};
@@ -135,18 +135,10 @@ impl<W: Workshop> Started<W> {
 }
 
 fn canonical(input: &Input<'_>) -> Vec<u8> {
-    let mut bytes = vec![0; INPUT_BYTES_MAX];
-    loop {
-        match canon::encode_input(input, &mut bytes) {
-            Ok(n) => {
-                bytes.truncate(n);
-                return bytes;
-            }
-            // Only the text of rules is longer; the loader limits it.
-            Err(canon::CanonError::NoRoom(n)) => bytes.resize(2 * n, 0),
-            Err(_) => return Vec::new(),
-        }
-    }
+    let mut bytes = Vec::new();
+    let n = encode_growing(input, &mut bytes);
+    bytes.truncate(n);
+    bytes
 }
 
 /// The inputs that begin a new log that keeps no state: the wall clock and the rules in force.

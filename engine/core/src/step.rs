@@ -388,8 +388,9 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
 /// Most bytes that one input may take: the files of a very large site.
 const INSTALL_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Encodes into `buffer`, which grows only for the files of an installation; a sample always fits as it is.
-pub(crate) fn encode_growing(input: &Input<'_>, buffer: &mut Vec<u8>) -> usize {
+/// Encodes an input to the front of `buffer`, which grows only for the files of an installation; a sample always fits
+/// [`INPUT_BYTES_MAX`]. Gives the length; 0 where the input is beyond every limit.
+pub fn encode_growing(input: &Input<'_>, buffer: &mut Vec<u8>) -> usize {
     loop {
         match canon::encode_input(input, buffer) {
             Ok(n) => return n,

@@ -69,24 +69,6 @@ pub struct Setup {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedInput(pub Vec<u8>);
 
-impl OwnedInput {
-    /// The canonical bytes of an input.
-    #[must_use]
-    pub fn of(input: &Input<'_>) -> Self {
-        let mut bytes = vec![0; 1024];
-        loop {
-            match osmose_model::canon::encode_input(input, &mut bytes) {
-                Ok(n) => {
-                    bytes.truncate(n);
-                    return Self(bytes);
-                }
-                // It grows to what the files of a site take; the model refuses nothing that it can hold.
-                Err(_) => bytes.resize(bytes.len() * 2, 0),
-            }
-        }
-    }
-}
-
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
