@@ -46,6 +46,7 @@ mod gaussian;
 mod mixture;
 mod pair;
 mod save;
+mod snapshot;
 mod step;
 mod store;
 #[cfg(test)]
@@ -58,4 +59,5 @@ pub use config::{
 pub use estimate::{Detection, Gone, Refused, ScanReport, TrackEstimate};
 pub use field::FieldOfView;
 pub use save::{RestoreError, TrackerState};
+pub use snapshot::Snapshot;
 pub use step::Tracker;

@@ -28,6 +28,25 @@ pub struct TrackerState {
 /// The version of [`TrackerState`] that this build writes and reads.
 pub(crate) const VERSION: u32 = 1;
 
+impl TrackerState {
+    /// Of nothing, to be written over; refused wherever it is used as it is.
+    pub(super) fn empty() -> Self {
+        TrackerState {
+            version: 0,
+            now_ns: None,
+            learnt_ns: None,
+            next_id: 0,
+            birth: 0.0,
+            usual_mps: 0.0,
+            left: [0.0; 2],
+            undetected: Vec::new(),
+            initial: Vec::new(),
+            heads: Vec::new(),
+            gaussians: Vec::new(),
+        }
+    }
+}
+
 /// Why a saved state was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RestoreError {
@@ -49,25 +68,55 @@ pub enum RestoreError {
 }
 
 impl Tracker {
-    /// The whole state. Allocates; not for the hot path.
+    /// The whole state. Allocates; not for the hot path ([`Tracker::keep`] is).
     pub fn save(&self) -> TrackerState {
-        let mut gaussians = Vec::new();
+        let mut state = TrackerState::empty();
+        self.save_into(&mut state);
+        state
+    }
+
+    /// Writes the whole state over `to`; allocates only what that has no room for.
+    pub(super) fn save_into(&self, to: &mut TrackerState) {
+        to.version = VERSION;
+        to.now_ns = self.now_ns;
+        to.learnt_ns = self.learnt_ns;
+        to.next_id = self.next_id;
+        to.birth = self.undetected.birth;
+        to.usual_mps = self.usual_mps;
+        to.left = self.left;
+        to.undetected.clone_from(&self.undetected.cells);
+        to.initial.clone_from(&self.undetected.initial);
+        to.heads.clone_from(&self.tracks.heads);
+        to.gaussians.clear();
         for i in 0..self.tracks.len() {
-            gaussians.extend_from_slice(self.tracks.mixture(i));
+            to.gaussians.extend_from_slice(self.tracks.mixture(i));
         }
-        TrackerState {
-            version: VERSION,
-            now_ns: self.now_ns,
-            learnt_ns: self.learnt_ns,
-            next_id: self.next_id,
-            birth: self.undetected.birth,
-            usual_mps: self.usual_mps,
-            left: self.left,
-            undetected: self.undetected.cells.clone(),
-            initial: self.undetected.initial.clone(),
-            heads: self.tracks.heads.clone(),
-            gaussians,
+    }
+
+    /// Whether a state is of this layout and fits these settings, as far as its sizes tell.
+    pub(super) fn check_sizes(&self, state: &TrackerState) -> Result<(), RestoreError> {
+        if state.version != VERSION {
+            return Err(RestoreError::Version { found: state.version });
         }
+        if [&state.undetected, &state.initial].iter().any(|cells| cells.len() != self.undetected.cells.len()) {
+            return Err(RestoreError::Misfit("the fields of view are others"));
+        }
+        if state.heads.len() > self.config.limits.tracks_max {
+            return Err(RestoreError::Misfit("it has more tracks than tracks_max"));
+        }
+        Ok(())
+    }
+
+    /// Takes over what is not of one track. The sizes were checked.
+    pub(super) fn take_numbers(&mut self, state: &TrackerState) {
+        self.now_ns = state.now_ns;
+        self.learnt_ns = state.learnt_ns;
+        self.next_id = state.next_id;
+        self.undetected.birth = state.birth;
+        self.usual_mps = state.usual_mps;
+        self.left = state.left;
+        self.undetected.cells.copy_from_slice(&state.undetected);
+        self.undetected.initial.copy_from_slice(&state.initial);
     }
 
     /// A tracker that continues bit for bit where `state` was saved, given the same settings and sensors.
@@ -76,15 +125,7 @@ impl Tracker {
     /// Settings out of range, or a state that does not fit them or is damaged.
     pub fn restore(config: Config, sensors: Vec<SensorModel>, state: &TrackerState) -> Result<Tracker, RestoreError> {
         let mut tracker = Tracker::new(config, sensors)?;
-        if state.version != VERSION {
-            return Err(RestoreError::Version { found: state.version });
-        }
-        if [&state.undetected, &state.initial].iter().any(|cells| cells.len() != tracker.undetected.cells.len()) {
-            return Err(RestoreError::Misfit("the fields of view are others"));
-        }
-        if state.heads.len() > tracker.config.limits.tracks_max {
-            return Err(RestoreError::Misfit("it has more tracks than tracks_max"));
-        }
+        tracker.check_sizes(state)?;
         if !state
             .undetected
             .iter()
@@ -122,14 +163,7 @@ impl Tracker {
         if !rest.is_empty() {
             return Err(RestoreError::Damaged("there are Gaussians of no track"));
         }
-        tracker.now_ns = state.now_ns;
-        tracker.learnt_ns = state.learnt_ns;
-        tracker.next_id = state.next_id;
-        tracker.undetected.birth = state.birth;
-        tracker.usual_mps = state.usual_mps;
-        tracker.left = state.left;
-        tracker.undetected.cells.copy_from_slice(&state.undetected);
-        tracker.undetected.initial.copy_from_slice(&state.initial);
+        tracker.take_numbers(state);
         tracker.tell_apart();
         Ok(tracker)
     }

@@ -34,12 +34,12 @@ pub struct Tracker {
     /// Who left and how long people were watched, s: what survival is learnt from.
     pub(super) left: [f64; 2],
     /// Shown tracks dropped by the last call.
-    gone: Vec<Gone>,
+    pub(super) gone: Vec<Gone>,
     /// The scan's detections in canonical order.
     gate: Gate,
     room: Box<Room>,
     graph: Association,
-    apart: Apart,
+    pub(super) apart: Apart,
     /// Per track and Gaussian: what it expects of a detection with the sensor's own variance.
     expectations: Vec<[Expectation; COMPONENTS_MAX]>,
     /// Per track: probability of being detected by this sensor if it exists.

@@ -5,6 +5,7 @@ use super::config::{Config, SensorModel};
 use super::estimate::{Detection, Refused, TrackEstimate};
 use super::field::FieldOfView;
 use super::save::{RestoreError, TrackerState};
+use super::snapshot::Snapshot;
 use super::step::Tracker;
 use proptest::prelude::*;
 
@@ -109,6 +110,36 @@ proptest! {
             }
             prop_assert_eq!(postcard::to_allocvec(&running.save()).unwrap(), postcard::to_allocvec(&restored.save()).unwrap());
         }
+    }
+
+    #[test]
+    fn going_back_and_running_again_ends_in_the_same_state(scans in scans(), at in 0..25usize, cut in 0..25usize) {
+        let (at, cut) = (at.min(scans.len()), cut.min(scans.len()));
+        let mut tracker = Tracker::new(small(), overlapping()).unwrap();
+        let mut in_order = tracker.clone();
+        // Filled once before: what was in it must not matter.
+        let mut kept = Snapshot::new(4);
+        tracker.keep(&mut kept);
+        let run = |tracker: &mut Tracker, range: std::ops::Range<usize>| {
+            let t0: i64 = scans[..range.start].iter().map(|s| s.0).sum();
+            scans[range].iter().fold(t0, |t, (dt, sensor, given)| {
+                tracker.scan(t + dt, *sensor, &detections(given)).unwrap();
+                t + dt
+            });
+        };
+        run(&mut in_order, 0..scans.len());
+        run(&mut tracker, 0..at);
+        tracker.keep(&mut kept);
+        prop_assert_eq!(kept.state(), &tracker.save());
+        let before: Vec<_> = tracker.tracks().collect();
+        // Something else happens, which is taken back.
+        run(&mut tracker, at..at.max(cut));
+        tracker.scan(i64::MAX / 2, 0, &[Detection::at(1.0, 1.0)]).unwrap();
+        tracker.go_back(&kept).unwrap();
+        prop_assert_eq!(before, tracker.tracks().collect::<Vec<_>>());
+        run(&mut tracker, at..scans.len());
+        prop_assert_eq!(tracker.save(), in_order.save());
+        prop_assert!(tracker.tracks().eq(in_order.tracks()));
     }
 
     #[test]
@@ -341,6 +372,18 @@ fn a_day_leaks_nothing() {
     }
     assert!(most < 20, "{most} tracks at once");
     assert!((288..=1200).contains(&gone), "{gone} people went in 288 visits");
+}
+
+#[test]
+fn a_snapshot_of_something_else_is_refused() {
+    let mut tracker = two_rooms();
+    tracker.scan(0, 0, &[walker(0)]).unwrap();
+    let before = tracker.save();
+    assert_eq!(tracker.go_back(&Snapshot::new(1)), Err(RestoreError::Version { found: 0 }));
+    let mut kept = Snapshot::new(1);
+    Tracker::new(small(), vec![rectangle(0.0, 0.0, 90.0, 10.0)]).unwrap().keep(&mut kept);
+    assert!(matches!(tracker.go_back(&kept), Err(RestoreError::Misfit(_))));
+    assert_eq!(tracker.save(), before);
 }
 
 #[test]
