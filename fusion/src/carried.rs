@@ -139,7 +139,8 @@ impl Fusion {
         self.place_device(device, found, from, out).map(|_| ())
     }
 
-    /// Moves a device's occupant, or lets it appear (taken for whose device it is).
+    /// Moves a device's occupant, or lets it appear (taken for whose device it is). Where a tracker's track is found to be
+    /// who carries it, the two are one.
     fn place_device(
         &mut self,
         device: CarriedKey,
@@ -148,17 +149,33 @@ impl Fusion {
         out: &mut Vec<Stimulus>,
     ) -> Result<u32, Refusal> {
         let Where { place, velocity_mps, covariance_m2 } = found;
-        if let Some(slot) = self.occupants.of_device(device) {
-            let who = &mut self.occupants.slot_mut(slot).occupant;
-            if from.1 < who.seen_at {
+        let variance = 0.5 * (covariance_m2[0] + covariance_m2[2]);
+        let known = self.occupants.of_device(device);
+        if let Some(slot) = known {
+            // A track that it is one with may have been seen since: only its own fixes make a fix late.
+            let entry = self.occupants.slot_mut(slot);
+            if from.1 < entry.carried.map_or(entry.occupant.seen_at, |(at, _)| at) {
                 return Err(Refusal::LateDegraded);
             }
-            (who.velocity_mps, who.covariance_m2) = (velocity_mps, covariance_m2);
-            self.sight(slot, place, from, out);
+            entry.carried = Some((from.1, variance));
+        }
+        let bearer = self.look_for_bearer(device, place, variance, from, out);
+        // The device may have got another occupant by that.
+        if let Some(slot) = bearer.or_else(|| self.occupants.of_device(device)) {
+            self.occupants.slot_mut(slot).carried = Some((from.1, variance));
+            if self.is_better_tracked(slot, variance, from.1) {
+                let tracked_at = self.occupants.occupant(slot).place;
+                self.sight(slot, tracked_at, from, out);
+            } else {
+                let who = &mut self.occupants.slot_mut(slot).occupant;
+                (who.velocity_mps, who.covariance_m2) = (velocity_mps, covariance_m2);
+                self.sight(slot, place, from, out);
+            }
             return Ok(slot);
         }
         let newcomer = Newcomer { place, covariance_m2, velocity_mps, existence: 1.0, device: Some(device) };
         let slot = self.appear(newcomer, Origin::Device(device), from, out)?;
+        self.occupants.slot_mut(slot).carried = Some((from.1, variance));
         if let Some(person) = self.site.owner_of_device(device) {
             self.identify(slot, Some(person), 1.0, from, out);
         }

@@ -9,6 +9,7 @@
 
 use crate::identity::Identities;
 use crate::membership::{self, How};
+use crate::merge::Carriers;
 use crate::occupants::{NEVER, Occupants, Origin};
 use crate::plan::Plan;
 use crate::positions::Positions;
@@ -62,6 +63,10 @@ pub struct Counts {
     pub zones_full: u64,
     /// Close encounters of tracks whose identities were not mixed, for want of room.
     pub encounters_full: u64,
+    /// Carried devices and anonymous tracks found to be one person.
+    pub joined: u64,
+    /// Carried devices and anonymous tracks found not to be one person any more.
+    pub parted: u64,
     /// Stimuli beyond the limit of one step.
     pub stimuli_shed: u64,
 }
@@ -76,6 +81,7 @@ pub struct Fusion {
     pub(crate) positions: Positions,
     pub(crate) identities: Identities,
     pub(crate) ranging: Ranging,
+    pub(crate) carriers: Carriers,
     pub(crate) counts: Counts,
     /// The latest instant that was told.
     pub(crate) now: LogicalNs,
@@ -97,6 +103,7 @@ impl Fusion {
             positions: Positions::new(&site, max),
             identities: Identities::new(max),
             ranging: Ranging::new(if site.sensors.iter().any(is_ranging) { max } else { 0 }),
+            carriers: Carriers::new(&site, max),
             counts: Counts::default(),
             now: LogicalNs::default(),
             near: Vec::with_capacity(site.zones.len()),
@@ -186,8 +193,8 @@ impl Fusion {
     /// An occupant is lost: said once, its zones stay as they were last known.
     pub(crate) fn lose(&mut self, slot: u32, sensor: Option<SensorId>, at: LogicalNs, out: &mut Vec<Stimulus>) {
         let entry = self.occupants.slot(slot);
-        let forget_at = match entry.origin {
-            Origin::Device(key) if self.site.owner_of_device(key).is_some() => NEVER,
+        let forget_at = match entry.device() {
+            Some(key) if self.site.owner_of_device(key).is_some() => NEVER,
             _ if entry.refuted => at.plus(FORGET_REFUTED),
             _ => at.plus(FORGET_ANONYMOUS),
         };
@@ -199,7 +206,9 @@ impl Fusion {
 
     /// An occupant is no more.
     pub(crate) fn forget(&mut self, slot: u32) {
-        self.positions.forget(self.occupants.slot(slot).origin);
+        if let Some((level, id)) = self.occupants.slot(slot).tracked() {
+            self.positions.release(level, id);
+        }
         self.occupants.remove(slot);
     }
 
@@ -264,7 +273,9 @@ impl Fusion {
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured);
         let said = sink.len();
         let before = self.occupants.occupant(slot).place;
-        self.occupants.slot_mut(slot).occupant.seen_at = measured;
+        let entry = self.occupants.slot_mut(slot);
+        entry.occupant.seen_at = entry.occupant.seen_at.max(measured);
+        entry.seen_place = place;
         if before != place {
             self.occupants.shift(slot, place);
         }

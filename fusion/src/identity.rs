@@ -12,7 +12,7 @@
 //! Voices and the likelihoods of other evidence multiply into the same beliefs when their kinds are used.
 
 use crate::fuse::Fusion;
-use crate::occupants::{Occupants, Origin};
+use crate::occupants::Occupants;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
 use osmose_model::geometry::{Aabb, Place, Point, Segment};
@@ -200,15 +200,38 @@ impl Identities {
 }
 
 impl Fusion {
+    /// Believes an occupant to be a person with that probability; what else it was taken for shares the rest.
+    pub(crate) fn believe(&mut self, slot: u32, person: PersonId, p: f64) {
+        let before = std::mem::take(&mut self.identities.beliefs[slot as usize]);
+        let was = p_of(&before, person);
+        let rest = if was < 1.0 { (1.0 - p) / (1.0 - was) } else { 0.0 };
+        let mut belief = Belief::new();
+        for &(other, q) in before.iter().filter(|(q, _)| *q != person) {
+            put(&mut belief, other, rest * q);
+        }
+        put(&mut belief, person, p);
+        self.identities.beliefs[slot as usize] = belief;
+    }
+
+    /// Believes an occupant not to be a person.
+    pub(crate) fn disbelieve(&mut self, slot: u32, person: PersonId) {
+        self.identities.beliefs[slot as usize].retain(|(q, _)| *q != person);
+    }
+
+    /// One occupant goes on under another's slot: what was believed of it goes along.
+    pub(crate) fn take_over_belief(&mut self, to: u32, from: u32) {
+        self.identities.beliefs[to as usize] = self.identities.beliefs[from as usize].clone();
+    }
+
     /// Takes an occupant for whom its belief says.
-    fn name_by_belief(&mut self, slot: u32, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+    pub(crate) fn name_by_belief(&mut self, slot: u32, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
         let (person, p) = likeliest(&self.identities.beliefs[slot as usize]);
         self.identify(slot, person, p, from, out);
     }
 
     /// Whether a track's identity is a belief: not that of a known person's own device.
-    fn is_anonymous(&self, slot: u32) -> bool {
-        !matches!(self.occupants.slot(slot).origin, Origin::Device(key) if self.site.owner_of_device(key).is_some())
+    pub(crate) fn is_anonymous(&self, slot: u32) -> bool {
+        self.occupants.slot(slot).device().is_none_or(|key| self.site.owner_of_device(key).is_none())
     }
 
     /// A badge of a known person was read: binds them to whoever clearly stands at the reader.
@@ -301,17 +324,23 @@ impl Fusion {
 
     /// Pairs of tracks of a level that are close, of whom at least one is believed to be somebody, ascending.
     fn find_meetings(&mut self, level: LevelId) {
-        let Self { identities: Identities { near, beliefs, .. }, occupants, positions, .. } = self;
+        let Self { identities: Identities { near, beliefs, .. }, occupants, positions, site, .. } = self;
         near.clear();
+        // Who has a device of a known person on them is told by that, whomever they meet.
         let tracked = |slot: u32| {
             let slot = occupants.slot(slot);
-            slot.confirmed && matches!(slot.origin, Origin::Tracker { .. })
+            let told = slot.device().is_some_and(|device| site.owner_of_device(device).is_some());
+            slot.confirmed && slot.tracked().is_some() && !told
         };
         for track in positions.known() {
             // The scan may have ended a track since.
             let Some(a) = occupants.of_track(track) else { continue };
             let who = occupants.occupant(a);
-            if beliefs[a as usize].is_empty() || who.place.level != level || who.presence != Presence::Seen {
+            if !tracked(a)
+                || beliefs[a as usize].is_empty()
+                || who.place.level != level
+                || who.presence != Presence::Seen
+            {
                 continue;
             }
             let Place { at, .. } = who.place;

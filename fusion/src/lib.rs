@@ -17,6 +17,7 @@
 //! | `index.rs` | occupants in R-trees with enlarged boxes |
 //! | `identity.rs` | badges, and what is left of identities after people met |
 //! | `carried.rs`, `ranging.rs` | carried devices: as located, and by ranges |
+//! | `merge.rs`, `bearers.rs` | which track carries which device: the two as one occupant |
 //! | `positions.rs` | position scans through [`tracker`] |
 //! | `sensors.rs` | readings, who is alive, what a zone's sensors say |
 //! | `query.rs` | near, in a region, in a beam, in sight |
@@ -24,6 +25,7 @@
 //! | `deadlines.rs`, `keys.rs`, `sink.rs` | what is due first; slots by key; stimuli within their limit |
 #![forbid(unsafe_code)]
 
+mod bearers;
 mod carried;
 mod deadlines;
 mod fuse;
@@ -31,6 +33,7 @@ mod identity;
 mod index;
 mod keys;
 mod membership;
+mod merge;
 mod occupants;
 mod plan;
 mod positions;

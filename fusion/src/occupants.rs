@@ -34,6 +34,35 @@ pub(crate) enum Origin {
     },
 }
 
+impl Slot {
+    /// The carried device that it is, or that was found to be the same person's.
+    pub(crate) fn device(&self) -> Option<CarriedKey> {
+        self.origin.device().or(self.joined.and_then(Origin::device))
+    }
+
+    /// The tracker's track that it is, or that was found to be the same person's.
+    pub(crate) fn tracked(&self) -> Option<(LevelId, u64)> {
+        self.origin.tracked().or(self.joined.and_then(Origin::tracked))
+    }
+
+    /// Both a device and a track.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.joined.is_some()
+    }
+}
+
+impl Origin {
+    /// The carried device, where it is one.
+    pub(crate) fn device(self) -> Option<CarriedKey> {
+        if let Self::Device(key) = self { Some(key) } else { None }
+    }
+
+    /// The tracker's level and number, where it is a track.
+    pub(crate) fn tracked(self) -> Option<(LevelId, u64)> {
+        if let Self::Tracker { level, id } = self { Some((level, id)) } else { None }
+    }
+}
+
 /// Zones that somebody is outside of, and when that will count as left; ascending by zone.
 pub(crate) type Exits = ArrayVec<(ZoneId, LogicalNs), ZONES_PER_OCCUPANT_MAX>;
 
@@ -42,6 +71,14 @@ pub(crate) type Exits = ArrayVec<(ZoneId, LogicalNs), ZONES_PER_OCCUPANT_MAX>;
 pub(crate) struct Slot {
     pub(crate) occupant: Occupant,
     pub(crate) origin: Origin,
+    /// What else is the same person: a tracker's track where `origin` is a device, a device where it is a track.
+    pub(crate) joined: Option<Origin>,
+    /// When its device last said where it is, and the variance of that per axis, m².
+    pub(crate) carried: Option<(LogicalNs, f64)>,
+    /// When a scan last hit its track, and the variance of the track's place per axis, m².
+    pub(crate) tracked_at: Option<(LogicalNs, f64)>,
+    /// Where it was when it was last seen: `occupant.place` may have been predicted since.
+    pub(crate) seen_place: Place,
     /// The box in the R-tree.
     pub(crate) boxed: Aabb,
     /// Where zones were last worked out, and how far from there nothing can change. A cache: never saved.
@@ -70,6 +107,10 @@ pub(crate) struct Slot {
 pub(crate) struct SavedSlot {
     pub(crate) occupant: Occupant,
     pub(crate) origin: Origin,
+    pub(crate) joined: Option<Origin>,
+    pub(crate) carried: Option<(LogicalNs, f64)>,
+    pub(crate) tracked_at: Option<(LogicalNs, f64)>,
+    pub(crate) seen_place: Place,
     pub(crate) boxed: Aabb,
     pub(crate) lost_after: DurationNs,
     pub(crate) forget_at: LogicalNs,
@@ -196,8 +237,12 @@ impl Occupants {
         let boxed = OccupantIndex::box_round(occupant.place.at);
         let slot = self.put(SavedSlot {
             first_seen: occupant.seen_at,
+            seen_place: occupant.place,
             occupant,
             origin,
+            joined: None,
+            carried: None,
+            tracked_at: None,
             boxed,
             lost_after,
             forget_at: NEVER,
@@ -220,6 +265,10 @@ impl Occupants {
             exit_due: first_exit(&saved.exits),
             occupant: saved.occupant,
             origin: saved.origin,
+            joined: saved.joined,
+            carried: saved.carried,
+            tracked_at: saved.tracked_at,
+            seen_place: saved.seen_place,
             boxed: saved.boxed,
             lost_after: saved.lost_after,
             forget_at: saved.forget_at,
@@ -274,7 +323,9 @@ impl Occupants {
         let (track, device, level, boxed) = (occupant.track, occupant.device, occupant.place.level, *boxed);
         self.index.remove(level, slot, boxed);
         self.by_track.remove(track.0);
-        if let Some(device) = device {
+        if let Some(device) = device
+            && self.by_device.get(device.0) == Some(slot)
+        {
             self.by_device.remove(device.0);
         }
         if let Ok(at) = self.order.binary_search_by_key(&track, |&(t, _)| t) {
@@ -304,6 +355,20 @@ impl Occupants {
         }
         if let Some(person) = person {
             self.by_person[person.index()].push(slot);
+        }
+    }
+
+    /// Gives it a carried device, or takes it away.
+    pub(crate) fn set_device(&mut self, slot: u32, device: Option<CarriedKey>) {
+        let occupant = &mut self.slots[slot as usize].occupant;
+        let before = std::mem::replace(&mut occupant.device, device);
+        if let Some(before) = before
+            && self.by_device.get(before.0) == Some(slot)
+        {
+            self.by_device.remove(before.0);
+        }
+        if let Some(device) = device {
+            self.by_device.insert(device.0, slot);
         }
     }
 
@@ -463,6 +528,10 @@ impl Occupants {
             SavedSlot {
                 occupant: entry.occupant.clone(),
                 origin: entry.origin,
+                joined: entry.joined,
+                carried: entry.carried,
+                tracked_at: entry.tracked_at,
+                seen_place: entry.seen_place,
                 boxed: entry.boxed,
                 lost_after: entry.lost_after,
                 forget_at: entry.forget_at,

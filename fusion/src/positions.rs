@@ -56,6 +56,8 @@ struct LevelTracker {
     tracker: Tracker,
     /// From the tracker's numbers to slots.
     slots: SlotTable,
+    /// How many those are.
+    known: usize,
 }
 
 /// The trackers.
@@ -125,7 +127,7 @@ impl Positions {
                 // The numbers were held within what the tracker accepts; a field of view that is no polygon is not,
                 // and such a level is as one without sensors: its scans are refused and counted.
                 let tracker = Tracker::new(Config { limits, ..Config::default() }, models).ok()?;
-                Some(LevelTracker { tracker, slots: SlotTable::new(tracks_max) })
+                Some(LevelTracker { tracker, slots: SlotTable::new(tracks_max), known: 0 })
             })
             .collect();
         Self { levels, numbers, detections: Vec::with_capacity(SCAN_ITEMS_MAX), news: Vec::with_capacity(news_max) }
@@ -135,13 +137,37 @@ impl Positions {
         self.levels.get_mut(level.index())?.as_mut()
     }
 
-    /// An occupant is no more: its track, if there still is one, would be a newcomer.
-    pub(crate) fn forget(&mut self, origin: Origin) {
-        if let Origin::Tracker { level, id } = origin
-            && let Some(level) = self.level(level)
+    /// A track's occupant is no more: if there still is the track, it would be a newcomer.
+    pub(crate) fn release(&mut self, level: LevelId, id: u64) {
+        if let Some(level) = self.level(level)
+            && level.slots.get(id).is_some()
         {
             level.slots.remove(id);
+            level.known -= 1;
         }
+    }
+
+    /// A track is that occupant's from now on.
+    pub(crate) fn assign(&mut self, level: LevelId, id: u64, slot: u32) {
+        if let Some(level) = self.level(level) {
+            level.known += usize::from(level.slots.get(id).is_none());
+            level.slots.insert(id, slot);
+        }
+    }
+
+    /// Whether any track of a level is an occupant.
+    pub(crate) fn is_tracking(&self, level: LevelId) -> bool {
+        self.levels.get(level.index()).is_some_and(|l| l.as_ref().is_some_and(|l| l.known > 0))
+    }
+
+    /// The occupant that a track is.
+    pub(crate) fn slot_of(&self, level: LevelId, id: u64) -> Option<u32> {
+        self.levels.get(level.index())?.as_ref()?.slots.get(id)
+    }
+
+    /// A track as it is now; looks through all of its level, so it is for rare events.
+    pub(crate) fn estimate(&self, level: LevelId, id: u64) -> Option<TrackEstimate> {
+        self.levels.get(level.index())?.as_ref()?.tracker.tracks().find(|t| t.id == id)
     }
 
     /// Runs a scan; what became of each track is in `news`, ascending by occupant's track, newcomers last (ascending by
@@ -154,7 +180,8 @@ impl Positions {
         occupants: &Occupants,
     ) -> Result<LogicalNs, Refusal> {
         let number = self.numbers[sensor.index()].ok_or(Refusal::NotPlausible)?;
-        let Some(LevelTracker { tracker, slots }) = self.levels.get_mut(level.index()).and_then(Option::as_mut) else {
+        let Some(LevelTracker { tracker, slots, .. }) = self.levels.get_mut(level.index()).and_then(Option::as_mut)
+        else {
             return Err(Refusal::NotPlausible);
         };
         let at_ns = tracker.now_ns().map_or(measured.0, |now| now.max(measured.0));
@@ -198,11 +225,10 @@ impl Positions {
             }
         }
         for slot in occupants.in_order() {
-            if let Origin::Tracker { level, id } = occupants.slot(slot).origin
-                && let Some(level) = self.level(level)
-                && level.tracker.tracks().any(|t| t.id == id)
+            if let Some((level, id)) = occupants.slot(slot).tracked()
+                && self.estimate(level, id).is_some()
             {
-                level.slots.insert(id, slot);
+                self.assign(level, id, slot);
             }
         }
         Ok(())
@@ -263,13 +289,28 @@ impl Fusion {
 
     /// A known track after a scan.
     fn follow(&mut self, slot: u32, estimate: &TrackEstimate, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        self.let_silent_device_go(slot, from.1);
+        let by_device = self.is_better_carried(slot, estimate, from.1);
         let entry = self.occupants.slot_mut(slot);
-        entry.occupant.existence = estimate.existence;
+        if LogicalNs(estimate.hit_ns) == from.1 {
+            let [xx, _, yy] = estimate.place_cov_m2;
+            entry.tracked_at = Some((from.1, 0.5 * (xx + yy)));
+        }
+        if !by_device {
+            entry.occupant.existence = estimate.existence;
+        }
         if !estimate.reported {
             return;
         }
         let seen = estimate.hit_ns == from.1.0;
         if entry.occupant.presence == Presence::Lost && !seen {
+            return;
+        }
+        if by_device {
+            if seen {
+                let place = entry.occupant.place;
+                self.sight(slot, place, from, out);
+            }
             return;
         }
         entry.occupant.velocity_mps = [estimate.vx_mps, estimate.vy_mps];
@@ -281,9 +322,10 @@ impl Fusion {
             return;
         }
         if seen && is_proven(estimate) && !self.occupants.slot(slot).confirmed {
-            self.occupants.slot_mut(slot).occupant.seen_at = from.1;
+            let entry = self.occupants.slot_mut(slot);
+            (entry.occupant.seen_at, entry.seen_place) = (from.1, place);
             self.occupants.shift(slot, place);
-            self.confirm(slot, from, out);
+            self.prove(slot, from, out);
         } else if seen {
             self.sight(slot, place, from, out);
         } else if self.occupants.occupant(slot).place != place {
@@ -293,13 +335,26 @@ impl Fusion {
         }
     }
 
+    /// A track proved to be somebody: one whom a device told of already, or somebody more.
+    fn prove(&mut self, slot: u32, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        if !self.is_carriers(slot, from, out) {
+            self.confirm(slot, from, out);
+        }
+    }
+
     /// A track that the tracker dropped. It stays as an occupant until it is lost by its zones' time, and a while after.
     fn part_with(&mut self, slot: u32, gone: &Gone, (sensor, at): (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
         if !self.occupants.slot(slot).confirmed {
             self.dismiss(slot);
             return;
         }
-        self.positions.forget(self.occupants.slot(slot).origin);
+        if let Some((level, id)) = self.occupants.slot(slot).tracked() {
+            self.positions.release(level, id);
+        }
+        if self.occupants.slot(slot).device().is_some() {
+            self.leave_to_device(slot);
+            return;
+        }
         if gone.unseen {
             return;
         }
@@ -339,11 +394,11 @@ impl Fusion {
         };
         let slot = self.appear(newcomer, Origin::Tracker { level, id: estimate.id }, from, out)?;
         self.identities.set_velocity_covariance(slot, estimate.velocity_cov_m2ps2);
-        if let Some(level) = self.positions.level(level) {
-            level.slots.insert(estimate.id, slot);
-        }
+        let [xx, _, yy] = estimate.place_cov_m2;
+        self.occupants.slot_mut(slot).tracked_at = Some((LogicalNs(estimate.hit_ns), 0.5 * (xx + yy)));
+        self.positions.assign(level, estimate.id, slot);
         if is_proven(estimate) {
-            self.confirm(slot, from, out);
+            self.prove(slot, from, out);
         } else {
             self.occupants.schedule(slot, self.now);
         }

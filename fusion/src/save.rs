@@ -5,6 +5,7 @@
 
 use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
+use crate::merge::Carrier;
 use crate::occupants::{Origin, SavedSlot};
 use crate::ranging::Filter;
 use crate::tracker::TrackerState;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The layout that this build writes and reads.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Which stage's state it is, in errors.
 const PART: &str = "fusion";
 
@@ -38,6 +39,7 @@ struct Saved {
     trackers: Vec<Option<TrackerState>>,
     identities: SavedIdentities,
     ranging: Vec<Filter>,
+    carriers: Vec<Carrier>,
     counts: Counts,
 }
 
@@ -78,6 +80,14 @@ fn is_sound(saved: &SavedSlot, site: &Site) -> bool {
         && who.zones.is_sorted_by(|a, b| a < b)
         && saved.exits.iter().all(|(z, _)| who.zones.contains(z))
         && saved.exits.is_sorted_by(|a, b| a.0 < b.0)
+        && saved.seen_place.is_plausible()
+        && saved.seen_place.level.index() < site.levels.len()
+        && [saved.carried, saved.tracked_at]
+            .into_iter()
+            .flatten()
+            .all(|(_, var)| (0.0..=COORDINATE_ABS_MAX_M * COORDINATE_ABS_MAX_M).contains(&var))
+        && saved.joined.is_none_or(|j| j.device().is_some() != saved.origin.device().is_some())
+        && who.device == saved.origin.device().or(saved.joined.and_then(Origin::device))
         && (saved.confirmed || is_soundly_unconfirmed(saved))
 }
 
@@ -85,6 +95,7 @@ fn is_sound(saved: &SavedSlot, site: &Site) -> bool {
 fn is_soundly_unconfirmed(saved: &SavedSlot) -> bool {
     let who = &saved.occupant;
     matches!(saved.origin, Origin::Tracker { .. })
+        && saved.joined.is_none()
         && who.zones.is_empty()
         && who.person.is_none()
         && who.presence == Presence::Seen
@@ -105,6 +116,7 @@ impl Fusion {
             trackers: self.positions.saved(),
             identities: self.identities.saved(&self.occupants),
             ranging: self.ranging.saved(),
+            carriers: self.carriers.saved(),
             counts: self.counts,
         };
         // Writing to memory fails only for types that postcard cannot write at all, which a test would show.
@@ -149,6 +161,9 @@ impl Fusion {
         }
         if !fresh.ranging.refill(saved.ranging) {
             return Err(malformed("its ranged devices are none"));
+        }
+        if !fresh.carriers.refill(saved.carriers) {
+            return Err(malformed("its carried devices are borne by nobody"));
         }
         fresh.occupants.next_track = saved.next_track;
         (fresh.now, fresh.counts) = (saved.now, saved.counts);

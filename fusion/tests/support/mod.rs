@@ -2,6 +2,8 @@
 //! loader is another crate's.
 #![allow(dead_code, unreachable_pub)] // Each test file uses its own part of it.
 
+pub mod run;
+
 use osmose_model::device::{BinaryRole, ClockKind, Noise, Pose, Sensor, SensorKind};
 use osmose_model::geometry::{Area, Place, Point, Polygon, Segment};
 use osmose_model::ids::{CarriedKey, LevelId, PersonId, SensorId, Seq, WallId, ZoneId};
