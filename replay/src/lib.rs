@@ -5,6 +5,7 @@
 //! | [`trace`] | the file format: MCAP with FlatBuffers records, written and read with every checksum |
 //! | [`record`] | the recording agent of a running engine |
 //! | [`state`], [`mod@resume`] | the state folder, and starting where the last run stopped |
+//! | [`draw`] | a site on paper (SVG) |
 //! | [`drive`] | replay: the core on the recorded inputs, compared with the recording |
 //! | [`mod@import`] | CSV recordings to traces |
 //! | [`mod@info`], [`mod@check`] | what is in a trace; whether it is what was recorded |
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod draw;
 pub mod drive;
 pub mod import;
 pub mod info;

@@ -6,8 +6,8 @@ use crate::stderr::say;
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
 use osmose_replay::drive::{self, Options, Sinks, Speed, TracksFormat};
-use osmose_replay::info;
 use osmose_replay::trace::read::TraceReader;
+use osmose_replay::{info, score};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  osmose replay incident.mcap --verify\n  osmose replay walk.mcap --tracks tracks.csv \
-                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n\nA time is \
+                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n  osmose replay walk.mcap --plot walk.svg --truth truth.csv\n\nA time is \
                   seconds of the trace (12.5, as t_s in --events), HH:MM:SS in the site's zone, or RFC 3339.\nA file \
                   name of - is stdout."
 )]
@@ -53,6 +53,12 @@ pub(crate) struct Replay {
     /// Write commands as JSON lines
     #[arg(long, value_name = "FILE.jsonl")]
     commands: Option<PathBuf>,
+    /// Draw detections, tracks and identities on the floor plan
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Where people really were (t,id,x,y[,level]), drawn beside them
+    #[arg(long, value_name = "FILE.csv", requires = "plot")]
+    truth: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -89,10 +95,12 @@ impl Replay {
             Format::Osmose => TracksFormat::Osmose,
             Format::Eval => TracksFormat::Eval,
         };
+        let truth = self.truth.as_deref().map(score::load_truth).transpose().map_err(Failure::found)?;
         let sinks = Sinks {
             tracks: self.tracks.as_deref().map(out).transpose()?.map(|o| (tracks_format, o)),
             events: self.events.as_deref().map(out).transpose()?,
             commands: self.commands.as_deref().map(out).transpose()?,
+            plot: self.plot.as_deref().map(out).transpose()?.map(|o| (truth, o)),
         };
         let Self { speed, verify, .. } = self;
         let options = Options { from, to, speed, verify, rules, sinks };

@@ -11,6 +11,7 @@
 //! A replay never copies recorded decisions: it runs the code. Where the trace has a hole, the state is not known
 //! until the next keyframe; what lies between is skipped, counted and declared.
 
+mod plot;
 mod run;
 pub mod sinks;
 pub mod summary;

@@ -482,7 +482,7 @@ impl<W: Workshop> Run<W> {
             let end = LogicalNs(self.driver.machine().last().at.0.saturating_add(1));
             self.grid_until(end)?;
         }
-        self.writing.flush()?;
+        self.writing.finish(self.workshop.site())?;
         let whole = !self.summary.stopped && ending == Ending::Whole;
         self.summary.digests = self.digests();
         self.summary.ending = ending;

@@ -3,9 +3,12 @@
 //! Track rows are written *between* inputs, from the state that the inputs so far made: after the last position scan
 //! of an instant, and on a grid of 100 ms where no scan comes.
 
+use super::plot::Plot;
+use crate::score::Truth;
 use osmose_core::Outbox;
 use osmose_drivers::{RuleNames, lines};
 use osmose_model::device::SensorKind;
+use osmose_model::ids::PersonId;
 use osmose_model::input::{Input, Tag};
 use osmose_model::observation::Body;
 use osmose_model::site::Site;
@@ -44,11 +47,14 @@ pub struct Sinks {
     pub events: Option<Out>,
     /// `--commands`.
     pub commands: Option<Out>,
+    /// `--plot`: an SVG, with the truth beside it where there is one.
+    pub plot: Option<(Option<Truth>, Out)>,
 }
 
 /// The sinks at work.
 pub(super) struct Writing {
     sinks: Sinks,
+    plot: Option<(Plot, Out)>,
     from: LogicalNs,
     line: Vec<u8>,
     quiet: DurationNs,
@@ -75,7 +81,8 @@ impl Writing {
         let scanning = site.sensors.iter().filter(|s| matches!(s.kind, SensorKind::Position | SensorKind::Points));
         let slowest_hz = scanning.filter_map(|s| s.rate_hz).filter(|hz| *hz > 0.0).fold(f64::INFINITY, f64::min);
         let quiet = DurationNs::from_s_f64(3.0 / slowest_hz).map_or(QUIET, |d| d.max(QUIET));
-        Ok(Self { sinks, from, line: Vec::new(), quiet, scan_due: None, last_scan: None, grid_next: None })
+        let plot = sinks.plot.take().map(|(truth, out)| (Plot::new(truth), out));
+        Ok(Self { sinks, plot, from, line: Vec::new(), quiet, scan_due: None, last_scan: None, grid_next: None })
     }
 
     /// Rows of a scan whose instant is over, since the next input (`None`: the end) is no scan of the same instant.
@@ -92,7 +99,9 @@ impl Writing {
 
     /// The next instant of the grid before an input at `at`, if rows are due there.
     pub(super) fn grid_before(&mut self, at: LogicalNs) -> Option<LogicalNs> {
-        self.sinks.tracks.as_ref()?;
+        if self.sinks.tracks.is_none() && self.plot.is_none() {
+            return None;
+        }
         let next = *self.grid_next.get_or_insert(next_on_grid(at));
         (next < at).then_some(next)
     }
@@ -117,6 +126,9 @@ impl Writing {
         {
             self.scan_due = Some(measured);
         }
+        if let Some((plot, _)) = self.plot.as_mut().filter(|_| tag.at >= self.from) {
+            plot.input(tag.at, input);
+        }
         if tag.at < self.from || (out.events.is_empty() && out.commands.is_empty()) {
             return Ok(());
         }
@@ -139,7 +151,12 @@ impl Writing {
         Ok(())
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    /// Everything is written: the picture too.
+    pub(super) fn finish(&mut self, site: &Site) -> io::Result<()> {
+        if let Some((plot, out)) = &mut self.plot {
+            out.write_all(plot.render(site).as_bytes())?;
+            out.flush()?;
+        }
         for out in
             [self.sinks.tracks.as_mut().map(|(_, o)| o), self.sinks.events.as_mut(), self.sinks.commands.as_mut()]
                 .into_iter()
@@ -151,18 +168,32 @@ impl Writing {
     }
 
     fn rows(&mut self, at: LogicalNs, view: &dyn WorldView) -> io::Result<()> {
-        let Some((format, out)) = self.sinks.tracks.as_mut().filter(|_| at >= self.from) else { return Ok(()) };
+        if at < self.from {
+            return Ok(());
+        }
         let (line, site, t) = (&mut self.line, view.site(), format_seconds(at.0));
+        let (tracks, plot) = (&mut self.sinks.tracks, &mut self.plot);
         line.clear();
         let mut result = Ok(());
         view.for_each_occupant(&mut |o| {
-            if o.presence == Presence::Seen && o.existence >= EXISTENCE_MIN && result.is_ok() {
+            if o.presence != Presence::Seen || o.existence < EXISTENCE_MIN || result.is_err() {
+                return;
+            }
+            if let Some((plot, _)) = plot {
+                plot.occupant(at, o, named(o));
+            }
+            if let Some((format, _)) = tracks {
                 result = row(*format, site, &t, o, line);
             }
         });
         result?;
-        out.write_all(line)
+        tracks.as_mut().map_or(Ok(()), |(_, out)| out.write_all(line))
     }
+}
+
+/// Who a row names: nobody below [`PERSON_P_MIN`].
+fn named(o: &Occupant) -> Option<PersonId> {
+    o.person.filter(|_| o.person_p >= PERSON_P_MIN)
 }
 
 /// The first instant of the grid at or after `at`.
@@ -183,7 +214,7 @@ fn field(text: &str, out: &mut Vec<u8>) {
 }
 
 fn row(format: TracksFormat, site: &Site, t: &str, o: &Occupant, out: &mut Vec<u8>) -> io::Result<()> {
-    let person = o.person.filter(|_| o.person_p >= PERSON_P_MIN).and_then(|p| site.people.get(p.index()));
+    let person = named(o).and_then(|p| site.people.get(p.index()));
     let name = person.map_or("", |p| p.name.as_str());
     let (x, y) = (o.place.at.x_m, o.place.at.y_m);
     match format {

@@ -50,6 +50,7 @@ fn outputs(trace: &[u8], options: Options) -> (Summary, String, String, String) 
         tracks: Some((TracksFormat::Osmose, Box::new(tracks.clone()))),
         events: Some(Box::new(events.clone())),
         commands: Some(Box::new(commands.clone())),
+        plot: None,
     };
     let summary = replay(trace, Options { sinks, ..options });
     (summary, events.text(), commands.text(), tracks.text())
@@ -309,4 +310,20 @@ fn the_site_of_a_trace_is_in_it() {
     let trace = live(&walk(1), 0);
     let reader = TraceReader::new(&trace[..], trace.len() as u64).unwrap();
     assert_eq!(reader.files(), files());
+}
+
+#[test]
+fn a_plot_shows_what_was_seen_who_was_there_and_the_truth() {
+    let picture = Kept::default();
+    let truth =
+        crate::score::read_truth("t,id,x,y\n0.5,true-ana,1,1\n2,true-ana,2,1\n".as_bytes(), "truth.csv").unwrap();
+    let sinks = Sinks { plot: Some((Some(truth), Box::new(picture.clone()))), ..Sinks::default() };
+    replay(&live(&walk(30), 100), Options { sinks, ..Options::default() });
+    let svg = picture.text();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+    let count = |what: &str| svg.matches(what).count();
+    assert!(count("<path class=\"path s") >= 2, "a track and the legend: {svg}");
+    assert_eq!(count("truth: true-ana"), 1, "{svg}");
+    assert!(count("class=\"zone\"") >= 2 && count("class=\"seen\"") >= 1, "{svg}");
+    assert_eq!(count("<g"), count("</g>"));
 }

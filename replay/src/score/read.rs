@@ -71,6 +71,36 @@ pub struct Truth {
     pub(super) levels: Names,
 }
 
+/// One row of a truth, as it is in the file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TruthAt<'t> {
+    /// When, milliseconds of the log.
+    pub time_ms: i64,
+    /// Who.
+    pub id: &'t str,
+    /// East, site metres.
+    pub x_m: f64,
+    /// North, site metres.
+    pub y_m: f64,
+    /// On which level, where the file says so.
+    pub level: Option<&'t str>,
+}
+
+impl Truth {
+    /// Every row, by time.
+    pub fn rows(&self) -> impl Iterator<Item = TruthAt<'_>> {
+        self.frames.iter().flat_map(move |(time_ms, rows)| {
+            rows.iter().map(move |row| TruthAt {
+                time_ms: *time_ms,
+                id: &self.ids.texts()[row.id as usize],
+                x_m: row.x_m,
+                y_m: row.y_m,
+                level: row.level.map(|l| self.levels.texts()[l as usize].as_str()),
+            })
+        })
+    }
+}
+
 /// Where a tracker put them, and who it took them for.
 #[derive(Clone, Debug)]
 pub struct Tracks {
