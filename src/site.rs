@@ -5,6 +5,7 @@ use crate::stderr::say;
 use osmose_load::Fault;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::UtcNs;
+use osmose_rules::cost::{Costs, Table};
 use osmose_rules::{Diagnostic, Program};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -28,6 +29,10 @@ pub(crate) struct Examined {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// The compiled rules, where they compile.
     pub(crate) program: Option<Program>,
+    /// What they cost.
+    pub(crate) costs: Option<Costs>,
+    /// What the costs were told by.
+    pub(crate) table: Table,
 }
 
 impl Examined {
@@ -35,6 +40,16 @@ impl Examined {
     pub(crate) fn errors(&self) -> usize {
         let faults = self.faults.iter().filter(|f| f.severity == osmose_load::Severity::Error).count();
         faults + self.diagnostics.iter().filter(|d| d.is_error()).count()
+    }
+
+    /// Warnings found.
+    pub(crate) fn warnings(&self) -> usize {
+        self.faults.len() + self.diagnostics.len() - self.errors()
+    }
+
+    /// The site, its rules and their costs, where all of them are there.
+    pub(crate) fn assessed(&self) -> Option<(&Site, &Program, &Costs)> {
+        Some((self.site.as_ref()?, self.program.as_ref()?, self.costs.as_ref()?))
     }
 
     /// Writes every finding to stderr, as a person reads them.
@@ -59,24 +74,55 @@ impl Examined {
 /// Loads files and compiles their rules; nothing is printed.
 pub(crate) fn examine_files(files: &[SourceFile]) -> Examined {
     let loaded = osmose_load::load(files);
-    with_rules(loaded.site, loaded.faults)
+    with_rules(loaded.site, loaded.faults, Table::committed())
 }
 
 /// Loads a folder and compiles its rules; nothing is printed.
 pub(crate) fn examine(dir: &Path) -> Examined {
-    let loaded = osmose_load::load_dir(dir);
-    with_rules(loaded.site, loaded.faults)
+    let mut loaded = osmose_load::load_dir(dir);
+    let table = cost_table(dir).unwrap_or_else(|fault| {
+        loaded.faults.push(fault);
+        Table::committed()
+    });
+    with_rules(loaded.site, loaded.faults, table)
 }
 
-fn with_rules(site: Option<Site>, mut faults: Vec<Fault>) -> Examined {
+/// The table of this machine in `SITE/.osmose/cost.json`; the committed one where there is none.
+fn cost_table(dir: &Path) -> Result<Table, Fault> {
+    const FILE: &str = ".osmose/cost.json";
+    let text = match std::fs::read_to_string(dir.join(FILE)) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Table::committed()),
+        Err(e) => return Err(table_fault(FILE, format!("It cannot be read: {e}."))),
+    };
+    let table = Table::from_json(&text).map_err(|e| table_fault(FILE, format!("It cannot be used: {e}.")))?;
+    Ok(Table { machine: format!("{FILE} ({})", table.machine), ..table })
+}
+
+fn table_fault(file: &str, message: String) -> Fault {
+    Fault {
+        severity: osmose_load::Severity::Warning,
+        code: "cost-table",
+        file: file.to_owned(),
+        line: None,
+        column: None,
+        feature: None,
+        message,
+        help: "The committed table is used; write a new one with `cargo bench -p osmose-rules --bench cost -- --calibrate FILE`.".to_owned(),
+    }
+}
+
+fn with_rules(site: Option<Site>, mut faults: Vec<Fault>, table: Table) -> Examined {
     faults.extend(site.as_ref().and_then(unknown_timezone));
-    let (mut diagnostics, mut program) = (vec![], None);
+    let (mut diagnostics, mut program, mut costs) = (vec![], None, None);
     if let Some(site) = &site {
         let files: Vec<SourceFile> = site.rule_files().cloned().collect();
         let checked = osmose_rules::check(site, &files);
         (diagnostics, program) = (checked.diagnostics, checked.program);
+        costs = program.as_ref().map(|p| osmose_rules::cost::assess(p, site, &files, &table));
+        diagnostics.extend(costs.iter().flat_map(|c| c.diagnostics.clone()));
     }
-    Examined { site, faults, diagnostics, program }
+    Examined { site, faults, diagnostics, program, costs, table }
 }
 
 /// A time zone that the bundled database does not have. The loader knows how a name looks; which ones there are is

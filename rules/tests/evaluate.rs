@@ -414,3 +414,15 @@ fn a_cause_names_the_event_the_variables_and_the_conditions() {
     b.rules.step(&[Stimulus::World(event)], Default::default(), &b.world, &mut out);
     insta::assert_debug_snapshot!(out);
 }
+
+/// A track ends without an event. Where nothing lets its memory go, a busy lobby fills the table in a day.
+#[test]
+fn who_is_gone_is_not_followed_for_ever() {
+    let mut bench = Bench::new("rule long { when p in lobby for 1 h do lobby-display.wake() }");
+    bench.world.site.engine.tracks_max = 4;
+    for track in 0..20_000 {
+        bench.appears(track, None, Some(2));
+        bench.world.people.remove(&track);
+    }
+    assert_eq!(bench.rules.contexts_refused(), 0);
+}

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod fmt;
 mod import;
 mod listen;
 mod new;
@@ -22,6 +23,8 @@ pub(crate) enum Command {
     New(new::New),
     /// Check everything in a site: plan, devices, people, rules
     Check(check::Check),
+    /// Lay out rules files in one way
+    Fmt(fmt::Fmt),
     /// Run a site live
     Run(run::Run),
     /// Show what a site's sensors say, decoded, or why it was refused
@@ -44,6 +47,7 @@ impl Command {
             Self::Demo(c) => c.run(),
             Self::New(c) => c.run(),
             Self::Check(c) => c.run(),
+            Self::Fmt(c) => c.run(),
             Self::Run(c) => c.run(),
             Self::Listen(c) => c.run(),
             Self::Import(c) => c.run(),

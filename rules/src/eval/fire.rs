@@ -4,6 +4,7 @@ use super::memory;
 use super::state::NONE;
 use super::truth::{Bound, Truth};
 use super::unit::{Run, Why};
+use crate::cost::Op;
 use crate::program::Instance;
 use osmose_model::command::{Args, Cause, ConditionValue, Effect, Entity, Trigger};
 use osmose_model::tri::Tri;
@@ -53,6 +54,7 @@ impl Run<'_> {
             let cause = if nth + 1 == instance.sends.len() { cause.take() } else { cause.clone() };
             let Some(cause) = cause else { break };
             let (device, verb) = (send.device, send.verb);
+            self.ops.add(Op::Effect, 1);
             self.out.push(Effect::Do { rule: instance.rule, level: rule.level, device, verb, args, cause });
         }
     }
@@ -62,6 +64,8 @@ impl Run<'_> {
         if rule.dampers.is_empty() {
             return true;
         }
+        // Each is asked, and written where all let pass.
+        self.ops.add(Op::Memory, 2 * rule.dampers.len() as u64);
         let day = self.world.wall().map(|w| w.local_day());
         let key = |i: usize| (number, i as u8, memory::whom(&rule.dampers[i], bound, rule.confidence));
         let pass =
@@ -142,6 +146,7 @@ impl Run<'_> {
                 continue;
             }
             self.state.held[hold.holder.index()] = Some(value);
+            self.ops.add(Op::Effect, 1);
             let cause = cause.get_or_insert_with(|| self.cause(number, &decision)).clone();
             let (holder, device, property) = (hold.holder, hold.device, hold.property);
             self.out.push(Effect::Hold {
@@ -155,6 +160,7 @@ impl Run<'_> {
             });
         }
         if begins {
+            self.ops.add(Op::Effect, instance.forbids.len() as u64);
             for forbid in &instance.forbids {
                 let cause = cause.get_or_insert_with(|| self.cause(number, &decision)).clone();
                 let (holder, device, verb) = (forbid.holder, forbid.device, forbid.verb);
@@ -168,6 +174,7 @@ impl Run<'_> {
         let program = self.program;
         let instance = &program.instances[number as usize];
         let cause = self.cause(number, &Decision::default());
+        self.ops.add(Op::Effect, (instance.holds.len() + instance.forbids.len()) as u64);
         for hold in &instance.holds {
             if self.state.held[hold.holder.index()].take().is_some() {
                 self.out.push(Effect::Release { holder: hold.holder, cause: cause.clone() });

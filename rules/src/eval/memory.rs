@@ -81,10 +81,11 @@ fn merge(state: &mut State, memory: Memory) {
     put(state, merged);
 }
 
-/// Identities that change take their memories along.
-pub(super) fn follow(program: &Program, state: &mut State, event: &WorldEvent) {
+/// Identities that change take their memories along. Returns how many memories were looked at.
+pub(super) fn follow(program: &Program, state: &mut State, event: &WorldEvent) -> u64 {
+    let looked_at = 2 * state.memories.len() as u64;
     if state.memories.is_empty() {
-        return;
+        return 0;
     }
     match (event.kind, event.person, event.other) {
         (EventKind::Identified, Some(person), _) => {
@@ -119,8 +120,9 @@ pub(super) fn follow(program: &Program, state: &mut State, event: &WorldEvent) {
                 at += if moved { 2 } else { 1 };
             }
         }
-        _ => {}
+        _ => return 0,
     }
+    looked_at
 }
 
 /// Somebody of a rule's zones went away or came back: his visits there pause or go on.

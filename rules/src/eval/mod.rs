@@ -27,8 +27,10 @@ mod unit;
 mod waits;
 
 pub use carry::Carried;
+pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, instance_bytes, memory_bytes};
 pub(crate) use truth::compare;
 
+use crate::cost::{Op, Ops};
 use crate::program::{Program, Shape};
 use osmose_model::command::{Command, Effect};
 use osmose_model::ids::{RuleId, TrackId};
@@ -62,6 +64,10 @@ pub struct Rules {
     /// By instance: the events that it waits for. Follows from the program, so it is no state.
     gates: Vec<Gate>,
     touched: Vec<Touch>,
+    /// What was done since [`Rules::counted`] was asked last. No state: nothing is decided by it.
+    ops: Ops,
+    /// Timers that were due in the last step.
+    due: u64,
 }
 
 impl Rules {
@@ -71,12 +77,18 @@ impl Rules {
         let timers = Timers::new(program.instances.len() + state::CONTEXTS_MAX);
         let touched = Vec::with_capacity(program.instances.len().max(1024));
         let gates = program.instances.iter().map(|i| Gate::of_instance(&program, i)).collect();
-        Rules { program, state, timers, gates, touched }
+        Rules { program, state, timers, gates, touched, ops: Ops::NONE, due: 0 }
     }
 
     /// The program that runs.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// What was done since this was asked last, and how many timers were due in the last step: never more than the
+    /// bound that `osmose check` prints ([`crate::cost::StepBound`]).
+    pub fn counted(&mut self) -> (Ops, u64) {
+        (self.ops.take(), self.due)
     }
 
     /// Persons that conditions had to leave out because too many were followed at a time.
@@ -90,10 +102,11 @@ impl Rules {
     }
 
     fn touch(&mut self, index: usize, stimulus: &Stimulus, world: &dyn WorldView) {
-        let Rules { program, gates, touched, .. } = self;
+        let Rules { program, gates, touched, ops, .. } = self;
         let stimulus_number = index as u32;
         let event = if let Stimulus::World(event) = stimulus { Some(event) } else { None };
         let mut wake = |list: &[u32]| {
+            ops.add(Op::Wake, list.len() as u64);
             let awake = list.iter().filter(|i| event.is_none_or(|event| gates[**i as usize].lets_in(event, world)));
             touched.extend(awake.map(|i| Touch { instance: *i, stimulus: stimulus_number, track: None }));
         };
@@ -121,6 +134,7 @@ impl Rules {
             Stimulus::Device(device) => lists.by_device.get(device.index()).into_iter().for_each(|l| wake(l)),
             Stimulus::Clock => wake(&lists.by_clock),
             Stimulus::Gap(_) | Stimulus::Start => {
+                ops.add(Op::Wake, program.instances.len() as u64);
                 touched.extend((0..program.instances.len() as u32).map(|instance| Touch {
                     instance,
                     stimulus: stimulus_number,
@@ -133,7 +147,10 @@ impl Rules {
     /// Collects what is due by now.
     fn touch_due(&mut self, now: i64) {
         let instances = self.program.instances.len() as u32;
+        self.due = 0;
         while let Some(unit) = self.timers.pop_due(now) {
+            self.due += 1;
+            self.ops.add(Op::Wake, 1);
             let touch = if unit < instances {
                 Some(Touch { instance: unit, stimulus: BY_TIME, track: None })
             } else {
@@ -151,9 +168,9 @@ impl Rules {
         world: &'a dyn WorldView,
         out: &'a mut Vec<Effect>,
     ) -> (Run<'a>, &'a mut Vec<Touch>) {
-        let Rules { program, state, timers, touched, .. } = self;
+        let Rules { program, state, timers, touched, ops, .. } = self;
         let now = world.now().0;
-        let run = Run { program, state, timers, world, out, source, now, stimuli, stimulus: None, reset: false };
+        let run = Run { program, state, timers, world, out, source, now, stimuli, stimulus: None, reset: false, ops };
         (run, touched)
     }
 
@@ -175,7 +192,10 @@ impl Decide for Rules {
         for (index, stimulus) in stimuli.iter().enumerate() {
             match stimulus {
                 Stimulus::Device(device) => session::follow(&self.program, &mut self.state.shared, *device, world),
-                Stimulus::World(event) => memory::follow(&self.program, &mut self.state, event),
+                Stimulus::World(event) => {
+                    let looked_at = memory::follow(&self.program, &mut self.state, event);
+                    self.ops.add(Op::Memory, looked_at);
+                }
                 Stimulus::Start => session::follow_all(&self.program, &mut self.state.shared, world),
                 _ => {}
             }

@@ -1,6 +1,6 @@
 //! Everything that the evaluator remembers, as plain data: what is saved, restored and carried over a reload.
 
-use crate::program::{Program, SLOTS_PER_CONTEXT_MAX};
+use crate::program::{Instance, Program, SLOTS_PER_CONTEXT_MAX, Shape};
 use arrayvec::ArrayVec;
 use osmose_model::command::Value;
 use osmose_model::ids::{PersonId, TrackId, ZoneId};
@@ -9,9 +9,9 @@ use osmose_model::world::WorldEvent;
 use serde::{Deserialize, Serialize};
 
 /// Most persons in conditions at a time, over all rules; beyond it they are counted and left out.
-pub(super) const CONTEXTS_MAX: usize = 8192;
+pub(crate) const CONTEXTS_MAX: usize = 8192;
 /// Most memories of dampers; beyond it the oldest is forgotten and counted.
-pub(super) const MEMORIES_MAX: usize = 16_384;
+pub(crate) const MEMORIES_MAX: usize = 16_384;
 /// Most unidentified people that one session remembers.
 const SESSION_TRACKS_MAX: usize = 64;
 
@@ -131,6 +131,23 @@ impl Contexts {
             let (_, _, place) = self.order.remove(i);
             self.free.push(place);
         }
+    }
+
+    /// Takes out an instance's contexts of tracks that are gone, and says which places are free by it.
+    pub(super) fn remove_gone(&mut self, instance: u32, gone: impl Fn(TrackId) -> bool, mut freed: impl FnMut(u32)) {
+        let range = self.of(instance);
+        let mut kept = range.start;
+        for at in range.clone() {
+            let entry = self.order[at];
+            if gone(entry.1) {
+                self.free.push(entry.2);
+                freed(entry.2);
+            } else {
+                self.order[kept] = entry;
+                kept += 1;
+            }
+        }
+        self.order.drain(kept..range.end);
     }
 
     /// Where the contexts of an instance stand in `order`.
@@ -308,4 +325,32 @@ pub(super) fn fingerprint(program: &Program) -> u64 {
     absorb(&program.holders.to_le_bytes());
     absorb(&(program.people.len() as u64).to_le_bytes());
     hash
+}
+
+/// Bytes that one instance remembers at most, with so many people in its zones.
+pub(crate) fn instance_bytes(program: &Program, instance: &Instance, tracks: u64) -> u64 {
+    let rule = &program.rules[instance.rule.index()];
+    let follows = instance.shape == Shape::EdgePerTrack || instance.shape == Shape::Event && rule.settle.0 != 0;
+    let people = if follows { tracks.min(CONTEXTS_MAX as u64) } else { 0 };
+    let damped =
+        rule.dampers.iter().map(|d| if d.per_track { tracks.min(MEMORIES_MAX as u64) } else { 1 }).sum::<u64>();
+    let held = (instance.holds.len() * size_of::<Option<Value>>()) as u64;
+    let slots = u64::from(instance.slots) * size_of::<Slot>() as u64;
+    let context = size_of::<Context>() + size_of::<(u32, TrackId, u32)>();
+    size_of::<Unit>() as u64 + slots + held + people * context as u64 + damped * size_of::<Memory>() as u64
+}
+
+/// Bytes of the whole state, which all stand ready from the start.
+pub(crate) fn memory_bytes(program: &Program) -> u64 {
+    let context = size_of::<Context>() + size_of::<(u32, TrackId, u32)>() + size_of::<u32>();
+    let sessions =
+        program.zones * size_of::<Session>() + program.recorders.len() * program.people.len().div_ceil(64) * 8;
+    let all = program.instances.len() * size_of::<Unit>()
+        + program.slots as usize * size_of::<Slot>()
+        + program.holders as usize * size_of::<Option<Value>>()
+        + program.rules.len() * size_of::<i64>()
+        + CONTEXTS_MAX * context
+        + MEMORIES_MAX * size_of::<Memory>()
+        + sessions;
+    all as u64
 }

@@ -5,6 +5,7 @@
 //! where every number of the interval agrees (interval arithmetic; Moore, "Interval Analysis", 1966).
 
 use super::state::{NONE, Shared, Slot};
+use crate::cost::{Op, Ops};
 use crate::program::{
     AcrossGaps, Compare, Cond, CondId, Num, NumId, Program, RuleInfo, SlotRef, TextPart, ValueExpr, Who,
 };
@@ -73,11 +74,14 @@ pub(super) struct Truth<'a> {
     pub(super) due: i64,
     /// Whether doubt was read as truth on the way.
     pub(super) doubt: bool,
+    /// What was done, counted as the bound is made (`cost/bound.rs`).
+    pub(super) ops: &'a mut Ops,
 }
 
 impl Truth<'_> {
     pub(super) fn cond(&mut self, id: CondId) -> Tri {
         let program = self.program;
+        self.ops.add(Op::Node, 1);
         match &program.conds[id as usize] {
             Cond::Const(value) => *value,
             Cond::Not(inner) => !self.cond(*inner),
@@ -94,7 +98,10 @@ impl Truth<'_> {
             Cond::TrackIdentified => {
                 Tri::from(self.bound.is_some_and(|b| b.identified(self.rule.confidence).is_some()))
             }
-            Cond::PersonIn(person, zone) => self.person_in(*person, *zone),
+            Cond::PersonIn(person, zone) => {
+                self.ops.add(Op::Person, 1);
+                self.person_in(*person, *zone)
+            }
             Cond::AnyIn(who, zone) => self.any_in(*who, *zone),
             Cond::EveryIn(who, zone) => self.every_in(*who, *zone),
             Cond::Event { kind, who, zone } => self.event(*kind, *who, *zone),
@@ -189,6 +196,7 @@ impl Truth<'_> {
         let world = self.world;
         let mut value = Tri::False;
         world.for_each_in(zone, &mut |occupant: &Occupant| {
+            self.ops.add(Op::Occupant, 1);
             let bound = Bound { track: occupant.track, person: occupant.person, person_p: occupant.person_p };
             value = value.or(occupant.is_in(zone).and(self.is_of(who, &bound, false)));
         });
@@ -200,19 +208,25 @@ impl Truth<'_> {
         let world = self.world;
         let mut value = Tri::True;
         match who {
-            Who::Person(person) => value = self.person_in(person, zone),
+            Who::Person(person) => {
+                self.ops.add(Op::Person, 1);
+                value = self.person_in(person, zone);
+            }
             Who::Members(group) => {
                 for person in world.site().groups.get(group.index()).map_or(&[][..], |g| &g.members) {
+                    self.ops.add(Op::Person, 1);
                     value = value.and(self.person_in(*person, zone));
                 }
             }
             Who::Participants(of) => {
                 let session = self.shared.session(of);
+                self.ops.add(Op::Person, self.program.people.len() as u64);
                 for person in (0..self.program.people.len()).map(|p| PersonId(p as u16)).filter(|p| session.has(*p)) {
                     value = value.and(self.person_in(person, zone));
                 }
             }
             Who::InZone(of) => world.for_each_in(of, &mut |occupant: &Occupant| {
+                self.ops.add(Op::Occupant, 1);
                 value = value.and((!occupant.is_in(of)).or(occupant.is_in(zone)));
             }),
             Who::Anyone => value = Tri::Unknown,
@@ -298,7 +312,8 @@ impl Truth<'_> {
     }
 
     #[inline(never)]
-    fn no_motion(&self, from: u32, to: u32) -> Tri {
+    fn no_motion(&mut self, from: u32, to: u32) -> Tri {
+        self.ops.add(Op::Sensor, u64::from(to - from));
         let sensors = &self.program.sensors[from as usize..to as usize];
         sensors.iter().fold(Tri::True, |value, sensor| {
             value.and(self.switch(*sensor).map_or(Tri::Unknown, |motion| Tri::from(!motion)))
@@ -402,11 +417,13 @@ impl Truth<'_> {
 
     pub(super) fn num(&mut self, id: NumId) -> (f64, f64) {
         let program = self.program;
+        self.ops.add(Op::Node, 1);
         match &program.nums[id as usize] {
             Num::Const(value) => (*value, *value),
             Num::Count(zone) => {
                 let count = self.world.count_in(*zone);
                 let seen = f64::from(count.seen);
+                self.ops.add(Op::Sensor, program.watchers[zone.index()].len() as u64);
                 let blind = program.watchers[zone.index()].iter().any(|s| self.world.alive(*s) == Tri::False);
                 // With an eye shut the count is a lower bound, never the all-clear.
                 (seen, if blind { f64::INFINITY } else { seen + f64::from(count.lost) })
@@ -476,6 +493,7 @@ impl Truth<'_> {
     /// What a command is to carry; `None` where it is a number that is not known.
     pub(super) fn value(&mut self, id: u32) -> Option<Value> {
         let program = self.program;
+        self.ops.add(Op::Node, 1);
         match &program.values[id as usize] {
             ValueExpr::Const(value) => Some(*value),
             ValueExpr::Number(num) => {

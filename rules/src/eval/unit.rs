@@ -5,6 +5,7 @@ use super::memory;
 use super::state::{Context, NONE, Phase, State, Unit};
 use super::timers::{NEVER, Timers};
 use super::truth::{Bound, Truth, enters_in};
+use crate::cost::{Op, Ops};
 use crate::program::{Instance, OnUnknown, Program, Shape};
 use osmose_model::command::Effect;
 use osmose_model::ids::{TrackId, ZoneId};
@@ -34,6 +35,7 @@ pub(super) struct Run<'a> {
     /// The one that is looked at now.
     pub(super) stimulus: Option<Why<'a>>,
     pub(super) reset: bool,
+    pub(super) ops: &'a mut Ops,
 }
 
 impl Run<'_> {
@@ -83,6 +85,7 @@ impl Run<'_> {
             gap,
             due: NEVER,
             doubt: false,
+            ops: &mut *self.ops,
         };
         let result = f(&mut truth);
         (result, truth.due)
@@ -152,15 +155,21 @@ impl Run<'_> {
             return;
         }
         if counts {
+            self.ops.add(Op::Context, 1);
             let Some(place) = self.state.contexts.insert(number, event.track) else { return };
             let context = &mut self.state.contexts.table[place as usize];
             context.pending = Some(*event);
             context.unit.settle_from = self.now;
             let timer = self.context_timer(place);
             self.timers.set(timer, self.now.saturating_add(rule.settle.0));
-        } else if self.state.contexts.find(number, event.track).is_some() && !self.stands(number, event) {
+        } else if self.finds(number, event.track) && !self.stands(number, event) {
             self.drop_person(number, event.track);
         }
+    }
+
+    fn finds(&mut self, number: u32, track: TrackId) -> bool {
+        self.ops.add(Op::Context, 1);
+        self.state.contexts.find(number, track).is_some()
     }
 
     /// Whether what an event brought about is still so.
@@ -252,10 +261,13 @@ impl Run<'_> {
     pub(super) fn everybody(&mut self, number: u32) {
         self.upkeep(number);
         if matches!(self.stimulus, Some(Why::Stimulus(Stimulus::Start | Stimulus::Gap(_)))) {
+            self.make_room(number);
             let program = self.program;
-            let (world, contexts) = (self.world, &mut self.state.contexts);
+            let (world, contexts, ops) = (self.world, &mut self.state.contexts, &mut *self.ops);
             for zone in &program.instances[number as usize].track_zones {
                 world.for_each_in(*zone, &mut |occupant: &Occupant| {
+                    ops.add(Op::Occupant, 1);
+                    ops.add(Op::Context, 1);
                     // Who is left out for lack of room is counted by the table.
                     let _ = contexts.insert(number, occupant.track);
                 });
@@ -278,7 +290,12 @@ impl Run<'_> {
         let instance = &program.instances[number as usize];
         let rule = &program.rules[instance.rule.index()];
         let mut decision = Decision { bound: Some(self.bound(track, event)), event, doubt: false, context: None };
+        // Found, or found missing and made.
+        self.ops.add(Op::Context, 2);
         let known = self.state.contexts.find(number, track);
+        if known.is_none() {
+            self.make_room(number);
+        }
         let place = match known {
             Some(place) => place,
             None if !self.concerns(instance, track) => return,
@@ -343,7 +360,22 @@ impl Run<'_> {
         zones.iter().any(|zone| instance.track_zones.contains(zone))
     }
 
+    /// Lets go of who is gone, once an instance follows as many as there can be: a track ends without an event, so
+    /// nothing else would take it out of a rule that looks at each person by his own events only.
+    fn make_room(&mut self, number: u32) {
+        let most = self.world.site().engine.tracks_max as usize;
+        let followed = self.state.contexts.of(number).len();
+        if followed < most {
+            return;
+        }
+        self.ops.add(Op::Occupant, followed as u64);
+        let (world, timers, base) = (self.world, &mut *self.timers, self.program.instances.len() as u32);
+        let gone = |track| world.occupant(track).is_none();
+        self.state.contexts.remove_gone(number, gone, |place| timers.set(base + place, NEVER));
+    }
+
     fn drop_person(&mut self, number: u32, track: TrackId) {
+        self.ops.add(Op::Context, 2);
         if let Some(place) = self.state.contexts.find(number, track) {
             let timer = self.context_timer(place);
             self.timers.set(timer, NEVER);
@@ -372,6 +404,7 @@ impl Run<'_> {
             return;
         }
         let bound = Bound::of_event(event);
+        self.ops.add(Op::Memory, rule.dampers.len() as u64);
         memory::visit(self.state, number, &rule.dampers, &bound, away, self.now, rule.confidence);
     }
 

@@ -19,6 +19,7 @@ use osmose_model::tri::Tri;
 use osmose_model::world::{
     EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, WallTime, WorldEvent, WorldView, ZoneCount,
 };
+use osmose_rules::cost::{Ops, StepBound};
 use osmose_rules::{Program, Rules, check};
 use std::collections::BTreeMap;
 
@@ -293,6 +294,10 @@ pub struct Bench {
     pub world: World,
     pub log: Vec<String>,
     seq: u64,
+    bound: StepBound,
+    /// What was counted, where it is asked to be kept.
+    pub counts_kept: bool,
+    pub counted: Ops,
 }
 
 impl Bench {
@@ -307,7 +312,8 @@ impl Bench {
     pub fn asleep(text: &str) -> Self {
         let site = site();
         let rules = Rules::new(compiled(&site, text));
-        Bench { rules, world: World::new(site), log: Vec::new(), seq: 0 }
+        let bound = StepBound::new(rules.program(), &site);
+        Bench { rules, world: World::new(site), log: Vec::new(), seq: 0, bound, counts_kept: false, counted: Ops::NONE }
     }
 
     /// Lets time pass to `s` seconds: whatever is due on the way is looked at when it is due.
@@ -327,13 +333,31 @@ impl Bench {
         let mut stimuli = stimuli.to_vec();
         for _ in 0..8 {
             let mut out = Vec::new();
+            self.rules.counted();
             self.rules.step(&stimuli, Source::default(), &self.world, &mut out);
+            self.hold_to_bound(&stimuli);
             stimuli = self.obey(out);
             if stimuli.is_empty() {
                 break;
             }
         }
         self
+    }
+
+    /// What the step did is never more than what `osmose check` says it may be.
+    fn hold_to_bound(&mut self, stimuli: &[Stimulus]) {
+        let (counted, due) = self.rules.counted();
+        if self.counts_kept {
+            self.counted = self.counted.and(counted);
+        }
+        let world = &self.world;
+        let zones = |stimulus: &Stimulus| {
+            let Stimulus::World(event) = stimulus else { return Vec::new() };
+            let tracks = [Some(event.track), event.other].into_iter().flatten();
+            tracks.filter_map(|t| world.occupant(t)).flat_map(|o| o.zones.to_vec()).collect()
+        };
+        let bound = self.bound.of(stimuli, zones, due);
+        assert!(counted.within(&bound), "did {counted}; the bound is {bound}");
     }
 
     fn obey(&mut self, effects: Vec<Effect>) -> Vec<Stimulus> {

@@ -1,0 +1,173 @@
+//! Deadlines that cannot be met: whom to blame, and what would make it fit.
+
+use super::Costs;
+use super::bound::{Bounds, Kick};
+use super::ops::{Ops, Table};
+use super::reaction::{Reaction, Reactions, Worst};
+use crate::diag::{Diagnostic, Span};
+use crate::program::{Program, RuleInfo};
+use crate::syntax::ast::{AstNode, Clause, Item};
+use osmose_model::site::{Site, SourceFile};
+
+pub(super) fn check(
+    program: &Program,
+    site: &Site,
+    files: &[SourceFile],
+    table: &Table,
+    costs: &Costs,
+    worst: &Worst,
+) -> Vec<Diagnostic> {
+    let late = |(number, cost): (usize, &super::RuleCost)| cost.margin_us().filter(|m| *m < 0.0).map(|_| number);
+    let late: Vec<usize> = costs.rules.iter().enumerate().filter_map(late).collect();
+    let case = Case { program, site, files, table };
+    late.into_iter().map(|number| case.refuse(number, &costs.rules[number], &worst.all[number])).collect()
+}
+
+struct Case<'a> {
+    program: &'a Program,
+    site: &'a Site,
+    files: &'a [SourceFile],
+    table: &'a Table,
+}
+
+impl Case<'_> {
+    fn refuse(&self, number: usize, cost: &super::RuleCost, reaction: &Reaction) -> Diagnostic {
+        let rule = &self.program.rules[number];
+        let clauses = self.clauses(rule);
+        let own_deadline = clauses.iter().find(|c| matches!(c, Clause::Deadline(_))).map(AstNode::span);
+        let deadline_us = cost.deadline_us.unwrap_or_default();
+        let message = format!(
+            "`{}` cannot keep its deadline: {} at worst, {} allowed",
+            rule.name,
+            said_us(cost.reaction_us),
+            said_us(deadline_us)
+        );
+        let blamed = self.dearest(reaction);
+        let (span, text) = if blamed == number {
+            let (span, text) = self.dearest_clause(rule, &clauses);
+            (span, format!("{text}; {} of it", said_us(cost.us)))
+        } else {
+            (own_deadline.unwrap_or(rule.span), "this deadline".to_owned())
+        };
+        let mut diagnostic = Diagnostic::error("deadline", &rule.file, span, message).label(span, text);
+        if let Some(at) = own_deadline.filter(|at| *at != span) {
+            diagnostic = diagnostic.label(at, "this deadline");
+        }
+        diagnostic.help(self.remedy(number, cost, reaction, blamed))
+    }
+
+    fn clauses(&self, rule: &RuleInfo) -> Vec<Clause> {
+        let Some(source) = self.files.iter().find(|f| f.path == rule.file) else { return Vec::new() };
+        let file = crate::syntax::parse(&source.path, &source.text).file();
+        let mut items = file.items().filter(|item| item.span() == rule.span);
+        match items.next() {
+            Some(Item::Rule(node)) => node.clauses().collect(),
+            Some(Item::Interlock(node)) => node.clauses().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The rule that takes most of a reaction.
+    fn dearest(&self, reaction: &Reaction) -> usize {
+        let bounds = Bounds::new(self.program, self.site);
+        let mut by_rule = vec![Ops::NONE; self.program.rules.len()];
+        for number in &reaction.woken {
+            let instance = &self.program.instances[*number as usize];
+            let sum = &mut by_rule[instance.rule.index()];
+            *sum = sum.and(bounds.instance(instance, Kick::World).or(bounds.instance(instance, Kick::Other)));
+        }
+        let us = |ops: &Ops| self.table.us(ops);
+        (0..by_rule.len()).max_by(|a, b| us(&by_rule[*a]).total_cmp(&us(&by_rule[*b]))).unwrap_or(0)
+    }
+
+    /// The clause of the rule that takes most.
+    fn dearest_clause(&self, rule: &RuleInfo, clauses: &[Clause]) -> (Span, String) {
+        let Some(instance) = self.program.instances.get(rule.instances.start as usize) else {
+            return (rule.span, "this rule".to_owned());
+        };
+        let bounds = Bounds::new(self.program, self.site);
+        let acts = instance.sends.len() + instance.holds.len() + instance.forbids.len();
+        let acts = Ops::of(super::Op::Effect, acts as u64);
+        let dearest = instance.reported.iter().map(|(offset, cond)| (*offset, bounds.cond(*cond)));
+        let dearest = dearest.max_by(|a, b| self.table.us(&a.1).total_cmp(&self.table.us(&b.1)));
+        let holds = |c: &&Clause, offset: u32| (c.span().start..c.span().end).contains(&offset);
+        if let Some((offset, ops)) = dearest.filter(|(_, ops)| self.table.us(ops) >= self.table.us(&acts))
+            && let Some(clause) = clauses.iter().find(|c| holds(c, offset))
+        {
+            return (clause.span(), format!("this looks at {ops} every time"));
+        }
+        let acting = clauses.iter().find(|c| matches!(c, Clause::Do(_) | Clause::Hold(_)));
+        let count = rule.instances.len();
+        (acting.map_or(rule.span, AstNode::span), format!("this asks for {acts} in each of {count} instances"))
+    }
+
+    fn remedy(&self, number: usize, cost: &super::RuleCost, reaction: &Reaction, blamed: usize) -> String {
+        let mut ways = Vec::new();
+        if let Some(tracks) = self.tracks_that_fit(number, cost.deadline_us.unwrap_or_default()) {
+            ways.push(format!("`tracks_max = {tracks}` in site.toml's [engine]"));
+        }
+        if blamed != number {
+            let other = &self.program.rules[blamed];
+            let instances = reaction.woken.iter().filter(|i| self.rule_of(**i) == blamed).count();
+            let what = if instances == 1 { "it" } else { &format!("its {instances} instances") };
+            ways.push(format!("a cheaper `{}` in {} (one event wakes {what})", other.name, other.file));
+        }
+        ways.push(format!("`deadline {}`", rounded_up(cost.reaction_us)));
+        format!("it would fit with {}", ways.join(", or with "))
+    }
+
+    fn rule_of(&self, instance: u32) -> usize {
+        self.program.instances[instance as usize].rule.index()
+    }
+
+    /// The largest number of tracks, of 10, 20, 50, 100 and so on, with which the deadline is met.
+    fn tracks_that_fit(&self, number: usize, deadline_us: f64) -> Option<u64> {
+        let now = u64::from(self.site.engine.tracks_max);
+        let steps = [5000_u64, 2000, 1000, 500, 200, 100, 50, 20, 10];
+        steps.into_iter().filter(|n| *n < now).find(|tracks| {
+            let bounds = Bounds::new(self.program, self.site).with_tracks(*tracks);
+            let worst = Reactions::new(self.program, &bounds).worst_by_rule();
+            self.table.engine_us + self.table.us(&worst.all[number].ops) <= deadline_us
+        })
+    }
+}
+
+/// `1.2 ms`, `340 us`
+pub(super) fn said_us(us: f64) -> String {
+    match us {
+        us if us >= 1e6 => format!("{:.1} s", us / 1e6),
+        us if us >= 1e3 => format!("{:.1} ms", us / 1e3),
+        us if us >= 10.0 => format!("{us:.0} us"),
+        us => format!("{us:.1} us"),
+    }
+}
+
+/// The next length of one digit that is no shorter, as rules write it.
+fn rounded_up(us: f64) -> String {
+    let mut unit_us = 1.0;
+    while us > 9.0 * unit_us && unit_us < 1e9 {
+        unit_us *= 10.0;
+    }
+    let rounded = (us / unit_us).ceil() * unit_us;
+    if rounded >= 1e6 {
+        format!("{:.0} s", (rounded / 1e6).ceil())
+    } else if rounded >= 1e3 {
+        format!("{:.0} ms", rounded / 1e3)
+    } else {
+        format!("{rounded:.0} us")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_said_as_rules_write_them() {
+        assert_eq!(rounded_up(1234.0), "2 ms");
+        assert_eq!(rounded_up(340.0), "400 us");
+        assert_eq!(rounded_up(9_400.0), "10 ms");
+        assert_eq!(rounded_up(2_500_000.0), "3 s");
+        assert_eq!((said_us(1234.0), said_us(3.21)), ("1.2 ms".to_owned(), "3.2 us".to_owned()));
+    }
+}
