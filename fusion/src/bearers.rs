@@ -305,7 +305,7 @@ impl Fusion {
     }
 
     /// Puts an occupant where its track is.
-    fn take_place(
+    pub(crate) fn take_place(
         &mut self,
         slot: u32,
         (level, id): (LevelId, u64),
@@ -318,6 +318,7 @@ impl Fusion {
             let who = &mut self.occupants.slot_mut(slot).occupant;
             who.velocity_mps = [estimate.vx_mps, estimate.vy_mps];
             who.covariance_m2 = estimate.place_cov_m2;
+            who.existence = estimate.existence;
             self.identities.set_velocity_covariance(slot, estimate.velocity_cov_m2ps2);
             self.sight(slot, place, from, out);
         }

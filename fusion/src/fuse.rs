@@ -8,6 +8,7 @@
 //! come in order.
 
 use crate::identity::Identities;
+use crate::levels::Ways;
 use crate::membership::{self, How};
 use crate::merge::Carriers;
 use crate::occupants::{NEVER, Occupants, Origin};
@@ -67,6 +68,8 @@ pub struct Counts {
     pub joined: u64,
     /// Carried devices and anonymous tracks found not to be one person any more.
     pub parted: u64,
+    /// Tracks that went on under the same name on another level, by stairs or lift.
+    pub changed_level: u64,
     /// Stimuli beyond the limit of one step.
     pub stimuli_shed: u64,
 }
@@ -76,6 +79,7 @@ pub struct Counts {
 pub struct Fusion {
     pub(crate) site: Arc<Site>,
     pub(crate) plan: Plan,
+    pub(crate) ways: Ways,
     pub(crate) occupants: Occupants,
     pub(crate) sensors: Sensors,
     pub(crate) positions: Positions,
@@ -98,6 +102,7 @@ impl Fusion {
         let max = (site.engine.tracks_max.max(1) as usize).min(1_000_000);
         Self {
             plan: Plan::new(&site),
+            ways: Ways::new(&site),
             occupants: Occupants::new(max, site.levels.len(), site.zones.len(), site.people.len()),
             sensors: Sensors::new(&site),
             positions: Positions::new(&site, max),

@@ -22,7 +22,7 @@ use osmose_model::world::{EventKind, Presence, Stimulus};
 use serde::{Deserialize, Serialize};
 
 /// Most people that one track may be taken for.
-const CANDIDATES_MAX: usize = 8;
+pub const CANDIDATES_MAX: usize = 8;
 /// A candidate less likely than this is dropped.
 const CANDIDATE_P_MIN: f64 = 1e-4;
 /// How far from a badge reader whoever shows a badge may stand, metres.
@@ -46,6 +46,15 @@ const ENCOUNTERS_MAX: usize = 4096;
 
 /// Who a track may be, ascending by person; what is missing to 1 is nobody known.
 pub(crate) type Belief = ArrayVec<(PersonId, f64), CANDIDATES_MAX>;
+
+/// Who an occupant may be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Posterior {
+    /// Known people with their probability, ascending by person; those below 1e-4 are left out.
+    pub candidates: ArrayVec<(PersonId, f64), CANDIDATES_MAX>,
+    /// The probability of being nobody known, or one of those left out.
+    pub unknown: f64,
+}
 
 /// Two tracks near each other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,6 +209,21 @@ impl Identities {
 }
 
 impl Fusion {
+    /// Who an occupant may be, by every evidence so far; `None` where there is no such track.
+    #[must_use]
+    pub fn posterior(&self, track: TrackId) -> Option<Posterior> {
+        let slot = self.occupants.of_track(track)?;
+        let who = self.occupants.occupant(slot);
+        let mut candidates = self.identities.beliefs[slot as usize].clone();
+        if let (Some(person), false) = (who.person, self.is_anonymous(slot)) {
+            // Their own device says so.
+            candidates.clear();
+            put(&mut candidates, person, who.person_p);
+        }
+        let known: f64 = candidates.iter().map(|&(_, p)| p).sum();
+        Some(Posterior { candidates, unknown: (1.0 - known).max(0.0) })
+    }
+
     /// Believes an occupant to be a person with that probability; what else it was taken for shares the rest.
     pub(crate) fn believe(&mut self, slot: u32, person: PersonId, p: f64) {
         let before = std::mem::take(&mut self.identities.beliefs[slot as usize]);
@@ -216,6 +240,22 @@ impl Fusion {
     /// Believes an occupant not to be a person.
     pub(crate) fn disbelieve(&mut self, slot: u32, person: PersonId) {
         self.identities.beliefs[slot as usize].retain(|(q, _)| *q != person);
+    }
+
+    /// Any of some occupants may be any of the others: each is believed to be what all of them together are.
+    pub(crate) fn share_beliefs(&mut self, slots: &[u32], from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+        let mut shared = Belief::new();
+        let n = slots.len().max(1) as f64;
+        for &slot in slots {
+            for (person, p) in self.identities.beliefs[slot as usize].clone() {
+                let sum = p_of(&shared, person) + p / n;
+                put(&mut shared, person, sum);
+            }
+        }
+        for &slot in slots {
+            self.identities.beliefs[slot as usize] = shared.clone();
+            self.name_by_belief(slot, from, out);
+        }
     }
 
     /// One occupant goes on under another's slot: what was believed of it goes along.

@@ -20,6 +20,7 @@
 //! | `merge.rs`, `bearers.rs` | which track carries which device: the two as one occupant |
 //! | `positions.rs` | position scans through [`tracker`] |
 //! | `sensors.rs` | readings, who is alive, what a zone's sensors say |
+//! | `levels.rs` | who goes on, on another level, by stairs or lift |
 //! | `query.rs` | near, in a region, in a beam, in sight |
 //! | `save.rs` | save and restore |
 //! | `deadlines.rs`, `keys.rs`, `sink.rs` | what is due first; slots by key; stimuli within their limit |
@@ -32,6 +33,7 @@ mod fuse;
 mod identity;
 mod index;
 mod keys;
+mod levels;
 mod membership;
 mod merge;
 mod occupants;
@@ -45,4 +47,5 @@ mod sink;
 pub mod tracker;
 
 pub use fuse::{Counts, Fusion};
+pub use identity::{CANDIDATES_MAX, Posterior};
 pub use query::Hit;

@@ -335,9 +335,9 @@ impl Fusion {
         }
     }
 
-    /// A track proved to be somebody: one whom a device told of already, or somebody more.
+    /// A track proved to be somebody: one whom a device told of already, one who climbed the stairs, or somebody more.
     fn prove(&mut self, slot: u32, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
-        if !self.is_carriers(slot, from, out) {
+        if !self.is_carriers(slot, from, out) && !self.has_climbed(slot, from, out) {
             self.confirm(slot, from, out);
         }
     }
@@ -355,7 +355,7 @@ impl Fusion {
             self.leave_to_device(slot);
             return;
         }
-        if gone.unseen {
+        if gone.unseen || self.is_on_the_way(slot) {
             return;
         }
         let entry = self.occupants.slot_mut(slot);
