@@ -14,6 +14,7 @@ use crate::merge::Carriers;
 use crate::occupants::{NEVER, Occupants, Origin};
 use crate::plan::Plan;
 use crate::positions::Positions;
+use crate::presence::Chains;
 use crate::ranging::Ranging;
 use crate::sensors::Sensors;
 use crate::sink::Sink;
@@ -86,6 +87,7 @@ pub struct Fusion {
     pub(crate) identities: Identities,
     pub(crate) ranging: Ranging,
     pub(crate) carriers: Carriers,
+    pub(crate) chains: Chains,
     pub(crate) counts: Counts,
     /// The latest instant that was told.
     pub(crate) now: LogicalNs,
@@ -109,6 +111,7 @@ impl Fusion {
             identities: Identities::new(max),
             ranging: Ranging::new(if site.sensors.iter().any(is_ranging) { max } else { 0 }),
             carriers: Carriers::new(&site, max),
+            chains: Chains::new(&site, max),
             counts: Counts::default(),
             now: LogicalNs::default(),
             near: Vec::with_capacity(site.zones.len()),
@@ -165,9 +168,12 @@ impl Fusion {
                 self.come_due(self.due[i], due, out);
             }
             while self.sensors.due.first() == Some(due) {
-                if let Some((_, sensor)) = self.sensors.due.pop() {
+                if let Some(sensor) = self.sensors.pop_due() {
+                    if self.sensors.alive(sensor, due) == Tri::False {
+                        self.weigh_switch(sensor, None, due);
+                    }
                     let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, None, due);
-                    sink.push(Stimulus::Sensor(SensorId(sensor as u16)));
+                    sink.push(Stimulus::Sensor(sensor));
                 }
             }
         }
@@ -207,6 +213,8 @@ impl Fusion {
         let who = self.occupants.occupant(slot);
         let zone = self.plan.innermost(&who.zones);
         Sink::new(out, &mut self.counts.stimuli_shed, sensor, at).event(EventKind::Lost, who, zone, None);
+        self.occupants.slot_mut(slot).doubted_at = at;
+        self.doubt(slot, at, None);
     }
 
     /// An occupant is no more.
@@ -364,7 +372,13 @@ impl Fusion {
                 return self.observe_difference(device, other, diff_m, sigma_m, from, out);
             }
             Body::Position(items) => return self.observe_scan(items, from, out),
-            Body::Binary { on } => self.take_reading(Reading::Switch(on), from, out),
+            Body::Binary { on } => {
+                self.take_reading(Reading::Switch(on), from, out);
+                // A late report of an older state changes nothing.
+                if self.sensors.status(from.0).reading_at == Some(from.1) {
+                    self.weigh_switch(from.0, Some(on), from.1);
+                }
+            }
             Body::Badge { badge } => {
                 let person = self.site.owner_of_badge(badge);
                 self.take_reading(Reading::Badge { badge, person }, from, out);

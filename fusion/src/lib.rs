@@ -19,6 +19,7 @@
 //! | `carried.rs`, `ranging.rs` | carried devices: as located, and by ranges |
 //! | `merge.rs`, `bearers.rs` | which track carries which device: the two as one occupant |
 //! | `positions.rs` | position scans through [`tracker`] |
+//! | `presence.rs` | how likely somebody is in a zone, by its two-state sensors |
 //! | `sensors.rs` | readings, who is alive, what a zone's sensors say |
 //! | `levels.rs` | who goes on, on another level, by stairs or lift |
 //! | `query.rs` | near, in a region, in a beam, in sight |
@@ -39,6 +40,7 @@ mod merge;
 mod occupants;
 mod plan;
 mod positions;
+mod presence;
 mod query;
 mod ranging;
 mod save;
@@ -48,4 +50,5 @@ pub mod tracker;
 
 pub use fuse::{Counts, Fusion};
 pub use identity::{CANDIDATES_MAX, Posterior};
+pub use presence::ZonePresence;
 pub use query::Hit;

@@ -88,8 +88,12 @@ pub(crate) struct Slot {
     pub(crate) lost_after: DurationNs,
     /// The first of its pending exits.
     exit_due: LogicalNs,
-    /// When it is forgotten, while lost.
+    /// When it is forgotten, while lost: by its time, or earlier where silent sensors speak against it.
     forget_at: LogicalNs,
+    forget_within: LogicalNs,
+    /// While lost: how fast the silence of sensors takes its odds of being there, per second, and since when.
+    pub(crate) silence_hz: f64,
+    pub(crate) doubted_at: LogicalNs,
     /// When it was first seen.
     pub(crate) first_seen: LogicalNs,
     /// It is somebody: until then it is in no zone, nobody is taken for it and its going is not said.
@@ -114,6 +118,9 @@ pub(crate) struct SavedSlot {
     pub(crate) boxed: Aabb,
     pub(crate) lost_after: DurationNs,
     pub(crate) forget_at: LogicalNs,
+    pub(crate) forget_within: LogicalNs,
+    pub(crate) silence_hz: f64,
+    pub(crate) doubted_at: LogicalNs,
     pub(crate) first_seen: LogicalNs,
     pub(crate) confirmed: bool,
     pub(crate) refuted: bool,
@@ -246,6 +253,9 @@ impl Occupants {
             boxed,
             lost_after,
             forget_at: NEVER,
+            forget_within: NEVER,
+            silence_hz: 0.0,
+            doubted_at: LogicalNs(0),
             confirmed: matches!(origin, Origin::Device(_)),
             refuted: false,
             located_at: None,
@@ -272,6 +282,9 @@ impl Occupants {
             boxed: saved.boxed,
             lost_after: saved.lost_after,
             forget_at: saved.forget_at,
+            forget_within: saved.forget_within,
+            silence_hz: saved.silence_hz,
+            doubted_at: saved.doubted_at,
             first_seen: saved.first_seen,
             confirmed: saved.confirmed,
             refuted: saved.refuted,
@@ -390,12 +403,17 @@ impl Occupants {
         entry.forget_at = entry.forget_at.min(forget_at);
     }
 
+    /// One who is lost is forgotten by then because sensors are silent; `None` where they are not.
+    pub(crate) fn forget_within(&mut self, slot: u32, at: Option<LogicalNs>) {
+        self.slots[slot as usize].forget_within = at.unwrap_or(NEVER);
+    }
+
     /// It is seen again.
     pub(crate) fn find(&mut self, slot: u32) {
         self.unlink_lost(slot);
         let entry = &mut self.slots[slot as usize];
         entry.occupant.presence = Presence::Seen;
-        entry.forget_at = NEVER;
+        (entry.forget_at, entry.forget_within, entry.silence_hz) = (NEVER, NEVER, 0.0);
         for zone in &entry.occupant.zones {
             let count = &mut self.counts[zone.index()];
             (count.seen, count.lost) = (count.seen + 1, count.lost - 1);
@@ -459,7 +477,7 @@ impl Occupants {
         let entry = &self.slots[slot as usize];
         match entry.occupant.presence {
             Presence::Seen => entry.occupant.seen_at.plus(entry.lost_after),
-            Presence::Lost => entry.forget_at,
+            Presence::Lost => entry.forget_at.min(entry.forget_within),
         }
     }
 
@@ -535,6 +553,9 @@ impl Occupants {
                 boxed: entry.boxed,
                 lost_after: entry.lost_after,
                 forget_at: entry.forget_at,
+                forget_within: entry.forget_within,
+                silence_hz: entry.silence_hz,
+                doubted_at: entry.doubted_at,
                 first_seen: entry.first_seen,
                 confirmed: entry.confirmed,
                 refuted: entry.refuted,

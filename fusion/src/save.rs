@@ -7,6 +7,7 @@ use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
 use crate::merge::Carrier;
 use crate::occupants::{Origin, SavedSlot};
+use crate::presence::SavedChains;
 use crate::ranging::Filter;
 use crate::tracker::TrackerState;
 use osmose_model::digest::Digest;
@@ -35,11 +36,12 @@ struct Saved {
     next_track: u64,
     occupants: Vec<SavedSlot>,
     lost: Vec<TrackId>,
-    sensors: Vec<SensorStatus>,
+    sensors: Vec<(SensorStatus, Option<LogicalNs>)>,
     trackers: Vec<Option<TrackerState>>,
     identities: SavedIdentities,
     ranging: Vec<Filter>,
     carriers: Vec<Carrier>,
+    chains: SavedChains,
     counts: Counts,
 }
 
@@ -88,6 +90,7 @@ fn is_sound(saved: &SavedSlot, site: &Site) -> bool {
             .all(|(_, var)| (0.0..=COORDINATE_ABS_MAX_M * COORDINATE_ABS_MAX_M).contains(&var))
         && saved.joined.is_none_or(|j| j.device().is_some() != saved.origin.device().is_some())
         && who.device == saved.origin.device().or(saved.joined.and_then(Origin::device))
+        && (0.0..=COORDINATE_ABS_MAX_M).contains(&saved.silence_hz)
         && (saved.confirmed || is_soundly_unconfirmed(saved))
 }
 
@@ -112,11 +115,12 @@ impl Fusion {
             next_track: self.occupants.next_track,
             occupants,
             lost,
-            sensors: self.sensors.saved().to_vec(),
+            sensors: self.sensors.saved(),
             trackers: self.positions.saved(),
             identities: self.identities.saved(&self.occupants),
             ranging: self.ranging.saved(),
             carriers: self.carriers.saved(),
+            chains: self.chains.saved(),
             counts: self.counts,
         };
         // Writing to memory fails only for types that postcard cannot write at all, which a test would show.
@@ -164,6 +168,9 @@ impl Fusion {
         }
         if !fresh.carriers.refill(saved.carriers) {
             return Err(malformed("its carried devices are borne by nobody"));
+        }
+        if !fresh.chains.refill(saved.chains) {
+            return Err(malformed("what its sensors say of zones is of other zones or sensors"));
         }
         fresh.occupants.next_track = saved.next_track;
         (fresh.now, fresh.counts) = (saved.now, saved.counts);

@@ -19,6 +19,8 @@ const PERIODS_MAX: f64 = 3.0;
 enum Evidence {
     /// On means somebody; off, while alive, means it sees nobody.
     Switch,
+    /// A change means that somebody was there, for as long as it holds; no change for so long that it sees nobody.
+    Change,
     /// A number of people.
     Count,
     /// It feeds tracks; where there are none and it is alive, it sees nobody.
@@ -33,8 +35,12 @@ pub(crate) struct Sensors {
     status: Vec<SensorStatus>,
     /// How long each may be silent; `None` where it speaks only when something happens.
     silence: Vec<Option<DurationNs>>,
-    /// When each becomes stale.
+    /// When each becomes stale, by its number; and when what a change of it said is over, that many numbers later.
     pub(crate) due: Deadlines,
+    /// How long a change of a two-state sensor counts, where it does.
+    hold: Vec<Option<DurationNs>>,
+    /// When each two-state sensor last changed.
+    changed_at: Vec<Option<LogicalNs>>,
     /// Per zone: the sensors whose word counts for it, ascending.
     evidence: Vec<Vec<(SensorId, Evidence)>>,
 }
@@ -45,10 +51,18 @@ fn silence(sensor: &Sensor) -> Option<DurationNs> {
     sensor.stale.or(by_rate).map(|d| d.max(DurationNs(1)))
 }
 
-/// What a sensor's word about its zones is worth, if anything. A door's or window's contact says nothing about people.
+/// For how long a contact's change says that somebody is there: its declared `hold_s`, else not at all.
+fn hold(sensor: &Sensor) -> Option<DurationNs> {
+    let is_contact = sensor.kind == SensorKind::Binary && sensor.role == Some(BinaryRole::Contact);
+    DurationNs::from_s_f64(sensor.noise.hold_s).filter(|hold| is_contact && *hold > DurationNs::ZERO)
+}
+
+/// What a sensor's word about its zones is worth, if anything. A door's or window's contact says nothing about people,
+/// unless a time is declared for which a change of it does (a cupboard's, a tap's).
 fn evidence(sensor: &Sensor) -> Option<Evidence> {
     match (sensor.kind, sensor.role) {
         (SensorKind::Binary, Some(BinaryRole::Motion | BinaryRole::Mat)) => Some(Evidence::Switch),
+        (SensorKind::Binary, Some(BinaryRole::Contact)) => hold(sensor).map(|_| Evidence::Change),
         (SensorKind::Count, _) => Some(Evidence::Count),
         (SensorKind::Location | SensorKind::Position, _) => Some(Evidence::Tracks),
         (SensorKind::Points | SensorKind::Bearing | SensorKind::Voice | SensorKind::Facing, _) => {
@@ -80,11 +94,24 @@ impl Sensors {
             }
         }
         let silence: Vec<_> = site.sensors.iter().map(silence).collect();
-        let mut due = Deadlines::new(site.sensors.len());
+        let mut due = Deadlines::new(2 * site.sensors.len());
         for (i, d) in silence.iter().enumerate() {
             due.set(i, d.map(|d| LogicalNs(0).plus(d)));
         }
-        Self { status: vec![SensorStatus::default(); site.sensors.len()], silence, due, evidence: by_zone }
+        Self {
+            status: vec![SensorStatus::default(); site.sensors.len()],
+            silence,
+            due,
+            hold: site.sensors.iter().map(hold).collect(),
+            changed_at: vec![None; site.sensors.len()],
+            evidence: by_zone,
+        }
+    }
+
+    /// Takes the sensor to whom something happens first, by time alone.
+    pub(crate) fn pop_due(&mut self) -> Option<SensorId> {
+        let (_, number) = self.due.pop()?;
+        Some(SensorId((number % self.status.len()) as u16))
     }
 
     pub(crate) fn status(&self, sensor: SensorId) -> SensorStatus {
@@ -109,7 +136,16 @@ impl Sensors {
         if status.reading_at.is_some_and(|at| at > measured) {
             return false;
         }
-        (status.reading, status.reading_at) = (Some(reading), Some(measured));
+        let before = status.reading.replace(reading);
+        status.reading_at = Some(measured);
+        if let (Some(hold), Some(Reading::Switch(_)), true) =
+            (self.hold[sensor.index()], before, before != Some(reading))
+        {
+            self.changed_at[sensor.index()] = Some(measured);
+            let heard_at = self.status[sensor.index()].heard_at.unwrap_or(measured);
+            let over = Some(measured.plus(hold)).filter(|over| *over > heard_at);
+            self.due.set(self.status.len() + sensor.index(), over);
+        }
         true
     }
 
@@ -136,6 +172,7 @@ impl Sensors {
                 (Evidence::Unused, ..) | (_, Tri::False | Tri::Unknown, _) => Tri::Unknown,
                 (Evidence::Tracks, Tri::True, _) => Tri::False,
                 (Evidence::Switch, Tri::True, Some(Reading::Switch(on))) => on.into(),
+                (Evidence::Change, Tri::True, _) => self.says_change(sensor, now).into(),
                 (Evidence::Count, Tri::True, Some(Reading::People(n))) => (n > 0).into(),
                 (Evidence::Switch | Evidence::Count, Tri::True, _) => Tri::Unknown,
             };
@@ -144,18 +181,28 @@ impl Sensors {
         somebody
     }
 
-    /// Every status, for `save`.
-    pub(crate) fn saved(&self) -> &[SensorStatus] {
-        &self.status
+    /// Whether a sensor changed so lately that it still says that somebody is there.
+    fn says_change(&self, sensor: SensorId, now: LogicalNs) -> bool {
+        let until = |hold| self.changed_at[sensor.index()].map(|at: LogicalNs| at.plus(hold));
+        self.hold[sensor.index()].and_then(until).is_some_and(|until| now < until)
+    }
+
+    /// Every status and last change, for `save`.
+    pub(crate) fn saved(&self) -> Vec<(SensorStatus, Option<LogicalNs>)> {
+        self.status.iter().copied().zip(self.changed_at.iter().copied()).collect()
     }
 
     /// Takes saved statuses back; false where they are of other sensors. Sensors already known to be stale by `now`
     /// are not due again.
-    pub(crate) fn refill(&mut self, status: Vec<SensorStatus>, now: LogicalNs) -> bool {
-        if status.len() != self.status.len() {
+    pub(crate) fn refill(&mut self, saved: Vec<(SensorStatus, Option<LogicalNs>)>, now: LogicalNs) -> bool {
+        if saved.len() != self.status.len() {
             return false;
         }
-        self.status = status;
+        (self.status, self.changed_at) = saved.into_iter().unzip();
+        for (i, hold) in self.hold.iter().enumerate() {
+            let due = hold.and_then(|hold| self.changed_at[i].map(|at| at.plus(hold)));
+            self.due.set(self.status.len() + i, due.filter(|d| *d > now));
+        }
         for (i, silence) in self.silence.iter().enumerate() {
             let due = silence.map(|d| self.status[i].heard_at.unwrap_or(LogicalNs(0)).plus(d));
             self.due.set(i, due.filter(|d| *d > now));
