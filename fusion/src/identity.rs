@@ -44,6 +44,9 @@ const SWAP_P_MAX: f64 = 0.5 - 1e-9;
 /// Most encounters at once; further ones mix nothing until there is room, and are counted.
 const ENCOUNTERS_MAX: usize = 4096;
 
+/// By so much a name may be less likely than nobody known and yet be kept.
+const EVEN_P: f64 = 0.01;
+
 /// Who a track may be, ascending by person; what is missing to 1 is nobody known.
 pub(crate) type Belief = ArrayVec<(PersonId, f64), CANDIDATES_MAX>;
 
@@ -122,8 +125,8 @@ fn mixture(a: &Belief, b: &Belief, s: f64) -> Belief {
 fn likeliest(belief: &Belief) -> (Option<PersonId>, f64) {
     let known: f64 = belief.iter().map(|&(_, p)| p).sum();
     match belief.iter().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))) {
-        // A hair of tolerance: an even chance mixed of 1 and 0 keeps its name.
-        Some(&(person, p)) if p + 1e-9 >= 1.0 - known => (Some(person), p),
+        // An even chance keeps its name, also where it was mixed of no more than almost sure and 0.
+        Some(&(person, p)) if p + EVEN_P >= 1.0 - known => (Some(person), p),
         _ => (None, 0.0),
     }
 }

@@ -8,7 +8,9 @@
 //! their Gaussians and cut the pool in two across its longest axis, if that makes them more compact). Only what is
 //! reported changes, not the tracks: pulling the tracks themselves apart was measured to be worse.
 
-use super::store::Tracks;
+use super::cells::Cells;
+use super::gaussian::Gaussian;
+use super::store::{Tracks, mean};
 
 /// Most pieces of density that one track may hold while they are shared out.
 const PIECES_MAX: usize = 8;
@@ -24,6 +26,15 @@ const GAIN_MIN_M2: f64 = 1e-4;
 struct Piece {
     weight: f64,
     at: [f64; 2],
+}
+
+/// A track that may be reported.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spot {
+    track: u32,
+    mean: [f64; 2],
+    /// Distance of the farthest piece from the mean, m.
+    reach: f64,
 }
 
 /// The pieces of one track; weights sum to 1.
@@ -48,17 +59,22 @@ pub(crate) struct Apart {
     pub(crate) shift: Vec<[f64; 2]>,
     /// Per track: expected squared error of what is reported, m2; 0 for tracks too unsure to be reported.
     pub(crate) doubt: Vec<f64>,
-    /// One for each track that may be reported.
-    shares: Vec<Share>,
-    /// Shares by x.
-    order: Vec<(f64, u32)>,
-    /// Neighbours that may have to be told apart: squared distance and two shares, nearest first.
+    /// Tracks that may be reported, as they come and by cell.
+    given: Vec<Spot>,
+    spots: Vec<Spot>,
+    cells: Cells,
+    /// Neighbours that may have to be told apart: squared distance and two tracks, nearest first.
     pairs: Vec<(f64, u32, u32)>,
+    /// Per track: its place in `shares`, `NONE` for those without such a neighbour.
+    place: Vec<u32>,
+    shares: Vec<Share>,
     /// Distance beyond which two tracks are never neighbours, m.
     near_m: f64,
     /// Most pairs. Not the capacity of `pairs`, which a clone does not keep.
     pairs_max: usize,
 }
+
+const NONE: u32 = u32::MAX;
 
 impl Apart {
     /// Room for so many tracks; tracks within `near_m` of each other are told apart.
@@ -66,9 +82,12 @@ impl Apart {
         Apart {
             shift: Vec::with_capacity(tracks_max),
             doubt: Vec::with_capacity(tracks_max),
-            shares: Vec::with_capacity(tracks_max),
-            order: Vec::with_capacity(tracks_max),
+            given: Vec::with_capacity(tracks_max),
+            spots: Vec::with_capacity(tracks_max),
+            cells: Cells::new(),
             pairs: Vec::with_capacity(tracks_max * PAIRS_PER_TRACK),
+            place: Vec::with_capacity(tracks_max),
+            shares: Vec::with_capacity(tracks_max),
             near_m,
             pairs_max: tracks_max * PAIRS_PER_TRACK,
         }
@@ -76,13 +95,109 @@ impl Apart {
 
     /// Finds what to report of all tracks surer to exist than `existence_min`.
     pub(crate) fn solve(&mut self, tracks: &Tracks, existence_min: f64) {
-        self.share_out(tracks, existence_min);
+        if !self.find_spots(tracks, existence_min) {
+            return; // nobody is in two places
+        }
         self.find_pairs();
+        self.share_out(tracks);
+        self.tell_apart();
+        for share in &self.shares {
+            let i = share.track as usize;
+            if share.changed > 0 {
+                let [x, y, _, _] = tracks.mean(i);
+                self.shift[i] = [share.mean[0] - x, share.mean[1] - y];
+                self.doubt[i] = inner_doubt(tracks.mixture(i)) + share.scatter;
+            }
+        }
+    }
+
+    /// Lists the tracks that may be reported and how unsure they are of their place; true if one of them may be in
+    /// several places.
+    fn find_spots(&mut self, tracks: &Tracks, existence_min: f64) -> bool {
+        self.shift.clear();
+        self.shift.resize(tracks.len(), [0.0; 2]);
+        self.doubt.clear();
+        self.given.clear();
+        let mut several = false;
+        for (i, head) in tracks.heads.iter().enumerate() {
+            if head.existence <= existence_min {
+                self.doubt.push(0.0);
+                continue;
+            }
+            let mixture = tracks.mixture(i);
+            let [x, y, _, _] = mean(mixture);
+            let mut spot = Spot { track: i as u32, mean: [x, y], reach: 0.0 };
+            let mut doubt = inner_doubt(mixture);
+            if mixture.len() > 1 {
+                let mut farthest2 = 0.0f64;
+                for g in mixture {
+                    let [x, y, _, _] = g.centre();
+                    let d2 = distance2(spot.mean, [x, y]);
+                    farthest2 = farthest2.max(d2);
+                    doubt += g.weight * d2;
+                }
+                spot.reach = farthest2.sqrt();
+                several = true;
+            }
+            self.doubt.push(doubt);
+            self.given.push(spot);
+        }
+        several
+    }
+
+    /// Lists neighbours whose pieces overlap: where they do not, a cut would give each its own again.
+    fn find_pairs(&mut self) {
+        let Apart { given, spots, cells, pairs, near_m, pairs_max, .. } = self;
+        let near_m = *near_m;
+        cells.arrange(given, |s| s.mean, near_m, spots);
+        pairs.clear();
+        for a in given.iter().filter(|a| a.reach > 0.0) {
+            let low = [a.mean[0] - near_m, a.mean[1] - near_m];
+            let high = [a.mean[0] + near_m, a.mean[1] + near_m];
+            cells.for_each_run(low, high, |run| {
+                for b in &spots[run] {
+                    let d2 = distance2(a.mean, b.mean);
+                    let overlap = a.reach + b.reach;
+                    // Two that both reach out find each other twice.
+                    let first = a.track < b.track || b.reach == 0.0;
+                    if first && d2 <= overlap * overlap && d2 <= near_m * near_m && pairs.len() < *pairs_max {
+                        pairs.push((d2, a.track.min(b.track), a.track.max(b.track)));
+                    }
+                }
+            });
+        }
+        pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+    }
+
+    /// The pieces of every track that has a neighbour.
+    fn share_out(&mut self, tracks: &Tracks) {
+        self.shares.clear();
+        self.place.clear();
+        self.place.resize(tracks.len(), NONE);
+        for &(_, i, j) in &self.pairs {
+            for track in [i, j] {
+                let place = &mut self.place[track as usize];
+                if *place == NONE {
+                    *place = self.shares.len() as u32;
+                    let mut share = Share { track, ..Share::default() };
+                    for g in tracks.mixture(track as usize) {
+                        let [x, y, _, _] = g.centre();
+                        share.add(Piece { weight: g.weight, at: [x, y] });
+                    }
+                    share.measure();
+                    self.shares.push(share);
+                }
+            }
+        }
+    }
+
+    /// Goes through the pairs until nothing becomes more compact.
+    fn tell_apart(&mut self) {
         for round in 1..=ROUNDS_MAX {
             let mut moved = false;
             for n in 0..self.pairs.len() {
                 let (_, i, j) = self.pairs[n];
-                let (i, j) = (i as usize, j as usize);
+                let (i, j) = (self.place[i as usize] as usize, self.place[j as usize] as usize);
                 if self.shares[i].changed.max(self.shares[j].changed) + 1 >= round {
                     moved |= self.part(i, j, round);
                 }
@@ -91,59 +206,6 @@ impl Apart {
                 break;
             }
         }
-        for share in self.shares.iter().filter(|s| s.changed > 0) {
-            let i = share.track as usize;
-            let [x, y, _, _] = tracks.mean(i);
-            self.shift[i] = [share.mean[0] - x, share.mean[1] - y];
-        }
-        for share in &self.shares {
-            self.doubt[share.track as usize] += share.scatter;
-        }
-    }
-
-    /// Each track's own pieces.
-    fn share_out(&mut self, tracks: &Tracks, existence_min: f64) {
-        self.shift.clear();
-        self.shift.resize(tracks.len(), [0.0; 2]);
-        self.doubt.clear();
-        self.doubt.resize(tracks.len(), 0.0);
-        self.shares.clear();
-        self.order.clear();
-        for (i, head) in tracks.heads.iter().enumerate() {
-            if head.existence <= existence_min {
-                continue;
-            }
-            let mut share = Share { track: i as u32, ..Share::default() };
-            for g in tracks.mixture(i) {
-                let [x, y, _, _] = g.centre();
-                share.add(Piece { weight: g.weight, at: [x, y] });
-                self.doubt[i] += g.weight * g.place_doubt();
-            }
-            share.measure();
-            self.order.push((share.mean[0], self.shares.len() as u32));
-            self.shares.push(share);
-        }
-        self.order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    }
-
-    /// Lists neighbours whose pieces overlap: where they do not, a cut would give each its own again.
-    fn find_pairs(&mut self) {
-        self.pairs.clear();
-        for (n, &(x, i)) in self.order.iter().enumerate() {
-            let a = &self.shares[i as usize];
-            for &(other_x, j) in &self.order[n + 1..] {
-                if other_x - x > self.near_m {
-                    break;
-                }
-                let b = &self.shares[j as usize];
-                let d2 = distance2(a.mean, b.mean);
-                let overlap = a.reach + b.reach;
-                if d2 <= overlap * overlap && d2 <= self.near_m * self.near_m && self.pairs.len() < self.pairs_max {
-                    self.pairs.push((d2, i.min(j), i.max(j)));
-                }
-            }
-        }
-        self.pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
     }
 
     /// Shares the pieces of `i` and `j` out between them again; false if they are as compact as they can be.
@@ -258,6 +320,12 @@ fn longest_axis(a: &Share, b: &Share) -> [f64; 2] {
     if from_a_to_b < 0.0 { [-axis[0], -axis[1]] } else { axis }
 }
 
+/// Expected squared error of a mixture's place if it were known which of its Gaussians is right, m2.
+#[inline]
+fn inner_doubt(mixture: &[Gaussian]) -> f64 {
+    mixture.iter().map(|g| g.weight * g.place_doubt()).sum()
+}
+
 /// Squared distance, m2.
 fn distance2(a: [f64; 2], b: [f64; 2]) -> f64 {
     let (dx, dy) = (a[0] - b[0], a[1] - b[1]);
@@ -279,16 +347,11 @@ mod tests {
 
     fn parted(shares: Vec<Share>) -> Apart {
         let mut apart = Apart::new(8, 3.0);
-        apart.order = shares.iter().enumerate().map(|(i, s)| (s.mean[0], i as u32)).collect();
-        apart.order.sort_by(|a, b| a.0.total_cmp(&b.0));
-        apart.shares = shares;
+        apart.given = shares.iter().map(|s| Spot { track: s.track, mean: s.mean, reach: s.reach }).collect();
         apart.find_pairs();
-        for round in 1..=ROUNDS_MAX {
-            for n in 0..apart.pairs.len() {
-                let (_, i, j) = apart.pairs[n];
-                apart.part(i as usize, j as usize, round);
-            }
-        }
+        apart.place = (0..shares.len() as u32).collect();
+        apart.shares = shares;
+        apart.tell_apart();
         apart
     }
 

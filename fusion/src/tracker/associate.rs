@@ -1,8 +1,9 @@
 //! Whose detection is whose: marginal probabilities over all joint assignments of a scan.
 //!
-//! Exact marginals cost exponential time, so they are found by loopy belief propagation (Williams and Lau 2014,
-//! "Approximate evaluation of marginal association probabilities with belief propagation"), which converges to a unique
-//! fixed point, is exact where tracks and detections form a tree, and is run here on each connected cluster by itself.
+//! Tracks that share detections form clusters, and each cluster is solved by itself. Clusters of up to three tracks are
+//! solved exactly ([`exact`](super::exact)). For larger ones that would cost exponential time, so their marginals are
+//! found by loopy belief propagation (Williams and Lau 2014, "Approximate evaluation of marginal association probabilities
+//! with belief propagation"), which converges to a unique fixed point and is exact where tracks and detections form a tree.
 //! It must run until it has converged: stopping early leaves shares of detections over, which then start false tracks.
 //!
 //! Messages, for track i with edges psi_ij = (share of seeing j) / (share of not being seen), and for detection j with
@@ -15,12 +16,14 @@
 //!
 //! Then P(i sees j) = psi_ij nu_ij / (1 + sum psi nu), and P(j is nobody known) = other_j / (other_j + sum mu).
 
+use super::exact::{Few, TRACKS_MAX};
+
 /// The bipartite graph of a scan and the marginals found on it. All arrays are allocated once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Association {
     /// First edge of each track, and one more: edges of track i are `start[i]..start[i + 1]`.
     pub(crate) start: Vec<u32>,
-    /// Detection of each edge.
+    /// Detection of each edge, ascending within a track.
     pub(crate) detection: Vec<u32>,
     /// Weight of each edge, relative to not being seen, m2-free: psi.
     pub(crate) psi: Vec<f64>,
@@ -32,19 +35,25 @@ pub(crate) struct Association {
     pub(crate) unseen: Vec<f64>,
     /// Per detection: clutter and undetected people, per m2.
     pub(crate) other: Vec<f64>,
-    /// Per detection: `other` and all messages.
+    /// Per detection: `other` over the probability of being nobody known.
     pub(crate) total: Vec<f64>,
+    /// Per detection: how many tracks have an edge to it.
+    takers: Vec<u32>,
     /// Union-find over tracks.
     parent: Vec<u32>,
     /// First track that has an edge to the detection, `NONE` if no one.
     owner: Vec<u32>,
-    /// Cluster of each track.
+    /// Tracks that share a detection with another, ascending.
+    sharing: Vec<u32>,
+    /// Cluster of each track that is the first of its cluster.
     number: Vec<u32>,
     /// Tracks ordered by cluster, and where each cluster begins.
     members: Vec<u32>,
     cluster_start: Vec<u32>,
     /// Sweep in which the detection's total last changed by more than the tolerance.
     changed: Vec<u32>,
+    /// Room to solve a small cluster.
+    few: Few,
     /// Most edges.
     edges_max: usize,
 }
@@ -78,26 +87,32 @@ impl Association {
             unseen: reserve(tracks_max),
             other: reserve(detections_max),
             total: reserve(detections_max),
+            takers: reserve_u32(detections_max),
             parent: reserve_u32(tracks_max),
             owner: reserve_u32(detections_max),
+            sharing: reserve_u32(tracks_max),
             number: reserve_u32(tracks_max),
             members: reserve_u32(tracks_max),
             cluster_start: reserve_u32(tracks_max + 1),
             changed: reserve_u32(detections_max),
+            few: Few::default(),
             edges_max,
         }
     }
 
-    /// Forgets the last scan.
-    pub(crate) fn clear(&mut self) {
+    /// Forgets the last scan and takes the detections of a new one: clutter plus undetected people per m2 at each.
+    pub(crate) fn begin(&mut self, other: impl Iterator<Item = f64>) {
         self.start.clear();
         self.start.push(0);
         self.detection.clear();
         self.psi.clear();
         self.other.clear();
+        self.other.extend(other);
+        self.takers.clear();
+        self.takers.resize(self.other.len(), 0);
     }
 
-    /// Adds an edge to the track being described; false if there is no room.
+    /// Adds an edge to the track being described, to a later detection than the one before; false if there is no room.
     #[inline]
     pub(crate) fn push_edge(&mut self, detection: u32, psi: f64) -> bool {
         if self.psi.len() == self.edges_max {
@@ -105,6 +120,7 @@ impl Association {
         }
         self.detection.push(detection);
         self.psi.push(psi);
+        self.takers[detection as usize] += 1;
         true
     }
 
@@ -122,7 +138,7 @@ impl Association {
 
     /// Finds the marginals.
     pub(crate) fn solve(&mut self, tolerance: f64, sweeps_max: u32) -> Effort {
-        let (tracks, detections, edges) = (self.start.len() - 1, self.other.len(), self.psi.len());
+        let (tracks, edges) = (self.start.len() - 1, self.psi.len());
         self.mu.clear();
         self.mu.resize(edges, 0.0);
         self.marginal.clear();
@@ -131,68 +147,123 @@ impl Association {
         self.unseen.resize(tracks, 1.0);
         self.total.clear();
         self.total.extend_from_slice(&self.other);
-        self.changed.clear();
-        self.changed.resize(detections, 0);
-        self.cluster(tracks, detections);
+        self.sharing.clear();
         let mut effort = Effort::default();
+        for i in 0..tracks {
+            let edges = self.edges(i);
+            if edges.is_empty() {
+                continue; // unseen
+            }
+            if self.detection[edges.clone()].iter().any(|&j| self.takers[j as usize] > 1) {
+                self.sharing.push(i as u32);
+            } else {
+                self.solve_alone(i, edges);
+                effort = Effort { clusters: effort.clusters + 1, largest: 1, sweeps: 1, ..effort };
+            }
+        }
+        if self.sharing.is_empty() {
+            return effort;
+        }
+        self.cluster();
+        self.changed.clear();
+        self.changed.resize(self.other.len(), 0);
         for c in 0..self.cluster_start.len() - 1 {
             let (from, to) = (self.cluster_start[c] as usize, self.cluster_start[c + 1] as usize);
-            if self.edges(self.members[from] as usize).is_empty() {
-                continue; // a track without edges is a cluster of its own, and unseen
-            }
             effort.clusters += 1;
             effort.largest = effort.largest.max((to - from) as u32);
+            if to - from <= TRACKS_MAX && self.solve_few(from, to) {
+                continue;
+            }
             let sweeps = self.propagate(from, to, tolerance, sweeps_max);
             effort.sweeps = effort.sweeps.max(sweeps);
-            effort.capped += u32::from(sweeps == sweeps_max && to - from > 1);
+            effort.capped += u32::from(sweeps == sweeps_max);
         }
         effort
     }
 
+    /// A track that shares no detection: belief propagation ends after one sweep, and is exact.
+    #[inline]
+    fn solve_alone(&mut self, i: usize, edges: std::ops::Range<usize>) {
+        let mut sum = 1.0;
+        for e in edges.clone() {
+            let share = self.psi[e] / self.other[self.detection[e] as usize];
+            self.marginal[e] = share;
+            sum += share;
+        }
+        let scale = 1.0 / sum;
+        for e in edges {
+            let share = self.marginal[e];
+            self.total[self.detection[e] as usize] += self.psi[e] / (sum - share);
+            self.marginal[e] = share * scale;
+        }
+        self.unseen[i] = scale;
+    }
+
+    /// A cluster of few tracks, exactly; false if it has too many detections for that or too large weights.
+    fn solve_few(&mut self, from: usize, to: usize) -> bool {
+        let Association { few, members, start, detection, psi, other, marginal, unseen, total, .. } = self;
+        let edges = |i: u32| start[i as usize] as usize..start[i as usize + 1] as usize;
+        few.clear();
+        for &i in &members[from..to] {
+            if !few.push(&detection[edges(i)], &psi[edges(i)], other) {
+                return false;
+            }
+        }
+        if !few.solve() {
+            return false;
+        }
+        for (k, &i) in members[from..to].iter().enumerate() {
+            unseen[i as usize] = few.marginals(k, &detection[edges(i)], &mut marginal[edges(i)]);
+        }
+        few.nobody(|j, p| total[j as usize] = other[j as usize] / p);
+        true
+    }
+
     /// Groups tracks that share detections: union-find, clusters in the order of their first track.
-    fn cluster(&mut self, tracks: usize, detections: usize) {
-        self.parent.clear();
-        self.parent.extend(0..tracks as u32);
-        self.owner.clear();
-        self.owner.resize(detections, NONE);
-        for i in 0..tracks {
-            for e in self.edges(i) {
-                let owner = &mut self.owner[self.detection[e] as usize];
+    fn cluster(&mut self) {
+        let Association { start, detection, parent, owner, sharing, number, members, cluster_start, .. } = self;
+        parent.clear();
+        parent.extend(0..start.len() as u32 - 1);
+        owner.clear();
+        owner.resize(self.other.len(), NONE);
+        for &i in &*sharing {
+            for &j in &detection[start[i as usize] as usize..start[i as usize + 1] as usize] {
+                let owner = &mut owner[j as usize];
                 if *owner == NONE {
-                    *owner = i as u32;
+                    *owner = i;
                 } else {
-                    let (a, b) = (root(&mut self.parent, *owner), root(&mut self.parent, i as u32));
+                    let (a, b) = (root(parent, *owner), root(parent, i));
                     // The smaller index is the root, so that roots come first in track order.
-                    self.parent[a.max(b) as usize] = a.min(b);
+                    parent[a.max(b) as usize] = a.min(b);
                 }
             }
         }
         // Counting sort by cluster; a root comes before all that point to it, so its number is known when they ask.
-        self.cluster_start.clear();
-        self.number.clear();
-        for i in 0..tracks {
-            let r = root(&mut self.parent, i as u32) as usize;
-            let number = if r == i { self.cluster_start.len() as u32 } else { self.number[r] };
+        cluster_start.clear();
+        number.clear();
+        number.resize(parent.len(), 0);
+        for &i in &*sharing {
+            let r = root(parent, i);
             if r == i {
-                self.cluster_start.push(0);
+                number[i as usize] = cluster_start.len() as u32;
+                cluster_start.push(0);
             }
-            self.number.push(number);
-            self.cluster_start[number as usize] += 1;
+            cluster_start[number[r as usize] as usize] += 1;
         }
         // Counts become ends ...
         let mut sum = 0;
-        for c in &mut self.cluster_start {
+        for c in &mut *cluster_start {
             sum += *c;
             *c = sum;
         }
-        self.cluster_start.push(sum);
-        self.members.clear();
-        self.members.resize(tracks, 0);
+        cluster_start.push(sum);
+        members.clear();
+        members.resize(sharing.len(), 0);
         // ... and, filling from the back, ends become starts.
-        for i in (0..tracks).rev() {
-            let place = &mut self.cluster_start[self.number[i] as usize];
+        for &i in sharing.iter().rev() {
+            let place = &mut cluster_start[number[root(parent, i) as usize] as usize];
             *place -= 1;
-            self.members[*place as usize] = i as u32;
+            members[*place as usize] = i;
         }
     }
 
@@ -208,12 +279,13 @@ impl Association {
                 let i = self.members[m] as usize;
                 let edges = self.edges(i);
                 // A track looks again if a detection changed in this sweep (before it) or in the last one (after it).
-                if sweep > 1 && !edges.clone().any(|e| self.changed[self.detection[e] as usize] + 1 >= sweep) {
+                let changed = &self.changed;
+                if sweep > 1 && !self.detection[edges.clone()].iter().any(|&j| changed[j as usize] + 1 >= sweep) {
                     continue;
                 }
                 moved |= self.visit(edges, sweep, tolerance);
             }
-            if !moved || sweep == sweeps_max || to - from == 1 {
+            if !moved || sweep == sweeps_max {
                 break;
             }
         }
@@ -238,23 +310,23 @@ impl Association {
     /// New messages of one track. True if one changed by more than the tolerance.
     #[inline]
     fn visit(&mut self, edges: std::ops::Range<usize>, sweep: u32, tolerance: f64) -> bool {
+        let Association { detection, psi, mu, marginal, other, total, changed, .. } = self;
+        let (detection, psi) = (&detection[edges.clone()], &psi[edges.clone()]);
+        let (mu, shares) = (&mut mu[edges.clone()], &mut marginal[edges]);
         let mut sum = 1.0;
-        for e in edges.clone() {
-            let j = self.detection[e] as usize;
+        for (((&j, psi), mu), share) in detection.iter().zip(psi).zip(&*mu).zip(&mut *shares) {
             // max: a difference of large messages must not fall below what is certainly there.
-            let share = self.psi[e] / (self.total[j] - self.mu[e]).max(self.other[j]);
-            self.marginal[e] = share; // kept for the second pass
-            sum += share;
+            *share = psi / (total[j as usize] - mu).max(other[j as usize]);
+            sum += *share;
         }
         let mut moved = false;
-        for e in edges {
-            let j = self.detection[e] as usize;
-            let mu = self.psi[e] / (sum - self.marginal[e]);
-            let change = mu - self.mu[e];
-            self.mu[e] = mu;
-            self.total[j] += change;
-            if change.abs() > tolerance * mu {
-                self.changed[j] = sweep;
+        for (((&j, psi), mu), share) in detection.iter().zip(psi).zip(mu).zip(shares) {
+            let new = psi / (sum - *share);
+            let change = new - *mu;
+            *mu = new;
+            total[j as usize] += change;
+            if change.abs() > tolerance * new {
+                changed[j as usize] = sweep;
                 moved = true;
             }
         }
@@ -278,10 +350,9 @@ mod tests {
     use proptest::prelude::*;
 
     /// Weights of all edges: `psi[track][detection]`, 0 for none.
-    fn solve(psi: &[Vec<f64>], other: &[f64], tolerance: f64) -> Association {
+    fn made(psi: &[Vec<f64>], other: &[f64]) -> Association {
         let mut graph = Association::new(16, 16, 256);
-        graph.clear();
-        graph.other.extend_from_slice(other);
+        graph.begin(other.iter().copied());
         for row in psi {
             for (j, &weight) in row.iter().enumerate() {
                 if weight > 0.0 {
@@ -290,7 +361,25 @@ mod tests {
             }
             graph.end_track();
         }
+        graph
+    }
+
+    fn solve(psi: &[Vec<f64>], other: &[f64], tolerance: f64) -> Association {
+        let mut graph = made(psi, other);
         graph.solve(tolerance, 10_000);
+        graph
+    }
+
+    /// Belief propagation where `solve` would be exact.
+    fn propagated(psi: &[Vec<f64>], other: &[f64], tolerance: f64) -> Association {
+        let mut graph = solve(psi, other, tolerance);
+        graph.mu.fill(0.0);
+        graph.total.copy_from_slice(other);
+        graph.changed.clear();
+        graph.changed.resize(other.len(), 0);
+        for c in 0..graph.cluster_start.len().saturating_sub(1) {
+            graph.propagate(graph.cluster_start[c] as usize, graph.cluster_start[c + 1] as usize, tolerance, 10_000);
+        }
         graph
     }
 
@@ -370,6 +459,7 @@ mod tests {
         worst
     }
 
+    /// Up to four tracks and as many detections.
     fn graphs() -> impl Strategy<Value = (Vec<Vec<f64>>, Vec<f64>)> {
         let weight = prop_oneof![2 => Just(0.0), 3 => 0.001..8.0f64];
         (1..5usize).prop_flat_map(move |n| {
@@ -383,7 +473,7 @@ mod tests {
 
         #[test]
         fn the_order_of_messages_does_not_matter_in_the_end((psi, other) in graphs()) {
-            let graph = solve(&psi, &other, 1e-10);
+            let graph = propagated(&psi, &other, 1e-10);
             prop_assert!(worst(&graph, &simultaneous(&psi, &other)) < 1e-5);
             // No detection is shared out more than once.
             for j in 0..other.len() {
@@ -393,12 +483,25 @@ mod tests {
         }
 
         #[test]
+        fn few_tracks_are_solved_exactly((psi, other) in graphs()) {
+            let graph = solve(&psi, &other, 1e-10);
+            let want = exact(&psi, &other);
+            if psi.len() <= TRACKS_MAX {
+                prop_assert!(worst(&graph, &want) < 1e-7);
+                for (j, (total, other)) in graph.total.iter().zip(&other).enumerate() {
+                    let known: f64 = want.iter().map(|row| row[j]).sum();
+                    prop_assert!((other / total - (1.0 - known)).abs() < 1e-7);
+                }
+            }
+        }
+
+        #[test]
         fn without_loops_they_are_exact(weights in proptest::collection::vec(0.001..8.0f64, 7)) {
             // A chain: track 0 - detection 0 - track 1 - detection 1 - track 2, and one more detection for track 0.
             let w = &weights;
             let psi = vec![vec![w[0], 0.0, w[1]], vec![w[2], w[3], 0.0], vec![0.0, w[4], 0.0]];
             let other = [0.01, 0.02, 0.01 + 0.01 * w[5]];
-            let graph = solve(&psi, &other, 1e-12);
+            let graph = propagated(&psi, &other, 1e-12);
             prop_assert!(worst(&graph, &exact(&psi, &other)) < 1e-9);
         }
     }
@@ -415,8 +518,8 @@ mod tests {
         let mut graph = solve(&psi, &[0.01; 3], 1e-6);
         let effort = graph.solve(1e-6, 100);
         assert_eq!((effort.clusters, effort.largest, effort.capped), (2, 2, 0));
-        assert_eq!(graph.members, [0, 2, 1, 4, 3]);
-        assert_eq!(graph.cluster_start, [0, 2, 4, 5]);
+        assert_eq!(graph.members, [0, 2, 1, 4]);
+        assert_eq!(graph.cluster_start, [0, 2, 4]);
         assert_eq!(graph.unseen[3], 1.0);
     }
 }

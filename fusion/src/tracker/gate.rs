@@ -1,85 +1,60 @@
-//! Finding the detections in a box: rows of equal height, in each row sorted by x.
+//! A scan's detections in canonical order, and those in a box.
 //!
-//! The rows are made anew for each scan from its own detections, so any site has them, however large or far away. That
-//! order is also the canonical one of a scan: it depends on the detections, not on the order in which they were listed.
+//! The order (cell, x, y, variance) depends on the detections, not on the order in which a scan lists them: two that are
+//! alike in all of that are alike.
 
+use super::cells::Cells;
 use super::mixture::Seen;
 
-/// Least height of a row, m.
-const ROW_M: f64 = 1.5;
-/// Most rows.
-const ROWS_MAX: usize = 1024;
+/// Least side of a cell, m: about the width of a gate, which then meets four cells.
+const CELL_M: f64 = 3.0;
 
 /// A scan's detections, ready to be looked up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gate {
-    /// In order of (row, x, y, variance, given order).
+    /// As they were given; to be filled before [`Gate::arrange`].
+    pub(crate) given: Vec<Seen>,
+    /// In canonical order.
     pub(crate) seen: Vec<Seen>,
-    /// First detection of each row, and one more.
-    start: Vec<u32>,
-    /// y of the lowest detection, m.
-    low: f64,
-    /// Rows per metre.
-    per_m: f64,
+    cells: Cells,
 }
 
 impl Gate {
     /// Room for so many detections.
     pub(crate) fn new(detections_max: usize) -> Self {
         Gate {
+            given: Vec::with_capacity(detections_max),
             seen: Vec::with_capacity(detections_max),
-            start: Vec::with_capacity(ROWS_MAX + 2),
-            low: 0.0,
-            per_m: 1.0 / ROW_M,
+            cells: Cells::new(),
         }
     }
 
-    /// Sorts what was pushed to `seen`.
+    /// Puts what is in `given` into `seen`.
     pub(crate) fn arrange(&mut self) {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for s in &self.seen {
-            low = low.min(s.y);
-            high = high.max(s.y);
-        }
-        self.start.clear();
-        if self.seen.is_empty() {
-            return;
-        }
-        self.low = low;
-        self.per_m = 1.0 / ROW_M.max((high - low) / (ROWS_MAX - 1) as f64);
-        for s in &mut self.seen {
-            s.row = ((s.y - low) * self.per_m) as u32;
-        }
-        self.seen.sort_unstable_by(|a, b| {
-            (a.row.cmp(&b.row))
-                .then(a.x.total_cmp(&b.x))
-                .then(a.y.total_cmp(&b.y))
-                .then(a.var.total_cmp(&b.var))
-                .then(a.index.cmp(&b.index))
-        });
-        for (j, s) in self.seen.iter().enumerate() {
-            while self.start.len() <= s.row as usize {
-                self.start.push(j as u32);
+        self.cells.arrange(&self.given, |s| [s.x, s.y], CELL_M, &mut self.seen);
+        for run in self.cells.runs() {
+            if run.len() > 1 {
+                self.seen[run].sort_unstable_by(|a, b| {
+                    (a.x.total_cmp(&b.x))
+                        .then(a.y.total_cmp(&b.y))
+                        .then(a.var.total_cmp(&b.var))
+                        .then(a.index.cmp(&b.index))
+                });
             }
         }
-        self.start.push(self.seen.len() as u32);
     }
 
-    /// Rows that a box reaches.
+    /// Calls `visit` with each detection in a box, ascending.
     #[inline]
-    pub(crate) fn rows(&self, low_y: f64, high_y: f64) -> std::ops::Range<usize> {
-        let rows = self.start.len().saturating_sub(1);
-        // Casts saturate: below the first row is 0, NaN (no box) too.
-        let first = ((low_y - self.low) * self.per_m) as usize;
-        let last = (high_y - self.low) * self.per_m;
-        if last >= 0.0 { first.min(rows)..(last as usize + 1).min(rows) } else { 0..0 }
-    }
-
-    /// Detections of `row` that are not left of `low_x`: from the first of them to the end of the row.
-    #[inline]
-    pub(crate) fn from(&self, row: usize, low_x: f64) -> std::ops::Range<usize> {
-        let (begin, end) = (self.start[row] as usize, self.start[row + 1] as usize);
-        begin + self.seen[begin..end].partition_point(|s| s.x < low_x)..end
+    pub(crate) fn for_each_in(&self, low: [f64; 2], high: [f64; 2], mut visit: impl FnMut(u32, &Seen)) {
+        self.cells.for_each_run(low, high, |run| {
+            let first = run.start;
+            for (n, s) in self.seen[run].iter().enumerate() {
+                if s.x >= low[0] && s.x <= high[0] && s.y >= low[1] && s.y <= high[1] {
+                    visit((first + n) as u32, s);
+                }
+            }
+        });
     }
 }
 
@@ -90,33 +65,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_box_holds_what_it_holds(
-            points in proptest::collection::vec((-60.0..60.0f64, -60.0..60.0f64), 0..60),
-            centre in (-70.0..70.0f64, -70.0..70.0f64),
-            half in (0.0..20.0f64, 0.0..20.0f64),
-            scale in prop_oneof![Just(1.0), Just(1e-3), Just(1e5)],
+        fn the_order_given_means_nothing(
+            points in proptest::collection::vec((-9.0..9.0f64, -9.0..9.0f64, 0..3u8), 0..60),
+            rotate in 0..60usize,
         ) {
-            let mut gate = Gate::new(64);
-            for (k, &(x, y)) in points.iter().enumerate() {
-                gate.seen.push(Seen { x: x * scale, y: y * scale, var: 0.1, index: k as u32, row: 0 });
-            }
-            gate.arrange();
-            let low = [(centre.0 - half.0) * scale, (centre.1 - half.1) * scale];
-            let high = [(centre.0 + half.0) * scale, (centre.1 + half.1) * scale];
-            let inside = |s: &Seen| s.x >= low[0] && s.x <= high[0] && s.y >= low[1] && s.y <= high[1];
-            let mut found = Vec::new();
-            for row in gate.rows(low[1], high[1]) {
-                for j in gate.from(row, low[0]) {
-                    if gate.seen[j].x > high[0] {
-                        break;
-                    }
-                    if inside(&gate.seen[j]) {
-                        found.push(j);
-                    }
+            // On a lattice, so that some are alike in one coordinate or both.
+            let made = |points: &[(f64, f64, u8)]| {
+                let mut gate = Gate::new(64);
+                for (k, &(x, y, var)) in points.iter().enumerate() {
+                    gate.given.push(Seen { x: x.round(), y: y.round(), var: f64::from(var), index: k as u32 });
                 }
-            }
-            let slow: Vec<usize> = (0..gate.seen.len()).filter(|&j| inside(&gate.seen[j])).collect();
-            prop_assert_eq!(found, slow);
+                gate.arrange();
+                gate.seen.iter().map(|s| (s.x, s.y, s.var)).collect::<Vec<_>>()
+            };
+            let mut mixed = points.clone();
+            mixed.rotate_left(rotate % points.len().max(1));
+            prop_assert_eq!(made(&points), made(&mixed));
         }
     }
 }

@@ -170,7 +170,8 @@ impl Gaussian {
         let stay = step.from[0] * self.mode.0;
         let come = step.from[1] * self.mode.1;
         let mode = stay + come;
-        let (w0, w1) = (stay / mode, come / mode);
+        let per_mode = Pair::splat(1.0) / mode;
+        let (w0, w1) = (stay * per_mode, come * per_mode);
         let w01 = w0 * w1;
         let mut d = [0.0; 4];
         for (k, mean) in self.mean.iter_mut().enumerate() {
@@ -203,11 +204,12 @@ impl Gaussian {
         let speed = (u * u + v * v).sqrt();
         // Keeps the lanes that are too slow finite; their gain is zeroed below.
         let safe = Pair(speed.0.max(0.3), speed.1.max(0.3));
-        let (hu, hv) = (u / safe, v / safe);
+        let per_speed = Pair::splat(1.0) / safe;
+        let (hu, hv) = (u * per_speed, v * per_speed);
         let c = &mut self.cov;
         let p = [c[XU] * hu + c[XV] * hv, c[YU] * hu + c[YV] * hv, c[UU] * hu + c[UV] * hv, c[UV] * hu + c[VV] * hv];
         let across = hv * hv * c[UU] - hu * hv * c[UV] * 2.0 + hu * hu * c[VV];
-        let expected = speed + across / (safe * 2.0);
+        let expected = speed + across * per_speed * 0.5;
         let total = hu * p[2] + hv * p[3] + Pair::splat(var);
         let weight = (Pair::splat(1.0) / total).where_above(speed, 0.3);
         let pull = weight * (Pair::splat(speed_mps) - expected);

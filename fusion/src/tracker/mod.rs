@@ -38,8 +38,11 @@
 
 mod apart;
 mod associate;
+mod cells;
 mod config;
+mod connect;
 mod estimate;
+mod exact;
 mod field;
 mod gate;
 mod gaussian;
@@ -52,6 +55,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod undetected;
+mod update;
 
 pub use config::{
     COORDINATE_MAX_M, Config, ConfigError, Limits, Motion, Population, SIGMA_RANGE_M, SensorModel, Upkeep,

@@ -88,9 +88,7 @@ impl Tracker {
         to.initial.clone_from(&self.undetected.initial);
         to.heads.clone_from(&self.tracks.heads);
         to.gaussians.clear();
-        for i in 0..self.tracks.len() {
-            to.gaussians.extend_from_slice(self.tracks.mixture(i));
-        }
+        to.gaussians.extend_from_slice(self.tracks.gaussians());
     }
 
     /// Whether a state is of this layout and fits these settings, as far as its sizes tell.

@@ -57,7 +57,7 @@ impl Tracker {
     pub fn go_back(&mut self, to: &Snapshot) -> Result<(), RestoreError> {
         self.check_sizes(&to.state)?;
         self.gone.clear();
-        self.tracks.truncate(0);
+        self.tracks.clear();
         let mut from = 0;
         for head in &to.state.heads {
             let count = usize::from(head.count);

@@ -1,8 +1,10 @@
-//! The tracks themselves: one flat array per field, in the order of their ids, never longer than the limit.
+//! The tracks themselves: heads in one array, Gaussians in another, one track after the other, in the order of their ids.
 //!
-//! New tracks are appended and dropped ones squeezed out, so the order of ids is kept without sorting.
+//! New tracks are appended and dropped ones squeezed out, so the order of ids is kept without sorting. Most tracks have
+//! one Gaussian of the few that they may have; packed, those of a thousand tracks stay in a small cache. A scan writes
+//! every track's new Gaussians to a second array, which then takes the place of the first.
 
-use super::gaussian::{COMPONENTS_MAX, Gaussian};
+use super::gaussian::{COMPONENTS_MAX, Gaussian, UU, VV};
 use super::pair::Pair;
 use serde::{Deserialize, Serialize};
 
@@ -37,15 +39,25 @@ pub(crate) struct Head {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tracks {
     pub(crate) heads: Vec<Head>,
-    /// `COMPONENTS_MAX` places for each track, the first `count` in use.
+    /// First Gaussian of each track.
+    start: Vec<u32>,
+    /// All Gaussians, one track after the other.
     gaussians: Vec<Gaussian>,
+    /// Those of the tracks that a scan has dealt with, while it does.
+    next: Vec<Gaussian>,
     max: usize,
 }
 
 impl Tracks {
     /// Room for `max` tracks.
     pub(crate) fn new(max: usize) -> Self {
-        Tracks { heads: Vec::with_capacity(max), gaussians: Vec::with_capacity(max * COMPONENTS_MAX), max }
+        Tracks {
+            heads: Vec::with_capacity(max),
+            start: Vec::with_capacity(max),
+            gaussians: Vec::with_capacity(max * COMPONENTS_MAX),
+            next: Vec::with_capacity(max * COMPONENTS_MAX),
+            max,
+        }
     }
 
     /// How many.
@@ -54,26 +66,29 @@ impl Tracks {
         self.heads.len()
     }
 
+    /// Where the Gaussians of track `i` are.
+    #[inline]
+    fn places(&self, i: usize) -> std::ops::Range<usize> {
+        let at = self.start[i] as usize;
+        at..at + usize::from(self.heads[i].count)
+    }
+
     /// Gaussians of track `i`.
     #[inline]
     pub(crate) fn mixture(&self, i: usize) -> &[Gaussian] {
-        let at = i * COMPONENTS_MAX;
-        &self.gaussians[at..at + usize::from(self.heads[i].count)]
+        &self.gaussians[self.places(i)]
     }
 
     /// Gaussians of track `i`, to change.
     #[inline]
     pub(crate) fn mixture_mut(&mut self, i: usize) -> &mut [Gaussian] {
-        let at = i * COMPONENTS_MAX;
-        &mut self.gaussians[at..at + usize::from(self.heads[i].count)]
+        let places = self.places(i);
+        &mut self.gaussians[places]
     }
 
-    /// Gives track `i` a new mixture (at most `COMPONENTS_MAX`).
-    #[inline]
-    pub(crate) fn set_mixture(&mut self, i: usize, mixture: &[Gaussian]) {
-        let at = i * COMPONENTS_MAX;
-        self.gaussians[at..at + mixture.len()].copy_from_slice(mixture);
-        self.heads[i].count = mixture.len() as u8;
+    /// All Gaussians, one track after the other.
+    pub(crate) fn gaussians(&self) -> &[Gaussian] {
+        &self.gaussians
     }
 
     /// Appends a track; false if there is no room.
@@ -81,46 +96,77 @@ impl Tracks {
         if self.heads.len() == self.max {
             return false;
         }
-        self.heads.push(head);
+        self.start.push(self.gaussians.len() as u32);
         self.gaussians.extend_from_slice(mixture);
-        self.gaussians.resize(self.heads.len() * COMPONENTS_MAX, Gaussian::default());
-        let last = self.heads.len() - 1;
-        self.heads[last].count = mixture.len() as u8;
+        self.heads.push(Head { count: mixture.len() as u8, ..head });
         true
     }
 
-    /// Moves track `from` to the place of track `to`, which is before it.
+    /// The Gaussians of track `i` and, to append its new ones, those of the tracks before it.
     #[inline]
-    pub(crate) fn shift(&mut self, from: usize, to: usize) {
-        if from != to {
-            self.heads[to] = self.heads[from];
-            let (a, n) = (from * COMPONENTS_MAX, usize::from(self.heads[from].count));
-            self.gaussians.copy_within(a..a + n, to * COMPONENTS_MAX);
-        }
+    pub(crate) fn rewrite(&mut self, i: usize) -> (&[Gaussian], &mut Vec<Gaussian>) {
+        let places = self.places(i);
+        (&self.gaussians[places], &mut self.next)
     }
 
-    /// Forgets all tracks from `len` on.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.heads.truncate(len);
-        self.gaussians.truncate(len * COMPONENTS_MAX);
+    /// What was appended for track `from` becomes track `to`, which is not after it.
+    #[inline]
+    pub(crate) fn keep(&mut self, from: usize, to: usize, head: Head, count: usize) {
+        debug_assert!(to <= from && count <= COMPONENTS_MAX);
+        self.heads[to] = Head { count: count as u8, ..head };
+        self.start[to] = (self.next.len() - count) as u32;
+    }
+
+    /// The `count` Gaussians that were appended last.
+    #[inline]
+    pub(crate) fn newest(&self, count: usize) -> &[Gaussian] {
+        &self.next[self.next.len() - count..]
+    }
+
+    /// Those are dropped.
+    pub(crate) fn drop_newest(&mut self, count: usize) {
+        self.next.truncate(self.next.len() - count);
+    }
+
+    /// All tracks have been dealt with and `kept` are left: what was appended are the Gaussians now.
+    pub(crate) fn turn_over(&mut self, kept: usize) {
+        self.heads.truncate(kept);
+        self.start.truncate(kept);
+        std::mem::swap(&mut self.gaussians, &mut self.next);
+        self.next.clear();
+    }
+
+    /// Forgets all tracks.
+    pub(crate) fn clear(&mut self) {
+        self.heads.clear();
+        self.start.clear();
+        self.gaussians.clear();
+    }
+
+    /// Drops the tracks of which `keep` says so, by their place.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Self, usize) -> bool) {
+        let (mut kept, mut end) = (0, 0);
+        for i in 0..self.heads.len() {
+            if !keep(self, i) {
+                continue;
+            }
+            let places = self.places(i);
+            let count = places.len();
+            self.gaussians.copy_within(places, end);
+            self.heads[kept] = self.heads[i];
+            self.start[kept] = end as u32;
+            kept += 1;
+            end += count;
+        }
+        self.heads.truncate(kept);
+        self.start.truncate(kept);
+        self.gaussians.truncate(end);
     }
 
     /// Mean x, y, vx, vy of track `i`.
     #[inline]
     pub(crate) fn mean(&self, i: usize) -> [f64; 4] {
-        let mut mean = [0.0; 4];
-        for g in self.mixture(i) {
-            for (sum, c) in mean.iter_mut().zip(g.centre()) {
-                *sum += g.weight * c;
-            }
-        }
-        mean
-    }
-
-    /// Trace of the velocity covariance of track `i` inside its Gaussians, (m/s)2.
-    pub(crate) fn velocity_doubt(&self, i: usize) -> f64 {
-        use super::gaussian::{UU, VV};
-        self.mixture(i).iter().map(|g| g.weight * ((g.cov[UU] + g.cov[VV]) * g.mode).sum()).sum()
+        mean(self.mixture(i))
     }
 
     /// Covariance of track `i`, all spreads included: place xx, xy, yy and velocity uu, uv, vv.
@@ -139,6 +185,24 @@ impl Tracks {
         }
         (place, velocity)
     }
+}
+
+/// Mean x, y, vx, vy of a mixture.
+#[inline]
+pub(crate) fn mean(mixture: &[Gaussian]) -> [f64; 4] {
+    let mut mean = [0.0; 4];
+    for g in mixture {
+        for (sum, c) in mean.iter_mut().zip(g.centre()) {
+            *sum += g.weight * c;
+        }
+    }
+    mean
+}
+
+/// Trace of the velocity covariance of a mixture inside its Gaussians, (m/s)2.
+#[inline]
+pub(crate) fn velocity_doubt(mixture: &[Gaussian]) -> f64 {
+    mixture.iter().map(|g| g.weight * ((g.cov[UU] + g.cov[VV]) * g.mode).sum()).sum()
 }
 
 /// Mode probabilities in the long run for the given switching rates.
