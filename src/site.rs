@@ -5,6 +5,7 @@ use crate::stderr::say;
 use osmose_load::Fault;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::UtcNs;
+use osmose_rules::conflict::Proof;
 use osmose_rules::cost::{Costs, Table};
 use osmose_rules::{Diagnostic, Program};
 use std::io::IsTerminal;
@@ -33,6 +34,8 @@ pub(crate) struct Examined {
     pub(crate) costs: Option<Costs>,
     /// What the costs were told by.
     pub(crate) table: Table,
+    /// What became of every `prove`.
+    pub(crate) proofs: Vec<Proof>,
 }
 
 impl Examined {
@@ -114,15 +117,21 @@ fn table_fault(file: &str, message: String) -> Fault {
 
 fn with_rules(site: Option<Site>, mut faults: Vec<Fault>, table: Table) -> Examined {
     faults.extend(site.as_ref().and_then(unknown_timezone));
-    let (mut diagnostics, mut program, mut costs) = (vec![], None, None);
+    let (mut diagnostics, mut program, mut costs, mut proofs) = (vec![], None, None, vec![]);
     if let Some(site) = &site {
         let files: Vec<SourceFile> = site.rule_files().cloned().collect();
         let checked = osmose_rules::check(site, &files);
         (diagnostics, program) = (checked.diagnostics, checked.program);
         costs = program.as_ref().map(|p| osmose_rules::cost::assess(p, site, &files, &table));
         diagnostics.extend(costs.iter().flat_map(|c| c.diagnostics.clone()));
+        if let Some(program) = &program {
+            diagnostics.extend(osmose_rules::conflict::find(program, site, &files).diagnostics);
+            let proven;
+            (proofs, proven) = osmose_rules::conflict::prove(program, site, &files);
+            diagnostics.extend(proven);
+        }
     }
-    Examined { site, faults, diagnostics, program, costs, table }
+    Examined { site, faults, diagnostics, program, costs, table, proofs }
 }
 
 /// A time zone that the bundled database does not have. The loader knows how a name looks; which ones there are is

@@ -100,3 +100,18 @@ fn every_rules_file_of_the_examples_is_laid_out() {
         assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     }
 }
+
+#[test]
+fn rules_that_clash_are_refused_with_a_moment_at_which_they_do() {
+    let site = TempSite::example("coworking");
+    site.write(
+        "rules/z.rules",
+        "rule bright { while m7 is occupied hold m7.display.page = \"hello\" }\n\
+         rule dim { while count(people in m7) > 2 hold m7.display.page = \"full\" }\nprove fire outranks *\n",
+    );
+    let output = osmose(&["check", path(site.path())]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("error[conflict]: `bright` and `dim`") && said.contains("3 people are in m7"), "{said}");
+    assert!(stdout(&output).contains("prove fire outranks *: proven"), "{}", stdout(&output));
+}

@@ -10,12 +10,14 @@
 //! | `diag.rs` | one diagnostic struct for all of them |
 //! | `check/` | names, units and clauses against the site; unrolling to instances |
 //! | `program.rs` | what comes out: flat nodes, and the index of what wakes what |
+//! | `conflict/` | rules that can clash, with a counterexample; `prove` |
 //! | `cost/` | worst-case operations and memory of each rule, and deadlines that cannot be met |
 //! | `fmt.rs` | one layout for every file |
 //! | `eval/` | the incremental evaluator: truth, timers, dampers, sessions, state |
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod conflict;
 pub mod cost;
 pub mod diag;
 pub mod eval;

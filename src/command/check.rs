@@ -6,6 +6,7 @@ use osmose_model::device::SensorKind;
 use osmose_model::ids::RuleId;
 use osmose_model::site::Site;
 use osmose_rules::Program;
+use osmose_rules::conflict::Proven;
 use osmose_rules::cost::{Costs, RuleCost};
 use std::path::PathBuf;
 
@@ -119,6 +120,14 @@ fn describe_rules(found: &Examined, site: &Site, program: &Program, costs: &Cost
         println!("  deadline {}", deadline_line(cost));
         println!("  human    {}", human_line(cost));
         println!("  drives   {}", list(&drives(site, program, RuleId(i as u16))));
+    }
+    for proof in &found.proofs {
+        let verdict = match proof.proven {
+            Proven::Yes => "proven",
+            Proven::No => "NOT SO",
+            Proven::Open => "not proven",
+        };
+        println!("{}: {verdict}: {}", proof.text, proof.why);
     }
 }
 

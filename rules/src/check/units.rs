@@ -32,7 +32,7 @@ pub(super) fn unit_of(text: &str) -> Option<(Unit, f64)> {
 }
 
 /// The power of ten (in nanoseconds) and the factor of a unit of time, so that durations stay exact integers.
-pub(super) fn nanoseconds_of(unit: &str) -> Option<i64> {
+pub(crate) fn nanoseconds_of(unit: &str) -> Option<i64> {
     Some(match unit {
         "ns" => 1,
         "us" => 1_000,

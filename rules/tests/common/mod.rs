@@ -7,7 +7,9 @@ use osmose_model::device::{
     Actuator, ActuatorKind, BinaryRole, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind, Unit,
 };
 use osmose_model::geometry::{Area, Place};
-use osmose_model::ids::{ActuatorId, GroupId, LevelId, Name, PersonId, SensorId, Seq, TrackId, ZoneId};
+use osmose_model::ids::{
+    ActuatorId, GroupId, HolderId, LevelId, Name, PersonId, RuleId, SensorId, Seq, TrackId, ZoneId,
+};
 use osmose_model::input::{Class, OperatorAction};
 use osmose_model::site::{
     Attribute, AttributeSpec, EngineConfig, Frame, Group, Idle, Level, Person, RecordConfig, Site, SourceFile,
@@ -298,6 +300,8 @@ pub struct Bench {
     /// What was counted, where it is asked to be kept.
     pub counts_kept: bool,
     pub counted: Ops,
+    /// What is held now.
+    pub holding: BTreeMap<HolderId, (RuleId, ActuatorId, Name, Value)>,
 }
 
 impl Bench {
@@ -313,7 +317,16 @@ impl Bench {
         let site = site();
         let rules = Rules::new(compiled(&site, text));
         let bound = StepBound::new(rules.program(), &site);
-        Bench { rules, world: World::new(site), log: Vec::new(), seq: 0, bound, counts_kept: false, counted: Ops::NONE }
+        Bench {
+            rules,
+            world: World::new(site),
+            log: Vec::new(),
+            seq: 0,
+            bound,
+            counts_kept: false,
+            counted: Ops::NONE,
+            holding: BTreeMap::new(),
+        }
     }
 
     /// Lets time pass to `s` seconds: whatever is due on the way is looked at when it is due.
@@ -365,6 +378,13 @@ impl Bench {
         for effect in effects {
             let line = self.line(&effect);
             self.log.push(format!("{} {line}", LogicalNs(self.world.now)));
+            match effect {
+                Effect::Hold { holder, rule, device, property, value, .. } => {
+                    self.holding.insert(holder, (rule, device, property, value));
+                }
+                Effect::Release { holder, .. } => _ = self.holding.remove(&holder),
+                _ => {}
+            }
             let Effect::Do { rule, device, verb, args, cause, .. } = effect else { continue };
             self.seq += 1;
             let at = LogicalNs(self.world.now);
