@@ -78,6 +78,27 @@ fn the_peer_job_at_10000_events_a_second() {
     job_is_done_and_recorded(10_000.0, Signal::TERM);
 }
 
+/// The job in a topology that the site asks for, on however many cores there are here.
+fn job_in(topology: &str) {
+    let site = TempSite::example("peer-job");
+    site.edit("site.toml", "tracks_max = 256", &format!("tracks_max = 256\ntopology = \"{topology}\""));
+    let trace = site.file("job.mcap");
+    let path = trace.to_str().expect("text");
+    let (played, ended) = run_job(&site, &["--state", "none", "--record", path], 2000.0, Signal::INT);
+    assert_eq!(observations(&whole(&trace)), played.sent, "{}", ended.stderr);
+    let replayed = osmose(&["replay", path, "--verify"]).expect(0);
+    assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{topology}: {}", replayed.stderr);
+    let digest = |e: &Ended, words: &str| e.word_after(words).to_owned();
+    assert_eq!(digest(&replayed, "decision_digest "), digest(&ended, "decision digest "), "{topology} against inline");
+}
+
+#[test]
+fn every_topology_does_the_job_and_replays_inline_to_the_same_bits() {
+    for topology in ["inline", "fused", "split", "dedicated"] {
+        job_in(topology);
+    }
+}
+
 #[test]
 fn spinning_gives_the_same_commands_or_says_why_it_may_not() {
     let site = TempSite::example("peer-job");

@@ -5,7 +5,7 @@ use crate::site::{Ready, ready};
 use crate::stderr::say;
 use crate::stop;
 use osmose_core::Core;
-use osmose_model::site::{Site, Topology};
+use osmose_model::site::Site;
 use osmose_model::stages::Refusal;
 use osmose_model::time::ArrivalNs;
 use osmose_replay::drive::Osmose;
@@ -15,8 +15,7 @@ use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
 use osmose_rules::Program;
 use osmose_runtime::clock::{HostClock, utc_now};
-use osmose_runtime::cores::Cores;
-use osmose_runtime::fused::{Fused, OwnedInput, Setup, Summary};
+use osmose_runtime::engine::{Engine, OwnedInput, Setup, Summary};
 use osmose_runtime::logs::{CommandLog, EventLog};
 use osmose_runtime::tap::Tap;
 use osmose_sensors::edge::ledger::Whom;
@@ -50,7 +49,6 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(self) -> Ended {
         let Ready { site, program } = ready(&self.site)?;
-        say_topology(&site);
         let mut taps = self.logs(&site, rule_names(&program))?;
         let stop = stop::on_signal()?;
         // Read together: what the log says of the wall clock is tied to its own clock.
@@ -86,7 +84,8 @@ impl Run {
                 }
             }
         };
-        let engine = Fused::compose(setup).map_err(Failure::found)?;
+        let engine = Engine::compose(setup).map_err(Failure::found)?;
+        tracing::info!(topology = ?engine.topology(), "composed");
         let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
         say!("ready udp={}", udp.join(","));
         let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
@@ -141,14 +140,6 @@ fn rule_names(program: &Program) -> Arc<[String]> {
     program.rules().iter().map(|r| r.name.clone()).collect()
 }
 
-/// Says where the engine runs otherwise than the site asks.
-fn say_topology(site: &Site) {
-    let asked = Cores::read().topology(site.engine.topology);
-    if !matches!(asked, Topology::Fused | Topology::Inline) {
-        tracing::warn!("topology {asked:?} runs as fused in this version: one pinned thread, one beside it");
-    }
-}
-
 /// The engine's last words, on stderr: nothing was lost silently.
 pub(crate) fn account(site: &Site, s: &Summary) {
     let us = |ns: u64| ns as f64 / 1e3;
@@ -187,6 +178,7 @@ pub(crate) fn account(site: &Site, s: &Summary) {
     let lost = [
         ("beyond a step's limits", s.core.shed),
         ("cascades cut", s.core.cascades_cut),
+        ("commands lost on the way to the sending thread", s.lines_lost),
         ("not journaled", s.journal_lost),
         ("not recorded", s.side_lost),
     ];

@@ -4,6 +4,7 @@
 use crate::{RuleNames, lines};
 use osmose_model::command::Command;
 use osmose_model::device::Format;
+use osmose_model::ids::ActuatorId;
 use osmose_model::site::Site;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -102,18 +103,29 @@ impl UdpOut {
     /// # Errors
     /// [`SendError`], which is also counted.
     pub fn send(&mut self, site: &Site, rules: &RuleNames<'_>, command: &Command) -> Result<(), SendError> {
-        let name = || match site.actuators.get(command.device.index()) {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        lines::encode_json(site, rules, command, &mut line);
+        let sent = self.send_line(site, command.device, &line);
+        self.line = line;
+        sent
+    }
+
+    /// Sends a line that is written already (by the thread that decided it). Never blocks.
+    ///
+    /// # Errors
+    /// [`SendError`], which is also counted.
+    pub fn send_line(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
+        let name = || match site.actuators.get(device.index()) {
             Some(a) => a.name.clone(),
-            None => format!("actuator {}", command.device),
+            None => format!("actuator {device}"),
         };
-        let Some(address) = self.addresses.get(command.device.index()).copied().flatten() else {
+        let Some(address) = self.addresses.get(device.index()).copied().flatten() else {
             self.counts.no_address += 1;
             return Err(SendError::NoAddress { device: name() });
         };
         let socket = if address.is_ipv6() { self.v6.as_ref().unwrap_or(&self.v4) } else { &self.v4 };
-        self.line.clear();
-        lines::encode_json(site, rules, command, &mut self.line);
-        match socket.send_to(&self.line, address) {
+        match socket.send_to(line, address) {
             Ok(_) => {
                 self.counts.sent += 1;
                 Ok(())
@@ -137,7 +149,7 @@ impl UdpOut {
 
     /// Whether a device is reached over UDP.
     #[must_use]
-    pub fn reaches(&self, actuator: osmose_model::ids::ActuatorId) -> bool {
+    pub fn reaches(&self, actuator: ActuatorId) -> bool {
         self.addresses.get(actuator.index()).is_some_and(Option::is_some)
     }
 }

@@ -76,11 +76,12 @@ impl Cores {
         Ok(())
     }
 
-    /// Pins the calling thread to the last allowed core; gives its number, or `None` where the system refused (which
-    /// is a warning and a reported mode, never fatal).
+    /// Pins the calling thread to the `n`-th allowed core from the last (the first ones serve the system's interrupts
+    /// on most machines); gives its number, or `None` where there is no such core or the system refused, which is a
+    /// warning and a reported mode, never fatal.
     #[must_use]
-    pub fn pin(&self) -> Option<usize> {
-        let core = *self.allowed.last()?;
+    pub fn pin(&self, n: usize) -> Option<usize> {
+        let core = *self.allowed.iter().rev().nth(n)?;
         core_affinity::set_for_current(core).then_some(core.id)
     }
 }

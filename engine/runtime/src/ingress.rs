@@ -60,7 +60,7 @@ struct Port {
     ready: bool,
 }
 
-/// The edge with its sockets.
+/// The edge with its sockets, or with those of its sockets that one thread reads.
 pub struct Ingress {
     ports: Vec<Port>,
     edge: Edge,
@@ -126,14 +126,14 @@ impl Sink for Lanes {
 }
 
 impl Ingress {
-    /// Binds every port of the edge. `lanes` by [`lane_of`].
+    /// Binds the ports of the edge that are `mine` (all, where one thread reads them all). `lanes` by [`lane_of`].
     ///
     /// # Errors
     /// [`BindError`], naming the address and what it is for.
-    pub fn bind(edge: Edge, lanes: [LaneTx; CLASSES]) -> Result<Self, BindError> {
+    pub fn bind(edge: Edge, lanes: [LaneTx; CLASSES], mine: impl Fn(PortId) -> bool) -> Result<Self, BindError> {
         let poll = mio::Poll::new()?;
         let mut ports = vec![];
-        for (i, port) in edge.ports().enumerate() {
+        for (i, port) in edge.ports().filter(|p| mine(p.id)).enumerate() {
             let bind = |source| BindError::Bind { addr: port.addr, source };
             let socket = bind_udp(port.addr).map_err(bind)?;
             let mut socket = UdpSocket::from_std(socket);

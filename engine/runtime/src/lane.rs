@@ -4,14 +4,6 @@
 //! (which are journaled, digested and decoded once each). Everything is allocated when the lane is made.
 
 use osmose_core::sequencer::Head;
-use osmose_model::time::ArrivalNs;
-
-/// The instants that an input passed on its way, on the host's monotonic clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamps {
-    /// The datagram was read from its socket.
-    pub read: ArrivalNs,
-}
 
 /// What travels in front of an input's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +82,12 @@ impl LaneRx {
         self.heads.peek().ok().map(|h| h.head)
     }
 
+    /// Whether the other end is gone and nothing waits.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.heads.is_abandoned() && self.heads.is_empty()
+    }
+
     /// Takes the head and its bytes (into the front of `into`); gives the head and the length.
     pub fn pop(&mut self, into: &mut [u8]) -> Option<(Head, usize)> {
         let LaneHead { head, len } = self.heads.pop().ok()?;
@@ -102,6 +100,7 @@ impl LaneRx {
 mod tests {
     use super::*;
     use osmose_model::input::Class;
+    use osmose_model::time::ArrivalNs;
     use proptest::prelude::*;
 
     fn head(i: u64) -> Head {

@@ -2,22 +2,26 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`fused`] | the composition for one and two cores: one pinned thread, one beside it |
-//! | [`ingress`] | sockets → lanes |
+//! | [`engine`] | the composition: which agents run on which threads |
+//! | `stepper.rs` | the stepping agent: lanes in, the core, results out |
+//! | [`inlet`], [`ingress`] | who fills lanes; sockets → lanes |
 //! | [`lane`] | the lock-free queue between a socket and the sequencer |
 //! | [`journal`] | the mapped ring that holds every input before its effects leave |
 //! | [`egress`] | commands → datagrams |
 //! | [`logs`] | commands as lines, events as JSON lines |
 //! | [`tap`] | the way to the side: recording, state, logs |
-//! | [`cores`], [`clock`] | the machine's processors and clocks |
+//! | [`cores`], [`clock`], `latency.rs` | the machine's processors and clocks; histograms |
 #![deny(unsafe_code)]
 
 pub mod clock;
 pub mod cores;
 pub mod egress;
-pub mod fused;
+pub mod engine;
 pub mod ingress;
+pub mod inlet;
 pub mod journal;
 pub mod lane;
+mod latency;
 pub mod logs;
+mod stepper;
 pub mod tap;

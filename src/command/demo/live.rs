@@ -19,7 +19,7 @@ use osmose_model::time::ArrivalNs;
 use osmose_model::world::WorldEvent;
 use osmose_replay::{drive::Osmose, resume};
 use osmose_runtime::clock::{HostClock, utc_now};
-use osmose_runtime::fused::{Fused, OwnedInput, Setup};
+use osmose_runtime::engine::{Engine, OwnedInput, Setup};
 use osmose_runtime::tap::{Tap, Timing};
 use osmose_sensors::sim::Sim;
 use std::collections::BTreeSet;
@@ -92,7 +92,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     };
     let listeners = listen_as_devices(&site)?;
     let stop = stop::on_signal()?;
-    let engine = Fused::compose(setup).map_err(Failure::found)?;
+    let engine = Engine::compose(setup).map_err(Failure::found)?;
     let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
     say!("ready udp={}", udp.join(","));
     if let Ok(story) = story.lock() {

@@ -1,0 +1,343 @@
+//! The engine composed: which agents run on which threads.
+//!
+//! | topology | threads |
+//! |---|---|
+//! | `inline` | none: everything in the caller's, the side is shown things between two cycles |
+//! | `fused` | in, sequence, step and out in the caller's, pinned; journal and recording beside it |
+//! | `split` | in; sequence and step (the caller's); out; journal and recording |
+//! | `dedicated` | as `split`, with as many threads for sockets as there are cores and ports for |
+//!
+//! All are the same agents: an [`Inlet`] fills lanes, the stepper takes from them, lines go out. What differs is who
+//! calls whom, so every topology makes the same decisions of the same log.
+
+use crate::clock::HostClock;
+use crate::cores::{ComposeError, Cores};
+use crate::egress::{Egress, LineRx};
+use crate::ingress::{BindError, CLASSES, Ingress, lane_of};
+use crate::inlet::{self, Inlet};
+use crate::journal::Ring;
+use crate::journal::mapped::Mapped;
+use crate::lane::{LaneRx, LaneTx, lane};
+use crate::stepper::{Outlet, Outputs, Source, Stepper};
+use crate::tap::{Tap, TapRx, tap_ring};
+use hdrhistogram::Histogram;
+use osmose_core::{Core, CoreDriver};
+use osmose_drivers::udp::UdpCounts;
+use osmose_model::input::{Class, Tag};
+use osmose_model::limits::INPUT_BYTES_MAX;
+use osmose_model::observation::ScanBuf;
+use osmose_model::site::{Site, Topology};
+use osmose_sensors::edge::Edge;
+use osmose_sensors::edge::ledger::Count;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+/// Inputs and bytes that a lane holds.
+const LANE_ITEMS: usize = 16 * 1024;
+const LANE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that wait for the journal thread.
+const TAP_BYTES: usize = 32 * 1024 * 1024;
+/// Threads for sockets at most.
+const INLETS_MAX: usize = 4;
+/// Cores that `dedicated` keeps for other threads than those for sockets: step, out, journal, operations.
+const CORES_BESIDE_INLETS: usize = 4;
+
+/// What a running engine is made of. The machine comes resumed or new; its rules are in force already.
+pub struct Setup {
+    /// The core.
+    pub machine: Core,
+    /// The host's clock, based past the machine's last tag.
+    pub clock: HostClock,
+    /// Inputs that come before any datagram: rules installed, the wall clock's anchor, a gap after a restart.
+    pub first: Vec<OwnedInput>,
+    /// The journal ring; `None` where no state is kept.
+    pub journal: Option<Ring<Mapped>>,
+    /// Who watches at the side.
+    pub taps: Vec<Box<dyn Tap>>,
+    /// Decide, and send nothing.
+    pub dry_run: bool,
+    /// After a restart: send every held value once.
+    pub resend_held: bool,
+}
+
+/// An input that owns its canonical bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedInput(pub Vec<u8>);
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The threads do not fit the cores.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// No socket to send from, or no thread to record on.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// How the engine did, for its last words.
+#[derive(Debug)]
+pub struct Summary {
+    /// What the core counted.
+    pub core: osmose_core::Stats,
+    /// What became of the commands; `None` in a dry run.
+    pub egress: Option<UdpCounts>,
+    /// Read from the socket to handed to the transport, nanoseconds, of steps that sent something.
+    pub react_ns: Histogram<u64>,
+    /// One step alone, nanoseconds.
+    pub step_ns: Histogram<u64>,
+    /// Commands that found the way to the sending thread full.
+    pub lines_lost: u64,
+    /// Inputs that were not journaled because the ring was full or an input too large.
+    pub journal_lost: u64,
+    /// Records that the side did not see.
+    pub side_lost: u64,
+    /// Both digests at the end.
+    pub digests: (osmose_model::digest::Digest, osmose_model::digest::Digest),
+    /// The last tag.
+    pub last: Tag,
+    /// What the edge refused or noticed, by reason.
+    pub edge: Vec<Count>,
+}
+
+/// A composed engine, its sockets bound.
+pub struct Engine {
+    topology: Topology,
+    cores: Cores,
+    addresses: Vec<SocketAddr>,
+    inlets: Vec<Box<dyn Inlet>>,
+    lanes: Vec<LaneRx>,
+    setup: Setup,
+}
+
+/// The two ends of one inlet's lanes, by [`lane_of`].
+#[must_use]
+pub fn lanes() -> ([LaneTx; CLASSES], [LaneRx; CLASSES]) {
+    debug_assert!(lane_of(Class::Safety) == 0 && lane_of(Class::Bulk) == CLASSES - 1);
+    let [(a, b), (c, d), (e, f), (g, h)] = std::array::from_fn(|_| lane(LANE_ITEMS, LANE_BYTES));
+    ([a, c, e, g], [b, d, f, h])
+}
+
+impl Engine {
+    /// Binds every socket. Nothing runs yet.
+    ///
+    /// # Errors
+    /// [`StartError`], with the address or the setting to mend.
+    pub fn compose(setup: Setup) -> Result<Self, StartError> {
+        let cores = Cores::read();
+        let site = setup.machine.site().clone();
+        let topology = cores.topology(site.engine.topology);
+        let n = inlets_for(topology, Edge::new(&site).ports().len(), cores.allowed());
+        let (mut inlets, mut addresses, mut ends) = (Vec::<Box<dyn Inlet>>::new(), vec![], vec![]);
+        for i in 0..n {
+            let (tx, rx) = lanes();
+            let ingress = Ingress::bind(Edge::new(&site), tx, |port| usize::from(port.0) % n == i)?;
+            addresses.extend(ingress.addresses());
+            inlets.push(Box::new(ingress));
+            ends.extend(rx);
+        }
+        let mut engine = Self::with_inlets(setup, topology, inlets, ends)?;
+        engine.addresses = addresses;
+        Ok(engine)
+    }
+
+    /// An engine whose inputs come from elsewhere than the site's sockets: `inlets` fill the other ends of `lanes`.
+    ///
+    /// # Errors
+    /// [`StartError::Compose`] where as many threads may not spin.
+    pub fn with_inlets(
+        setup: Setup,
+        topology: Topology,
+        inlets: Vec<Box<dyn Inlet>>,
+        lanes: Vec<LaneRx>,
+    ) -> Result<Self, StartError> {
+        let cores = Cores::read();
+        let spinning = if is_threaded(topology) { inlets.len() + 2 } else { 1 };
+        cores.allow(setup.machine.site().engine.idle, spinning)?;
+        Ok(Self { topology, cores, addresses: Vec::new(), inlets, lanes, setup })
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.addresses.iter().copied()
+    }
+
+    /// How it is composed; never `auto`.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        self.topology
+    }
+
+    /// Runs until `stop` is set, then takes in what still waits, writes everything out and gives the account.
+    /// The calling thread becomes the stepping one.
+    ///
+    /// # Errors
+    /// Where no socket to send from can be opened, or a thread cannot be started.
+    pub fn run(self, stop: &Arc<AtomicBool>) -> std::io::Result<Summary> {
+        let Self { topology, cores, inlets, lanes, mut setup, .. } = self;
+        let site = setup.machine.site().clone();
+        let (clock, taps) = (setup.clock, std::mem::take(&mut setup.taps));
+        let egress = Egress::new(site.clone(), setup.dry_run)?;
+        let (tap, side) = tap_ring(TAP_BYTES);
+        let mut threads = Threads { cores: &cores, site: &site, clock, next_core: 1 };
+        let (source, outlet, beside) = if is_threaded(topology) {
+            let (lines_tx, lines_rx) = egress.part();
+            let sender = threads.sender(lines_rx)?;
+            let inlets = inlets.into_iter().map(|i| threads.inlet(i, stop)).collect::<Result<Vec<_>, _>>()?;
+            let outlet = Outlet::There(lines_tx, sender.thread().clone());
+            (Source::Threads, outlet, Some((inlets, sender)))
+        } else {
+            (Source::Here(one(inlets)), Outlet::Here(egress), None)
+        };
+        let out = Outputs::new(setup.journal.take(), tap, outlet, clock);
+        let mut stepper = stepper(setup, source, lanes, out);
+        let mut summary = if topology == Topology::Inline {
+            inline(stepper, side, taps, stop)
+        } else {
+            let journal = threads.journal(side, taps)?;
+            pin(&cores);
+            stepper.run(stop, &mut || {});
+            let summary = stepper.finish();
+            // The stepper's ends of the rings are gone now, so the others end when they have dealt with everything.
+            if journal.join().is_err() {
+                tracing::error!("the journal thread failed; what it had not written is missing in the recording");
+            }
+            summary
+        };
+        if let Some((inlets, sender)) = beside {
+            for inlet in inlets {
+                match inlet.join() {
+                    Ok(counts) => summary.edge.extend(counts),
+                    Err(_) => tracing::error!("a thread of sockets failed; its counters are missing"),
+                }
+            }
+            summary.edge.sort_unstable();
+            match sender.join() {
+                Ok(sent) => (summary.egress, summary.react_ns) = (sent.counts, sent.react_ns),
+                Err(_) => tracing::error!("the sending thread failed; its counters are missing"),
+            }
+        }
+        Ok(summary)
+    }
+}
+
+/// Whether sockets and sending have threads of their own.
+fn is_threaded(topology: Topology) -> bool {
+    matches!(topology, Topology::Split | Topology::Dedicated)
+}
+
+/// How many threads read sockets.
+fn inlets_for(topology: Topology, ports: usize, cores: usize) -> usize {
+    match topology {
+        Topology::Dedicated => ports.min(cores.saturating_sub(CORES_BESIDE_INLETS)).clamp(1, INLETS_MAX),
+        _ => 1,
+    }
+}
+
+/// The inlet of an engine that has one.
+fn one(mut inlets: Vec<Box<dyn Inlet>>) -> Box<dyn Inlet> {
+    debug_assert!(inlets.len() == 1, "a thread that does everything has one inlet");
+    inlets.remove(0)
+}
+
+fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> Stepper {
+    Stepper {
+        source,
+        lanes,
+        out,
+        clock: setup.clock,
+        idle: setup.machine.site().engine.idle,
+        driver: CoreDriver::new(setup.machine),
+        bytes: vec![0; INPUT_BYTES_MAX],
+        scan: ScanBuf::new(),
+        keyframe: Some(Box::default()),
+        keyframe_at: setup.clock.now(),
+        keyframe_inputs: 0,
+        first: setup.first,
+        resend_held: setup.resend_held,
+    }
+}
+
+/// No thread at all: what goes to the side is shown between two duty cycles.
+fn inline(mut stepper: Stepper, mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, stop: &AtomicBool) -> Summary {
+    stepper.run(stop, &mut || _ = side.drain(&mut taps));
+    let summary = stepper.finish();
+    while side.drain(&mut taps) > 0 {}
+    taps.iter_mut().for_each(|t| t.finish());
+    summary
+}
+
+fn pin(cores: &Cores) {
+    match cores.pin(0) {
+        Some(core) => tracing::info!(core, "the pipeline is pinned"),
+        None => tracing::warn!("the pipeline could not be pinned to a core: latency will vary with the scheduler"),
+    }
+}
+
+/// Starts the threads beside the stepping one.
+struct Threads<'a> {
+    cores: &'a Cores,
+    site: &'a Arc<Site>,
+    clock: HostClock,
+    /// The stepping thread has core 0 of [`Cores::pin`].
+    next_core: usize,
+}
+
+impl Threads<'_> {
+    fn core(&mut self) -> usize {
+        self.next_core += 1;
+        self.next_core - 1
+    }
+
+    fn sender(&mut self, lines: LineRx) -> std::io::Result<JoinHandle<crate::egress::Sent>> {
+        let (cores, core, clock, idle) = (self.cores.clone(), self.core(), self.clock, self.site.engine.idle);
+        Builder::new().name("osmose-out".into()).spawn(move || {
+            // Where it has no core of its own it goes where the scheduler puts it.
+            let _ = cores.pin(core);
+            lines.run(clock, idle)
+        })
+    }
+
+    fn inlet(&mut self, inlet: Box<dyn Inlet>, stop: &Arc<AtomicBool>) -> std::io::Result<JoinHandle<Vec<Count>>> {
+        let (cores, core, clock, site) = (self.cores.clone(), self.core(), self.clock, self.site.clone());
+        let (stop, stepper) = (stop.clone(), std::thread::current());
+        Builder::new().name("osmose-in".into()).spawn(move || {
+            let _ = cores.pin(core);
+            let counts = inlet::serve(inlet, &site, clock, site.engine.idle, &stop, &stepper);
+            // Its lanes are gone: the stepping thread must see that.
+            stepper.unpark();
+            counts
+        })
+    }
+
+    fn journal(&self, side: TapRx, taps: Vec<Box<dyn Tap>>) -> std::io::Result<JoinHandle<()>> {
+        let polite = self.cores.allowed() < 2;
+        Builder::new().name("osmose-journal".into()).spawn(move || journal_thread(side, taps, polite))
+    }
+}
+
+/// Shows what waits to the taps, and sleeps: 2 ms where there is a core for it, 50 ms at the lowest priority where
+/// the pinned thread has the only one.
+fn journal_thread(mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, polite: bool) {
+    if polite && let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
+        tracing::warn!(%error, "the journal thread keeps its priority: it may delay the pipeline on this one core");
+    }
+    let nap = Duration::from_millis(if polite { 50 } else { 2 });
+    loop {
+        let over = side.is_over();
+        if side.drain(&mut taps) == 0 {
+            taps.iter_mut().for_each(|t| t.idle());
+            if over {
+                break;
+            }
+            std::thread::sleep(nap);
+        }
+    }
+    taps.iter_mut().for_each(|t| t.finish());
+}

@@ -1,0 +1,339 @@
+//! The stepping agent: lanes in, the sequencer and the core, results out. One thread runs it, whatever the topology.
+//!
+//! One duty cycle: take in what the lanes hold, let due ticks happen. Where sockets or sending have no threads of their
+//! own, the cycle does their work too. When a cycle finds nothing it takes a keyframe if one is due, and then idles:
+//! `spin` looks again at once; `yield` gives the processor away for a short window and then blocks until a datagram
+//! comes (or another thread unparks this one) or the next wake-up is due.
+
+use crate::clock::HostClock;
+use crate::egress::{Egress, LineTx};
+use crate::engine::{OwnedInput, Summary};
+use crate::inlet::{BLOCK_MAX, Inlet, YIELD_WINDOW};
+use crate::journal::mapped::Mapped;
+use crate::journal::{AppendError, Ring};
+use crate::lane::LaneRx;
+use crate::latency::{histogram, record};
+use crate::tap::{Keyframe, TapTx, Timing};
+use hdrhistogram::Histogram;
+use osmose_core::sequencer::next_head;
+use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
+use osmose_model::command::Command;
+use osmose_model::ids::RuleId;
+use osmose_model::input::{Input, Tag};
+use osmose_model::observation::ScanBuf;
+use osmose_model::site::Idle;
+use osmose_model::stages::Decide;
+use osmose_model::time::{ArrivalNs, DurationNs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+/// A keyframe at least this often while inputs come.
+const KEYFRAME_EVERY: DurationNs = DurationNs::from_s(30);
+/// Uncovered share of the journal ring that makes a keyframe urgent: taken even under load.
+const KEYFRAME_URGENT: f64 = 0.5;
+/// The last stretch to a due instant is yielded away: a parked thread wakes later than asked.
+const PARK_SLACK: Duration = Duration::from_micros(100);
+
+/// Who fills the lanes.
+pub(crate) enum Source {
+    /// This thread, between two steps.
+    Here(Box<dyn Inlet>),
+    /// Threads of their own, which unpark this one and end before it does.
+    Threads,
+}
+
+/// Who sends.
+pub(crate) enum Outlet {
+    /// This thread, at once.
+    Here(Egress),
+    /// A thread of its own.
+    There(LineTx, Thread),
+}
+
+impl Outlet {
+    /// Hands the commands of one step over.
+    fn send(&mut self, commands: &[Command], machine: &Core, read: ArrivalNs) {
+        let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
+        match self {
+            Self::Here(egress) => commands.iter().for_each(|c| egress.send(c, &rule_name)),
+            Self::There(lines, thread) => {
+                commands.iter().for_each(|c| lines.send(c, &rule_name, read));
+                thread.unpark();
+            }
+        }
+    }
+}
+
+/// The stepping agent and all that it owns.
+pub(crate) struct Stepper {
+    pub(crate) source: Source,
+    pub(crate) lanes: Vec<LaneRx>,
+    pub(crate) driver: CoreDriver,
+    pub(crate) out: Outputs,
+    pub(crate) clock: HostClock,
+    pub(crate) idle: Idle,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) scan: ScanBuf,
+    pub(crate) keyframe: Option<Box<Keyframe>>,
+    pub(crate) keyframe_at: ArrivalNs,
+    pub(crate) keyframe_inputs: u64,
+    pub(crate) first: Vec<OwnedInput>,
+    pub(crate) resend_held: bool,
+}
+
+/// Everything that a step's results go to. Borrowed by the driver during a step.
+pub(crate) struct Outputs {
+    journal: Option<Ring<Mapped>>,
+    tap: TapTx,
+    outlet: Outlet,
+    clock: HostClock,
+    /// When the input being stepped was read, or due.
+    read: ArrivalNs,
+    step_start: ArrivalNs,
+    react_ns: Histogram<u64>,
+    step_ns: Histogram<u64>,
+    journal_lost: u64,
+    /// The ring could not take an input: the next keyframe must come at once.
+    journal_broken: bool,
+}
+
+impl Outputs {
+    pub(crate) fn new(journal: Option<Ring<Mapped>>, tap: TapTx, outlet: Outlet, clock: HostClock) -> Self {
+        let now = clock.now();
+        Self {
+            journal,
+            tap,
+            outlet,
+            clock,
+            read: now,
+            step_start: now,
+            react_ns: histogram(),
+            step_ns: histogram(),
+            journal_lost: 0,
+            journal_broken: false,
+        }
+    }
+}
+
+impl StepSink<Fusion, Rules, Plan> for Outputs {
+    fn sequenced(&mut self, tag: Tag, canonical: &[u8]) {
+        if let Some(journal) = &mut self.journal {
+            match journal.append(tag, canonical) {
+                Ok(_) => {}
+                Err(AppendError::Full | AppendError::TooLarge(_)) => {
+                    self.journal_lost += 1;
+                    self.journal_broken = true;
+                }
+            }
+        }
+        self.tap.input(tag, canonical);
+        self.step_start = self.clock.now();
+    }
+
+    fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Core) {
+        let step_end = self.clock.now();
+        record(&mut self.step_ns, step_end.since(self.step_start));
+        let mut timing = Timing { read: self.read, step_start: self.step_start, step_end, sent: step_end };
+        if matches!(input, Input::Tick) {
+            timing.read = ArrivalNs(tag.at.0);
+        }
+        if !out.commands.is_empty() {
+            self.outlet.send(&out.commands, machine, timing.read);
+            timing.sent = self.clock.now();
+            if matches!(self.outlet, Outlet::Here(_)) {
+                record(&mut self.react_ns, timing.sent.since(timing.read));
+            }
+        }
+        self.tap.decided(tag, out, (machine.input_digest(), machine.decision_digest()), timing);
+    }
+}
+
+impl Stepper {
+    /// Runs until `stop` (where other threads fill the lanes: until they have ended, as they do on `stop`) and then
+    /// takes in what still waits. `beside` is called once in every cycle: it is what `inline` has in place of a thread.
+    pub(crate) fn run(&mut self, stop: &AtomicBool, beside: &mut dyn FnMut()) {
+        // They hold for the instant when the clock was made: the wall clock in them was read with it.
+        for OwnedInput(bytes) in std::mem::take(&mut self.first) {
+            self.feed(self.clock.base(), &bytes);
+        }
+        if std::mem::take(&mut self.resend_held) {
+            self.resend();
+        }
+        let mut worked_at = self.clock.now();
+        while !self.is_over(stop) {
+            let worked = self.duty();
+            beside();
+            let now = self.clock.now();
+            if worked > 0 {
+                worked_at = now;
+                self.keyframe_if_due(now, false);
+                continue;
+            }
+            self.keyframe_if_due(now, true);
+            self.rest(now, worked_at);
+        }
+        // What had reached us when the stop came is still taken in.
+        loop {
+            if let Source::Here(inlet) = &mut self.source {
+                inlet.look_everywhere();
+            }
+            if self.duty() == 0 {
+                break;
+            }
+        }
+        if let Source::Here(inlet) = &mut self.source {
+            inlet.report(self.driver.machine().site());
+        }
+    }
+
+    /// Whether nothing will come any more.
+    fn is_over(&self, stop: &AtomicBool) -> bool {
+        match self.source {
+            Source::Here(_) => stop.load(Ordering::Relaxed),
+            Source::Threads => self.lanes.iter().all(LaneRx::is_abandoned),
+        }
+    }
+
+    /// One duty cycle; gives how many inputs were stepped.
+    fn duty(&mut self) -> usize {
+        if let Source::Here(inlet) = &mut self.source {
+            if inlet.looks_always() {
+                inlet.look_everywhere();
+            }
+            inlet.do_work(&self.clock);
+        }
+        let mut n = 0;
+        while let Some(i) = next_head(self.lanes.iter().map(LaneRx::peek)) {
+            let Some((head, len)) = self.lanes[i].pop(&mut self.bytes) else { break };
+            let bytes = std::mem::take(&mut self.bytes);
+            self.feed(head.arrival, &bytes[..len]);
+            self.bytes = bytes;
+            n += 1;
+        }
+        self.driver.run_until(self.clock.now(), &mut self.out);
+        self.keyframe_inputs += n as u64;
+        n
+    }
+
+    /// Nothing is to do: spins, yields, or blocks.
+    fn rest(&mut self, now: ArrivalNs, worked_at: ArrivalNs) {
+        let in_window = now.since(worked_at) < YIELD_WINDOW;
+        let until_due = self.until_due(now);
+        match (&mut self.source, self.idle) {
+            (Source::Here(inlet), idle) => {
+                inlet.report(self.driver.machine().site());
+                match idle {
+                    Idle::Spin if inlet.looks_always() => std::hint::spin_loop(),
+                    Idle::Spin => _ = inlet.wait(Duration::ZERO),
+                    Idle::Yield if in_window => std::thread::yield_now(),
+                    Idle::Yield => wait_for_sockets(inlet.as_mut(), until_due),
+                }
+            }
+            (Source::Threads, Idle::Spin) => std::hint::spin_loop(),
+            (Source::Threads, Idle::Yield) if in_window => std::thread::yield_now(),
+            (Source::Threads, Idle::Yield) => match until_due.checked_sub(PARK_SLACK) {
+                // An inlet that pushes after our look has unparked us: parking then returns at once.
+                Some(wait) if !wait.is_zero() => std::thread::park_timeout(wait),
+                _ => std::thread::yield_now(),
+            },
+        }
+    }
+
+    /// Until the next wake-up is due, at most [`BLOCK_MAX`].
+    fn until_due(&self, now: ArrivalNs) -> Duration {
+        let due = self.driver.machine().next_wakeup();
+        due.map_or(BLOCK_MAX, |w| Duration::from_nanos(w.0.saturating_sub(now.0).max(0) as u64)).min(BLOCK_MAX)
+    }
+
+    fn feed(&mut self, arrival: ArrivalNs, canonical: &[u8]) {
+        self.out.read = arrival;
+        let fed = self.driver.feed_canonical(arrival, canonical, &mut self.scan, &mut self.out);
+        debug_assert!(fed.is_ok(), "what the edge encoded decodes: {fed:?}");
+    }
+
+    fn resend(&mut self) {
+        let mut held = Outbox::new();
+        self.driver.machine_mut().resend_held(&mut held);
+        self.out.outlet.send(&held.commands, self.driver.machine(), self.clock.now());
+    }
+
+    /// Takes a keyframe when one is due and nothing else waits; under load only when the ring needs one.
+    fn keyframe_if_due(&mut self, now: ArrivalNs, is_idle: bool) {
+        while let Some((frame, durable)) = self.out.tap.returned() {
+            if durable && let Some(journal) = &mut self.out.journal {
+                journal.release_before(frame.journal);
+            }
+            self.keyframe = Some(frame);
+        }
+        let Some(journal) = &self.out.journal else { return };
+        let urgent = self.out.journal_broken || journal.uncovered() > KEYFRAME_URGENT;
+        let due = is_idle && self.keyframe_inputs > 0 && now.since(self.keyframe_at) >= KEYFRAME_EVERY;
+        if !urgent && !due {
+            return;
+        }
+        let Some(frame) = self.keyframe.take() else { return };
+        self.keyframe_at = now;
+        self.keyframe_inputs = 0;
+        self.out.journal_broken = false;
+        let frame = self.fill(frame);
+        if let Err(frame) = self.out.tap.keyframe(frame) {
+            self.keyframe = Some(frame);
+        }
+    }
+
+    fn fill(&self, mut frame: Box<Keyframe>) -> Box<Keyframe> {
+        let machine = self.driver.machine();
+        frame.tag = machine.last();
+        frame.journal = self.out.journal.as_ref().map_or_else(Default::default, Ring::head);
+        frame.digests = (machine.input_digest(), machine.decision_digest());
+        frame.state.clear();
+        machine.save(&mut frame.state);
+        frame
+    }
+
+    /// The last keyframe, and the account. The ends of the rings go with it, so that the threads at their other ends
+    /// know that nothing follows.
+    pub(crate) fn finish(mut self) -> Summary {
+        while let Some((frame, _)) = self.out.tap.returned() {
+            self.keyframe = Some(frame);
+        }
+        let frame = self.keyframe.take().unwrap_or_default();
+        let frame = self.fill(frame);
+        let _ = self.out.tap.keyframe(frame);
+        let machine = self.driver.machine();
+        let (egress, lines_lost) = match &self.out.outlet {
+            Outlet::Here(egress) => (egress.counts(), 0),
+            Outlet::There(lines, _) => (None, lines.full()),
+        };
+        let edge = match &self.source {
+            Source::Here(inlet) => inlet.counts(),
+            Source::Threads => Vec::new(),
+        };
+        Summary {
+            core: machine.stats(),
+            egress,
+            lines_lost,
+            journal_lost: self.out.journal_lost,
+            side_lost: self.out.tap.lost_in_all(),
+            digests: (machine.input_digest(), machine.decision_digest()),
+            last: machine.last(),
+            edge,
+            react_ns: self.out.react_ns,
+            step_ns: self.out.step_ns,
+        }
+    }
+}
+
+/// Blocks in the poller until something comes or a wake-up is due.
+fn wait_for_sockets(inlet: &mut dyn Inlet, until_due: Duration) {
+    // The poller's clock has millisecond steps and rounds up: the last stretch to a due instant is yielded away.
+    match until_due.checked_sub(Duration::from_millis(1)) {
+        Some(wait) if !wait.is_zero() => _ = inlet.wait(wait),
+        _ => {
+            if !inlet.wait(Duration::ZERO) {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
