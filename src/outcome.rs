@@ -11,6 +11,8 @@ pub(crate) enum Outcome {
     Found,
     /// It was called wrongly.
     Usage,
+    /// Something was lost.
+    Lost,
     /// There was nothing to verify.
     NothingToVerify,
 }
@@ -21,6 +23,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Success => 0,
             Outcome::Found => 1,
             Outcome::Usage => 2,
+            Outcome::Lost => 3,
             Outcome::NothingToVerify => 4,
         })
     }

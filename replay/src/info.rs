@@ -2,7 +2,8 @@
 
 use crate::trace::codec::{self, RECORDER_LOST, Record};
 use crate::trace::format::Meta;
-use crate::trace::read::{Damage, Ending, Item, OpenError, RawRecord, ReadCounts, TraceReader};
+use crate::trace::read::{Damage, Ending, Item, OpenError, RawRecord, ReadCounts};
+use crate::trace::recording::{Items, Recording, RecordingError};
 use crate::wall::{LogClock, format_rfc3339};
 use osmose_model::digest::Digest;
 use osmose_model::ids::{ActuatorId, SensorId, Seq};
@@ -12,7 +13,6 @@ use osmose_model::site::Site;
 use osmose_model::time::{LogicalNs, UtcNs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 
 /// Most gaps and skips listed one by one; beyond, they are counted.
@@ -24,6 +24,9 @@ pub enum InfoError {
     /// The file is no trace.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The file or folder is no recording.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// The disk refused.
     #[error("the trace cannot be read on: {0}")]
     Io(#[from] std::io::Error),
@@ -99,12 +102,12 @@ pub struct Info {
 /// # Errors
 /// [`InfoError`]; damage is none, it is in the information.
 pub fn info(path: &Path) -> Result<Info, InfoError> {
-    survey(TraceReader::open(path)?, |_, _| {})
+    survey(Recording::open(path)?, |_, _| {})
 }
 
 /// The same over any reader; `see` is shown every record that decodes.
-pub(crate) fn survey<R: Read>(
-    mut reader: TraceReader<R>,
+pub(crate) fn survey(
+    mut reader: impl Items,
     mut see: impl FnMut(&RawRecord<'_>, &Record<'_>),
 ) -> Result<Info, InfoError> {
     let files = reader.files();
@@ -114,7 +117,7 @@ pub(crate) fn survey<R: Read>(
         files: files.iter().map(|f| (f.path.clone(), f.text.len() as u64)).collect(),
         bytes: reader.progress().1,
         span: None,
-        wall: None,
+        wall: reader.meta().wall,
         inputs: BTreeMap::new(),
         sensors: BTreeMap::new(),
         events: BTreeMap::new(),
@@ -133,17 +136,17 @@ pub(crate) fn survey<R: Read>(
     };
     let mut scan = ScanBuf::new();
     while let Some(item) = reader.next_item()? {
-        if let Item::Record(raw) = item {
-            match codec::decode(&raw, &mut scan) {
+        match item {
+            Item::Damage(damage) => info.damage.push(damage),
+            Item::Record(raw) => match codec::decode(&raw, &mut scan) {
                 Ok(record) => {
                     info.take(&record);
                     see(&raw, &record);
                 }
                 Err(_) => info.undecodable += 1,
-            }
+            },
         }
     }
-    info.damage = reader.damage().to_vec();
     info.ending = reader.ending().clone();
     info.counts = reader.counts();
     Ok(info)

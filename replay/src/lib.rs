@@ -7,23 +7,34 @@
 //! | [`state`], [`mod@resume`] | the state folder, and starting where the last run stopped |
 //! | [`draw`] | a site on paper (SVG) |
 //! | [`drive`] | replay: the core on the recorded inputs, compared with the recording |
+//! | [`why`] | why a command was sent, and why a rule sent none |
+//! | [`mod@diff`] | two lists of commands side by side |
+//! | [`mod@find`] | every moment when a condition became true |
+//! | [`rulebook`] | what a rule's number stands for |
 //! | [`mod@import`] | CSV recordings to traces |
 //! | [`mod@info`], [`mod@check`] | what is in a trace; whether it is what was recorded |
+//! | [`surgery`] | traces made of traces: index, recover, cut, merge |
 //! | [`wall`] | wall-clock times and time zones, at the edge of a log |
 //! | [`score`] | tracks against truth |
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod diff;
 pub mod draw;
 pub mod drive;
+pub mod find;
 pub mod import;
 pub mod info;
 pub mod record;
 pub mod resume;
+pub mod rulebook;
 pub mod score;
 pub mod state;
+pub mod surgery;
 pub mod trace;
 pub mod wall;
+pub mod why;
+mod words;
 
 #[cfg(test)]
 mod testing;

@@ -90,7 +90,13 @@ impl<W: Write> Recorder<W> {
         let result = match canon::decode_input(canonical, &mut self.scan) {
             Ok(input) => {
                 let measured = input.observation().map_or(tag.at, |o| o.measured);
-                writer.append(Topic::Input, tag.at, measured, tag.seq, self.encoder.input(tag, &input))
+                let noted = match input {
+                    Input::RulesInstalled { .. } => writer.note_install(tag.seq),
+                    _ => Ok(()),
+                };
+                noted.and_then(|()| {
+                    writer.append(Topic::Input, tag.at, measured, tag.seq, self.encoder.input(tag, &input))
+                })
             }
             Err(_) => {
                 self.unreadable += 1;

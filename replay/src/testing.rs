@@ -91,12 +91,24 @@ fn observation(sensor: SensorId, at_ms: i64, source_seq: Option<u64>, body: Body
 
 /// A live trace of a walk: ticks, decisions, digests, and a keyframe behind every `keyframe_every`-th input.
 pub(crate) fn live(inputs: &[(ArrivalNs, Vec<u8>)], keyframe_every: u64) -> Vec<u8> {
+    live_with(inputs, keyframe_every, &[])
+}
+
+/// The same with rules that the input of a number installs.
+pub(crate) fn live_with(
+    inputs: &[(ArrivalNs, Vec<u8>)],
+    keyframe_every: u64,
+    installs: &[(usize, Vec<SourceFile>)],
+) -> Vec<u8> {
     let meta = Meta::new(Origin::Live, "two rooms");
     let writer = TraceWriter::new(Vec::new(), &meta, &files(), &Encoder::schemas(), Packing::Lz4).expect("memory");
     let mut sink = InlineRecorder::new(Recorder::new(writer), keyframe_every);
     let mut driver = CoreDriver::new(workshop().core().expect("compiles"));
     let mut scan = ScanBuf::new();
-    for (arrival, bytes) in inputs {
+    for (i, (arrival, bytes)) in inputs.iter().enumerate() {
+        if let Some((_, rules)) = installs.iter().find(|(at, _)| *at == i) {
+            driver.machine_mut().stage_rules(workshop().rules(rules).expect("compiles"));
+        }
         driver.feed_canonical(*arrival, bytes, &mut scan, &mut sink).expect("canonical");
     }
     sink.into_inner().finish().expect("memory")

@@ -2,6 +2,8 @@
 
 mod check;
 mod demo;
+mod diff;
+mod find;
 mod fmt;
 mod import;
 mod listen;
@@ -10,6 +12,7 @@ mod replay;
 mod run;
 mod score;
 mod trace;
+mod why;
 
 use crate::outcome::Ended;
 use clap::Subcommand;
@@ -33,7 +36,13 @@ pub(crate) enum Command {
     Import(import::Import),
     /// Run the code again on a trace's recorded inputs
     Replay(replay::Replay),
-    /// Look into trace files
+    /// Say why a command was sent, or why a rule sent none
+    Why(why::Why),
+    /// List every moment when a condition became true
+    Find(find::Find),
+    /// Compare the commands of two traces
+    Diff(diff::Diff),
+    /// Look into trace files, and make others of them
     #[command(subcommand)]
     Trace(trace::Trace),
     /// Score tracks against the truth
@@ -52,6 +61,9 @@ impl Command {
             Self::Listen(c) => c.run(),
             Self::Import(c) => c.run(),
             Self::Replay(c) => c.run(),
+            Self::Why(c) => c.run(),
+            Self::Find(c) => c.run(),
+            Self::Diff(c) => c.run(),
             Self::Trace(c) => c.run(),
             Self::Score(c) => c.run(),
         }

@@ -3,11 +3,13 @@
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::progress::Bar;
 use crate::stderr::say;
-use osmose_model::site::SourceFile;
-use osmose_model::time::LogicalNs;
-use osmose_replay::drive::{self, Options, Sinks, Speed, TracksFormat};
-use osmose_replay::trace::read::TraceReader;
-use osmose_replay::{info, score};
+use osmose_model::site::{Site, SourceFile};
+use osmose_model::time::DurationNs;
+use osmose_replay::diff;
+use osmose_replay::drive::what_if::Both;
+use osmose_replay::drive::{self, Options, ReplayError, Sinks, Speed, TracksFormat, Workshop};
+use osmose_replay::score;
+use osmose_replay::trace::recording::{Items, Recording};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
                   name of - is stdout."
 )]
 pub(crate) struct Replay {
-    /// The trace
+    /// The trace, or the folder that recordings go to
     trace: PathBuf,
     /// Another site's folder, in place of the one that the trace carries
     #[arg(long, value_name = "DIR")]
@@ -29,6 +31,15 @@ pub(crate) struct Replay {
     /// Other rules, in place of the recorded ones
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// What if this sensor had not been there (as often as there are sensors)
+    #[arg(long, value_name = "SENSOR")]
+    without: Vec<String>,
+    /// What if this sensor had spoken so many milliseconds later
+    #[arg(long, value_name = "SENSOR=MS", value_parser = delay)]
+    delay: Vec<(String, i64)>,
+    /// The difference that other rules, sensors or another site make, as JSON
+    #[arg(long)]
+    json: bool,
     /// Write and compare from this time on
     #[arg(long, value_name = "T")]
     from: Option<String>,
@@ -74,6 +85,11 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
+fn delay(text: &str) -> Result<(String, i64), String> {
+    let parsed = text.split_once('=').and_then(|(name, ms)| Some((name.to_owned(), ms.parse().ok()?)));
+    parsed.filter(|(_, ms)| *ms >= 0).ok_or_else(|| "give SENSOR=MS, such as ceiling-1=250".into())
+}
+
 fn out(path: &Path) -> Result<Box<dyn Write>, Failure> {
     if path == Path::new("-") {
         return Ok(Box::new(std::io::stdout()));
@@ -84,12 +100,24 @@ fn out(path: &Path) -> Result<Box<dyn Write>, Failure> {
 
 impl Replay {
     pub(crate) fn run(self) -> Ended {
-        let (from, to) = self.span()?;
-        let reader = TraceReader::open(&self.trace).map_err(Failure::found)?;
+        let mut reader = Recording::open(&self.trace).map_err(Failure::found)?;
         let workshop = match &self.site {
             Some(dir) => drive::Osmose::new(crate::site::ready(dir)?.site),
             None => drive::Osmose::of_files(reader.files()).map_err(Failure::found)?,
         };
+        let timezone = &workshop.site().frame.timezone;
+        let mut instant = |text: &Option<String>| {
+            text.as_deref().map(|t| reader.instant(t, timezone).map_err(Failure::usage)).transpose()
+        };
+        let (from, to) = (instant(&self.from)?, instant(&self.to)?);
+        let sensor = |name: &str| {
+            let site = workshop.site();
+            site.sensor_named(name).ok_or_else(|| Failure::usage(format!("the site has no sensor {name:?}")))
+        };
+        let without = self.without.iter().map(|s| sensor(s)).collect::<Result<Vec<_>, _>>()?;
+        let delayed = (self.delay.iter())
+            .map(|(s, ms)| Ok((sensor(s)?, DurationNs::from_ms(*ms))))
+            .collect::<Result<Vec<_>, Failure>>()?;
         let rules = self.rules.as_deref().map(read_rules).transpose()?;
         let tracks_format = match self.tracks_format {
             Format::Osmose => TracksFormat::Osmose,
@@ -101,10 +129,13 @@ impl Replay {
             events: self.events.as_deref().map(out).transpose()?,
             commands: self.commands.as_deref().map(out).transpose()?,
             plot: self.plot.as_deref().map(out).transpose()?.map(|o| (truth, o)),
+            each: None,
         };
         let Self { speed, verify, .. } = self;
-        let options = Options { from, to, speed, verify, rules, sinks };
-        let replay = drive::Replay::new(reader, workshop, options).map_err(Failure::found)?;
+        let (recorded, site) = (reader.files().to_vec(), workshop.site().clone());
+        let options = Options { from, to, speed, verify, rules: rules.clone(), without, delayed, sinks };
+        let replay = drive::Replay::new(reader, workshop, options).map_err(refused)?;
+        let replay = replay.from_keyframe().map_err(Failure::found)?;
         if let Some(caution) = replay.caution() {
             say!("{caution}");
         }
@@ -112,6 +143,9 @@ impl Replay {
         let summary = replay.run(&mut bar).map_err(Failure::found)?;
         bar.done();
         say!("{}", summary.render().trim_end());
+        if let Some(both) = &summary.what_if {
+            show_what_if(&site, &recorded, rules, both, self.json);
+        }
         Ok(match summary.exit_status() {
             0 => Outcome::Success,
             4 => Outcome::NothingToVerify,
@@ -120,15 +154,28 @@ impl Replay {
     }
 }
 
-impl Replay {
-    /// `--from` and `--to`; a trace is looked through for its wall clock only where one is given.
-    fn span(&self) -> Result<(Option<LogicalNs>, Option<LogicalNs>), Failure> {
-        if self.from.is_none() && self.to.is_none() {
-            return Ok((None, None));
+/// The recorded commands beside those of other rules, sensors or another site.
+fn show_what_if(site: &Site, recorded: &[SourceFile], rules: Option<Vec<SourceFile>>, both: &Both, json: bool) {
+    let now = rules.unwrap_or_else(|| site.rule_files().cloned().collect());
+    let (then, now) = diff::traces::what_if_books(site, recorded, &now);
+    let side = |name, commands, book| diff::Side { name, commands, site, book };
+    let found = diff::diff(side("recorded", &both.recorded, &then), side("what if", &both.replayed, &now), Some(both));
+    if json {
+        println!("{}", found.to_json());
+    } else {
+        print!("{}", found.render());
+        if both.reports_left_out > 0 {
+            println!("{} recorded reports of devices that parted were left out", both.reports_left_out);
         }
-        let clock = info::info(&self.trace).map_err(Failure::found)?.log_clock();
-        let parse = |t: &Option<String>| t.as_deref().map(|t| clock.parse(t).map_err(Failure::usage)).transpose();
-        Ok((parse(&self.from)?, parse(&self.to)?))
+    }
+}
+
+/// What was asked for contradicts itself: that is the command line's fault.
+fn refused(error: ReplayError) -> Failure {
+    use ReplayError::{Backwards, Speed, VerifyOtherInputs, VerifyOtherRules};
+    match error {
+        Backwards { .. } | Speed(_) | VerifyOtherInputs | VerifyOtherRules => Failure::usage(error),
+        other => Failure::found(other),
     }
 }
 

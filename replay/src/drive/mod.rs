@@ -6,6 +6,8 @@
 //! | `run.rs` | the loop: inputs in their order, keyframes, holes |
 //! | [`sinks`] | tracks as CSV, events and commands as JSON lines |
 //! | `verify.rs` | recording against replay |
+//! | [`walk`] | the core along a recording, for whoever looks on |
+//! | [`what_if`] | the recorded commands beside those of other rules or sensors |
 //! | [`summary`] | what was found |
 //!
 //! A replay never copies recorded decisions: it runs the code. Where the trace has a hole, the state is not known
@@ -16,6 +18,8 @@ mod run;
 pub mod sinks;
 pub mod summary;
 mod verify;
+pub mod walk;
+pub mod what_if;
 pub mod workshop;
 
 pub use run::{Options, Replay, ReplayError, Speed, Watch};

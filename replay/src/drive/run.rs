@@ -3,20 +3,21 @@
 use super::sinks::{Sinks, Writing};
 use super::summary::{HOLES_MAX, Hole, HoleKind, Summary, Verdict};
 use super::verify::Verifier;
+use super::what_if::{Delays, WhatIf};
 use super::workshop::{Workshop, WorkshopError};
 use crate::trace::codec::{self, Record};
-use crate::trace::format::{Build, Meta};
-use crate::trace::read::{Ending, Item, TraceReader};
+use crate::trace::format::{Build, Meta, Topic};
+use crate::trace::read::{Ending, Item};
+use crate::trace::recording::{Items, Recording, Sought};
 use osmose_core::{Driver, Machine, Outbox, StepSink};
 use osmose_model::canon;
 use osmose_model::digest::Digest;
-use osmose_model::ids::Seq;
+use osmose_model::ids::{SensorId, Seq};
 use osmose_model::input::{Gap, GapReason, Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::stages::Decide;
-use osmose_model::time::{ArrivalNs, LogicalNs};
-use std::io::Read;
+use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,10 @@ pub struct Options {
     /// These rules instead of the recorded ones, throughout. (A workshop whose site has other rules than the trace's
     /// does the same.)
     pub rules: Option<Vec<SourceFile>>,
+    /// What if these sensors had not been there.
+    pub without: Vec<SensorId>,
+    /// What if these sensors had spoken later.
+    pub delayed: Vec<(SensorId, DurationNs)>,
     /// Where results go.
     pub sinks: Sinks,
 }
@@ -68,6 +73,17 @@ pub enum ReplayError {
     /// Verifying and other rules exclude each other.
     #[error("other rules decide otherwise: --verify and --rules cannot be used together")]
     VerifyOtherRules,
+    /// Verifying and a changed past exclude each other.
+    #[error("with a sensor removed or delayed the past is another one: --verify cannot be used then")]
+    VerifyOtherInputs,
+    /// The stretch asked for is none.
+    #[error("from {from} s to {to} s is no stretch of time: --to is before --from")]
+    Backwards {
+        /// Its beginning.
+        from: LogicalNs,
+        /// Its end.
+        to: LogicalNs,
+    },
     /// No such speed.
     #[error("a speed of {0} is none: give a number above 0, or `max`")]
     Speed(f64),
@@ -90,8 +106,8 @@ impl Watch for () {
 const WATCH_EVERY: u64 = 4096;
 
 /// A replay, ready to run.
-pub struct Replay<R, W: Workshop> {
-    reader: TraceReader<R>,
+pub struct Replay<S, W: Workshop> {
+    reader: S,
     scan: ScanBuf,
     run: Run<W>,
 }
@@ -110,6 +126,11 @@ struct Run<W: Workshop> {
     driver: Driver<W::Fuse, W::Decide, W::Arbitrate>,
     out: Outbox,
     order: Order,
+    /// The trace's own ticks are left out: they were due under the recorded rules and sensors.
+    other_ticks: bool,
+    /// The recorded commands beside the replayed ones, where the question is what if.
+    what_if: Option<WhatIf>,
+    delays: Delays,
     other_build: Option<String>,
     options: Options,
     from: LogicalNs,
@@ -126,14 +147,22 @@ struct Run<W: Workshop> {
     summary: Summary,
 }
 
-impl<R: Read, W: Workshop> Replay<R, W> {
+impl<S: Items, W: Workshop> Replay<S, W> {
     /// Makes a replay of a trace that is open, on machines of `workshop` (the trace's own site, or another).
     ///
     /// # Errors
     /// [`ReplayError`] where the options contradict each other, or no machine can be made.
-    pub fn new(reader: TraceReader<R>, workshop: W, mut options: Options) -> Result<Self, ReplayError> {
+    pub fn new(reader: S, workshop: W, mut options: Options) -> Result<Self, ReplayError> {
         if options.verify && options.rules.is_some() {
             return Err(ReplayError::VerifyOtherRules);
+        }
+        if options.verify && !(options.without.is_empty() && options.delayed.is_empty()) {
+            return Err(ReplayError::VerifyOtherInputs);
+        }
+        if let (Some(from), Some(to)) = (options.from, options.to)
+            && to < from
+        {
+            return Err(ReplayError::Backwards { from, to });
         }
         if let Speed::Times(x) = options.speed
             && !(x.is_finite() && x > 0.0)
@@ -149,10 +178,17 @@ impl<R: Read, W: Workshop> Replay<R, W> {
         let from = options.from.unwrap_or(LogicalNs(i64::MIN));
         let writing = Writing::new(std::mem::take(&mut options.sinks), from, workshop.site())?;
         let Meta { build, has_ticks, has_decisions, .. } = reader.meta();
+        let other_inputs = !(options.without.is_empty() && options.delayed.is_empty());
+        let other = other_inputs || !follows_trace || reader.files() != workshop.site().files.as_slice();
+        // What would be decided otherwise would be due otherwise too: ticks are then added as the sequencer adds them.
+        let other_ticks = other && !options.verify;
         let run = Run {
             driver: Driver::new(machine),
             out: Outbox::new(),
-            order: if *has_ticks { Order::Recorded } else { Order::Arrival },
+            order: if *has_ticks && !other_ticks { Order::Recorded } else { Order::Arrival },
+            other_ticks,
+            what_if: (other_ticks && *has_decisions).then(|| WhatIf::new(from)),
+            delays: Delays::new(std::mem::take(&mut options.delayed)),
             other_build: build.differs_from(&Build::this()),
             from,
             writing,
@@ -177,6 +213,12 @@ impl<R: Read, W: Workshop> Replay<R, W> {
             "another build recorded this trace ({why}): decisions may differ for that reason alone, and are then not \
              comparable"
         ))
+    }
+
+    /// What the replay is about to be compared with: the site and the rules that it runs.
+    #[must_use]
+    pub fn workshop(&self) -> &W {
+        &self.run.workshop
     }
 
     /// Runs to the end, to `to`, or until the watch stops it.
@@ -216,8 +258,34 @@ impl<R: Read, W: Workshop> Replay<R, W> {
     }
 }
 
+impl<W: Workshop> Replay<Recording, W> {
+    /// Begins at the last keyframe that stands well before `from`, where there is one and the code is the recorded
+    /// one; else at the start, as without this.
+    ///
+    /// # Errors
+    /// [`ReplayError::Io`].
+    pub fn from_keyframe(mut self) -> Result<Self, ReplayError> {
+        let Some(from) = self.run.options.from else { return Ok(self) };
+        if self.run.order != Order::Recorded || self.run.in_force.is_none() {
+            return Ok(self);
+        }
+        // Track rows depend on whether a scan came lately, so what was lately belongs to what is replayed.
+        let Some(sought) = self.reader.seek_before(from.minus(self.run.writing.quiet()))? else { return Ok(self) };
+        let own = self.run.in_force.clone();
+        if let Some(rules) = &sought.rules {
+            self.run.in_force = Some(rules.clone());
+        }
+        if !self.run.begin_at(&sought, &mut self.reader, &mut self.scan)? {
+            self.run.in_force = own;
+            self.reader.rewind()?;
+        }
+        Ok(self)
+    }
+}
+
 /// Gets the steps of a driver that adds ticks.
 struct Steps<'a> {
+    what_if: Option<&'a mut WhatIf>,
     writing: &'a mut Writing,
     summary: &'a mut Summary,
     result: std::io::Result<()>,
@@ -232,6 +300,9 @@ where
 
     fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Machine<F, D, A>) {
         self.summary.ticks_added += u64::from(matches!(input, Input::Tick));
+        if let Some(what_if) = &mut self.what_if {
+            what_if.replayed(&out.commands);
+        }
         let stepped = decided(self.writing, self.summary, tag, input, out, machine);
         if self.result.is_ok() {
             self.result = stepped;
@@ -269,6 +340,9 @@ impl<W: Workshop> Run<W> {
                 }
             }
             Record::Command(command) => {
+                if let Some(what_if) = &mut self.what_if {
+                    what_if.recorded(command);
+                }
                 if let Some(v) = self.comparing(command.at) {
                     v.command(command);
                 }
@@ -314,6 +388,9 @@ impl<W: Workshop> Run<W> {
             }
             return Ok(ControlFlow::Continue(()));
         }
+        if self.is_other(tag, input)? {
+            return Ok(ControlFlow::Continue(()));
+        }
         self.wait_until(tag.at);
         match self.order {
             Order::Recorded => self.step_recorded(tag, input)?,
@@ -321,6 +398,51 @@ impl<W: Workshop> Run<W> {
         }
         self.summary.inputs += 1;
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Whether an input is not to be stepped here, because the question is what if: a tick of other rules, a sensor
+    /// that is removed, a report of a device that would have been told something else.
+    fn is_other(&mut self, tag: Tag, input: &Input<'_>) -> Result<bool, ReplayError> {
+        if !self.other_ticks {
+            return Ok(false);
+        }
+        self.delays_until(tag.at)?;
+        if matches!(input, Input::Tick) {
+            return Ok(true);
+        }
+        if let Some(o) = input.observation() {
+            if self.options.without.contains(&o.sensor) {
+                return Ok(true);
+            }
+            if self.delays.keep(tag.at, o.sensor, input) {
+                return Ok(true);
+            }
+        }
+        if self.what_if.is_some() {
+            // What was due before this input is decided before it, on both sides.
+            let (driver, mut steps) = self.steps();
+            driver.run_until(ArrivalNs(tag.at.0), &mut steps);
+            steps.result?;
+        }
+        let Some(what_if) = &mut self.what_if else { return Ok(false) };
+        what_if.settle(tag.at);
+        Ok(matches!(input, Input::Report(r) if what_if.replaces(r.actuator)))
+    }
+
+    /// Feeds what was delayed until now.
+    fn delays_until(&mut self, at: LogicalNs) -> Result<(), ReplayError> {
+        while let Some((arrival, bytes)) = self.delays.due(at) {
+            let mut scan = ScanBuf::default();
+            if let Ok(input) = canon::decode_input(&bytes, &mut scan) {
+                self.feed(arrival, &input)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self) -> (&mut Driver<W::Fuse, W::Decide, W::Arbitrate>, Steps<'_>) {
+        let Self { driver, what_if, writing, summary, .. } = self;
+        (driver, Steps { what_if: what_if.as_mut(), writing, summary, result: Ok(()) })
     }
 
     /// Numbers go on by one and times never back; else something is missing here, and the state is not known.
@@ -405,8 +527,8 @@ impl<W: Workshop> Run<W> {
 
     fn grid_until(&mut self, at: LogicalNs) -> Result<(), ReplayError> {
         while let Some(grid) = self.writing.grid_before(at) {
-            let mut steps = Steps { writing: &mut self.writing, summary: &mut self.summary, result: Ok(()) };
-            self.driver.run_until(ArrivalNs(grid.0), &mut steps);
+            let (driver, mut steps) = self.steps();
+            driver.run_until(ArrivalNs(grid.0), &mut steps);
             steps.result?;
             self.writing.grid_rows(grid, &self.driver.machine().view())?;
         }
@@ -414,8 +536,8 @@ impl<W: Workshop> Run<W> {
     }
 
     fn feed(&mut self, at: LogicalNs, input: &Input<'_>) -> Result<(), ReplayError> {
-        let mut steps = Steps { writing: &mut self.writing, summary: &mut self.summary, result: Ok(()) };
-        self.driver.feed(ArrivalNs(at.0), input, &mut steps);
+        let (driver, mut steps) = self.steps();
+        driver.feed(ArrivalNs(at.0), input, &mut steps);
         Ok(steps.result?)
     }
 
@@ -437,16 +559,10 @@ impl<W: Workshop> Run<W> {
         if self.valid && self.read.is_some() || behind || self.order == Order::Arrival {
             return Ok(());
         }
-        let rules = match &self.in_force {
-            Some(files) => compile(&self.workshop, files)?,
-            None => return Ok(()),
-        };
-        let mut machine = self.workshop.machine(rules);
-        if machine.restore(state).is_err() || machine.last() != tag {
+        if !self.restore(tag, state)? {
             // Another build's state, or another site's: stay in the hole until one fits.
             return Ok(());
         }
-        self.driver = Driver::new(machine);
         self.valid = true;
         for hole in self.summary.holes.iter_mut().filter(|h| !h.went_on) {
             hole.went_on = true;
@@ -456,6 +572,37 @@ impl<W: Workshop> Run<W> {
         }
         self.read = Some(tag);
         Ok(())
+    }
+
+    /// A machine in a saved state; false where the state is none of these rules and this site.
+    fn restore(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
+        let Some(files) = &self.in_force else { return Ok(false) };
+        let mut machine = self.workshop.machine(compile(&self.workshop, files)?);
+        let fits = machine.restore(state).is_ok() && machine.last() == tag;
+        if fits {
+            self.driver = Driver::new(machine);
+        }
+        Ok(fits)
+    }
+
+    /// Reads on to the keyframe that was sought and takes its state; false where that cannot be.
+    fn begin_at(&mut self, sought: &Sought, reader: &mut Recording, scan: &mut ScanBuf) -> Result<bool, ReplayError> {
+        while let Some(Item::Record(raw)) = reader.next_item()? {
+            if raw.log_time > sought.log_time {
+                break;
+            }
+            if raw.topic != Topic::Keyframe || raw.log_time != sought.log_time {
+                continue;
+            }
+            let Ok(Record::Keyframe { tag, state }) = codec::decode(&raw, scan) else { break };
+            if !self.restore(tag, state)? {
+                break;
+            }
+            self.summary.began_at = Some(tag.seq);
+            self.read = Some(tag);
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Holds the replay back to the speed asked for.
@@ -470,10 +617,11 @@ impl<W: Workshop> Run<W> {
     }
 
     fn finish(mut self, ending: Ending) -> Result<Summary, ReplayError> {
+        self.delays_until(self.options.to.unwrap_or(LogicalNs(i64::MAX)))?;
         if let (Order::Arrival, Some(to), true) = (self.order, self.options.to, self.summary.stopped) {
             self.grid_until(to)?;
-            let mut steps = Steps { writing: &mut self.writing, summary: &mut self.summary, result: Ok(()) };
-            self.driver.run_until(ArrivalNs(to.0), &mut steps);
+            let (driver, mut steps) = self.steps();
+            driver.run_until(ArrivalNs(to.0), &mut steps);
             steps.result?;
         }
         self.writing.end_scan(None, &self.driver.machine().view())?;
@@ -486,6 +634,7 @@ impl<W: Workshop> Run<W> {
         let whole = !self.summary.stopped && ending == Ending::Whole;
         self.summary.digests = self.digests();
         self.summary.ending = ending;
+        self.summary.what_if = self.what_if.take().map(WhatIf::finish);
         self.summary.verdict = match self.verifier.take() {
             None if !self.options.verify => Verdict::NotAsked,
             None => Verdict::NothingToVerify,

@@ -38,6 +38,9 @@ pub enum TracksFormat {
 /// Somewhere to write to.
 pub type Out = Box<dyn Write>;
 
+/// Sees every step of a replay: its tag, the input, what it decided, and the world behind it.
+pub type Each = Box<dyn FnMut(Tag, &Input<'_>, &Outbox, &dyn WorldView)>;
+
 /// What is wanted of a replay, and where it goes. Give buffered writers; they are flushed at the end.
 #[derive(Default)]
 pub struct Sinks {
@@ -49,6 +52,8 @@ pub struct Sinks {
     pub commands: Option<Out>,
     /// `--plot`: an SVG, with the truth beside it where there is one.
     pub plot: Option<(Option<Truth>, Out)>,
+    /// Whoever else looks on; also at what lies before the stretch asked for.
+    pub each: Option<Each>,
 }
 
 /// The sinks at work.
@@ -83,6 +88,11 @@ impl Writing {
         let quiet = DurationNs::from_s_f64(3.0 / slowest_hz).map_or(QUIET, |d| d.max(QUIET));
         let plot = sinks.plot.take().map(|(truth, out)| (Plot::new(truth), out));
         Ok(Self { sinks, plot, from, line: Vec::new(), quiet, scan_due: None, last_scan: None, grid_next: None })
+    }
+
+    /// How far back a scan decides whether rows are due.
+    pub(super) fn quiet(&self) -> DurationNs {
+        self.quiet
     }
 
     /// Rows of a scan whose instant is over, since the next input (`None`: the end) is no scan of the same instant.
@@ -125,6 +135,9 @@ impl Writing {
             && self.last_scan.is_none_or(|last| measured > last)
         {
             self.scan_due = Some(measured);
+        }
+        if let Some(each) = &mut self.sinks.each {
+            each(tag, input, out, view);
         }
         if let Some((plot, _)) = self.plot.as_mut().filter(|_| tag.at >= self.from) {
             plot.input(tag.at, input);

@@ -1,5 +1,6 @@
 //! What a replay found, as data: holes it met, whether the decisions are the recorded ones, and how many of what.
 
+use super::what_if::Both;
 use crate::trace::read::{Damage, Ending};
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
@@ -189,6 +190,8 @@ pub struct Summary {
     pub digests: (Digest, Digest),
     /// Keyframe the replay began from, where it did not begin at the start.
     pub began_at: Option<Seq>,
+    /// The commands of both sides, where the question was what if.
+    pub what_if: Option<Both>,
 }
 
 /// Most holes kept one by one.

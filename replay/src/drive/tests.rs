@@ -51,6 +51,7 @@ fn outputs(trace: &[u8], options: Options) -> (Summary, String, String, String) 
         events: Some(Box::new(events.clone())),
         commands: Some(Box::new(commands.clone())),
         plot: None,
+        each: None,
     };
     let summary = replay(trace, Options { sinks, ..options });
     (summary, events.text(), commands.text(), tracks.text())
@@ -326,4 +327,121 @@ fn a_plot_shows_what_was_seen_who_was_there_and_the_truth() {
     assert_eq!(count("truth: true-ana"), 1, "{svg}");
     assert!(count("class=\"zone\"") >= 2 && count("class=\"seen\"") >= 1, "{svg}");
     assert_eq!(count("<g"), count("</g>"));
+}
+
+/// Beginning at a keyframe is beginning at the start, for what is asked for: at random places of a walk with keyframes
+/// and rules installed half-way, the same digests, events, commands and track rows.
+#[test]
+fn a_replay_from_a_keyframe_is_the_one_from_the_start() {
+    let mut inputs = walk(60);
+    // Other rules from 30 s on, of the same names and shapes: a saved state alone does not tell which ones hold.
+    let mut later: Vec<_> = files().into_iter().filter(|f| f.path.ends_with(".rules")).collect();
+    later.iter_mut().for_each(|f| f.text = f.text.replace("80 %", "60 %"));
+    let mut bytes = vec![0; 4096];
+    let block = osmose_model::canon::encode_files(&later);
+    let n = osmose_model::canon::encode_input(&Input::RulesInstalled { files: &block }, &mut bytes).unwrap();
+    bytes.truncate(n);
+    let at = inputs.partition_point(|(a, _)| a.0 < 30_000_000_000);
+    inputs.insert(at, (inputs[at].0, bytes));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("walk.mcap");
+    std::fs::write(&path, crate::testing::live_with(&inputs, 97, &[(at, later)])).unwrap();
+    let run = |from: LogicalNs, to: LogicalNs, seek: bool| {
+        let (events, commands, tracks) = (Kept::default(), Kept::default(), Kept::default());
+        let sinks = Sinks {
+            tracks: Some((TracksFormat::Osmose, Box::new(tracks.clone()))),
+            events: Some(Box::new(events.clone())),
+            commands: Some(Box::new(commands.clone())),
+            plot: None,
+            each: None,
+        };
+        let recording = crate::trace::recording::Recording::open(&path).unwrap();
+        let options = Options { from: Some(from), to: Some(to), verify: true, sinks, ..Options::default() };
+        let replay = Replay::new(recording, workshop(), options).unwrap();
+        let replay = if seek { replay.from_keyframe().unwrap() } else { replay };
+        let summary = replay.run(&mut ()).unwrap();
+        assert_ne!(summary.verdict, Verdict::NothingToVerify);
+        let texts = [events.text(), commands.text(), tracks.text()];
+        (summary.verdict, summary.digests, texts, summary.began_at.is_some())
+    };
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut sought = 0;
+    for _ in 0..24 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let from = LogicalNs((state >> 20) as i64 % 57_000_000_000);
+        let to = from.plus(osmose_model::time::DurationNs::from_s(3));
+        let (a, b) = (run(from, to, false), run(from, to, true));
+        assert_eq!(a.0, Verdict::Same, "from {from}");
+        assert_eq!((&a.0, a.1, &a.2), (&b.0, b.1, &b.2), "from {from}");
+        assert!(!a.3);
+        sought += u32::from(b.3);
+    }
+    assert!(sought >= 20, "{sought} of 24 began at a keyframe");
+}
+
+#[test]
+fn a_file_without_an_index_is_looked_through_and_gives_the_same_places() {
+    let trace = live(&walk(30), 50);
+    let mut whole = TraceReader::new(std::io::Cursor::new(&trace[..]), trace.len() as u64).unwrap();
+    let index = whole.index().unwrap();
+    assert!(index.from_summary && index.has_keyframes());
+    let cut = &trace[..trace.len() - 3];
+    let mut reader = TraceReader::new(std::io::Cursor::new(cut), cut.len() as u64).unwrap();
+    let by_scan = reader.index().unwrap();
+    assert!(!by_scan.from_summary);
+    assert_eq!((&by_scan.chunks, &by_scan.installs), (&index.chunks, &index.installs));
+    assert_eq!(by_scan.channels, index.channels);
+    let at = LogicalNs(21_000_000_000);
+    let point = whole.keyframe_before(at, &index).unwrap();
+    assert_eq!(reader.keyframe_before(at, &by_scan).unwrap(), point);
+    let at_s = point.unwrap().log_time as f64 / 1e9;
+    assert!((18.0..21.0).contains(&at_s), "the last keyframe before 21 s stands at {at_s} s");
+}
+
+#[test]
+fn what_if_says_who_would_have_been_told_what_and_from_when_devices_are_on_their_own() {
+    let trace = live(&walk(20), 0);
+    let mut other: Vec<_> = files().into_iter().filter(|f| f.path.ends_with(".rules")).collect();
+    other.iter_mut().for_each(|f| f.text = f.text.replace("80 %", "60 %"));
+    let summary = replay(&trace, Options { rules: Some(other), ..Options::default() });
+    let both = summary.what_if.expect("asked");
+    // Ticks of the other rules come where those are due, not at the next input.
+    assert!(summary.ticks_added > 0);
+    let device = workshop().site().actuator_named("meeting.light").unwrap();
+    let lit = |list: &[osmose_model::command::Command]| {
+        list.iter().find(|c| c.device == device).map(|c| (c.at, c.args.clone())).expect("the light is lit")
+    };
+    assert_eq!(lit(&both.recorded).0, lit(&both.replayed).0);
+    assert_ne!(lit(&both.recorded).1, lit(&both.replayed).1);
+    assert_eq!(both.parted.get(&device), Some(&lit(&both.recorded).0));
+    assert_eq!(both.parted.len(), 1, "only the light would have been told something else");
+    assert_eq!(both.hypothesis_from(), both.parted.values().min().copied());
+    // The same rules give the same commands, at the same times.
+    let own: Vec<_> = files().into_iter().filter(|f| f.path.ends_with(".rules")).collect();
+    let same = replay(&trace, Options { rules: Some(own), ..Options::default() }).what_if.expect("asked");
+    assert_eq!(same.parted, std::collections::BTreeMap::new());
+    let told = |list: &[osmose_model::command::Command]| -> Vec<_> {
+        list.iter().map(|c| (c.at, c.device, c.verb, c.args.clone())).collect()
+    };
+    assert_eq!(told(&same.recorded), told(&same.replayed));
+    // Without the tags nobody known leaves.
+    let tags = workshop().site().sensor_named("tags").unwrap();
+    let without = replay(&trace, Options { without: vec![tags], ..Options::default() });
+    let known = |c: &osmose_model::command::Command| {
+        let person = |e: &osmose_model::command::Entity| {
+            matches!(e, osmose_model::command::Entity::Track { person: Some(_), .. })
+        };
+        c.verb == "pause" && c.cause.bindings.iter().any(|(_, e)| person(e))
+    };
+    assert!(both.recorded.iter().any(known));
+    assert!(!without.what_if.expect("asked").replayed.iter().any(known));
+    // With the tags 400 ms late, what they decide is 400 ms late too.
+    let late = osmose_model::time::DurationNs::from_ms(400);
+    let delayed = replay(&trace, Options { delayed: vec![(tags, late)], ..Options::default() }).what_if.unwrap();
+    let pauses = |list: &[osmose_model::command::Command]| -> Vec<i64> {
+        list.iter().filter(|c| known(c)).map(|c| c.at.0).collect()
+    };
+    let (then, now) = (pauses(&delayed.recorded), pauses(&delayed.replayed));
+    assert!(!then.is_empty() && then.len() == now.len(), "{then:?} {now:?}");
+    assert!(then.iter().zip(&now).all(|(a, b)| b - a == 400_000_000), "{then:?} {now:?}");
 }

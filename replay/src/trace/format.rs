@@ -3,6 +3,7 @@
 //! Writer and reader share this file and nothing else, so that what one writes the other knows by name. Fields are
 //! only ever added: a reader takes the keys it knows and leaves the rest.
 
+use osmose_model::time::{LogicalNs, UtcNs};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -12,6 +13,9 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub const PROFILE: &str = "osmose";
 /// The name of the one metadata record.
 pub const METADATA_NAME: &str = "osmose";
+/// The name of the metadata record in front of each chunk that begins with an installation of rules: who seeks past
+/// installations must know which rules are in force.
+pub const INSTALL_NAME: &str = "osmose.rules";
 /// The folder in front of each attached site file's name.
 pub const ATTACHMENT_PREFIX: &str = "site/";
 /// Chunks are closed beyond this many uncompressed bytes: a cut file loses no more than the last of them.
@@ -182,6 +186,11 @@ pub struct Meta {
     pub has_ticks: bool,
     /// Whether decisions (events, commands, digests) were recorded too.
     pub has_decisions: bool,
+    /// Whether every installation of rules has its note ([`INSTALL_NAME`]): without, nobody seeks in the trace.
+    pub notes_installs: bool,
+    /// An instant of the log and its wall-clock time, where the trace does not hold the anchor that says so (it was
+    /// cut out of a longer one).
+    pub wall: Option<(LogicalNs, UtcNs)>,
 }
 
 impl Meta {
@@ -196,6 +205,8 @@ impl Meta {
             site: site.to_owned(),
             has_ticks: ran,
             has_decisions: ran,
+            notes_installs: true,
+            wall: None,
         }
     }
 
@@ -216,6 +227,12 @@ impl Meta {
         .into_iter()
         .map(|(k, v)| (k.to_owned(), v))
         .collect();
+        if self.notes_installs {
+            map.insert("installs".to_owned(), "noted".to_owned());
+        }
+        if let Some((at, utc)) = self.wall {
+            map.insert("wall".to_owned(), format!("{} {}", at.0, utc.0));
+        }
         map.insert("crc32".to_owned(), map_crc(&map));
         map
     }
@@ -247,8 +264,16 @@ impl Meta {
             site: get("site")?.to_owned(),
             has_ticks: recorded("ticks")?,
             has_decisions: recorded("decisions")?,
+            notes_installs: map.get("installs").is_some_and(|v| v == "noted"),
+            wall: map.get("wall").map(|text| wall_tie(text).ok_or_else(|| bad("wall"))).transpose()?,
         })
     }
+}
+
+/// Two whole numbers: nanoseconds of the log, nanoseconds of UTC.
+fn wall_tie(text: &str) -> Option<(LogicalNs, UtcNs)> {
+    let (at, utc) = text.split_once(' ')?;
+    Some((LogicalNs(at.parse().ok()?), UtcNs(utc.parse().ok()?)))
 }
 
 /// CRC-32 of the map's lines, without the checksum's own.

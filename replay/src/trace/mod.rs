@@ -6,12 +6,16 @@
 //! | [`codec`] | records as FlatBuffers |
 //! | [`mod@write`] | writing, chunk by whole chunk |
 //! | [`read`] | reading, with every checksum, up to the last whole record of a cut file |
+//! | [`index`] | where chunks, keyframes and installations stand: what seeking needs |
+//! | [`recording`] | one trace, or a folder of traces that follow each other, as one log |
 
 mod chunk;
 pub mod codec;
 pub mod format;
 mod found;
+pub mod index;
 pub mod read;
+pub mod recording;
 pub mod write;
 
 #[cfg(test)]

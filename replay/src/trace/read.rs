@@ -16,11 +16,13 @@ use super::format::{
     ATTACHMENT_PREFIX, CHUNK_BYTES_MAX, CHUNK_TARGET_BYTES, METADATA_NAME, Meta, SCHEMA_VERSION, Topic,
 };
 pub use super::found::{Damage, DamageKind, Ending, Item, OpenError, RawRecord, ReadCounts};
+use super::index::{SeekPoint, TraceIndex};
 use mcap::records::{Record, op};
 use osmose_model::site::SourceFile;
+use osmose_model::time::LogicalNs;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -79,6 +81,14 @@ impl<R: Read> Source<R> {
     }
 }
 
+/// What comes next, by its place in the reader's buffers.
+pub(super) enum Found {
+    /// Index into the damage found so far.
+    Damage(usize),
+    /// A record of the chunk that is unpacked.
+    Record(Topic, mcap::records::MessageHeader, Range<usize>),
+}
+
 /// What lies between two records of the file.
 enum Framed {
     /// Opcode; the body is in `TraceReader::body`.
@@ -102,6 +112,45 @@ impl TraceReader<BufReader<File>> {
             OpenError::Io { source, .. } => io(source),
             other => other,
         })
+    }
+}
+
+impl<R: Read + Seek> TraceReader<R> {
+    /// Goes on reading at a record of the file (a chunk, or the note of an installation) that `index` names.
+    /// The checksum over the whole data section is not taken then; each chunk's is.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn seek(&mut self, at_byte: u64, index: &TraceIndex) -> std::io::Result<()> {
+        self.source.inner.seek(SeekFrom::Start(at_byte))?;
+        self.source.at = at_byte;
+        self.channels.clone_from(&index.channels);
+        self.chunk_left = 0..0;
+        self.stage = Stage::Data;
+        self.ending = Ending::NotReached;
+        self.data_crc = None;
+        self.summary_crc = crc32fast::Hasher::new();
+        Ok(())
+    }
+
+    /// The index of the file, by its own summary or by a look through it; reading goes on where it was.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn index(&mut self) -> std::io::Result<TraceIndex> {
+        let index = TraceIndex::read(&mut self.source.inner, self.source.len)?;
+        self.source.inner.seek(SeekFrom::Start(self.source.at))?;
+        Ok(index)
+    }
+
+    /// Where the last keyframe before an instant stands, if there is one; reading goes on where it was.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn keyframe_before(&mut self, at: LogicalNs, index: &TraceIndex) -> std::io::Result<Option<SeekPoint>> {
+        let found = index.keyframe_before(&mut self.source.inner, at)?;
+        self.source.inner.seek(SeekFrom::Start(self.source.at))?;
+        Ok(found)
     }
 }
 
@@ -184,25 +233,23 @@ impl<R: Read> TraceReader<R> {
     /// # Errors
     /// Only the disk's; damage is an item, because what follows it can often be used.
     pub fn next_item(&mut self) -> std::io::Result<Option<Item<'_>>> {
+        Ok(self.advance()?.map(|found| self.item(found)))
+    }
+
+    /// Goes on to the next item. Beside [`TraceReader::item`], so that who reads several files can go on to the next
+    /// one where this gives nothing.
+    pub(super) fn advance(&mut self) -> std::io::Result<Option<Found>> {
         loop {
             if self.given < self.damage.len() {
                 self.given += 1;
-                return Ok(Some(Item::Damage(self.damage[self.given - 1].clone())));
+                return Ok(Some(Found::Damage(self.given - 1)));
             }
             if let Some((topic, header, range)) = self.next_in_chunk() {
                 self.counts.records += 1;
                 if let Ending::Cut { unchecked_records, .. } = &mut self.ending {
                     *unchecked_records += 1;
                 }
-                let bytes = if self.chunk_in_body { &self.body } else { &self.chunk };
-                return Ok(Some(Item::Record(RawRecord {
-                    topic,
-                    log_time: header.log_time,
-                    publish_time: header.publish_time,
-                    sequence: header.sequence,
-                    data: &bytes[range],
-                    checked: self.chunk_checked,
-                })));
+                return Ok(Some(Found::Record(topic, header, range)));
             }
             if self.given < self.damage.len() {
                 continue;
@@ -211,6 +258,24 @@ impl<R: Read> TraceReader<R> {
                 return Ok(None);
             }
             self.next_in_file()?;
+        }
+    }
+
+    /// What [`TraceReader::advance`] came to.
+    pub(super) fn item(&self, found: Found) -> Item<'_> {
+        match found {
+            Found::Damage(at) => Item::Damage(self.damage[at].clone()),
+            Found::Record(topic, header, range) => {
+                let bytes = if self.chunk_in_body { &self.body } else { &self.chunk };
+                Item::Record(RawRecord {
+                    topic,
+                    log_time: header.log_time,
+                    publish_time: header.publish_time,
+                    sequence: header.sequence,
+                    data: &bytes[range],
+                    checked: self.chunk_checked,
+                })
+            }
         }
     }
 

@@ -4,8 +4,8 @@
 //! at a whole chunk. Metadata and the site's files come first: what a cut file still has can be replayed.
 
 use super::format::{
-    ATTACHMENT_PREFIX, CHUNK_TARGET_BYTES, ENCODING, FLUSH_EVERY_NS, METADATA_NAME, Meta, PROFILE, RECORD_BYTES_MAX,
-    Topic,
+    ATTACHMENT_PREFIX, CHUNK_TARGET_BYTES, ENCODING, FLUSH_EVERY_NS, INSTALL_NAME, METADATA_NAME, Meta, PROFILE,
+    RECORD_BYTES_MAX, Topic,
 };
 use mcap::records::{MessageHeader, Metadata};
 use mcap::write::NoSeek;
@@ -172,6 +172,16 @@ impl<W: Write> TraceWriter<W> {
         };
         self.mcap.write_to_known_channel(&header, payload)?;
         self.dirty = true;
+        Ok(())
+    }
+
+    /// Notes that the next record installs rules, and begins a chunk with it, so that who seeks finds it.
+    ///
+    /// # Errors
+    /// The disk's refusal.
+    pub fn note_install(&mut self, seq: Seq) -> Result<(), WriteError> {
+        let metadata = [("seq".to_owned(), seq.0.to_string())].into();
+        self.mcap.write_metadata(&Metadata { name: INSTALL_NAME.to_owned(), metadata })?;
         Ok(())
     }
 

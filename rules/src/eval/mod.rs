@@ -9,6 +9,7 @@
 //! | `memory.rs` | `once per`, `suppress`, visits; identities that merge and swap |
 //! | `session.rs` | who takes part in a recording |
 //! | `timers.rs` | when each unit is due |
+//! | [`explain`] | how near each condition is, without remembering that it was asked |
 //! | `waits.rs` | which events pass an instance over |
 //! | `state.rs` | all that is remembered |
 //! | `carry.rs` | reload: what state goes over to new rules |
@@ -17,6 +18,7 @@
 //! touched instances, which grows to the busiest step so far.
 
 mod carry;
+pub mod explain;
 mod fire;
 mod memory;
 mod session;

@@ -1,8 +1,11 @@
-//! `osmose trace ...`: what is in a trace, and whether it is whole.
+//! `osmose trace ...`: what is in a trace, whether it is whole, and traces made of traces.
+
+mod surgery;
 
 use crate::outcome::{Ended, Failure, Outcome};
 use osmose_replay::{check, info};
 use std::path::PathBuf;
+use surgery::{Cut, Index, Merge, Recover};
 
 /// Look into trace files
 #[derive(clap::Subcommand)]
@@ -13,6 +16,20 @@ pub(crate) enum Trace {
     /// Whether it is whole: checksums, order, numbers, digests
     #[command(after_help = "Example:\n  osmose trace check incident.mcap --json")]
     Check(File),
+    /// Add keyframes, so that a replay can begin in the middle; an import is run once
+    #[command(
+        after_help = "Examples:\n  osmose trace index day.mcap\n  osmose trace index walk.mcap -o indexed.mcap --every 10"
+    )]
+    Index(Index),
+    /// Save what is whole of a damaged or cut file (exit status 3 where something was lost)
+    #[command(after_help = "Example:\n  osmose trace recover broken.mcap -o saved.mcap")]
+    Recover(Recover),
+    /// A stretch of time as a trace of its own
+    #[command(after_help = "Example:\n  osmose trace cut day.mcap --from 10:02:00 --to 10:03:00 -o incident.mcap")]
+    Cut(Cut),
+    /// Parts of one log as one file
+    #[command(after_help = "Example:\n  osmose trace merge 10h.mcap 11h.mcap -o morning.mcap")]
+    Merge(Merge),
 }
 
 #[derive(clap::Args)]
@@ -27,6 +44,10 @@ pub(crate) struct File {
 impl Trace {
     pub(crate) fn run(self) -> Ended {
         match self {
+            Self::Index(c) => c.run(),
+            Self::Recover(c) => c.run(),
+            Self::Cut(c) => c.run(),
+            Self::Merge(c) => c.run(),
             Self::Info(File { trace, json }) => {
                 let info = info::info(&trace).map_err(Failure::found)?;
                 if json {

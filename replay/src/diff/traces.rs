@@ -1,0 +1,197 @@
+//! `osmose diff A B`: the commands of two traces, and what the traces differ in before any command does.
+
+use super::{Diff, Side, diff};
+use crate::drive::{Osmose, Workshop, WorkshopError};
+use crate::rulebook::Rulebook;
+use crate::trace::codec::{self, Record};
+use crate::trace::format::Build;
+use crate::trace::read::Item;
+use crate::trace::recording::{Items, Recording, RecordingError};
+use osmose_model::command::Command;
+use osmose_model::input::{Input, Tag};
+use osmose_model::observation::ScanBuf;
+use osmose_model::site::{Site, SourceFile};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Most commands read of a trace.
+const COMMANDS_MAX: usize = 1_000_000;
+
+/// Why two traces cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// A file or folder is no recording.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// Its site does not load.
+    #[error(transparent)]
+    Workshop(#[from] WorkshopError),
+    /// The disk refused.
+    #[error("the trace cannot be read on: {0}")]
+    Io(#[from] std::io::Error),
+    /// It holds no decisions.
+    #[error("{0} holds inputs only (an import): run it once with `osmose trace index`, and compare what that writes")]
+    NoDecisions(String),
+}
+
+/// One trace's side.
+pub struct Told {
+    name: String,
+    site: Arc<Site>,
+    book: Rulebook,
+    commands: Vec<Command>,
+    files: Vec<SourceFile>,
+    build: Build,
+}
+
+impl Told {
+    /// Reads the commands of a trace, or of a folder of them.
+    ///
+    /// # Errors
+    /// [`DiffError`].
+    pub fn read(path: &Path) -> Result<Self, DiffError> {
+        let mut recording = Recording::open(path)?;
+        let name = path.display().to_string();
+        if !recording.meta().has_decisions {
+            return Err(DiffError::NoDecisions(name));
+        }
+        let site = Osmose::of_files(recording.files())?.site().clone();
+        let (files, build) = (recording.files().to_vec(), recording.meta().build.clone());
+        let (mut commands, mut scan) = (Vec::new(), ScanBuf::new());
+        while let Some(item) = recording.next_item()? {
+            if let Item::Record(raw) = item
+                && raw.topic == crate::trace::format::Topic::Command
+                && let Ok(Record::Command(c)) = codec::decode(&raw, &mut scan)
+                && commands.len() < COMMANDS_MAX
+            {
+                commands.push(*c);
+            }
+        }
+        let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
+        let book = Rulebook::new(&site, &rules);
+        Ok(Self { name, site, book, commands, files, build })
+    }
+
+    fn side(&self) -> Side<'_> {
+        Side { name: &self.name, commands: &self.commands, site: &self.site, book: &self.book }
+    }
+}
+
+/// Compares two traces that were read from `a_path` and `b_path`.
+///
+/// # Errors
+/// [`DiffError`] where they cannot be read once more, for their inputs.
+pub fn compare<'a>(a: &'a Told, b: &'a Told, a_path: &Path, b_path: &Path) -> Result<Diff<'a>, DiffError> {
+    let mut found = diff(a.side(), b.side(), None);
+    if let Some(why) = a.build.differs_from(&b.build) {
+        found.causes.push(format!("other builds wrote them: {why}"));
+    }
+    found.causes.extend(files(&a.files, &b.files));
+    found.causes.extend(first_input(a, b, a_path, b_path)?);
+    Ok(found)
+}
+
+/// Which site files differ.
+fn files(a: &[SourceFile], b: &[SourceFile]) -> Option<String> {
+    let missing = |x: &[SourceFile], y: &[SourceFile]| -> Vec<String> {
+        let other = |f: &&SourceFile| y.iter().find(|g| g.path == f.path).is_none_or(|g| g.text != f.text);
+        x.iter().filter(other).map(|f| f.path.clone()).collect()
+    };
+    let mut paths = missing(a, b);
+    paths.extend(missing(b, a));
+    paths.sort();
+    paths.dedup();
+    (!paths.is_empty()).then(|| format!("site files differ: {}", paths.join(", ")))
+}
+
+/// The next input of a trace that is no tick: ticks follow from the others, and from the rules.
+fn next_input(
+    recording: &mut Recording,
+    scan: &mut ScanBuf,
+    bytes: &mut Vec<u8>,
+) -> std::io::Result<Option<(Tag, String)>> {
+    let site_free = |input: &Input<'_>| match input {
+        Input::Observation(o) => format!("sensor {} ({})", o.sensor, o.body.kind().as_str()),
+        other => {
+            let text = format!("{other:?}");
+            text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
+        }
+    };
+    while let Some(item) = recording.next_item()? {
+        let Item::Record(raw) = item else { continue };
+        if raw.topic != crate::trace::format::Topic::Input {
+            continue;
+        }
+        let Ok(Record::Input { tag, input }) = codec::decode(&raw, scan) else { continue };
+        if matches!(input, Input::Tick) {
+            continue;
+        }
+        let n = osmose_core::step::encode_growing(&input, bytes);
+        bytes.truncate(n);
+        return Ok(Some((tag, site_free(&input))));
+    }
+    Ok(None)
+}
+
+/// The first input that one trace has and the other has not.
+fn first_input(a: &Told, b: &Told, a_path: &Path, b_path: &Path) -> Result<Option<String>, DiffError> {
+    let (mut x, mut y) = (Recording::open(a_path)?, Recording::open(b_path)?);
+    let (mut scan, mut x_bytes, mut y_bytes) = (ScanBuf::new(), Vec::new(), Vec::new());
+    loop {
+        x_bytes.resize(osmose_model::limits::INPUT_BYTES_MAX, 0);
+        y_bytes.resize(osmose_model::limits::INPUT_BYTES_MAX, 0);
+        let (left, right) =
+            (next_input(&mut x, &mut scan, &mut x_bytes)?, next_input(&mut y, &mut scan, &mut y_bytes)?);
+        let (left, right) = match (left, right) {
+            (None, None) => return Ok(None),
+            (l, r) => (l, r),
+        };
+        let same = left.as_ref().zip(right.as_ref()).is_some_and(|(l, r)| l.0.at == r.0.at) && x_bytes == y_bytes;
+        if same {
+            continue;
+        }
+        let told = |side: Option<(Tag, String)>| {
+            side.map_or_else(|| "ends".to_owned(), |(tag, what)| format!("has {what} at {} s", tag.at))
+        };
+        return Ok(Some(format!("inputs differ: {} {}, {} {}", a.name, told(left), b.name, told(right))));
+    }
+}
+
+/// The recorded commands of a what-if beside the replayed ones. `rules` are those that the replay ran.
+#[must_use]
+pub fn what_if_books(site: &Site, recorded: &[SourceFile], rules: &[SourceFile]) -> (Rulebook, Rulebook) {
+    let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
+    let then: Vec<SourceFile> = recorded.iter().filter(is_rules).cloned().collect();
+    (Rulebook::new(site, &then), Rulebook::new(site, rules))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{live, walk};
+    use osmose_model::canon;
+
+    #[test]
+    fn two_traces_differ_by_their_inputs_and_that_is_the_cause() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = [dir.path().join("a.mcap"), dir.path().join("b.mcap")];
+        let mut inputs = walk(20);
+        std::fs::write(&paths[0], live(&inputs, 0)).unwrap();
+        // The first tag is silent in the other while it comes through the door.
+        let mut scan = ScanBuf::new();
+        let key = osmose_model::ids::CarriedKey::of("p1");
+        inputs.retain(|(at, bytes)| {
+            let input = canon::decode_input(bytes, &mut scan).unwrap();
+            let device = input.observation().and_then(|o| o.body.device());
+            device != Some(key) || !(1_900_000_000..2_400_000_000).contains(&at.0)
+        });
+        std::fs::write(&paths[1], live(&inputs, 0)).unwrap();
+        let told = [Told::read(&paths[0]).unwrap(), Told::read(&paths[1]).unwrap()];
+        let found = compare(&told[0], &told[1], &paths[0], &paths[1]).unwrap();
+        assert!(!found.differences.is_empty());
+        let text = found.render();
+        assert!(text.contains("inputs differ: ") && text.contains("at 1.903 s"), "{text}");
+        let same = compare(&told[0], &told[0], &paths[0], &paths[0]).unwrap();
+        assert!(same.differences.is_empty() && same.causes.is_empty() && same.same > 0);
+    }
+}

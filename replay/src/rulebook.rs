@@ -1,0 +1,105 @@
+//! What a rule's number stands for: its name, its place in its file, the text of each of its conditions.
+//!
+//! Compiled from the rule files that were in force, which every trace carries: so a number is explained by the text
+//! that was installed, not by the one that is on disk today.
+
+use osmose_model::ids::RuleId;
+use osmose_model::site::{Site, SourceFile};
+use osmose_rules::Program;
+
+/// A place in a rule file, as people look for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLine {
+    /// The file.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+    /// What stands there, to the end of the part or of the line.
+    pub text: String,
+}
+
+/// The rules that were in force.
+#[derive(Clone, Debug, Default)]
+pub struct Rulebook {
+    files: Vec<SourceFile>,
+    program: Option<Program>,
+}
+
+impl Rulebook {
+    /// Compiles the files; where this build cannot, rules have numbers only.
+    #[must_use]
+    pub fn new(site: &Site, files: &[SourceFile]) -> Self {
+        Self { files: files.to_vec(), program: osmose_rules::check(site, files).program }
+    }
+
+    /// The compiled rules, where this build can compile them.
+    #[must_use]
+    pub fn program(&self) -> Option<&Program> {
+        self.program.as_ref()
+    }
+
+    /// A rule's name; its number where that is all that is known.
+    #[must_use]
+    pub fn name(&self, rule: RuleId) -> String {
+        let known = self.program.as_ref().and_then(|p| p.rule(rule));
+        known.map_or_else(|| format!("rule {rule}"), |r| r.name.clone())
+    }
+
+    /// The name of a rule's level.
+    #[must_use]
+    pub fn level(&self, rule: RuleId) -> Option<&str> {
+        let program = self.program.as_ref()?;
+        program.levels().get(usize::from(program.rule(rule)?.level.0)).map(String::as_str)
+    }
+
+    /// Where a rule stands.
+    #[must_use]
+    pub fn place(&self, rule: RuleId) -> Option<SourceLine> {
+        let rule = self.program.as_ref()?.rule(rule)?;
+        self.line(&rule.file, rule.span.start as usize)
+    }
+
+    /// The whole text of a rule.
+    #[must_use]
+    pub fn text(&self, rule: RuleId) -> Option<&str> {
+        let rule = self.program.as_ref()?.rule(rule)?;
+        let file = self.files.iter().find(|f| f.path == rule.file)?;
+        file.text.get(rule.span.start as usize..rule.span.end as usize)
+    }
+
+    /// The text of the condition at an offset of a rule's file. `others` are the offsets of the rule's other reported
+    /// conditions: the text ends before the next of them.
+    #[must_use]
+    pub fn condition(&self, rule: RuleId, offset: u32, others: &[u32]) -> Option<SourceLine> {
+        let info = self.program.as_ref()?.rule(rule)?;
+        let mut at = self.line(&info.file, offset as usize)?;
+        let next = others.iter().filter(|o| **o > offset).min();
+        if let Some(bytes) = next.map(|n| (n - offset) as usize)
+            && bytes < at.text.len()
+            && at.text.is_char_boundary(bytes)
+        {
+            at.text.truncate(bytes);
+        }
+        let text = at.text.trim_end();
+        let text = text.strip_suffix(" and").unwrap_or(text);
+        at.text = text.trim_end().to_owned();
+        Some(at)
+    }
+
+    fn line(&self, file: &str, offset: usize) -> Option<SourceLine> {
+        let text = &self.files.iter().find(|f| f.path == file)?.text;
+        let before = text.get(..offset)?;
+        let start = before.rfind('\n').map_or(0, |i| i + 1);
+        let rest = text.get(offset..)?.lines().next().unwrap_or_default();
+        // A remark behind the condition is none of it.
+        let rest = rest.split(" #").next().unwrap_or_default().trim_end();
+        Some(SourceLine {
+            file: file.to_owned(),
+            line: before.matches('\n').count() as u32 + 1,
+            column: before[start..].chars().count() as u32 + 1,
+            text: rest.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,347 @@
+//! Why a rule does not act: every condition of it as it stands now, with what it measures, and nothing remembered.
+//!
+//! Read-only and off the hot path: a replay asks it between two steps, to find how near each condition came.
+
+use super::Rules;
+use super::state::{Memory, NONE, Slot};
+use super::timers::NEVER;
+use super::truth::{Bound, Truth};
+use crate::cost::Ops;
+use crate::program::{Compare, Cond, CondId, Instance, SlotRef, Who};
+use osmose_model::command::Value;
+use osmose_model::ids::{ActuatorId, GroupId, Name, PersonId, RuleId, SensorId, TrackId, ZoneId};
+use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::tri::Tri;
+use osmose_model::world::{EventKind, WorldView};
+
+/// Most gauges of one condition: beyond, the rest of a very long one is not listed.
+pub const GAUGES_MAX: usize = 16;
+
+/// Whom a condition speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Anybody.
+    Anyone,
+    /// A known person.
+    Person(PersonId),
+    /// A group.
+    Members(GroupId),
+    /// Those of a zone's session.
+    Participants(ZoneId),
+    /// Whoever is in a zone.
+    InZone(ZoneId),
+}
+
+/// What one part of a condition measures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gauge {
+    /// An event is waited for.
+    Event {
+        /// Which.
+        kind: EventKind,
+        /// Of whom.
+        whom: Whom,
+        /// At which zone.
+        zone: ZoneId,
+    },
+    /// The person is or is not in a zone.
+    InZone {
+        /// Which zone.
+        zone: ZoneId,
+        /// Whether he counts as inside, margins and delays applied.
+        inside: Tri,
+    },
+    /// Who the person is.
+    Identity {
+        /// Whom the condition wants; `None`: anybody known.
+        whom: Option<Whom>,
+        /// Who he is taken for.
+        person: Option<PersonId>,
+        /// With which probability.
+        p: f64,
+        /// The probability that the rule asks for.
+        needed: f64,
+    },
+    /// A condition must hold for a while.
+    Dwell {
+        /// Since when it has held, seconds; 0 where it does not.
+        reached_s: f64,
+        /// How long it must, seconds.
+        needed_s: f64,
+    },
+    /// A comparison of numbers; what is not known exactly has width.
+    Number {
+        /// The left side: lowest and highest possible.
+        left: (f64, f64),
+        /// As written: `<`, `<=`, `>`, `>=`, `=`, `!=`.
+        how: &'static str,
+        /// The right side.
+        right: (f64, f64),
+    },
+    /// Whether anybody is in a zone.
+    Occupied(ZoneId, Tri),
+    /// Where somebody of a set is.
+    Somebody {
+        /// Of whom.
+        whom: Whom,
+        /// In which zone.
+        zone: ZoneId,
+        /// Whether it must be all of them.
+        all: bool,
+    },
+    /// A device's property.
+    Device {
+        /// Which device.
+        device: ActuatorId,
+        /// Which property.
+        property: Name,
+        /// What it is.
+        found: Option<Value>,
+        /// What it is to be; `None` where the condition is about its being unknown.
+        wanted: Option<Value>,
+    },
+    /// A sensor that is read, or that must be alive.
+    Sensor {
+        /// Which.
+        sensor: SensorId,
+        /// Whether it is alive.
+        alive: Tri,
+        /// When it was last heard.
+        heard_at: Option<LogicalNs>,
+    },
+    /// A time of day.
+    TimeOfDay {
+        /// Now, since local midnight; `None` without a wall clock.
+        now: Option<DurationNs>,
+        /// From.
+        from: DurationNs,
+        /// To.
+        to: DurationNs,
+    },
+    /// A mode.
+    Mode {
+        /// Which.
+        mode: u16,
+        /// Its value.
+        found: u16,
+        /// What it is to be.
+        wanted: u16,
+    },
+    /// A reset by hand is waited for.
+    Operator,
+}
+
+/// One condition as a cause reports it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Its place in the rule's file, bytes.
+    pub offset: u32,
+    /// Its truth.
+    pub truth: Tri,
+    /// What it measures.
+    pub gauges: Vec<Gauge>,
+}
+
+/// One instance of a rule, or one person in it, as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    /// The `for each` variables.
+    pub bindings: Vec<(Name, ZoneId)>,
+    /// The person's variable and track, for rules that speak of a person.
+    pub track: Option<(Name, TrackId)>,
+    /// Every condition, in the order written.
+    pub parts: Vec<Part>,
+    /// Until when the rule is switched off by hand, if it is.
+    pub off_until: Option<LogicalNs>,
+    /// When `once per` or `suppress` last counted it as having acted, for this instance.
+    pub acted_at: Option<LogicalNs>,
+}
+
+impl Explained {
+    /// Conditions that do not hold.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.parts.iter().filter(|p| p.truth != Tri::True).count()
+    }
+}
+
+fn whom(who: Who) -> Whom {
+    match who {
+        Who::Anyone => Whom::Anyone,
+        Who::Person(p) => Whom::Person(p),
+        Who::Members(g) => Whom::Members(g),
+        Who::Participants(z) => Whom::Participants(z),
+        Who::InZone(z) => Whom::InZone(z),
+    }
+}
+
+const fn sign(how: Compare) -> &'static str {
+    match how {
+        Compare::Less => "<",
+        Compare::LessEqual => "<=",
+        Compare::Greater => ">",
+        Compare::GreaterEqual => ">=",
+        Compare::Equal => "=",
+        Compare::NotEqual => "!=",
+    }
+}
+
+impl Rules {
+    /// How every instance of a rule stands, for each of `tracks` where the rule speaks of a person. Changes nothing.
+    #[must_use]
+    pub fn explain(&self, rule: RuleId, tracks: &[TrackId], world: &dyn WorldView) -> Vec<Explained> {
+        let Some(info) = self.program.rule(rule) else { return Vec::new() };
+        let mut all = Vec::new();
+        for number in info.instances.clone() {
+            match info.track_name {
+                Some(name) => {
+                    let of = |track: &TrackId| self.explain_one(number, Some((name, *track)), world);
+                    all.extend(tracks.iter().map(of));
+                }
+                None => all.push(self.explain_one(number, None, world)),
+            }
+        }
+        all
+    }
+
+    fn explain_one(&self, number: u32, track: Option<(Name, TrackId)>, world: &dyn WorldView) -> Explained {
+        let (program, state) = (&self.program, &self.state);
+        let instance = &program.instances[number as usize];
+        let rule = &program.rules[instance.rule.index()];
+        let from = instance.slot_base as usize;
+        // Copies: what is asked here must not be remembered.
+        let mut slots: Vec<Slot> =
+            state.slots.get(from..from + usize::from(instance.slots)).unwrap_or_default().to_vec();
+        let context = track.and_then(|(_, t)| state.contexts.find(number, t));
+        let mut track_slots = context.map_or_else(Default::default, |p| state.contexts.table[p as usize].slots);
+        let mut ops = Ops::NONE;
+        let mut truth = Truth {
+            world,
+            program,
+            rule,
+            shared: &state.shared,
+            slots: &mut slots,
+            track_slots: &mut track_slots,
+            now: world.now().0,
+            event: None,
+            settled: false,
+            bound: track.map(|(_, t)| Bound::of_track(world, t)),
+            before: None,
+            peek: true,
+            reset: false,
+            gap: None,
+            due: NEVER,
+            doubt: false,
+            ops: &mut ops,
+        };
+        let parts = parts(instance, &mut truth);
+        let off = state.off_until[instance.rule.index()];
+        let of_instance = |m: &&Memory| m.instance == number;
+        let acted = state.memories.iter().filter(of_instance).map(|m| m.at).max().filter(|at| *at != NONE);
+        Explained {
+            bindings: instance.bindings.clone(),
+            track,
+            parts,
+            off_until: (off > world.now().0).then_some(LogicalNs(off)),
+            acted_at: acted.map(LogicalNs),
+        }
+    }
+}
+
+fn parts(instance: &Instance, truth: &mut Truth<'_>) -> Vec<Part> {
+    let one = |(offset, id): &(u32, CondId)| {
+        let mut gauges = Vec::new();
+        gather(truth, *id, &mut gauges);
+        Part { offset: *offset, truth: truth.cond(*id), gauges }
+    };
+    instance.reported.iter().map(one).collect()
+}
+
+/// What the leaves below a condition measure.
+fn gather(t: &mut Truth<'_>, id: CondId, out: &mut Vec<Gauge>) {
+    if out.len() >= GAUGES_MAX {
+        return;
+    }
+    let program = t.program;
+    let sensor = |t: &Truth<'_>, s: SensorId| Gauge::Sensor {
+        sensor: s,
+        alive: t.world.alive(s),
+        heard_at: t.world.sensor(s).heard_at,
+    };
+    let identity = |t: &Truth<'_>, wanted: Option<Who>| Gauge::Identity {
+        whom: wanted.map(whom),
+        person: t.bound.and_then(|b| b.person),
+        p: t.bound.map_or(0.0, |b| b.person_p),
+        needed: t.rule.confidence,
+    };
+    match &program.conds[id as usize] {
+        Cond::Const(_) => {}
+        Cond::Not(inner) | Cond::IsUnknown(inner) => gather(t, *inner, out),
+        Cond::And { from, to } | Cond::Or { from, to } => {
+            program.children[*from as usize..*to as usize].iter().for_each(|child| gather(t, *child, out));
+        }
+        Cond::Compare(how, a, b) => out.push(Gauge::Number { left: t.num(*a), how: sign(*how), right: t.num(*b) }),
+        Cond::NumberUnknown(num) => {
+            let range = t.num(*num);
+            out.push(Gauge::Number { left: range, how: "=", right: range });
+        }
+        Cond::Occupied(zone) => out.push(Gauge::Occupied(*zone, t.world.occupied(*zone))),
+        Cond::TrackIn(zone) => {
+            let inside = t.bound.and_then(|b| t.world.occupant(b.track)).map_or(Tri::Unknown, |o| o.is_in(*zone));
+            out.push(Gauge::InZone { zone: *zone, inside });
+        }
+        Cond::TrackIs(who) => out.push(identity(t, Some(*who))),
+        Cond::TrackIdentified => out.push(identity(t, None)),
+        Cond::PersonIn(person, zone) => {
+            out.push(Gauge::Somebody { whom: Whom::Person(*person), zone: *zone, all: false });
+        }
+        Cond::AnyIn(who, zone) => out.push(Gauge::Somebody { whom: whom(*who), zone: *zone, all: false }),
+        Cond::EveryIn(who, zone) => out.push(Gauge::Somebody { whom: whom(*who), zone: *zone, all: true }),
+        Cond::Event { kind, who, zone } => {
+            out.push(Gauge::Event { kind: *kind, whom: whom(*who), zone: *zone });
+            if *who != Who::Anyone {
+                out.push(identity(t, Some(*who)));
+            }
+        }
+        Cond::OperatorReset => out.push(Gauge::Operator),
+        Cond::DeviceIs { device, property, value } => out.push(Gauge::Device {
+            device: *device,
+            property: *property,
+            found: t.world.device(*device, *property),
+            wanted: Some(*value),
+        }),
+        Cond::DeviceUnknown { device, property } => out.push(Gauge::Device {
+            device: *device,
+            property: *property,
+            found: t.world.device(*device, *property),
+            wanted: None,
+        }),
+        Cond::SwitchIs { sensor: s, .. } | Cond::Alive(s) => out.push(sensor(t, *s)),
+        Cond::NoMotion { from, to } => {
+            let sensors = &program.sensors[*from as usize..*to as usize];
+            out.extend(sensors.iter().take(GAUGES_MAX).map(|s| sensor(t, *s)));
+        }
+        Cond::TimeIn { from_ns, to_ns } => out.push(Gauge::TimeOfDay {
+            now: t.world.wall().map(|w| w.since_midnight()),
+            from: DurationNs(*from_ns),
+            to: DurationNs(*to_ns),
+        }),
+        Cond::ModeIs { mode, value } => {
+            out.push(Gauge::Mode { mode: *mode, found: t.shared.modes[usize::from(*mode)], wanted: *value })
+        }
+        Cond::For { inner, length, slot, .. } => {
+            let memory = match slot {
+                SlotRef::Instance(s) => t.slots.get(usize::from(*s)),
+                SlotRef::Track(s) => t.track_slots.get(usize::from(*s)),
+            };
+            let since = memory.map_or(NONE, |m| m.since);
+            let reached = if since == NONE { DurationNs::ZERO } else { DurationNs(t.now.saturating_sub(since)) };
+            out.push(Gauge::Dwell { reached_s: reached.as_s_f64(), needed_s: length.as_s_f64() });
+            gather(t, *inner, out);
+        }
+        Cond::Until { set, reset, .. } => {
+            gather(t, *set, out);
+            gather(t, *reset, out);
+        }
+    }
+}
