@@ -227,8 +227,7 @@ impl Fusion {
             self.take_place(carried, (level, id), from, out);
             return None;
         }
-        let track_of = |slot| self.occupants.occupant(slot).track;
-        let (kept, gone) = if track_of(carried) < track_of(tracked) { (carried, tracked) } else { (tracked, carried) };
+        let (kept, gone) = if self.was_first(carried, tracked) { (carried, tracked) } else { (tracked, carried) };
         let followed = self.occupants.slot(tracked).tracked_at;
         let fixed = self.occupants.slot(carried).carried;
         if self.site.owner_of_device(device).is_none() && kept == carried {
@@ -254,6 +253,13 @@ impl Fusion {
             }
         }
         Some(kept)
+    }
+
+    /// Whether one occupant was there before another: by when it was first seen, not by its number, which may have been
+    /// given out before late observations showed the other.
+    fn was_first(&self, slot: u32, other: u32) -> bool {
+        let since = |slot: u32| (self.occupants.slot(slot).first_seen, self.occupants.slot(slot).origin);
+        since(slot) < since(other)
     }
 
     /// An occupant that goes on under another's track: said where it was anybody anonymous, in each of its zones.
@@ -497,7 +503,7 @@ impl Fusion {
         if rivals.map(|(d, _)| p(*d)).any(|rival| rival >= RIVAL_SHARE * p(device)) {
             return false;
         }
-        if self.occupants.occupant(slot).track < self.occupants.occupant(carried).track {
+        if self.was_first(slot, carried) {
             self.confirm(slot, from, out);
         }
         self.merge(carried, device, (level, id), from, out);

@@ -4,6 +4,7 @@
 //! only as far as it changes a minimum, and the first instant is always at the top. Nothing allocates after
 //! construction.
 
+use crate::in_place::clone_in_place;
 use osmose_model::time::LogicalNs;
 
 /// How many compete in one match: eight instants are one cache line.
@@ -12,11 +13,13 @@ const FAN: usize = 8;
 const NEVER: i64 = i64::MAX;
 
 /// A deadline for each of a fixed number of things.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Deadlines {
     /// Round 0 holds the deadlines, each further round the minima of groups of eight; the last has one group.
     rounds: Vec<Vec<i64>>,
 }
+
+clone_in_place!(Deadlines { rounds });
 
 impl Deadlines {
     /// `n` things, none of them due.

@@ -1,13 +1,13 @@
 //! One step of fusion: an observation or an instant goes in, what changed comes out, in a fixed order.
 //!
-//! Order of events: by occupant, ascending by track; of one occupant: appears, confirmed, identified, found, leaves
-//! (ascending by zone), enters (ascending by zone), lost. After a scan come the identities of those who met, by pair of
-//! tracks. What is due before an observation comes before it.
+//! Order of events: by occupant, who was there first before the others (nearly always ascending by track); of one
+//! occupant: appears, confirmed, identified, found, leaves (ascending by zone), enters (ascending by zone), lost. After a
+//! scan come the identities of those who met, by pair. What is due before an observation comes before it.
 //!
-//! A late fix of a device whose newer fix is in already is not used: the newer one stands, as it would have had they
-//! come in order.
+//! Observations are used in the order of when they were true, whenever they come (`late.rs`).
 
 use crate::identity::Identities;
+use crate::late::Late;
 use crate::levels::Ways;
 use crate::membership::{self, How};
 use crate::merge::Carriers;
@@ -51,8 +51,10 @@ pub struct Counts {
     pub kind_not_used: u64,
     /// New occupants for whom there was no room.
     pub tracks_full: u64,
-    /// Fixes that came after a newer one of the same device, and scans used later than they were made.
+    /// Observations too late to be put in their place, used as they came; fixes that came after a newer one stood aside.
     pub late_degraded: u64,
+    /// Late observations that were put in their place: what had been used since ran again.
+    pub late_rerun: u64,
     /// Detections of a scan on another level than their sensor's, left out.
     pub off_level: u64,
     /// Lost occupants forgotten after their time.
@@ -91,10 +93,13 @@ pub struct Fusion {
     pub(crate) counts: Counts,
     /// The latest instant that was told.
     pub(crate) now: LogicalNs,
+    /// The last instant at which time alone changed an occupant.
+    pub(crate) fired_at: LogicalNs,
+    pub(crate) late: Late,
     /// Zones near a point, reused.
-    near: Vec<ZoneId>,
+    pub(crate) near: Vec<ZoneId>,
     /// Slots due at an instant, reused.
-    due: Vec<u32>,
+    pub(crate) due: Vec<u32>,
 }
 
 impl Fusion {
@@ -102,7 +107,7 @@ impl Fusion {
     #[must_use]
     pub fn new(site: Arc<Site>) -> Self {
         let max = (site.engine.tracks_max.max(1) as usize).min(1_000_000);
-        Self {
+        let mut fusion = Self {
             plan: Plan::new(&site),
             ways: Ways::new(&site),
             occupants: Occupants::new(max, site.levels.len(), site.zones.len(), site.people.len()),
@@ -114,10 +119,14 @@ impl Fusion {
             chains: Chains::new(&site, max),
             counts: Counts::default(),
             now: LogicalNs::default(),
+            fired_at: LogicalNs(i64::MIN),
+            late: Late::new(&site),
             near: Vec::with_capacity(site.zones.len()),
             due: Vec::with_capacity(max),
             site,
-        }
+        };
+        fusion.arm_where_declared();
+        fusion
     }
 
     /// What was not used, dropped or forgotten so far.
@@ -153,24 +162,26 @@ impl Fusion {
     }
 
     /// Lets everything that is due by `now` happen, instant by instant.
-    fn advance_to(&mut self, now: LogicalNs, out: &mut Vec<Stimulus>) {
+    pub(crate) fn advance_to(&mut self, now: LogicalNs, out: &mut Vec<Stimulus>) {
         while let Some(due) = self.first_due().filter(|due| *due <= now) {
             self.now = self.now.max(due);
             self.due.clear();
             while self.occupants.due.first() == Some(due) {
                 if let Some((_, slot)) = self.occupants.due.pop() {
+                    self.fired_at = due;
                     self.due.push(slot as u32);
                 }
             }
             let occupants = &self.occupants;
-            self.due.sort_unstable_by_key(|&slot| occupants.occupant(slot).track);
+            let since = |slot: u32| (occupants.slot(slot).first_seen, occupants.slot(slot).origin);
+            self.due.sort_unstable_by_key(|&slot| since(slot));
             for i in 0..self.due.len() {
                 self.come_due(self.due[i], due, out);
             }
             while self.sensors.due.first() == Some(due) {
                 if let Some(sensor) = self.sensors.pop_due() {
                     if self.sensors.alive(sensor, due) == Tri::False {
-                        self.weigh_switch(sensor, None, due);
+                        self.fall_silent(sensor, due);
                     }
                     let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, None, due);
                     sink.push(Stimulus::Sensor(sensor));
@@ -361,7 +372,7 @@ impl Fusion {
     }
 
     /// What an observation says, by kind.
-    fn take(&mut self, observation: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal> {
+    pub(crate) fn take(&mut self, observation: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal> {
         let from = (observation.sensor, observation.measured);
         match observation.body {
             Body::Location { device, place, sigma_m } => {
@@ -459,7 +470,7 @@ impl Fuse for Fusion {
             Sink::new(out, &mut self.counts.stimuli_shed, Some(observation.sensor), observation.measured)
                 .push(Stimulus::Sensor(observation.sensor));
         }
-        let taken = self.take(observation, out);
+        let taken = self.take_in_place(tag, observation, out);
         match taken {
             Ok(()) => {}
             Err(Refusal::NotPlausible) => self.counts.not_plausible += 1,

@@ -90,6 +90,23 @@ pub(crate) struct SavedIdentities {
     encounters: Vec<Encounter>,
 }
 
+impl SavedIdentities {
+    /// The same under other numbers: `order` says where each occupant's place was before, ascending by their old numbers,
+    /// and `number` gives each its new one.
+    pub(crate) fn renumbered(&self, order: &[usize], number: impl Fn(TrackId) -> TrackId) -> Self {
+        let mut beliefs: Vec<_> = self.beliefs.iter().map(|(t, b)| (number(*t), b.clone())).collect();
+        beliefs.sort_unstable_by_key(|(t, _)| *t);
+        let pair = |e: &Encounter| {
+            let (a, b) = (number(e.pair.0), number(e.pair.1));
+            Encounter { pair: (a.min(b), a.max(b)), ..*e }
+        };
+        let mut encounters: Vec<_> = self.encounters.iter().map(pair).collect();
+        encounters.sort_unstable_by_key(|e| e.pair);
+        let velocity_covariance = order.iter().map(|&i| self.velocity_covariance[i]).collect();
+        Self { beliefs, velocity_covariance, encounters }
+    }
+}
+
 fn p_of(belief: &Belief, person: PersonId) -> f64 {
     belief.iter().find(|(q, _)| *q == person).map_or(0.0, |&(_, p)| p)
 }
@@ -151,6 +168,13 @@ impl Identities {
             encounters: Vec::with_capacity(ENCOUNTERS_MAX),
             near: Vec::with_capacity(ENCOUNTERS_MAX),
         }
+    }
+
+    /// Is what another one is, of the first `slots` slots: the others are nobody's.
+    pub(crate) fn copy_from(&mut self, other: &Self, slots: usize) {
+        self.beliefs[..slots].clone_from_slice(&other.beliefs[..slots]);
+        self.velocity_covariance[..slots].copy_from_slice(&other.velocity_covariance[..slots]);
+        self.encounters.clone_from(&other.encounters);
     }
 
     /// A slot has a new occupant, of whom nothing is believed.
@@ -391,7 +415,7 @@ impl Fusion {
                 let other = occupants.occupant(b);
                 // A pair of two who are believed to be somebody is found from both sides: once is enough.
                 let twice = other.track < who.track && !beliefs[b as usize].is_empty();
-                if b == a || twice || other.presence != Presence::Seen || !tracked(b) || near.len() == near.capacity() {
+                if b == a || twice || other.presence != Presence::Seen || !tracked(b) || near.len() == ENCOUNTERS_MAX {
                     return;
                 }
                 if other.place.at.distance2(at) <= MEET_M * MEET_M {
@@ -401,7 +425,10 @@ impl Fusion {
                 }
             });
         }
-        near.sort_unstable_by_key(|&(pair, _)| pair);
+        // By who was there first, not by their numbers: those were given out by what had come by then, and where three
+        // meet the order decides.
+        let since = |slot: u32| (occupants.slot(slot).first_seen, occupants.slot(slot).origin);
+        near.sort_unstable_by_key(|&(_, (a, b))| (since(a).min(since(b)), since(a).max(since(b))));
     }
 
     /// Mixes two beliefs by what this moment adds to the probability of having changed places.

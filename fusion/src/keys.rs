@@ -3,6 +3,8 @@
 //!
 //! The same calls give the same table, but no answer depends on its layout: it is only ever asked for one key.
 
+use crate::in_place::clone_in_place;
+
 /// Marks a free cell; no slot has this number.
 const FREE: u32 = u32::MAX;
 
@@ -10,11 +12,13 @@ const FREE: u32 = u32::MAX;
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A table of at most `max` keys, half empty at its fullest.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct SlotTable {
     cells: Vec<(u64, u32)>,
     shift: u32,
 }
+
+clone_in_place!(SlotTable { cells, shift });
 
 impl SlotTable {
     /// An empty table with room for `max` keys.

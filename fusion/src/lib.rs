@@ -23,21 +23,30 @@
 //! | `sensors.rs` | readings, who is alive, what a zone's sensors say |
 //! | `levels.rs` | who goes on, on another level, by stairs or lift |
 //! | `query.rs` | near, in a region, in a beam, in sight |
+//! | `late.rs`, `history.rs` | late observations in their place: the state goes back and runs again |
+//! | `snapshot.rs`, `order.rs`, `births.rs` | what it goes back to, in which order it runs, under which numbers |
+//! | `difference.rs` | what a re-run changed, said |
 //! | `save.rs` | save and restore |
 //! | `deadlines.rs`, `keys.rs`, `sink.rs` | what is due first; slots by key; stimuli within their limit |
 #![forbid(unsafe_code)]
 
 mod bearers;
+mod births;
 mod carried;
 mod deadlines;
+mod difference;
 mod fuse;
+mod history;
 mod identity;
+mod in_place;
 mod index;
 mod keys;
+mod late;
 mod levels;
 mod membership;
 mod merge;
 mod occupants;
+mod order;
 mod plan;
 mod positions;
 mod presence;
@@ -46,6 +55,7 @@ mod ranging;
 mod save;
 mod sensors;
 mod sink;
+mod snapshot;
 pub mod tracker;
 
 pub use fuse::{Counts, Fusion};

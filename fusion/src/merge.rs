@@ -9,6 +9,7 @@
 //!
 //! Errors of fixes within a second are much the same error, so a fix counts at most once a second.
 
+use crate::in_place::clone_in_place;
 use crate::keys::SlotTable;
 use arrayvec::ArrayVec;
 use osmose_model::device::SensorKind;
@@ -178,12 +179,14 @@ impl Carrier {
 }
 
 /// Every device that may be carried by a track.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Carriers {
     carriers: Vec<Carrier>,
     by_device: SlotTable,
     max: usize,
 }
+
+clone_in_place!(Carriers { carriers, by_device, max });
 
 impl Carriers {
     /// Room for `max` devices where the site has both devices and anonymous tracks, else for none.

@@ -4,6 +4,7 @@
 //! R-trees; the deadlines; the order of those lost) cannot disagree with the occupants. Slots are reused, tracks never
 //! are; nothing that is asked of this store depends on which slot somebody has.
 
+use crate::births::Births;
 use crate::deadlines::Deadlines;
 use crate::index::OccupantIndex;
 use crate::keys::SlotTable;
@@ -21,7 +22,7 @@ const NOBODY: u32 = u32::MAX;
 pub(crate) const NEVER: LogicalNs = LogicalNs(i64::MAX);
 
 /// Where an occupant comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Origin {
     /// Fixes of a carried device.
     Device(CarriedKey),
@@ -150,6 +151,8 @@ pub(crate) struct Occupants {
     lost_first: u32,
     lost_last: u32,
     pub(crate) next_track: u64,
+    /// Who appeared lately.
+    pub(crate) births: Births,
     max: usize,
 }
 
@@ -172,6 +175,7 @@ impl Occupants {
             lost_first: NOBODY,
             lost_last: NOBODY,
             next_track: 1,
+            births: Births::new(max),
             max,
         }
     }
@@ -239,8 +243,14 @@ impl Occupants {
         if self.is_full() {
             return None;
         }
-        occupant.track = TrackId(self.next_track);
-        self.next_track += 1;
+        occupant.track = match self.births.again(origin, occupant.place) {
+            Some(again) => again,
+            None => {
+                self.next_track += 1;
+                TrackId(self.next_track - 1)
+            }
+        };
+        self.births.note(origin, occupant.track, occupant.place);
         let boxed = OccupantIndex::box_round(occupant.place.at);
         let slot = self.put(SavedSlot {
             first_seen: occupant.seen_at,
@@ -266,7 +276,7 @@ impl Occupants {
         Some(slot)
     }
 
-    /// Fills a slot and every index but the R-tree; the track is higher than every one there.
+    /// Fills a slot and every index but the R-tree.
     fn put(&mut self, saved: SavedSlot) -> u32 {
         let track = saved.occupant.track;
         let entry = Slot {
@@ -307,7 +317,9 @@ impl Occupants {
             }
         };
         self.due.set(slot as usize, saved.due);
-        self.order.push((track, slot));
+        // Nearly always the highest.
+        let at = self.order.partition_point(|&(t, _)| t < track);
+        self.order.insert(at, (track, slot));
         self.by_track.insert(track.0, slot);
         let occupant = &self.slots[slot as usize].occupant;
         if let Some(device) = occupant.device {
@@ -537,6 +549,72 @@ impl Occupants {
             NOBODY => self.lost_last = lost_before,
             behind => self.slots[behind as usize].lost_before = lost_before,
         }
+    }
+
+    /// How many slots there are, free ones included.
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Room for a copy of so many: as [`Occupants::keep`] fills it, without tables and trees.
+    pub(crate) fn kept(&self) -> Self {
+        let mut kept = Self::new(0, 0, self.rosters.len(), self.by_person.len());
+        kept.due.clone_from(&self.due);
+        kept.slots.reserve(self.max);
+        kept.exits.reserve(self.max);
+        kept.due_at.reserve(self.max);
+        kept.free.reserve(self.max);
+        kept.order.reserve(self.max);
+        kept
+    }
+
+    /// Fills a copy to go back to: all but the tables and trees, which going back works out, and the numbers given out,
+    /// which are never taken back.
+    pub(crate) fn keep(&self, to: &mut Self) {
+        to.slots.clone_from(&self.slots);
+        to.exits.clone_from(&self.exits);
+        to.due_at.clone_from(&self.due_at);
+        to.free.clone_from(&self.free);
+        to.order.clone_from(&self.order);
+        to.by_person.clone_from(&self.by_person);
+        to.rosters.clone_from(&self.rosters);
+        to.counts.clone_from(&self.counts);
+        to.due.clone_from(&self.due);
+        (to.lost_first, to.lost_last) = (self.lost_first, self.lost_last);
+    }
+
+    /// Whether an occupant is in both under the same slot, box and device: then tables and trees hold for both.
+    fn is_placed_as_in(&self, other: &Self, (track, slot): (TrackId, u32)) -> bool {
+        let place = |s: &Slot| (s.boxed, s.occupant.place.level, s.occupant.device);
+        let there = other.order.binary_search_by_key(&track, |&(t, _)| t).ok().map(|i| other.order[i].1);
+        there == Some(slot) && place(self.slot(slot)) == place(other.slot(slot))
+    }
+
+    /// Is again what it was when the copy was filled.
+    pub(crate) fn go_back(&mut self, to: &Self) {
+        for i in 0..self.order.len() {
+            let (track, slot) = self.order[i];
+            if !self.is_placed_as_in(to, (track, slot)) {
+                let Slot { occupant, boxed, .. } = &self.slots[slot as usize];
+                let (level, device, boxed) = (occupant.place.level, occupant.device, *boxed);
+                self.index.remove(level, slot, boxed);
+                self.by_track.remove(track.0);
+                if let Some(device) = device.filter(|d| self.by_device.get(d.0) == Some(slot)) {
+                    self.by_device.remove(device.0);
+                }
+            }
+        }
+        for &(track, slot) in &to.order {
+            if !to.is_placed_as_in(self, (track, slot)) {
+                let Slot { occupant, boxed, .. } = to.slot(slot);
+                self.index.insert(occupant.place.level, slot, *boxed);
+                self.by_track.insert(track.0, slot);
+                if let Some(device) = occupant.device {
+                    self.by_device.insert(device.0, slot);
+                }
+            }
+        }
+        to.keep(self);
     }
 
     /// Everybody, ascending by track, and the tracks of those lost, longest first.

@@ -14,7 +14,9 @@ use crate::fuse::{FORGET_REFUTED, Fusion, Newcomer, UNCONFIRMED_FOR};
 use crate::keys::SlotTable;
 use crate::occupants::{Occupants, Origin};
 use crate::sink::Sink;
-use crate::tracker::{Config, Detection, FieldOfView, Gone, Limits, SensorModel, TrackEstimate, Tracker, TrackerState};
+use crate::tracker::{
+    Config, Detection, FieldOfView, Gone, Limits, SensorModel, Snapshot, TrackEstimate, Tracker, TrackerState,
+};
 use osmose_model::device::{Sensor, SensorKind};
 use osmose_model::geometry::{Place, Point};
 use osmose_model::ids::{LevelId, SensorId, TrackId};
@@ -69,7 +71,21 @@ pub(crate) struct Positions {
     /// Reused from scan to scan.
     detections: Vec<Detection>,
     news: Vec<(TrackId, Option<u32>, News)>,
+    /// Most news of one scan. Not the capacity of `news`, which a clone does not keep.
+    news_max: usize,
 }
+
+/// A copy of one level's state.
+#[derive(Clone, Debug)]
+struct KeptLevel {
+    snapshot: Snapshot,
+    slots: SlotTable,
+    known: usize,
+}
+
+/// A copy of the trackers' state, to go back to.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptPositions(Vec<Option<KeptLevel>>);
 
 /// A sensor as the tracker takes it: numbers held within what it accepts.
 fn sensor_model(sensor: &Sensor, floor_m2: f64) -> SensorModel {
@@ -130,7 +146,8 @@ impl Positions {
                 Some(LevelTracker { tracker, slots: SlotTable::new(tracks_max), known: 0 })
             })
             .collect();
-        Self { levels, numbers, detections: Vec::with_capacity(SCAN_ITEMS_MAX), news: Vec::with_capacity(news_max) }
+        let (detections, news) = (Vec::with_capacity(SCAN_ITEMS_MAX), Vec::with_capacity(news_max));
+        Self { levels, numbers, detections, news, news_max }
     }
 
     fn level(&mut self, level: LevelId) -> Option<&mut LevelTracker> {
@@ -170,7 +187,7 @@ impl Positions {
         self.levels.get(level.index())?.as_ref()?.tracker.tracks().find(|t| t.id == id)
     }
 
-    /// Runs a scan; what became of each track is in `news`, ascending by occupant's track, newcomers last (ascending by
+    /// Runs a scan; what became of each track is in `news`, whoever was there first first, newcomers last (ascending by
     /// the tracker's number). Returns the instant it was used at: the scan's own, or the tracker's where that is later.
     fn scan(
         &mut self,
@@ -191,17 +208,60 @@ impl Positions {
         for news in shown.chain(tracker.gone().iter().copied().map(News::Went)) {
             let slot = slots.get(news.id());
             let track = slot.map_or(TrackId(u64::MAX), |slot| occupants.occupant(slot).track);
-            if self.news.len() < self.news.capacity() {
+            if self.news.len() < self.news_max {
                 self.news.push((track, slot, news));
             }
         }
-        self.news.sort_unstable_by_key(|(track, _, news)| (*track, news.id()));
+        // By who was there first, newcomers last: nearly always the order of their tracks, and not a matter of when anybody
+        // was told of, which late observations would make it.
+        let since = |slot: &Option<u32>| slot.map(|slot| occupants.slot(slot).first_seen);
+        self.news.sort_unstable_by_key(|(_, slot, news)| (slot.is_none(), since(slot), news.id()));
         Ok(LogicalNs(at_ns))
     }
 
     /// The occupants that the last scan's tracks are, newcomers left out, ascending.
     pub(crate) fn known(&self) -> impl Iterator<Item = TrackId> + '_ {
         self.news.iter().filter(|(_, slot, _)| slot.is_some()).map(|&(track, ..)| track)
+    }
+
+    /// How many tracks the level of a sensor has, tentative ones included; 0 where it has no tracker.
+    pub(crate) fn tracks_on(&self, level: LevelId) -> usize {
+        self.levels.get(level.index()).and_then(Option::as_ref).map_or(0, |l| l.tracker.track_count())
+    }
+
+    /// How many tracks there are on all levels, tentative ones included.
+    pub(crate) fn track_count(&self) -> usize {
+        self.levels.iter().flatten().map(|l| l.tracker.track_count()).sum()
+    }
+
+    /// An empty copy.
+    pub(crate) fn kept(&self) -> KeptPositions {
+        let level = |l: &LevelTracker| {
+            let snapshot = Snapshot::new(l.tracker.config().limits.tracks_max);
+            KeptLevel { snapshot, slots: l.slots.clone(), known: 0 }
+        };
+        KeptPositions(self.levels.iter().map(|l| l.as_ref().map(level)).collect())
+    }
+
+    /// Fills a copy.
+    pub(crate) fn keep(&self, to: &mut KeptPositions) {
+        for (level, to) in self.levels.iter().flatten().zip(to.0.iter_mut().flatten()) {
+            level.tracker.keep(&mut to.snapshot);
+            to.slots.clone_from(&level.slots);
+            to.known = level.known;
+        }
+    }
+
+    /// Is again what it was when the copy was filled.
+    pub(crate) fn go_back(&mut self, to: &KeptPositions) {
+        for (level, to) in self.levels.iter_mut().flatten().zip(to.0.iter().flatten()) {
+            // Only a copy that another tracker had filled is refused.
+            if let Err(e) = level.tracker.go_back(&to.snapshot) {
+                unreachable!("a tracker's own copy fits it: {e}");
+            }
+            level.slots.clone_from(&to.slots);
+            level.known = to.known;
+        }
     }
 
     /// The trackers' states.

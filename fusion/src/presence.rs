@@ -193,6 +193,12 @@ impl Chains {
     }
 
     /// A sensor said on or off, or (`None`) is not heard any more. Returns whether it fired, and by what ratio that
+    /// Is what another one is.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.chains.clone_from(&other.chains);
+        self.states.clone_from(&other.states);
+    }
+
     /// multiplies the odds.
     pub(crate) fn hear(&mut self, site: &Site, sensor: SensorId, on: Option<bool>, now: LogicalNs) -> Option<f64> {
         let worth = self.worth.get(sensor.index()).copied().flatten()?;

@@ -6,6 +6,7 @@
 //! sum of two, collapsed after each update: Alspach and Sorenson 1972). A device begins where the measurements of three
 //! or more anchors meet (Levenberg-Marquardt from several starts, so that no first guess is needed).
 
+use crate::in_place::clone_in_place;
 use crate::keys::SlotTable;
 use arrayvec::ArrayVec;
 use osmose_model::geometry::Point;
@@ -314,12 +315,14 @@ impl Filter {
 }
 
 /// Every device that is heard by ranges.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Ranging {
     filters: Vec<Filter>,
     by_device: SlotTable,
     max: usize,
 }
+
+clone_in_place!(Ranging { filters, by_device, max });
 
 impl Ranging {
     /// Room for `max` devices.
@@ -349,6 +352,11 @@ impl Ranging {
             }
         };
         self.filters[i].take(level, z)
+    }
+
+    /// How many devices there are.
+    pub(crate) fn len(&self) -> usize {
+        self.filters.len()
     }
 
     /// Every filter, ascending by device.

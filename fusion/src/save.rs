@@ -5,6 +5,7 @@
 
 use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
+use crate::late::SavedLate;
 use crate::merge::Carrier;
 use crate::occupants::{Origin, SavedSlot};
 use crate::presence::SavedChains;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The layout that this build writes and reads.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Which stage's state it is, in errors.
 const PART: &str = "fusion";
 
@@ -43,6 +44,9 @@ struct Saved {
     carriers: Vec<Carrier>,
     chains: SavedChains,
     counts: Counts,
+    /// What was observed since, up to `until`.
+    late: SavedLate,
+    until: LogicalNs,
 }
 
 /// What of a site the numbers in a saved state refer to: levels, zones, sensors and people, by name and order.
@@ -106,8 +110,48 @@ fn is_soundly_unconfirmed(saved: &SavedSlot) -> bool {
 
 impl Fusion {
     pub(crate) fn save_into(&self, out: &mut Vec<u8>) {
+        // Late observations may go back to the oldest copy: that is saved, and what came since runs again.
+        let saved = match self.base() {
+            Some(base) => base.saved(self.saved_late(), self.now),
+            None => self.saved(self.saved_late(), self.now),
+        };
+        // Writing to memory fails only for types that postcard cannot write at all, which a test would show.
+        match postcard::to_extend(&saved, std::mem::take(out)) {
+            Ok(bytes) => *out = bytes,
+            Err(e) => unreachable!("a saved state is always writable: {e}"),
+        }
+    }
+
+    /// What observations and time made of the state, in bytes: the trackers, the devices, the occupants with their zones,
+    /// and who they are taken for. Two runs that used the same observations up to the same instant give the same bytes,
+    /// in whatever order the observations came, as long as none was degraded. What depends on the order by its meaning is
+    /// left out: under which numbers occupants were told of, when a sensor was heard, what was counted.
+    #[must_use]
+    pub fn state_bytes(&self) -> Vec<u8> {
+        let Saved { now, mut occupants, lost, trackers, identities, ranging, carriers, .. } =
+            self.saved(SavedLate::default(), self.now);
+        // Numbered by what they come from instead.
+        let before: Vec<TrackId> = occupants.iter().map(|o| o.occupant.track).collect();
+        let mut order: Vec<usize> = (0..occupants.len()).collect();
+        order.sort_unstable_by_key(|&i| (occupants[i].origin, occupants[i].first_seen));
+        let number = |track: TrackId| {
+            let was = before.binary_search(&track).ok();
+            was.and_then(|was| order.iter().position(|&i| i == was)).map_or(track, |rank| TrackId(rank as u64))
+        };
+        occupants.iter_mut().for_each(|o| o.occupant.track = number(o.occupant.track));
+        occupants.sort_unstable_by_key(|o| o.occupant.track);
+        // Of those lost at one instant the lower number comes first: their order is by number too.
+        let mut lost: Vec<TrackId> = lost.into_iter().map(number).collect();
+        lost.sort_unstable();
+        let identities = identities.renumbered(&order, number);
+        // As in `save`: a saved state is always writable.
+        postcard::to_stdvec(&(now, occupants, lost, trackers, identities, ranging, carriers)).unwrap_or_default()
+    }
+
+    /// Everything as it is, with a history to follow.
+    fn saved(&self, late: SavedLate, until: LogicalNs) -> Saved {
         let (occupants, lost) = self.occupants.saved();
-        let saved = Saved {
+        Saved {
             version: VERSION,
             site: self.site.name.clone(),
             site_digest: site_digest(&self.site),
@@ -122,11 +166,8 @@ impl Fusion {
             carriers: self.carriers.saved(),
             chains: self.chains.saved(),
             counts: self.counts,
-        };
-        // Writing to memory fails only for types that postcard cannot write at all, which a test would show.
-        match postcard::to_extend(&saved, std::mem::take(out)) {
-            Ok(bytes) => *out = bytes,
-            Err(e) => unreachable!("a saved state is always writable: {e}"),
+            late,
+            until,
         }
     }
 
@@ -156,7 +197,7 @@ impl Fusion {
         if !fresh.occupants.refill(saved.occupants, &saved.lost) {
             return Err(malformed("the list of those lost is another one than theirs"));
         }
-        if !fresh.sensors.refill(saved.sensors, saved.now) {
+        if !fresh.sensors.refill(saved.sensors, saved.until) {
             return Err(malformed("it holds another number of sensors"));
         }
         fresh.positions.refill(&saved.trackers, &fresh.occupants).map_err(malformed)?;
@@ -174,6 +215,7 @@ impl Fusion {
         }
         fresh.occupants.next_track = saved.next_track;
         (fresh.now, fresh.counts) = (saved.now, saved.counts);
+        fresh.refill_late(saved.late, saved.until).map_err(malformed)?;
         *self = fresh;
         Ok(())
     }

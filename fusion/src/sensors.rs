@@ -45,6 +45,10 @@ pub(crate) struct Sensors {
     evidence: Vec<Vec<(SensorId, Evidence)>>,
 }
 
+/// What sensors said last, and when two-state ones last changed: to go back to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptReadings(Vec<(Option<Reading>, Option<LogicalNs>, Option<LogicalNs>)>);
+
 /// How long a sensor may be silent.
 fn silence(sensor: &Sensor) -> Option<DurationNs> {
     let by_rate = sensor.rate_hz.filter(|hz| *hz > 0.0).and_then(|hz| DurationNs::from_s_f64(PERIODS_MAX / hz));
@@ -185,6 +189,27 @@ impl Sensors {
     fn says_change(&self, sensor: SensorId, now: LogicalNs) -> bool {
         let until = |hold| self.changed_at[sensor.index()].map(|at: LogicalNs| at.plus(hold));
         self.hold[sensor.index()].and_then(until).is_some_and(|until| now < until)
+    }
+
+    /// Notes what two-state sensors said last: a re-run weighs it again.
+    pub(crate) fn keep(&self, to: &mut KeptReadings) {
+        let kept =
+            self.status.iter().zip(&self.changed_at).map(|(s, changed_at)| (s.reading, s.reading_at, *changed_at));
+        to.0.clear();
+        to.0.extend(kept);
+    }
+
+    /// Two-state sensors say again what they said by `now`. Who was heard when stays: that is a matter of arrival.
+    pub(crate) fn go_back(&mut self, site: &Site, to: &KeptReadings, now: LogicalNs) {
+        for (sensor, &(reading, reading_at, changed_at)) in site.sensors.iter().zip(&to.0) {
+            let i = sensor.id.index();
+            if sensor.kind == SensorKind::Binary {
+                (self.status[i].reading, self.status[i].reading_at) = (reading, reading_at);
+                self.changed_at[i] = changed_at;
+                let over = self.hold[i].and_then(|hold| changed_at.map(|at| at.plus(hold)));
+                self.due.set(self.status.len() + i, over.filter(|over| *over > now));
+            }
+        }
     }
 
     /// Every status and last change, for `save`.

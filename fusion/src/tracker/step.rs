@@ -147,6 +147,11 @@ impl Tracker {
         (0..self.tracks.len()).map(|i| self.estimate(i))
     }
 
+    /// How many tracks there are, tentative ones too.
+    pub fn track_count(&self) -> usize {
+        self.tracks.len()
+    }
+
     /// Tracks that had been shown and were dropped by the last call of [`Tracker::scan`] or [`Tracker::advance`].
     pub fn gone(&self) -> &[Gone] {
         &self.gone
@@ -220,7 +225,7 @@ impl Tracker {
             }
             let shown = existence > upkeep.report_existence;
             let head = Head {
-                id: self.next_id,
+                id: self.next_id.max(birth_id(t_ns, j)),
                 existence,
                 speed: self.usual_mps,
                 born_ns: t_ns,
@@ -234,7 +239,7 @@ impl Tracker {
             };
             let start = Gaussian::born(seen.x, seen.y, seen.var, motion.velocity_var_m2ps2, mode);
             if self.tracks.push(head, &[start]) {
-                self.next_id += 1;
+                self.next_id = head.id + 1;
                 report.begun += 1;
                 report.shown += u32::from(shown);
             } else {
@@ -271,6 +276,14 @@ impl Tracker {
             detection_share: head.best_share,
         }
     }
+}
+
+/// The number of a track that detection `j` (in canonical order) of a scan at `t_ns` begins. It depends on that detection
+/// alone, so that the track has it again when the scan is run again and others were run before it: whoever runs late scans
+/// in order knows the tracks that stayed by it. Numbers still only grow: the caller takes the next free one where that is
+/// higher (scans within 2 us of each other).
+fn birth_id(t_ns: i64, j: usize) -> u64 {
+    ((t_ns.max(0).unsigned_abs() >> 11) << 12) | (j as u64).min(0xFFF)
 }
 
 /// Seconds from `then` to `now`, ns (0 if `now` is earlier or too far for an i64).
