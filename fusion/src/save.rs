@@ -7,6 +7,7 @@ use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
 use crate::merge::Carrier;
 use crate::occupants::{Origin, SavedSlot};
+use crate::points::SavedMap;
 use crate::presence::SavedChains;
 use crate::ranging::Filter;
 use crate::tracker::TrackerState;
@@ -42,6 +43,7 @@ struct Saved {
     ranging: Vec<Filter>,
     carriers: Vec<Carrier>,
     chains: SavedChains,
+    clouds: Vec<Option<SavedMap>>,
     counts: Counts,
 }
 
@@ -121,6 +123,7 @@ impl Fusion {
             ranging: self.ranging.saved(),
             carriers: self.carriers.saved(),
             chains: self.chains.saved(),
+            clouds: self.clouds.saved(),
             counts: self.counts,
         };
         // Writing to memory fails only for types that postcard cannot write at all, which a test would show.
@@ -168,6 +171,9 @@ impl Fusion {
         }
         if !fresh.carriers.refill(saved.carriers) {
             return Err(malformed("its carried devices are borne by nobody"));
+        }
+        if !fresh.clouds.refill(saved.clouds) {
+            return Err(malformed("what its radars learnt is of other radars"));
         }
         if !fresh.chains.refill(saved.chains) {
             return Err(malformed("what its sensors say of zones is of other zones or sensors"));
