@@ -13,6 +13,7 @@ use crate::membership::{self, How};
 use crate::merge::Carriers;
 use crate::occupants::{NEVER, Occupants, Origin};
 use crate::plan::Plan;
+use crate::points::Clouds;
 use crate::positions::Positions;
 use crate::presence::Chains;
 use crate::ranging::Ranging;
@@ -90,6 +91,7 @@ pub struct Fusion {
     pub(crate) ranging: Ranging,
     pub(crate) carriers: Carriers,
     pub(crate) chains: Chains,
+    pub(crate) clouds: Clouds,
     pub(crate) counts: Counts,
     /// The latest instant that was told.
     pub(crate) now: LogicalNs,
@@ -117,6 +119,7 @@ impl Fusion {
             ranging: Ranging::new(if site.sensors.iter().any(is_ranging) { max } else { 0 }),
             carriers: Carriers::new(&site, max),
             chains: Chains::new(&site, max),
+            clouds: Clouds::new(&site),
             counts: Counts::default(),
             now: LogicalNs::default(),
             fired_at: LogicalNs(i64::MIN),
@@ -383,6 +386,7 @@ impl Fusion {
                 return self.observe_difference(device, other, diff_m, sigma_m, from, out);
             }
             Body::Position(items) => return self.observe_scan(items, from, out),
+            Body::Points(items) => return self.observe_points(items, from, out),
             Body::Binary { on } => {
                 self.take_reading(Reading::Switch(on), from, out);
                 // A late report of an older state changes nothing.

@@ -19,6 +19,7 @@
 //! | `carried.rs`, `ranging.rs` | carried devices: as located, and by ranges |
 //! | `merge.rs`, `bearers.rs` | which track carries which device: the two as one occupant |
 //! | `positions.rs` | position scans through [`tracker`] |
+//! | `points.rs` | radar clouds to scans |
 //! | `presence.rs` | how likely somebody is in a zone, by its two-state sensors |
 //! | `sensors.rs` | readings, who is alive, what a zone's sensors say |
 //! | `levels.rs` | who goes on, on another level, by stairs or lift |
@@ -48,6 +49,7 @@ mod merge;
 mod occupants;
 mod order;
 mod plan;
+mod points;
 mod positions;
 mod presence;
 mod query;

@@ -111,6 +111,11 @@ fn floor_m2(site: &Site, level: &Level) -> f64 {
     [level.outline.area_m2(), zones].into_iter().find(|m2| *m2 > 1e-3).unwrap_or(UNKNOWN_FLOOR_M2)
 }
 
+/// Whether a sensor's scans feed a tracker.
+fn is_scanning(sensor: &Sensor) -> bool {
+    matches!(sensor.kind, SensorKind::Position | SensorKind::Points)
+}
+
 impl Positions {
     /// A tracker for each level that a position sensor looks at.
     pub(crate) fn new(site: &Site, tracks_max: usize) -> Self {
@@ -123,7 +128,7 @@ impl Positions {
                 let floor_m2 = floor_m2(site, level);
                 let mut models = Vec::new();
                 for sensor in &site.sensors {
-                    if sensor.kind == SensorKind::Position && sensor.level == level.id {
+                    if is_scanning(sensor) && sensor.level == level.id {
                         numbers[sensor.id.index()] = Some(models.len());
                         models.push(sensor_model(sensor, floor_m2));
                     }
@@ -326,6 +331,43 @@ impl Fusion {
                 self.counts.off_level += 1;
             }
         }
+        self.use_scan(level, (sensor, measured), out)
+    }
+
+    /// A cloud of a radar: the bodies in it are its scan.
+    pub(crate) fn observe_points(
+        &mut self,
+        points: &[observation::CloudPoint],
+        (sensor, measured): (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) -> Result<(), Refusal> {
+        let said = &self.site.sensors[sensor.index()];
+        let level = said.level;
+        let finite = |x: Option<f64>| x.is_none_or(f64::is_finite);
+        let sound = |p: &observation::CloudPoint| self.is_here(p.place) && finite(p.doppler_mps) && finite(p.intensity);
+        if said.kind != SensorKind::Points || points.len() > SCAN_ITEMS_MAX || !points.iter().all(sound) {
+            return Err(Refusal::NotPlausible);
+        }
+        if points.iter().any(|p| p.place.level != level) {
+            // One radar hangs on one level: a cloud of two is a mistake in its map.
+            return Err(Refusal::NotPlausible);
+        }
+        self.clouds.cluster(sensor, points, measured);
+        self.positions.detections.clear();
+        for body in &self.clouds.bodies {
+            let Point { x_m, y_m } = body.at;
+            self.positions.detections.push(Detection { x_m, y_m, sigma_m: Some(body.sigma_m) });
+        }
+        self.use_scan(level, (sensor, measured), out)
+    }
+
+    /// What the scan that is laid out does to the occupants.
+    fn use_scan(
+        &mut self,
+        level: LevelId,
+        (sensor, measured): (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) -> Result<(), Refusal> {
         let at = self.positions.scan(sensor, level, measured, &self.occupants)?;
         let mut full = false;
         for i in 0..self.positions.news.len() {

@@ -6,14 +6,18 @@
 //! motion detector or mat fires at `-ln(1 - p_detect)` per [`MOVES_EVERY_S`] while somebody is there, and at its
 //! `false_per_hour` while nobody is: each firing multiplies the odds by the ratio of the two rates, each second of
 //! silence of one that is alive by `exp(-(difference))`. While one is on it goes on being triggered, and nothing fades.
-//! A contact (a cupboard, a tap) is an event at each change and says nothing by its silence: one may sit still.
+//! A contact (a cupboard, a tap) is an event at each change and says nothing by its silence: one may sit still. So in a
+//! zone that only contacts tell of, nobody is supposed to have come without one, and to have gone only after hours
+//! ([`GOES_UNSEEN_HZ`]), or when another zone's sensor fires: people do not come from nowhere. What a firing adds to its
+//! zone's probability is taken from the others of the level, in proportion to theirs, and from outside.
 //!
 //! Between events the chain has a closed form: the unnormalised weights follow `w' = A w` with a 2 x 2 matrix, whose
 //! exponential is `e^(mt) (cosh(st) I + sinh(st)/s (A - m I))`, `m` half the trace and `s² = m² - det A >= 0`.
 
 use crate::fuse::Fusion;
 use osmose_model::device::{BinaryRole, Sensor, SensorKind};
-use osmose_model::ids::{SensorId, ZoneId};
+use osmose_model::geometry::Aabb;
+use osmose_model::ids::{LevelId, SensorId, ZoneId};
 use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::tri::Tri;
@@ -23,6 +27,10 @@ use serde::{Deserialize, Serialize};
 /// How often somebody comes into an empty zone, and goes from an occupied one, per second: after 15 and 20 minutes.
 const COMES_HZ: f64 = 1.0 / 900.0;
 const GOES_HZ: f64 = 1.0 / 1200.0;
+/// How often somebody goes unnoticed from a zone that only contacts tell of, per second.
+const GOES_UNSEEN_HZ: f64 = 1.0 / (8.0 * 3600.0);
+/// Somebody who comes into a zone came from outside of all others as likely as from one that is occupied so surely.
+const FROM_OUTSIDE_P: f64 = 0.3;
 /// Who is in a room moves so that a detector can tell about every so often, seconds.
 const MOVES_EVERY_S: f64 = 20.0;
 /// How often somebody in a room uses one of its contacts, per second.
@@ -57,6 +65,13 @@ struct Worth {
     hold_s: f64,
 }
 
+/// How often people come into a zone, and go from it, with no sensor firing for that, per second.
+#[derive(Clone, Copy, Debug)]
+struct Flow {
+    comes_hz: f64,
+    goes_hz: f64,
+}
+
 /// A zone's chain.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Chain {
@@ -74,6 +89,10 @@ pub(crate) struct Chains {
     worth: Vec<Option<Worth>>,
     /// Per zone: its two-state sensors, ascending.
     of_zone: Vec<Vec<SensorId>>,
+    /// Per zone: the rates at which people come and go unnoticed.
+    flows: Vec<Flow>,
+    /// Per zone: its level and the box round it.
+    rounds: Vec<(LevelId, Option<Aabb>)>,
     /// Slots of a zone, reused.
     inside: Vec<u32>,
 }
@@ -113,13 +132,13 @@ fn worth(sensor: &Sensor) -> Option<Worth> {
 
 /// The probability of the first state after `dt_s`, from `p`, when people come and go and firings that did not happen
 /// would have come at `fires_hz` in the first state and at `false_hz` in the second.
-fn after_silence(p: f64, dt_s: f64, fires_hz: f64, false_hz: f64) -> f64 {
-    let (a, d) = (-GOES_HZ - fires_hz, -COMES_HZ - false_hz);
-    let (b, c) = (COMES_HZ, GOES_HZ);
+fn after_silence(p: f64, dt_s: f64, flow: Flow, fires_hz: f64, false_hz: f64) -> f64 {
+    let (a, d) = (-flow.goes_hz - fires_hz, -flow.comes_hz - false_hz);
+    let (b, c) = (flow.comes_hz, flow.goes_hz);
     let (m, half) = (0.5 * (a + d), 0.5 * (a - d));
     let s = (half * half + b * c).sqrt();
-    // tanh(st)/s: the common factor e^(mt) cosh(st) falls out of the ratio. s > 0, since b and c are.
-    let t = libm::tanh(s * dt_s) / s;
+    // tanh(st)/s: the common factor e^(mt) cosh(st) falls out of the ratio.
+    let t = if s > 0.0 { libm::tanh(s * dt_s) / s } else { dt_s };
     let occupied = p + t * ((a - m) * p + b * (1.0 - p));
     let empty = (1.0 - p) + t * (c * p + (d - m) * (1.0 - p));
     clamped(occupied / (occupied + empty))
@@ -145,9 +164,24 @@ impl Chains {
                 of_zone[zone.index()].push(sensor.id);
             }
         }
+        let holds = |s: &SensorId| worth[s.index()].is_some_and(|w| w.holds);
+        let flow = |of: &Vec<SensorId>| match of.iter().any(holds) {
+            true => Flow { comes_hz: COMES_HZ, goes_hz: GOES_HZ },
+            false => Flow { comes_hz: 0.0, goes_hz: GOES_UNSEEN_HZ },
+        };
+        let flows = of_zone.iter().map(flow).collect();
+        let rounds = site.zones.iter().map(|z| (z.level, z.area.aabb())).collect();
         let chain = Chain { p: COMES_HZ / (COMES_HZ + GOES_HZ), at: None };
         let states = vec![State::default(); site.sensors.len()];
-        Self { chains: vec![chain; site.zones.len()], states, worth, of_zone, inside: Vec::with_capacity(tracks_max) }
+        Self {
+            chains: vec![chain; site.zones.len()],
+            states,
+            worth,
+            of_zone,
+            flows,
+            rounds,
+            inside: Vec::with_capacity(tracks_max),
+        }
     }
 
     /// A zone's sensors that are in a state, with what they are worth.
@@ -181,7 +215,7 @@ impl Chains {
         }
         let (fires, falsely) =
             self.sensors_in(zone, State::Off).fold((0.0, 0.0), |(f, g), w| (f + w.fires_hz, g + w.false_hz));
-        Some(after_silence(chain.p, dt_s, fires, falsely))
+        Some(after_silence(chain.p, dt_s, self.flows[zone.index()], fires, falsely))
     }
 
     /// Brings a zone's chain to an instant.
@@ -221,13 +255,46 @@ impl Chains {
         for &zone in zones {
             let chain = &mut self.chains[zone.index()];
             if fired {
-                chain.p = times(chain.p, ratio.max(1.0));
+                let before = chain.p;
+                chain.p = times(before, ratio.max(1.0));
+                let came = chain.p - before;
+                self.take_from_others(zone, came, now);
             } else if before == State::On && state == State::Off {
                 // It was last triggered so long ago: it has been silent since.
                 chain.p = times(chain.p, libm::exp(-(worth.fires_hz - worth.false_hz).max(0.0) * worth.hold_s));
             }
         }
         fired.then_some(ratio.max(1.0))
+    }
+
+    /// Somebody came into a zone, with that probability: from one of the others of its level that do not overlap it, or
+    /// from outside. Where a detector is on, somebody still is.
+    fn take_from_others(&mut self, zone: ZoneId, came_p: f64, now: LogicalNs) {
+        let (level, Some(round)) = self.rounds[zone.index()] else { return };
+        let mut sum = FROM_OUTSIDE_P;
+        for i in 0..self.chains.len() {
+            let other = ZoneId(i as u16);
+            if self.gives_to(level, round, other) {
+                self.advance(other, now);
+                sum += self.chains[i].p;
+            }
+        }
+        for i in 0..self.chains.len() {
+            if self.gives_to(level, round, ZoneId(i as u16)) {
+                let p = &mut self.chains[i].p;
+                *p = clamped(*p * (1.0 - came_p * *p / sum));
+            }
+        }
+    }
+
+    /// Whether whoever comes into a zone with that box may come from another one.
+    fn gives_to(&self, level: LevelId, round: Aabb, other: ZoneId) -> bool {
+        let (on, Some(b)) = self.rounds[other.index()] else { return false };
+        let overlap = b.min.x_m < round.max.x_m
+            && round.min.x_m < b.max.x_m
+            && b.min.y_m < round.max.y_m
+            && round.min.y_m < b.max.y_m;
+        on == level && !overlap && self.chains[other.index()].at.is_some() && !self.is_on(other)
     }
 
     pub(crate) fn saved(&self) -> SavedChains {
@@ -330,6 +397,7 @@ mod tests {
         fn the_closed_form_is_what_small_steps_give(
             p in 0.001..0.999f64, dt in 0.1..2000.0f64, fires in 0.0..0.5f64, falsely in 0.0..0.01f64,
         ) {
+            let flow = Flow { comes_hz: COMES_HZ, goes_hz: GOES_HZ };
             let (mut w, mut v) = (p, 1.0 - p);
             let n = 40_000;
             let h = dt / f64::from(n);
@@ -340,14 +408,15 @@ mod tests {
                 let sum = w + v;
                 (w, v) = (w / sum, v / sum);
             }
-            let closed = after_silence(p, dt, fires, falsely);
+            let closed = after_silence(p, dt, flow, fires, falsely);
             prop_assert!((closed - clamped(w)).abs() < 2e-3, "{} {}", closed, w);
         }
 
         #[test]
         fn two_silences_are_one_of_both_lengths(p in 0.001..0.999f64, a in 0.0..500.0f64, b in 0.0..500.0f64, f in 0.0..0.2f64) {
-            let twice = after_silence(after_silence(p, a, f, 1e-4), b, f, 1e-4);
-            let once = after_silence(p, a + b, f, 1e-4);
+            let flow = Flow { comes_hz: 0.0, goes_hz: GOES_UNSEEN_HZ };
+            let twice = after_silence(after_silence(p, a, flow, f, 1e-4), b, flow, f, 1e-4);
+            let once = after_silence(p, a + b, flow, f, 1e-4);
             // Clamped in between they differ by what the clamp takes.
             prop_assert!((twice - once).abs() < 1e-3, "{} {}", twice, once);
         }

@@ -8,6 +8,7 @@ use crate::identity::SavedIdentities;
 use crate::late::SavedLate;
 use crate::merge::Carrier;
 use crate::occupants::{Origin, SavedSlot};
+use crate::points::SavedMap;
 use crate::presence::SavedChains;
 use crate::ranging::Filter;
 use crate::tracker::TrackerState;
@@ -43,6 +44,7 @@ struct Saved {
     ranging: Vec<Filter>,
     carriers: Vec<Carrier>,
     chains: SavedChains,
+    clouds: Vec<Option<SavedMap>>,
     counts: Counts,
     /// What was observed since, up to `until`.
     late: SavedLate,
@@ -165,6 +167,7 @@ impl Fusion {
             ranging: self.ranging.saved(),
             carriers: self.carriers.saved(),
             chains: self.chains.saved(),
+            clouds: self.clouds.saved(),
             counts: self.counts,
             late,
             until,
@@ -209,6 +212,9 @@ impl Fusion {
         }
         if !fresh.carriers.refill(saved.carriers) {
             return Err(malformed("its carried devices are borne by nobody"));
+        }
+        if !fresh.clouds.refill(saved.clouds) {
+            return Err(malformed("what its radars learnt is of other radars"));
         }
         if !fresh.chains.refill(saved.chains) {
             return Err(malformed("what its sensors say of zones is of other zones or sensors"));

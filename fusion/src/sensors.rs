@@ -68,10 +68,8 @@ fn evidence(sensor: &Sensor) -> Option<Evidence> {
         (SensorKind::Binary, Some(BinaryRole::Motion | BinaryRole::Mat)) => Some(Evidence::Switch),
         (SensorKind::Binary, Some(BinaryRole::Contact)) => hold(sensor).map(|_| Evidence::Change),
         (SensorKind::Count, _) => Some(Evidence::Count),
-        (SensorKind::Location | SensorKind::Position, _) => Some(Evidence::Tracks),
-        (SensorKind::Points | SensorKind::Bearing | SensorKind::Voice | SensorKind::Facing, _) => {
-            Some(Evidence::Unused)
-        }
+        (SensorKind::Location | SensorKind::Position | SensorKind::Points, _) => Some(Evidence::Tracks),
+        (SensorKind::Bearing | SensorKind::Voice | SensorKind::Facing, _) => Some(Evidence::Unused),
         _ => None,
     }
 }
@@ -81,7 +79,7 @@ fn evidence(sensor: &Sensor) -> Option<Evidence> {
 fn zones_of<'a>(site: &'a Site, sensor: &'a Sensor) -> impl Iterator<Item = ZoneId> + 'a {
     let whole_level = sensor.zones.is_empty()
         && sensor.field_of_view.is_none()
-        && matches!(sensor.kind, SensorKind::Location | SensorKind::Position);
+        && matches!(sensor.kind, SensorKind::Location | SensorKind::Position | SensorKind::Points);
     let on_level = site.zones.iter().filter(move |z| whole_level && z.level == sensor.level).map(|z| z.id);
     sensor.zones.iter().copied().chain(on_level)
 }

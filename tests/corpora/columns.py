@@ -6,10 +6,12 @@
     pets        pets09_s2l1: real detector outputs, 7 frames a second, hand-made truth
     hermes      hermes_juelich: people in a corridor, 16 a second; the recording is the truth, detections are simulated on it
     edinburgh   edinburgh_forum: an atrium, 9 a second, mostly empty; truth is an automatic tracker's, detections are simulated on it
+    mmgait      mmwave_mmgait: clouds of a radar that sees one person walk; there is no truth but that it is one
     students    eth_ucy students03: a dense pavement, one minute brought to 10 a second; detections are simulated on the paths
 
 OUTDIR then holds site.toml, floorplan.geojson, devices.toml, people.toml, position.csv (`osmose import position`: one scan a
-frame, a row with empty values where the sensor saw nothing) and truth.csv (t,id,x,y, for `osmose score`). One line of JSON says what
+frame, a row with empty values where the sensor saw nothing) and truth.csv (t,id,x,y, for `osmose score`); for `mmgait`
+points.csv (`osmose import points`) and no truth. One line of JSON says what
 was written, and whether its detections were simulated. Where CORPORA lacks the recording, one line says so and nothing is written.
 
 The corpora stay where they are: their licences differ, so nothing of them is kept beside this script. Python's standard
@@ -26,6 +28,9 @@ KINDS = {
                    noise=dict(sigma_m=0.1, p_detect=0.95, clutter_per_scan=0.2)),
     "edinburgh": dict(folder="edinburgh_forum", file="tracks_01Aug.csv.gz", rate_hz=9.0, sensor="ceiling-1", simulated=True,
                       noise=dict(sigma_m=0.1, p_detect=0.95, clutter_per_scan=0.05)),
+    # p_detect and clutter: of the clusters, by hand from the first minute of each file.
+    "mmgait": dict(folder="mmwave_mmgait", file="room2_1_free_route_77Ghz_radar_089.csv.gz", rate_hz=10.0, sensor="radar-1",
+                   simulated=False, sensor_kind="points", noise=dict(sigma_m=0.2, p_detect=0.95, clutter_per_scan=0.5)),
     "students": dict(folder="eth_ucy", file="students03.csv.gz", rate_hz=10.0, sensor="mast-1", simulated=True,
                      noise=dict(sigma_m=0.3, p_detect=0.9, clutter_per_scan=5.0)),
 }
@@ -93,6 +98,29 @@ def read_students(folder, kind, first_s=60.0, last_s=120.0, recorded_fps=25.0):
     return truth, None, range(0, round((last_s - first_s) * 10))
 
 
+def read_mmgait(folder, kind):
+    """Frame #,# Obj,X,Y,Z,Doppler,Intensity,date and time; metres, y away from the radar. Returns {frame: points}.
+
+    Frames count from the radar's start; rows left over from another run stand at either end of two files, a thousand frames
+    off: the longest stretch without such a gap is the recording. Frames without a row are clouds of nothing. The host's times
+    jitter by a frame or two and go back once, so the frame's number is the time.
+    """
+    clouds = {}
+    with gzip.open(os.path.join(folder, kind["file"]), "rt") as lines:
+        rows = csv.reader(lines)
+        next(rows)
+        for row in rows:
+            clouds.setdefault(int(row[0]), []).append(tuple(float(cell) for cell in row[2:7]))
+    frames = sorted(clouds)
+    stretches, begun = [], 0
+    for i in range(1, len(frames) + 1):
+        if i == len(frames) or frames[i] - frames[i - 1] > 100:
+            stretches.append((i - begun, begun, i))
+            begun = i
+    _, first, end = max(stretches)
+    return clouds, range(frames[first], frames[end - 1] + 1)
+
+
 READERS = dict(pets=read_pets, hermes=read_hermes, edinburgh=read_edinburgh, students=read_students)
 
 
@@ -152,6 +180,22 @@ def write_tables(outdir, kind, truth, detections, frames):
     return counts
 
 
+def write_points(outdir, kind, clouds, frames):
+    counts = dict(scans=len(frames), empty_scans=0, points=0)
+    with open(os.path.join(outdir, "points.csv"), "w", newline="\n") as out:
+        out.write("t_s,sensor,x_m,y_m,z_m,doppler_mps,intensity\n")
+        for frame in frames:
+            seconds = f"{(frame - frames[0]) / kind['rate_hz']:.6f}"
+            rows = clouds.get(frame, [])
+            counts["points"] += len(rows)
+            counts["empty_scans"] += not rows
+            for x, y, z, doppler, intensity in rows:
+                out.write(f"{seconds},{kind['sensor']},{x},{y},{z},{doppler},{intensity}\n")
+            if not rows:
+                out.write(f"{seconds},{kind['sensor']},,,,,\n")
+    return counts
+
+
 def ring(x0, y0, x1, y1):
     return [[[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]]
 
@@ -188,7 +232,7 @@ def write_site(outdir, name, kind, box):
         "floorplan.geojson": floor_plan(name, box),
         "devices.toml": (
             f"# One sensor over the whole level; its detections are {what} {source}.\n"
-            f'[[sensor]]\nid = "{kind["sensor"]}"\nkind = "position"\nlevel = "{LEVEL}"\n'
+            f'[[sensor]]\nid = "{kind["sensor"]}"\nkind = "{kind.get("sensor_kind", "position")}"\nlevel = "{LEVEL}"\n'
             f"pose = {{ x_m = {(x0 + x1) / 2}, y_m = {(y0 + y1) / 2}, z_m = 2.8, heading_deg = 0.0 }}\n"
             'coordinates = "site"\n'
             f"noise = {{ sigma_m = {noise['sigma_m']}, p_detect = {noise['p_detect']}, "
@@ -222,6 +266,16 @@ def main():
     folder = os.path.join(args.corpora, kind["folder"])
     if not os.path.exists(os.path.join(folder, kind["file"])):
         print(f"skipped: {os.path.join(folder, kind['file'])} is not there")
+        return 0
+    if args.site_kind == "mmgait":
+        clouds, frames = read_mmgait(folder, kind)
+        points = [point for frame in frames for point in clouds.get(frame, [])]
+        box = bounds({0: [(None, x, y) for x, y, *_ in points]}, None)
+        os.makedirs(args.outdir, exist_ok=True)
+        write_site(args.outdir, args.site_kind, kind, box)
+        said = dict(kind=args.site_kind, source=f"{kind['folder']}/{kind['file']}")
+        said.update(write_points(args.outdir, kind, clouds, frames), box_m=box)
+        print(json.dumps(said))
         return 0
     truth, detections, frames = READERS[args.site_kind](folder, kind)
     check(truth, frames)
