@@ -7,6 +7,7 @@
 //! A late fix of a device whose newer fix is in already is not used: the newer one stands, as it would have had they
 //! come in order.
 
+use crate::calibration::Calibration;
 use crate::identity::Identities;
 use crate::levels::Ways;
 use crate::membership::{self, How};
@@ -16,11 +17,13 @@ use crate::plan::Plan;
 use crate::positions::Positions;
 use crate::presence::Chains;
 use crate::ranging::Ranging;
+use crate::rssi::{Beacons, Receivers};
 use crate::sensors::Sensors;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
 use osmose_model::device::{Sensor, SensorKind};
 use osmose_model::geometry::Place;
+use osmose_model::health::SensorHealth;
 use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::input::Tag;
 use osmose_model::observation::{Body, Observation};
@@ -86,6 +89,9 @@ pub struct Fusion {
     pub(crate) positions: Positions,
     pub(crate) identities: Identities,
     pub(crate) ranging: Ranging,
+    pub(crate) receivers: Receivers,
+    pub(crate) beacons: Beacons,
+    pub(crate) calibration: Calibration,
     pub(crate) carriers: Carriers,
     pub(crate) chains: Chains,
     pub(crate) counts: Counts,
@@ -110,6 +116,9 @@ impl Fusion {
             positions: Positions::new(&site, max),
             identities: Identities::new(max),
             ranging: Ranging::new(if site.sensors.iter().any(is_ranging) { max } else { 0 }),
+            receivers: Receivers::new(&site),
+            beacons: Beacons::new(if site.sensors.iter().any(is_radio) { max } else { 0 }),
+            calibration: Calibration::new(&site.sensors),
             carriers: Carriers::new(&site, max),
             chains: Chains::new(&site, max),
             counts: Counts::default(),
@@ -130,6 +139,12 @@ impl Fusion {
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {
         &self.site
+    }
+
+    /// How well a sensor's measurements agree with what all sensors together say, as of the latest instant told.
+    #[must_use]
+    pub fn health(&self, sensor: SensorId) -> SensorHealth {
+        self.calibration.health(sensor, self.sensors.alive(sensor, self.now))
     }
 
     /// How many occupants there are, seen or lost.
@@ -371,6 +386,8 @@ impl Fusion {
             Body::Tdoa { other, device, diff_m, sigma_m } => {
                 return self.observe_difference(device, other, diff_m, sigma_m, from, out);
             }
+            Body::Rssi { device, rssi_dbm } => return self.observe_rssi(device, rssi_dbm, from, out),
+            Body::Bearing(hits) => return self.observe_bearings(hits, from, out),
             Body::Position(items) => return self.observe_scan(items, from, out),
             Body::Binary { on } => {
                 self.take_reading(Reading::Switch(on), from, out);
@@ -420,6 +437,11 @@ fn is_ranging(sensor: &Sensor) -> bool {
     matches!(sensor.kind, SensorKind::Range | SensorKind::Tdoa)
 }
 
+/// Whether a sensor hears how strongly, or from where, a device sends.
+fn is_radio(sensor: &Sensor) -> bool {
+    matches!(sensor.kind, SensorKind::Rssi | SensorKind::Bearing)
+}
+
 /// Somebody who was not known before.
 pub(crate) struct Newcomer {
     pub(crate) place: Place,
@@ -459,6 +481,7 @@ impl Fuse for Fusion {
             Sink::new(out, &mut self.counts.stimuli_shed, Some(observation.sensor), observation.measured)
                 .push(Stimulus::Sensor(observation.sensor));
         }
+        self.calibration.hear(observation.sensor, observation.measured);
         let taken = self.take(observation, out);
         match taken {
             Ok(()) => {}
@@ -517,7 +540,7 @@ impl Fuse for Fusion {
     }
 
     fn sensor(&self, sensor: SensorId) -> SensorStatus {
-        self.sensors.status(sensor)
+        SensorStatus { health: self.health(sensor), ..self.sensors.status(sensor) }
     }
 
     fn alive(&self, sensor: SensorId, now: LogicalNs) -> Tri {

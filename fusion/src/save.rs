@@ -3,12 +3,14 @@
 //! Indexes are rebuilt; R-trees from the saved boxes, since where a box is decides when it is drawn anew. The shape of
 //! a rebuilt tree may differ and never shows, because every answer is sorted.
 
+use crate::calibration::Gauge;
 use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
 use crate::merge::Carrier;
 use crate::occupants::{Origin, SavedSlot};
 use crate::presence::SavedChains;
 use crate::ranging::Filter;
+use crate::rssi::Beacon;
 use crate::tracker::TrackerState;
 use osmose_model::digest::Digest;
 use osmose_model::geometry::Place;
@@ -40,6 +42,8 @@ struct Saved {
     trackers: Vec<Option<TrackerState>>,
     identities: SavedIdentities,
     ranging: Vec<Filter>,
+    beacons: Vec<Beacon>,
+    gauges: Vec<Gauge>,
     carriers: Vec<Carrier>,
     chains: SavedChains,
     counts: Counts,
@@ -119,6 +123,8 @@ impl Fusion {
             trackers: self.positions.saved(),
             identities: self.identities.saved(&self.occupants),
             ranging: self.ranging.saved(),
+            beacons: self.beacons.saved(),
+            gauges: self.calibration.saved(),
             carriers: self.carriers.saved(),
             chains: self.chains.saved(),
             counts: self.counts,
@@ -165,6 +171,12 @@ impl Fusion {
         }
         if !fresh.ranging.refill(saved.ranging) {
             return Err(malformed("its ranged devices are none"));
+        }
+        if !fresh.beacons.refill(saved.beacons) {
+            return Err(malformed("its heard devices are none"));
+        }
+        if !fresh.calibration.refill(saved.gauges) {
+            return Err(malformed("its accounts of sensors are of others"));
         }
         if !fresh.carriers.refill(saved.carriers) {
             return Err(malformed("its carried devices are borne by nobody"));

@@ -6,6 +6,7 @@
 //! | `run.rs` | the loop: inputs in their order, keyframes, holes |
 //! | [`sinks`] | tracks as CSV, events and commands as JSON lines |
 //! | `verify.rs` | recording against replay |
+//! | `sensors.rs` | how the sensors did |
 //! | [`summary`] | what was found |
 //!
 //! A replay never copies recorded decisions: it runs the code. Where the trace has a hole, the state is not known
@@ -13,6 +14,7 @@
 
 mod plot;
 mod run;
+mod sensors;
 pub mod sinks;
 pub mod summary;
 mod verify;

@@ -486,6 +486,7 @@ impl<W: Workshop> Run<W> {
         let whole = !self.summary.stopped && ending == Ending::Whole;
         self.summary.digests = self.digests();
         self.summary.ending = ending;
+        self.summary.sensors = super::sensors::lines(&self.driver.machine().view());
         self.summary.verdict = match self.verifier.take() {
             None if !self.options.verify => Verdict::NotAsked,
             None => Verdict::NothingToVerify,
