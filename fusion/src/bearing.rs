@@ -100,19 +100,19 @@ impl Fusion {
         from: (SensorId, LogicalNs),
         out: &mut Vec<Stimulus>,
     ) -> Result<(), Refusal> {
-        if let Some((at, variance_m2)) = self.located(device, view.level, from.1) {
-            self.compare_bearing(view, bearing, (at, variance_m2), from.0);
+        if let Some(known) = self.fixed_place(device, view.level, from.1) {
+            self.compare_bearing(view, bearing, known, from.0);
             return Ok(());
         }
         if let Some(taken) = self.ranging.bear(device, view.level, view.from, bearing, crate::carried::LOCATED_FOR) {
             if let Some(residual) = taken.residual {
-                self.calibration.learn_with_bias(from.0, &residual, true);
+                self.calibration.learn_with_bias(from.0, &residual);
             }
             return taken.found.map_or(Ok(()), |found| self.place_found(device, view.level, found, from.0, out));
         }
         let (located, residual) = self.beacons.bear(device, (view.from, view.level), bearing, &self.receivers);
         if let Some(residual) = residual {
-            self.calibration.learn_with_bias(from.0, &residual, false);
+            self.calibration.learn_with_bias(from.0, &residual);
         }
         located.map_or(Ok(()), |located| self.place_located(device, located, from.0, out))
     }
@@ -131,8 +131,9 @@ impl Fusion {
             declared: bearing.variance_rad2,
             outlier: 0.0,
             rate_per_s: 0.0,
+            known: true,
         };
-        self.calibration.learn_with_bias(sensor, &residual, true);
+        self.calibration.learn_with_bias(sensor, &residual);
     }
 
     /// A direction of somebody: of the one carried device that it all but surely belongs to.

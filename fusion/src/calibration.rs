@@ -3,7 +3,8 @@
 //!
 //! - *Noise.* The running mean of `(ν² - H P H') / R` says how the real variance compares with the declared one (Mehra
 //!   1970); where it is larger, measurements are used with the larger one, so that a sensor that lies loses its weight.
-//!   Measurements that are outliers by the sensor's own declared share of them do not count, unless most are.
+//!   Measurements that are outliers by the sensor's own declared share of them do not count, unless most are. Where the
+//!   errors are beyond all measure ([`WRONG`]) the sensor is compared and no longer used, until they are not.
 //! - *Constant errors* of received strength and bearings are a scalar Kalman filter on their innovations; those of ranges
 //!   are estimated with each device's place (`slant.rs`) and averaged here, to begin new devices with.
 //! - *Clocks.* A measurement that is τ older than it says differs from what is expected by τ times the rate at which that
@@ -25,7 +26,7 @@ const WINDOW: f64 = 100.0;
 /// From so many on they are believed.
 const BELIEVED: u64 = 30;
 /// An innovation counts for at most so many declared variances.
-const RATIO_MAX: f64 = 1e4;
+const RATIO_MAX: f64 = 400.0;
 /// The same in the figure that is shown.
 const NIS_MAX: f64 = 100.0;
 /// How many consecutive innovations say what one would, where the device's place is known by other means.
@@ -37,6 +38,10 @@ const ALIKE_OWN: f64 = 200.0;
 const ALIKE_CLOCK_S: f64 = 1.0;
 /// Beyond this share of outliers (and twice what it declares) a sensor's outliers are its errors.
 const OUTLIERS_MAX: f64 = 0.4;
+/// A sensor whose errors are beyond so many declared variances is compared, and no longer used.
+const WRONG: f64 = 25.0;
+/// Its errors are a constant where that makes more than so many variances of them, and the rest less.
+const OFFSET_MIN: f64 = 9.0;
 /// Standard deviation of an unknown clock error, seconds, and the largest that is estimated.
 const CLOCK_SIGMA_S: f64 = 0.2;
 const CLOCK_MAX_S: f64 = 1.0;
@@ -62,6 +67,8 @@ pub(crate) struct Residual {
     pub(crate) outlier: f64,
     /// How fast what was expected changes, per second.
     pub(crate) rate_per_s: f64,
+    /// Whether the device's place is known by other sensors than these.
+    pub(crate) known: bool,
 }
 
 /// One sensor.
@@ -73,6 +80,8 @@ pub(crate) struct Gauge {
     /// Mean of (ν² - HPH')/R.
     square: f64,
     outliers: f64,
+    /// Mean of ν.
+    mean: f64,
     /// Mean time between observations, seconds, and when the last one was.
     period_s: Option<f64>,
     heard: Option<LogicalNs>,
@@ -120,6 +129,7 @@ impl Gauge {
             nis: 1.0,
             square: 1.0,
             outliers: 0.0,
+            mean: 0.0,
             period_s: None,
             heard: None,
             bias: 0.0,
@@ -155,6 +165,7 @@ impl Gauge {
         let honest = if self.is_wild(prior) { 1.0 } else { 1.0 - r.outlier };
         let ratio = r.innovation * r.innovation / s;
         self.nis += gain * honest * (ratio.min(NIS_MAX) - self.nis);
+        self.mean += gain * honest * (r.innovation - self.mean);
         // What is expected poorly tells little of the sensor.
         let telling = honest * r.declared / s;
         let square = (r.innovation * r.innovation - r.predicted) / r.declared;
@@ -165,18 +176,21 @@ impl Gauge {
     }
 
     fn learn_clock(&mut self, r: &Residual, s: f64, honest: f64) {
-        let alike = self.period_s.map_or(ALIKE, |p| (ALIKE_CLOCK_S / p.max(1e-4)).max(ALIKE));
+        let slow = if r.known { 1.0 } else { ALIKE };
+        let alike = slow * self.period_s.map_or(ALIKE, |p| (ALIKE_CLOCK_S / p.max(1e-4)).max(ALIKE));
         let noise = alike * (s + r.declared * (self.square - 1.0).max(0.0)) / honest.max(1e-3);
         let p = self.clock_var_s2;
         let gain = -p * r.rate_per_s / (r.rate_per_s * r.rate_per_s * p + noise);
         let bound = 3.0 * noise.sqrt();
-        self.clock_s = (self.clock_s + gain * r.innovation.clamp(-bound, bound)).clamp(-CLOCK_MAX_S, CLOCK_MAX_S);
+        self.clock_s =
+            (self.clock_s + gain * (r.innovation - self.mean).clamp(-bound, bound)).clamp(-CLOCK_MAX_S, CLOCK_MAX_S);
         let most = CLOCK_SIGMA_S * CLOCK_SIGMA_S;
         self.clock_var_s2 = (p * (1.0 + gain * r.rate_per_s) + AGEING * most).min(most);
     }
 
     /// The scalar filter of a bias that no state carries.
-    fn learn_bias(&mut self, r: &Residual, alike: f64, prior: Prior) {
+    fn learn_bias(&mut self, r: &Residual, prior: Prior) {
+        let alike = if r.known { ALIKE } else { ALIKE_OWN };
         let noise = alike * (r.predicted + r.declared) / (1.0 - r.outlier).max(1e-3);
         let gain = self.bias_var / (self.bias_var + noise);
         let bound = 3.0 * noise.sqrt();
@@ -197,12 +211,25 @@ impl Gauge {
         self.compared >= BELIEVED && size >= CLOCK_MIN_S && size * size >= 16.0 * self.clock_var_s2
     }
 
+    /// Whether next to nothing that it says fits.
+    fn is_wrong(&self, prior: Prior) -> bool {
+        self.compared >= BELIEVED && (self.is_wild(prior) || self.square > WRONG)
+    }
+
+    /// Whether what it says would fit, were it not for a constant.
+    fn is_offset(&self, prior: Prior) -> bool {
+        let variance = (self.declared_sigma * self.declared_sigma).max(1e-12);
+        let constant = self.mean * self.mean / variance;
+        self.is_wrong(prior) && constant > OFFSET_MIN && self.square - constant < OFFSET_MIN
+    }
+
     fn verdict(&self, alive: Tri, prior: Prior) -> Verdict {
         let significant = self.bias * self.bias >= 9.0 * self.bias_var && prior.bias_var > 0.0;
         match () {
             () if alive == Tri::False => Verdict::Silent,
             () if self.compared < BELIEVED => Verdict::Unknown,
-            () if self.is_wild(prior) || self.square > 25.0 => Verdict::Unreliable,
+            () if self.is_offset(prior) => Verdict::Biased,
+            () if self.is_wrong(prior) => Verdict::Unreliable,
             () if self.is_clock_off() => Verdict::ClockOff,
             () if significant && self.bias.abs() > self.declared_sigma => Verdict::Biased,
             () if self.square > 2.25 => Verdict::Overconfident,
@@ -213,7 +240,8 @@ impl Gauge {
 
     fn is_sound(&self) -> bool {
         let variances = [self.bias_var, self.clock_var_s2, self.declared_sigma];
-        let numbers = [self.nis, self.square, self.outliers, self.bias, self.clock_s, self.period_s.unwrap_or(0.0)];
+        let numbers =
+            [self.nis, self.square, self.outliers, self.mean, self.bias, self.clock_s, self.period_s.unwrap_or(0.0)];
         numbers.iter().chain(&variances).all(|x| x.abs() <= 1e9) && variances.iter().all(|v| *v >= 0.0)
     }
 }
@@ -233,6 +261,11 @@ impl Calibration {
     pub(crate) fn inflation(&self, sensor: SensorId) -> f64 {
         let g = &self.gauges[sensor.index()];
         if g.compared < BELIEVED { 1.0 } else { g.square.max(1.0) }
+    }
+
+    /// Whether a sensor is to be compared only: next to nothing that it says fits.
+    pub(crate) fn is_wrong(&self, sensor: SensorId) -> bool {
+        self.gauges[sensor.index()].is_wrong(self.priors[sensor.index()])
     }
 
     /// By how much a sensor's times are later than what they tell of, seconds; zero while in doubt.
@@ -256,23 +289,26 @@ impl Calibration {
         }
     }
 
-    /// Takes a residual of a sensor whose bias is estimated here; whether the place is known by other sensors.
-    pub(crate) fn learn_with_bias(&mut self, sensor: SensorId, r: &Residual, known: bool) {
+    /// Takes a residual of a sensor whose bias is estimated here.
+    pub(crate) fn learn_with_bias(&mut self, sensor: SensorId, r: &Residual) {
         let (i, prior) = (sensor.index(), self.priors[sensor.index()]);
         self.gauges[i].learn(r, prior);
-        self.gauges[i].learn_bias(r, if known { ALIKE } else { ALIKE_OWN }, prior);
+        if prior.bias_var > 0.0 {
+            self.gauges[i].learn_bias(r, prior);
+        }
     }
 
     /// The account of a sensor.
     pub(crate) fn health(&self, sensor: SensorId, alive: Tri) -> SensorHealth {
         let Some(g) = self.gauges.get(sensor.index()) else { return SensorHealth::default() };
+        let offset = g.is_offset(self.priors[sensor.index()]);
         SensorHealth {
             verdict: g.verdict(alive, self.priors[sensor.index()]),
             compared: g.compared,
             nis: g.nis,
             outliers: g.outliers,
             rate_hz: g.period_s.filter(|p| *p > 0.0).map_or(0.0, |p| 1.0 / p),
-            bias: g.bias,
+            bias: if offset { g.mean } else { g.bias },
             bias_sigma: g.bias_var.sqrt(),
             clock_s: g.clock_s,
             clock_sigma_s: g.clock_var_s2.sqrt(),

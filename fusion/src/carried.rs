@@ -115,6 +115,7 @@ impl Fusion {
             variance_m2: sigma_m * sigma_m,
             // A pair is as bad as its worse anchor.
             inflation: worse(a.sensor),
+            ignored: self.calibration.is_wrong(sensor) || self.calibration.is_wrong(a.sensor),
             nlos_p: noise.nlos_p.clamp(0.0, 0.99),
             nlos_scale_m: noise.nlos_scale_m.clamp(0.0, 1e3),
             bias: if b.is_none() { self.calibration.bias(sensor) } else { (0.0, 0.0) },
@@ -134,7 +135,11 @@ impl Fusion {
         let level: LevelId = self.site.sensors[from.0.index()].level;
         let taken = self.ranging.take(device, level, z);
         if let Some(residual) = taken.residual {
-            self.calibration.learn(z.a.sensor, &residual, taken.bias);
+            if residual.known {
+                self.calibration.learn_with_bias(z.a.sensor, &residual);
+            } else {
+                self.calibration.learn(z.a.sensor, &residual, taken.bias);
+            }
             if let Some(b) = z.b {
                 self.calibration.learn(b.sensor, &residual, None);
             }
@@ -155,7 +160,7 @@ impl Fusion {
         out: &mut Vec<Stimulus>,
     ) -> Result<(), Refusal> {
         // `contains` is false for NaN.
-        if !(RSSI_DBM.0..=RSSI_DBM.1).contains(&rssi_dbm) {
+        if !(RSSI_DBM.0..=RSSI_DBM.1).contains(&rssi_dbm) || self.receivers.get(sensor).is_none() {
             return Err(Refusal::NotPlausible);
         }
         let report = Report { sensor, dbm: rssi_dbm, measured };
@@ -177,6 +182,18 @@ impl Fusion {
         (measured.since(at) < LOCATED_FOR).then_some(slot)
     }
 
+    /// Where a device is on a level by a fix of lately, with its variance per axis (m²).
+    pub(crate) fn fixed_place(
+        &self,
+        device: CarriedKey,
+        level: LevelId,
+        measured: LogicalNs,
+    ) -> Option<([f64; 2], f64)> {
+        let who = self.occupants.occupant(self.fixed(device, measured)?);
+        let variance = (who.covariance_m2[0] + who.covariance_m2[2]) / 2.0;
+        (who.place.level == level).then_some(([who.place.at.x_m, who.place.at.y_m], variance))
+    }
+
     /// Where a device is on a level, with its variance per axis (m²), by better means than strength and direction: by a
     /// fix or by ranges of lately.
     pub(crate) fn located(
@@ -185,11 +202,8 @@ impl Fusion {
         level: LevelId,
         measured: LogicalNs,
     ) -> Option<([f64; 2], f64)> {
-        if let Some(slot) = self.fixed(device, measured) {
-            let who = self.occupants.occupant(slot);
-            let variance = (who.covariance_m2[0] + who.covariance_m2[2]) / 2.0;
-            let here = who.place.level == level;
-            return here.then_some(([who.place.at.x_m, who.place.at.y_m], variance));
+        if self.fixed(device, measured).is_some() {
+            return self.fixed_place(device, level, measured);
         }
         let found = self.ranging.found(device, level, measured, LOCATED_FOR)?;
         Some(([found.at_m[0], found.at_m[1]], (found.covariance_m2[0] + found.covariance_m2[2]) / 2.0))

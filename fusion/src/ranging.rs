@@ -33,6 +33,12 @@ pub(crate) const RECENT_MAX: usize = 8;
 /// is taken to be in the wrong place: then the device begins anew.
 const DOUBT_GAIN: f64 = 0.15;
 const DOUBT_MAX: f64 = 0.7;
+/// A filter in more doubt than this teaches nobody: in a wrong place every sensor looks wrong.
+const DOUBT_TEACHING: f64 = 0.3;
+/// An innovation beyond so many standard deviations is beyond noise.
+const STRANGE: f64 = 4.0;
+/// How long a fix makes ranges something to compare with it only.
+const FIXED_FOR: DurationNs = DurationNs::from_s(2);
 
 /// An anchor: place, and height above the level's floor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +71,8 @@ pub(crate) struct Ranged {
     pub(crate) variance_m2: f64,
     /// By how much that variance falls short, 1 or more.
     pub(crate) inflation: f64,
+    /// Its sensor is wrong all the time: it is compared and not used.
+    pub(crate) ignored: bool,
     /// How likely it is out of sight, and by how much too long it then is on average.
     pub(crate) nlos_p: f64,
     pub(crate) nlos_scale_m: f64,
@@ -143,6 +151,8 @@ pub(crate) struct Filter {
     at: LogicalNs,
     /// Of the newest by an anchor of its level.
     own_at: LogicalNs,
+    /// Of the newest fix by another system.
+    fixed_at: Option<LogicalNs>,
     estimate: Option<Estimate>,
     /// The newest of each anchor or pair, while there is no estimate.
     recent: ArrayVec<Ranged, RECENT_MAX>,
@@ -152,23 +162,34 @@ pub(crate) struct Filter {
     doubt: f64,
 }
 
-/// A measurement meets an estimate; `age_s` is how long before the estimate it was true.
-fn meet(e: &mut Estimate, z: &Ranged, age_s: f64, now: LogicalNs) -> (Met, Residual, Option<(f64, f64)>) {
-    let link = if z.b.is_none() { e.link(z.a.sensor, z.bias, now) } else { None };
+/// What a measurement is expected to be: value without bias, its slope over the state, its change per second. `age_s` is
+/// how long before the estimate it was true.
+fn expected(e: &Estimate, z: &Ranged, age_s: f64) -> (f64, Row, f64) {
     let m = &e.mean;
     let (expected, g) = z.expected([m[0] - age_s * m[2], m[1] - age_s * m[3], m[Z]]);
     let mut slope: Row = [0.0; N];
     (slope[0], slope[1], slope[Z]) = (g[0], g[1], g[2]);
     (slope[2], slope[3]) = (-age_s * g[0], -age_s * g[1]);
+    (expected, slope, g[0] * m[2] + g[1] * m[3])
+}
+
+/// Whether an innovation is beyond what noise does, by the declared variance.
+fn is_strange(r: &Residual) -> bool {
+    r.innovation * r.innovation > STRANGE * STRANGE * (r.predicted + r.declared)
+}
+
+/// A measurement meets an estimate: how it differed, its anchor's bias after it, whether it fitted at all.
+fn meet(e: &mut Estimate, z: &Ranged, age_s: f64, now: LogicalNs) -> (Met, Residual, Option<(f64, f64)>) {
+    let link = if z.b.is_none() { e.link(z.a.sensor, z.bias, now) } else { None };
+    let (expected, mut slope, rate_per_s) = expected(e, z, age_s);
     let (bias, extra) = match (link, z.b) {
         (Some(i), _) => {
             slope[i] = 1.0;
-            (m[i], 0.0)
+            (e.mean[i], 0.0)
         }
         (None, None) => z.bias,
         (None, Some(_)) => (0.0, 0.0),
     };
-    let rate_per_s = g[0] * m[2] + g[1] * m[3];
     let innovation = z.value_m - expected - bias;
     let tail = match z.b {
         None => Tail::Excess { p: z.nlos_p, scale_m: z.nlos_scale_m },
@@ -176,14 +197,23 @@ fn meet(e: &mut Estimate, z: &Ranged, age_s: f64, now: LogicalNs) -> (Met, Resid
     };
     let met = e.update(innovation, &slope, z.variance_m2 * z.inflation + extra, tail);
     let (predicted, outlier) = (met.predicted, met.outlier);
-    let residual = Residual { innovation, predicted, declared: z.variance_m2, outlier, rate_per_s };
+    let residual = Residual { innovation, predicted, declared: z.variance_m2, outlier, rate_per_s, known: false };
     (met, residual, link.map(|i| (e.mean[i], e.covariance[i][i])))
+}
+
+/// The same without moving the estimate.
+fn compare(e: &Estimate, z: &Ranged, age_s: f64, known: bool) -> Residual {
+    let (expected, slope, rate_per_s) = expected(e, z, age_s);
+    let (innovation, predicted) = (z.value_m - expected - z.bias.0, e.expect(&slope));
+    let mut r = Residual { innovation, predicted, declared: z.variance_m2, outlier: 0.0, rate_per_s, known };
+    r.outlier = f64::from(u8::from(is_strange(&r)));
+    r
 }
 
 impl Filter {
     fn new(device: CarriedKey, level: LevelId, at: LogicalNs) -> Self {
         let (recent, height) = (ArrayVec::new(), Height::default());
-        Self { device, level, at, own_at: at, estimate: None, recent, height, doubt: 0.0 }
+        Self { device, level, at, own_at: at, fixed_at: None, estimate: None, recent, height, doubt: 0.0 }
     }
 
     fn forget_all(&mut self) {
@@ -237,19 +267,30 @@ impl Filter {
         }
         self.advance(z.measured);
         let Some(estimate) = &mut self.estimate else {
-            self.gather(z);
+            if !z.ignored {
+                self.gather(z);
+            }
             return Taken { found: self.found(), ..Taken::default() };
         };
         let age_s = self.at.since(z.measured).as_s_f64() + z.clock_s;
+        let known = self.fixed_at.is_some_and(|at| z.measured.since(at) < FIXED_FOR);
+        if known || z.ignored {
+            let residual = compare(estimate, &z, age_s, known);
+            let teaches = known || self.doubt < DOUBT_TEACHING;
+            return Taken { residual: teaches.then_some(residual), ..Taken::default() };
+        }
+        let teaches = self.doubt < DOUBT_TEACHING;
         let (met, residual, bias) = meet(estimate, &z, age_s, self.at);
         let sound = estimate.is_sound();
-        self.doubt += DOUBT_GAIN * (met.outlier - self.doubt);
+        let strange = if is_strange(&residual) { 1.0 } else { met.outlier };
+        self.doubt += DOUBT_GAIN * (strange - self.doubt);
         if !sound || self.doubt > DOUBT_MAX {
             self.forget_all();
-            return Taken { residual: sound.then_some(residual), ..Taken::default() };
+            return Taken::default();
         }
         let found = if met.wild { None } else { self.found() };
-        Taken { found, residual: Some(residual), bias }
+        let residual = teaches.then_some(residual);
+        Taken { found, residual, bias }
     }
 
     /// Keeps a measurement to begin with, and begins where that is possible.
@@ -268,12 +309,19 @@ impl Filter {
 
     /// Takes where another system says the device is, as a measurement.
     fn fix(&mut self, level: LevelId, at: Point, variance_m2: f64, measured: LogicalNs) {
-        if self.estimate.is_none() || !self.is_on(level, measured) {
+        if !self.is_on(level, measured) {
             return;
         }
         self.advance(measured);
+        self.fixed_at = self.fixed_at.max(Some(measured));
         let age_s = self.at.since(measured).as_s_f64();
-        let Some(e) = &mut self.estimate else { return };
+        let Some(e) = &mut self.estimate else {
+            let v = [variance_m2, variance_m2, self.height.variance_m2];
+            let covariance = [[v[0], 0.0, 0.0], [0.0, v[1], 0.0], [0.0, 0.0, v[2]]];
+            self.estimate = Some(Estimate::new([at.x_m, at.y_m, self.height.mean_m], covariance, self.height));
+            self.recent.clear();
+            return;
+        };
         for (axis, measured_m) in [at.x_m, at.y_m].into_iter().enumerate() {
             let mut slope: Row = [0.0; N];
             (slope[axis], slope[axis + 2]) = (1.0, -age_s);
@@ -305,7 +353,8 @@ impl Filter {
             return Taken::default();
         }
         let (predicted, outlier) = (met.predicted, met.outlier);
-        let residual = Residual { innovation, predicted, declared: bearing.variance_rad2, outlier, rate_per_s };
+        let residual =
+            Residual { innovation, predicted, declared: bearing.variance_rad2, outlier, rate_per_s, known: false };
         Taken { found: self.found(), residual: Some(residual), bias: None }
     }
 

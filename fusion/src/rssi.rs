@@ -387,8 +387,9 @@ impl Beacon {
             declared: receiver.variance_db2,
             outlier: 0.0,
             rate_per_s: 0.0,
+            known: false,
         };
-        calibration.learn_with_bias(r.sensor, &residual, false);
+        calibration.learn_with_bias(r.sensor, &residual);
         self.learn_gain(met.innovation, met.predicted + receiver.variance_db2, ALIKE_OWN);
         self.located()
     }
@@ -405,8 +406,8 @@ impl Beacon {
         let innovation = r.dbm - receiver.expected_dbm(at) - offset;
         let predicted = slope * slope * variance_m2;
         let declared = receiver.variance_db2;
-        let residual = Residual { innovation, predicted, declared, outlier: 0.0, rate_per_s: 0.0 };
-        calibration.learn_with_bias(r.sensor, &residual, true);
+        let residual = Residual { innovation, predicted, declared, outlier: 0.0, rate_per_s: 0.0, known: true };
+        calibration.learn_with_bias(r.sensor, &residual);
         self.learn_gain(innovation, predicted + declared, ALIKE);
     }
 
@@ -435,6 +436,7 @@ impl Beacon {
             declared: b.variance_rad2,
             outlier,
             rate_per_s: 0.0,
+            known: false,
         })
     }
 

@@ -193,6 +193,12 @@ impl Estimate {
         Some(CORE + i)
     }
 
+    /// Variance of what is expected of a measurement with a slope.
+    pub(crate) fn expect(&self, slope: &Row) -> f64 {
+        let of = |(row, h): (&Row, &f64)| h * row.iter().zip(slope).map(|(c, g)| c * g).sum::<f64>();
+        self.covariance.iter().zip(slope).map(of).sum::<f64>().max(0.0)
+    }
+
     /// Meets a measurement: `innovation` (measured less expected), the expected value's slope over the state, the
     /// measurement's variance.
     pub(crate) fn update(&mut self, innovation: f64, slope: &Row, variance: f64, tail: Tail) -> Met {
