@@ -6,6 +6,7 @@
 //!
 //! Observations are used in the order of when they were true, whenever they come (`late.rs`).
 
+use crate::calibration::Calibration;
 use crate::identity::Identities;
 use crate::late::Late;
 use crate::levels::Ways;
@@ -17,11 +18,13 @@ use crate::points::Clouds;
 use crate::positions::Positions;
 use crate::presence::Chains;
 use crate::ranging::Ranging;
+use crate::rssi::{Beacons, Receivers};
 use crate::sensors::Sensors;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
 use osmose_model::device::{Sensor, SensorKind};
 use osmose_model::geometry::Place;
+use osmose_model::health::SensorHealth;
 use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::input::Tag;
 use osmose_model::observation::{Body, Observation};
@@ -89,6 +92,9 @@ pub struct Fusion {
     pub(crate) positions: Positions,
     pub(crate) identities: Identities,
     pub(crate) ranging: Ranging,
+    pub(crate) receivers: Receivers,
+    pub(crate) beacons: Beacons,
+    pub(crate) calibration: Calibration,
     pub(crate) carriers: Carriers,
     pub(crate) chains: Chains,
     pub(crate) clouds: Clouds,
@@ -117,6 +123,9 @@ impl Fusion {
             positions: Positions::new(&site, max),
             identities: Identities::new(max),
             ranging: Ranging::new(if site.sensors.iter().any(is_ranging) { max } else { 0 }),
+            receivers: Receivers::new(&site),
+            beacons: Beacons::new(if site.sensors.iter().any(is_radio) { max } else { 0 }),
+            calibration: Calibration::new(&site.sensors),
             carriers: Carriers::new(&site, max),
             chains: Chains::new(&site, max),
             clouds: Clouds::new(&site),
@@ -142,6 +151,12 @@ impl Fusion {
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {
         &self.site
+    }
+
+    /// How well a sensor's measurements agree with what all sensors together say, as of the latest instant told.
+    #[must_use]
+    pub fn health(&self, sensor: SensorId) -> SensorHealth {
+        self.calibration.health(sensor, self.sensors.alive(sensor, self.now))
     }
 
     /// How many occupants there are, seen or lost.
@@ -377,6 +392,7 @@ impl Fusion {
     /// What an observation says, by kind.
     pub(crate) fn take(&mut self, observation: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal> {
         let from = (observation.sensor, observation.measured);
+        self.calibration.hear(from.0, from.1);
         match observation.body {
             Body::Location { device, place, sigma_m } => {
                 return self.observe_location(device, place, sigma_m, from, out);
@@ -385,6 +401,8 @@ impl Fusion {
             Body::Tdoa { other, device, diff_m, sigma_m } => {
                 return self.observe_difference(device, other, diff_m, sigma_m, from, out);
             }
+            Body::Rssi { device, rssi_dbm } => return self.observe_rssi(device, rssi_dbm, from, out),
+            Body::Bearing(hits) => return self.observe_bearings(hits, from, out),
             Body::Position(items) => return self.observe_scan(items, from, out),
             Body::Points(items) => return self.observe_points(items, from, out),
             Body::Binary { on } => {
@@ -433,6 +451,11 @@ impl Fusion {
 /// Whether a sensor is an anchor that ranges.
 fn is_ranging(sensor: &Sensor) -> bool {
     matches!(sensor.kind, SensorKind::Range | SensorKind::Tdoa)
+}
+
+/// Whether a sensor hears how strongly, or from where, a device sends.
+fn is_radio(sensor: &Sensor) -> bool {
+    matches!(sensor.kind, SensorKind::Rssi | SensorKind::Bearing)
 }
 
 /// Somebody who was not known before.
@@ -532,7 +555,7 @@ impl Fuse for Fusion {
     }
 
     fn sensor(&self, sensor: SensorId) -> SensorStatus {
-        self.sensors.status(sensor)
+        SensorStatus { health: self.health(sensor), ..self.sensors.status(sensor) }
     }
 
     fn alive(&self, sensor: SensorId, now: LogicalNs) -> Tri {

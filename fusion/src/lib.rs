@@ -16,7 +16,11 @@
 //! | `plan.rs` | zones and walls, in static R-trees |
 //! | `index.rs` | occupants in R-trees with enlarged boxes |
 //! | `identity.rs` | badges, and what is left of identities after people met |
-//! | `carried.rs`, `ranging.rs` | carried devices: as located, and by ranges |
+//! | `carried.rs` | carried devices: by the best that is known of them |
+//! | `ranging.rs`, `slant.rs`, `begin.rs` | by ranges and their differences, with height and biases |
+//! | `rssi.rs`, `cloud.rs` | by received strength: path loss, radio maps, a mixture of Gaussians |
+//! | `bearing.rs` | directions of devices and of somebody |
+//! | `calibration.rs` | what each sensor is worth: noise, bias, clock |
 //! | `merge.rs`, `bearers.rs` | which track carries which device: the two as one occupant |
 //! | `positions.rs` | position scans through [`tracker`] |
 //! | `points.rs` | radar clouds to scans |
@@ -32,8 +36,12 @@
 #![forbid(unsafe_code)]
 
 mod bearers;
+mod bearing;
+mod begin;
 mod births;
+mod calibration;
 mod carried;
+mod cloud;
 mod deadlines;
 mod difference;
 mod fuse;
@@ -54,9 +62,11 @@ mod positions;
 mod presence;
 mod query;
 mod ranging;
+mod rssi;
 mod save;
 mod sensors;
 mod sink;
+mod slant;
 mod snapshot;
 pub mod tracker;
 

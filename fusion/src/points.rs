@@ -12,6 +12,7 @@
 //! Points that do not move (by their Doppler) feed a map of what stands still; a cell that had such points in most scans
 //! of the last minutes is furniture and no longer counts, until something moves there. Radars without Doppler learn nothing.
 
+use crate::in_place::clone_in_place;
 use osmose_model::device::{Sensor, SensorKind};
 use osmose_model::geometry::{Aabb, Point};
 use osmose_model::ids::SensorId;
@@ -52,7 +53,7 @@ pub(crate) struct Body {
 }
 
 /// What stands still in a sensor's view.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Map {
     origin: Point,
     per_m: f64,
@@ -123,6 +124,12 @@ pub(crate) struct Clouds {
     /// The last cloud's bodies, ascending by place.
     pub(crate) bodies: Vec<Body>,
 }
+
+clone_in_place!(Map { origin, per_m, size, share, taught, clouds, at });
+
+/// What of the clustering clouds change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptClouds(Vec<Option<Map>>);
 
 impl Map {
     fn new(round: Aabb) -> Self {
@@ -312,6 +319,21 @@ impl Clouds {
                 self.cells[i].root = self.root(core) as u32;
             }
         }
+    }
+
+    /// Copies what clouds change.
+    pub(crate) fn keep(&self, to: &mut KeptClouds) {
+        to.0.clone_from(&self.maps);
+    }
+
+    /// Is again what it was when the copy was made.
+    pub(crate) fn go_back(&mut self, to: &KeptClouds) {
+        self.maps.clone_from(&to.0);
+    }
+
+    /// Cells of all maps.
+    pub(crate) fn cells(&self) -> usize {
+        self.maps.iter().flatten().map(|m| m.share.len()).sum()
     }
 
     /// Mean and spread of each cluster.

@@ -3,6 +3,7 @@
 //! Indexes are rebuilt; R-trees from the saved boxes, since where a box is decides when it is drawn anew. The shape of
 //! a rebuilt tree may differ and never shows, because every answer is sorted.
 
+use crate::calibration::Gauge;
 use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
 use crate::late::SavedLate;
@@ -11,6 +12,7 @@ use crate::occupants::{Origin, SavedSlot};
 use crate::points::SavedMap;
 use crate::presence::SavedChains;
 use crate::ranging::Filter;
+use crate::rssi::Beacon;
 use crate::tracker::TrackerState;
 use osmose_model::digest::Digest;
 use osmose_model::geometry::Place;
@@ -42,6 +44,8 @@ struct Saved {
     trackers: Vec<Option<TrackerState>>,
     identities: SavedIdentities,
     ranging: Vec<Filter>,
+    beacons: Vec<Beacon>,
+    gauges: Vec<Gauge>,
     carriers: Vec<Carrier>,
     chains: SavedChains,
     clouds: Vec<Option<SavedMap>>,
@@ -130,7 +134,7 @@ impl Fusion {
     /// left out: under which numbers occupants were told of, when a sensor was heard, what was counted.
     #[must_use]
     pub fn state_bytes(&self) -> Vec<u8> {
-        let Saved { now, mut occupants, lost, trackers, identities, ranging, carriers, .. } =
+        let Saved { now, mut occupants, lost, trackers, identities, ranging, beacons, carriers, .. } =
             self.saved(SavedLate::default(), self.now);
         // Numbered by what they come from instead.
         let before: Vec<TrackId> = occupants.iter().map(|o| o.occupant.track).collect();
@@ -147,7 +151,8 @@ impl Fusion {
         lost.sort_unstable();
         let identities = identities.renumbered(&order, number);
         // As in `save`: a saved state is always writable.
-        postcard::to_stdvec(&(now, occupants, lost, trackers, identities, ranging, carriers)).unwrap_or_default()
+        postcard::to_stdvec(&(now, occupants, lost, trackers, identities, ranging, beacons, carriers))
+            .unwrap_or_default()
     }
 
     /// Everything as it is, with a history to follow.
@@ -165,6 +170,8 @@ impl Fusion {
             trackers: self.positions.saved(),
             identities: self.identities.saved(&self.occupants),
             ranging: self.ranging.saved(),
+            beacons: self.beacons.saved(),
+            gauges: self.calibration.saved(),
             carriers: self.carriers.saved(),
             chains: self.chains.saved(),
             clouds: self.clouds.saved(),
@@ -209,6 +216,12 @@ impl Fusion {
         }
         if !fresh.ranging.refill(saved.ranging) {
             return Err(malformed("its ranged devices are none"));
+        }
+        if !fresh.beacons.refill(saved.beacons) {
+            return Err(malformed("its heard devices are none"));
+        }
+        if !fresh.calibration.refill(saved.gauges) {
+            return Err(malformed("its accounts of sensors are of others"));
         }
         if !fresh.carriers.refill(saved.carriers) {
             return Err(malformed("its carried devices are borne by nobody"));

@@ -3,14 +3,17 @@
 //! What is not in it: what stands still (the site), what a step only borrows (buffers), who was heard when (a matter of
 //! arrival), readings but those of two-state sensors (one gives way to a newer one only), and counts of what came in.
 
+use crate::calibration::Gauge;
 use crate::fuse::{Counts, Fusion};
 use crate::identity::Identities;
 use crate::merge::Carriers;
 use crate::occupants::Occupants;
 use crate::order::Key;
+use crate::points::KeptClouds;
 use crate::positions::KeptPositions;
 use crate::presence::Chains;
 use crate::ranging::Ranging;
+use crate::rssi::Beacons;
 use crate::sensors::KeptReadings;
 use osmose_model::time::LogicalNs;
 
@@ -27,6 +30,9 @@ pub(crate) struct Snapshot {
     positions: KeptPositions,
     identities: Identities,
     ranging: Ranging,
+    beacons: Beacons,
+    gauges: Vec<Gauge>,
+    clouds: KeptClouds,
     carriers: Carriers,
     chains: Chains,
     readings: KeptReadings,
@@ -45,6 +51,9 @@ impl Fusion {
             positions: self.positions.kept(),
             identities: self.identities.clone(),
             ranging: self.ranging.clone(),
+            beacons: self.beacons.clone(),
+            gauges: self.calibration.saved(),
+            clouds: KeptClouds::default(),
             carriers: self.carriers.clone(),
             chains: self.chains.clone(),
             readings: KeptReadings::default(),
@@ -61,11 +70,15 @@ impl Fusion {
             positions,
             identities,
             ranging,
+            beacons,
+            calibration,
+            clouds,
             carriers,
             chains,
             sensors,
             counts,
             site: _,
+            receivers: _,
             plan: _,
             ways: _,
             late: _,
@@ -77,6 +90,9 @@ impl Fusion {
         positions.keep(&mut to.positions);
         to.identities.copy_from(identities, occupants.slot_count());
         to.ranging.clone_from(ranging);
+        to.beacons.clone_from(beacons);
+        calibration.keep(&mut to.gauges);
+        clouds.keep(&mut to.clouds);
         to.carriers.clone_from(carriers);
         to.chains.copy_from(chains);
         sensors.keep(&mut to.readings);
@@ -100,6 +116,9 @@ impl Fusion {
         self.positions.go_back(&to.positions);
         self.identities.copy_from(&to.identities, self.occupants.slot_count());
         self.ranging.clone_from(&to.ranging);
+        self.beacons.clone_from(&to.beacons);
+        self.calibration.go_back(&to.gauges);
+        self.clouds.go_back(&to.clouds);
         self.carriers.clone_from(&to.carriers);
         self.chains.copy_from(&to.chains);
         self.sensors.go_back(&self.site, &to.readings, to.now);
@@ -107,7 +126,8 @@ impl Fusion {
 
     /// How much there is to copy, in updates: an occupant or track copied costs about a sixteenth of one updated.
     pub(crate) fn copy_updates(&self) -> u32 {
-        let all = 64 + self.positions.track_count() + self.occupants.slot_count() + self.ranging.len();
+        let all = 64 + self.positions.track_count() + self.occupants.slot_count();
+        let all = all + self.ranging.len() + self.beacons.len() + self.clouds.cells() / 32;
         u32::try_from(all / 16).unwrap_or(u32::MAX)
     }
 }

@@ -194,7 +194,8 @@ fn a_fix_outranks_ranges_for_a_while() {
     for anchor in 0..5 {
         run.range(anchor, 2 * S, slant(anchor, Point::new(16.0, 9.0))).unwrap();
     }
-    assert!(run.fusion.occupant(TrackId(1)).unwrap().place.at.distance(Point::new(16.0, 9.0)) < 0.01);
+    let at = run.fusion.occupant(TrackId(1)).unwrap().place.at;
+    assert!(at.distance(Point::new(16.0, 9.0)) < 0.1, "{at:?}");
 }
 
 #[test]

@@ -316,6 +316,8 @@ pub struct Sensor {
     pub field_of_view: Option<Polygon>,
     /// Its accuracy.
     pub noise: Noise,
+    /// What a receiver hears at surveyed points; empty for the path-loss law alone and for other kinds.
+    pub radio_map: crate::radio::RadioMap,
     /// How urgent what it says is.
     pub class: Class,
     /// How often it says something, Hz, where it is periodic.

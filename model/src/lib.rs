@@ -9,6 +9,8 @@
 //! | [`geometry`] | points, polygons, segments, [`geometry::Place`] |
 //! | [`site`] | the resolved site: levels, zones, walls, people (`site.rs`), devices (`device.rs`) |
 //! | [`observation`] | what a sensor says |
+//! | [`health`] | how well a sensor agrees with the others |
+//! | [`radio`] | radio maps |
 //! | [`input`] | all that can reach the core, and its place in the one total order |
 //! | [`canon`] | the canonical bytes of an input and of a decision: what is journaled and digested |
 //! | [`world`] | what fusion tells the rules: events, occupants, the [`world::WorldView`] |
@@ -24,10 +26,12 @@ pub mod command;
 pub mod device;
 pub mod digest;
 pub mod geometry;
+pub mod health;
 pub mod ids;
 pub mod input;
 pub mod limits;
 pub mod observation;
+pub mod radio;
 pub mod site;
 pub mod stages;
 pub mod time;

@@ -5,6 +5,7 @@
 
 use crate::command::Value;
 use crate::geometry::Place;
+use crate::health::SensorHealth;
 use crate::ids::{ActuatorId, CarriedKey, GroupId, Name, PersonId, SensorId, TrackId, ZoneId};
 use crate::limits::ZONES_PER_OCCUPANT_MAX;
 use crate::site::Site;
@@ -175,6 +176,8 @@ pub struct SensorStatus {
     pub heard_at: Option<LogicalNs>,
     /// Observations taken so far.
     pub count: u64,
+    /// How well it agrees with the others; unknown for kinds that move nobody.
+    pub health: SensorHealth,
 }
 
 /// What a step wakes rules with, in the order it came about.

@@ -92,6 +92,7 @@ pub(crate) fn add<'s>(site: &'s mut Site, name: &str, kind: SensorKind, port: u1
         class: Class::State,
         rate_hz: None,
         clock: ClockKind::Arrival,
+        radio_map: Default::default(),
         expect_late: DurationNs::ZERO,
         unit: None,
         stale: None,

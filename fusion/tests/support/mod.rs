@@ -116,6 +116,7 @@ pub fn add_sensor(site: &mut Site, kind: SensorKind, level: u16, zones: &[ZoneId
         class: Class::State,
         rate_hz,
         clock: ClockKind::Arrival,
+        radio_map: Default::default(),
         expect_late: DurationNs::ZERO,
         unit: None,
         stale: None,

@@ -1,6 +1,6 @@
 //! Reads the files of a site's folder that matter; nothing else in this crate touches the disk.
 //!
-//! What is read here is what a recording carries, so the list is closed: plan, devices, people, rules, calendars.
+//! What is read here is what a recording carries, so the list is closed: plan, devices, people, rules, calendars, radio maps.
 //! State, traces and editors' leftovers in the same folder are never looked at.
 
 use crate::fault::{Fault, Severity};
@@ -45,7 +45,7 @@ impl ReadError {
     #[must_use]
     pub fn to_fault(&self) -> Fault {
         let (code, file, help) = match self {
-            Self::Folder(p, _) if ["floorplan", "rules"].contains(&p.as_str()) => {
+            Self::Folder(p, _) if ["floorplan", "radio", "rules"].contains(&p.as_str()) => {
                 ("no-folder", p, "Make it a folder or a link to one, or take it away where the site has none.")
             }
             Self::Folder(p, _) => ("no-folder", p, "Name the folder that holds the site; `osmose new DIR` writes one."),
@@ -94,6 +94,7 @@ fn belongs(folder: &str, name: &str) -> bool {
         }
         "floorplan" => is(&[".geojson", ".json"]),
         "rules" => is(&[".rules"]),
+        "radio" => is(&[".csv"]),
         _ => false,
     }
 }
@@ -132,7 +133,7 @@ fn names_in(dir: &Path, folder: &str) -> Result<Vec<String>, ReadError> {
 pub fn read_dir(dir: &Path) -> Result<Vec<SourceFile>, ReadError> {
     let mut files = Vec::new();
     let mut total = 0u64;
-    for folder in ["", "floorplan", "rules"] {
+    for folder in ["", "floorplan", "radio", "rules"] {
         for name in names_in(dir, folder)? {
             let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             let full = dir.join(&path);
@@ -178,16 +179,25 @@ mod tests {
             std::fs::write(full, text).unwrap();
         };
         assert!(matches!(read_dir(dir.path()), Err(ReadError::Nothing(_))));
-        for path in
-            ["site.toml", "rules/b.rules", "rules/a.rules", "rules/a.rules~", "floorplan/unit.json", "bookings.ics"]
-        {
+        for path in [
+            "site.toml",
+            "rules/b.rules",
+            "rules/a.rules",
+            "rules/a.rules~",
+            "floorplan/unit.json",
+            "bookings.ics",
+            "radio/a.csv",
+        ] {
             put(path, b"x");
         }
         for path in [".osmose/state", "traces/a.mcap", "notes.txt", "floorplan/.hidden.json", "floorplan/readme.md"] {
             put(path, b"\xff");
         }
         let paths: Vec<String> = read_dir(dir.path()).unwrap().into_iter().map(|f| f.path).collect();
-        assert_eq!(paths, ["bookings.ics", "floorplan/unit.json", "rules/a.rules", "rules/b.rules", "site.toml"]);
+        assert_eq!(
+            paths,
+            ["bookings.ics", "floorplan/unit.json", "radio/a.csv", "rules/a.rules", "rules/b.rules", "site.toml"]
+        );
 
         put("people.toml", b"id = \"\xff\"");
         let error = read_dir(dir.path()).unwrap_err();

@@ -45,6 +45,8 @@ pub const FUSION_USES: &[SensorKind] = &[
     SensorKind::Position,
     SensorKind::Range,
     SensorKind::Tdoa,
+    SensorKind::Rssi,
+    SensorKind::Bearing,
     SensorKind::Facing,
     SensorKind::Gesture,
     SensorKind::Binary,
@@ -132,7 +134,8 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
     };
     let plan = plan::load(files, &settings, faults);
     let people = source("people.toml").map(|s| people::read(&s, &settings, faults)).unwrap_or_default();
-    let devices = source("devices.toml").map(|s| devices::read(&s, &plan, fusion_uses, faults)).unwrap_or_default();
+    let devices =
+        source("devices.toml").map(|s| devices::read(&s, &plan, files, fusion_uses, faults)).unwrap_or_default();
     let forms: BTreeSet<(bool, bool)> = devices
         .sensors
         .iter()

@@ -8,6 +8,7 @@
 //! | `verify.rs` | recording against replay |
 //! | [`walk`] | the core along a recording, for whoever looks on |
 //! | [`what_if`] | the recorded commands beside those of other rules or sensors |
+//! | `sensors.rs` | how the sensors did |
 //! | [`summary`] | what was found |
 //!
 //! A replay never copies recorded decisions: it runs the code. Where the trace has a hole, the state is not known
@@ -15,6 +16,7 @@
 
 mod plot;
 mod run;
+mod sensors;
 pub mod sinks;
 pub mod summary;
 mod verify;

@@ -635,6 +635,7 @@ impl<W: Workshop> Run<W> {
         self.summary.digests = self.digests();
         self.summary.ending = ending;
         self.summary.what_if = self.what_if.take().map(WhatIf::finish);
+        self.summary.sensors = super::sensors::lines(&self.driver.machine().view());
         self.summary.verdict = match self.verifier.take() {
             None if !self.options.verify => Verdict::NotAsked,
             None => Verdict::NothingToVerify,

@@ -188,6 +188,8 @@ pub struct Summary {
     pub checked: Checked,
     /// Both digests at the end: inputs, decisions.
     pub digests: (Digest, Digest),
+    /// How the sensors did that were compared with others, a line each.
+    pub sensors: Vec<String>,
     /// Keyframe the replay began from, where it did not begin at the start.
     pub began_at: Option<Seq>,
     /// The commands of both sides, where the question was what if.
@@ -236,6 +238,7 @@ impl Summary {
         if let Some(seq) = self.began_at {
             line(format!("began from the keyframe behind input {seq}"));
         }
+        self.sensors.iter().for_each(|s| line(s.clone()));
         for hole in &self.holes {
             line(format!("missing {hole}"));
         }

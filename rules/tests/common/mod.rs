@@ -97,6 +97,7 @@ fn sensor(
         class: Class::State,
         rate_hz: None,
         clock: ClockKind::Arrival,
+        radio_map: Default::default(),
         expect_late: DurationNs::ZERO,
         unit,
         stale: None,

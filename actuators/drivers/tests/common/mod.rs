@@ -59,6 +59,7 @@ pub(crate) fn site(udp: SocketAddr) -> Site {
         class: Class::State,
         rate_hz: None,
         clock: ClockKind::Arrival,
+        radio_map: Default::default(),
         expect_late: zero,
         unit: None,
         stale: None,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sensor` | `[[sensor]]` |
 //! | `noise` | the keys of `noise` by kind |
+//! | `radio_map` | the survey of a receiver |
 //! | `connect` | `connect`, JSON maps, addresses |
 //! | `actuator` | `[[actuator]]` |
 //! | `ports` | what devices on one port must agree on |
@@ -12,6 +13,7 @@ mod actuator;
 mod connect;
 mod noise;
 mod ports;
+mod radio_map;
 mod sensor;
 
 use crate::doc::{Doc, Fields, Range};
@@ -21,6 +23,7 @@ use crate::text::{Source, propose, shown};
 use osmose_model::device::{Actuator, ActuatorKind, Pose, Sensor, SensorKind};
 use osmose_model::geometry::{Point, Polygon, RAD_PER_DEG};
 use osmose_model::ids::{LevelId, ZoneId};
+use osmose_model::site::SourceFile;
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
@@ -40,6 +43,7 @@ pub(crate) struct Devices {
 /// What devices are looked up in.
 struct Reader<'p, 'a> {
     plan: &'p Plan,
+    files: &'p [SourceFile],
     zones: BTreeMap<&'p str, ZoneId>,
     defaults: Option<&'a DeTable<'a>>,
     /// Ids in use, and where.
@@ -47,7 +51,13 @@ struct Reader<'p, 'a> {
 }
 
 /// Reads devices.toml against the plan; sensor kinds not in `fusion_uses` are warned of.
-pub(crate) fn read(source: &Source<'_>, plan: &Plan, fusion_uses: &[SensorKind], faults: &mut Faults) -> Devices {
+pub(crate) fn read(
+    source: &Source<'_>,
+    plan: &Plan,
+    files: &[SourceFile],
+    fusion_uses: &[SensorKind],
+    faults: &mut Faults,
+) -> Devices {
     let doc = Doc::parse(source, faults);
     let mut root = doc.fields();
     let defaults = root.raw_table("defaults");
@@ -71,7 +81,7 @@ pub(crate) fn read(source: &Source<'_>, plan: &Plan, fusion_uses: &[SensorKind],
         }
     }
     let zones = plan.zones.iter().map(|z| (z.name.as_str(), z.id)).collect();
-    let mut reader = Reader { plan, zones, defaults, ids: BTreeMap::new() };
+    let mut reader = Reader { plan, files, zones, defaults, ids: BTreeMap::new() };
     check_defaults(source, defaults, faults);
     let mut out = Devices::default();
     for t in sensors {

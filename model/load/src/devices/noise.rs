@@ -1,7 +1,7 @@
 //! `noise`: which numbers describe a kind's accuracy, what each may be, and which a kind should not leave out.
 
 use crate::doc::{Fields, Range};
-use crate::fault::Faults;
+use crate::fault::{Faults, Spot};
 use osmose_model::device::{Noise, SensorKind};
 use osmose_model::geometry::RAD_PER_DEG;
 
@@ -33,15 +33,18 @@ const fn wanted(kind: SensorKind) -> &'static [&'static str] {
     }
 }
 
-/// Reads `noise` of a sensor.
-pub(super) fn read(t: &mut Fields<'_>, kind: SensorKind, faults: &mut Faults) -> Noise {
-    let mut noise = Noise::default();
+/// Reads `noise` of a sensor; with the radio map that it names, and where.
+pub(super) fn read<'a>(t: &mut Fields<'a>, kind: SensorKind, faults: &mut Faults) -> (Noise, Option<(&'a str, Spot)>) {
+    let (mut noise, mut radio_map) = (Noise::default(), None);
     let (spot, what, name) = (t.spot(), t.what().to_owned(), t.name().to_owned());
     let mut missing: Vec<&str> = wanted(kind).to_vec();
     if let Some(mut n) = t.table(faults, "noise") {
         missing.retain(|key| n.peek(key).is_none());
         for key in keys(kind) {
-            one(&mut n, key, &mut noise, faults);
+            match *key {
+                "radio_map" => radio_map = n.string(faults, key),
+                key => one(&mut n, key, &mut noise, faults),
+            }
         }
         n.finish(faults, &[]);
     }
@@ -51,7 +54,7 @@ pub(super) fn read(t: &mut Fields<'_>, kind: SensorKind, faults: &mut Faults) ->
         let help = format!("Measure it, and declare it once for all in `[defaults.{kind}]`.");
         faults.warning("default-noise", &spot, &name, message, help);
     }
-    noise
+    (noise, radio_map)
 }
 
 fn one(n: &mut Fields<'_>, key: &'static str, noise: &mut Noise, faults: &mut Faults) {
@@ -69,20 +72,8 @@ fn one(n: &mut Fields<'_>, key: &'static str, noise: &mut Noise, faults: &mut Fa
         "false_per_hour" => (&mut noise.false_per_hour, Range::NotNegative, 1.0),
         "hold_s" => (&mut noise.hold_s, Range::NotNegative, 1.0),
         "p_wrong" => (&mut noise.p_wrong, Range::Share, 1.0),
-        _ => {
-            // A radio map is a file; the path-loss law stands in for it until fusion reads one.
-            if let Some((_, spot)) = n.string(faults, key) {
-                let message = format!("`{key}` of {} is not read yet.", n.what());
-                faults.warning(
-                    "not-used-yet",
-                    &spot,
-                    n.name(),
-                    message,
-                    "Declare `tx_dbm_1m`, `exponent` and `sigma_db`.",
-                );
-            }
-            return;
-        }
+        // A file, which the caller reads.
+        _ => return,
     };
     if let Some(x) = n.number(faults, key, range) {
         *slot = x * scale;

@@ -1,6 +1,6 @@
 //! `[[sensor]]`.
 
-use super::{Reader, connect, noise};
+use super::{Reader, connect, noise, radio_map};
 use crate::doc::{Fields, Range};
 use crate::fault::{Faults, Spot};
 use crate::plan::shape;
@@ -86,7 +86,8 @@ impl<'a> Reader<'_, 'a> {
                 format!("The {} is for safety, but its class is not: under overload it would wait.", t.what());
             faults.warning("not-safety", &t.spot(), name, message, "Write `class = \"safety\"`.");
         }
-        let noise = noise::read(&mut t, kind, faults);
+        let (noise, radio_map) = noise::read(&mut t, kind, faults);
+        let radio_map = radio_map.map(|(path, spot)| radio_map::read(&t, (path, &spot), self.files, faults));
         let rate_hz = t.number(faults, "rate_hz", Range::Within(1e-6, 1e6));
         let clock = t.word(faults, "clock", CLOCKS).unwrap_or(ClockKind::Arrival);
         let expect_late = t.number(faults, "expect_late_ms", Range::Within(0.0, 60_000.0));
@@ -104,6 +105,7 @@ impl<'a> Reader<'_, 'a> {
             coordinates_are_relative: relative,
             field_of_view,
             noise,
+            radio_map: radio_map.unwrap_or_default(),
             class,
             rate_hz,
             clock,
