@@ -23,9 +23,9 @@ use crate::sensors::Sensors;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
 use osmose_model::device::{Sensor, SensorKind};
-use osmose_model::geometry::Place;
+use osmose_model::geometry::{Aabb, Place, Point};
 use osmose_model::health::SensorHealth;
-use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::ids::{CarriedKey, LevelId, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::input::Tag;
 use osmose_model::observation::{Body, Observation};
 use osmose_model::site::Site;
@@ -526,6 +526,15 @@ impl Fuse for Fusion {
 
     fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant)) {
         self.occupants.in_zone(zone).for_each(|slot| f(self.occupants.occupant(slot)));
+    }
+
+    fn for_each_near(&self, level: LevelId, at: Point, radius_m: f64, f: &mut dyn FnMut(&Occupant)) {
+        self.occupants.index.for_each_meeting(level, Aabb { min: at, max: at }.grown(radius_m), |slot| {
+            let who = self.occupants.occupant(slot);
+            if self.occupants.slot(slot).confirmed && who.place.at.distance(at) <= radius_m {
+                f(who);
+            }
+        });
     }
 
     fn count_in(&self, zone: ZoneId) -> ZoneCount {

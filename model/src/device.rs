@@ -491,7 +491,8 @@ impl ActuatorKind {
             Self::Door => {
                 const { &[property("state", None, &["open", "closed"]), property("lock", None, &["open", "locked"])] }
             }
-            Self::Notify => const { &[property("state", None, &["idle"])] },
+            // `answer` is what the device reports of a question: the question's number, and `yes` or `no`.
+            Self::Notify => const { &[property("state", None, &["idle"]), property("answer", None, &[])] },
         }
     }
 

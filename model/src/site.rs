@@ -5,7 +5,7 @@
 use crate::device::{Actuator, Sensor};
 use crate::geometry::{Area, Point, Segment};
 use crate::ids::{ActuatorId, CarriedKey, GroupId, LevelId, PersonId, SensorId, WallId, ZoneId};
-use crate::time::DurationNs;
+use crate::time::{DurationNs, UtcNs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -233,6 +233,21 @@ pub struct Resource {
     pub file: String,
 }
 
+/// A stretch of time that a calendar gives to a zone, or to the whole site (a holiday). Repetitions are written out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Booking {
+    /// Which calendar: its place in `Site::resources`.
+    pub calendar: u16,
+    /// For which zone.
+    pub zone: Option<ZoneId>,
+    /// From when.
+    pub from: UtcNs,
+    /// Until when, exclusive.
+    pub to: UtcNs,
+    /// Who booked it, where the site knows them.
+    pub organiser: Option<PersonId>,
+}
+
 /// One file of the site's folder as it was read: what a recording carries to be self-contained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
@@ -279,6 +294,8 @@ pub struct Site {
     pub words: BTreeMap<String, Vec<String>>,
     /// `[[resource]]`.
     pub resources: Vec<Resource>,
+    /// What the calendars among them say, ascending by calendar and beginning.
+    pub bookings: Vec<Booking>,
     /// Every file that it was read from, ascending by path; rule files too.
     pub files: Vec<SourceFile>,
     /// Carried devices to people, ascending by key.

@@ -6,8 +6,9 @@
 //! [`crate::limits::CASCADE_ROUNDS_MAX`] rounds. No stage allocates in the steady state: vectors given as `out` have
 //! room for their limit.
 
-use crate::command::{Command, Effect, Value};
-use crate::ids::{ActuatorId, Name, PersonId, RuleId, SensorId, TrackId, ZoneId};
+use crate::command::{Args, Command, Effect, Value};
+use crate::geometry::Point;
+use crate::ids::{ActuatorId, LevelId, Name, PersonId, RuleId, SensorId, TrackId, ZoneId};
 use crate::input::{OperatorAction, Report, Tag};
 use crate::observation::Observation;
 use crate::time::LogicalNs;
@@ -77,6 +78,14 @@ pub trait Fuse {
     fn for_each_occupant(&self, f: &mut dyn FnMut(&Occupant));
     /// Every occupant of a zone, seen or lost there, ascending by track.
     fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant));
+    /// Every occupant at most `radius_m` from a point of a level, seen or lost, in no particular order.
+    fn for_each_near(&self, level: LevelId, at: Point, radius_m: f64, f: &mut dyn FnMut(&Occupant)) {
+        self.for_each_occupant(&mut |occupant| {
+            if occupant.place.level == level && occupant.place.at.distance(at) <= radius_m {
+                f(occupant);
+            }
+        });
+    }
     /// How many are in a zone.
     fn count_in(&self, zone: ZoneId) -> ZoneCount;
     /// Whether anybody is in a zone, by every declared evidence.
@@ -114,6 +123,19 @@ pub trait Decide {
     fn on_command(&mut self, command: &Command, world: &dyn WorldView);
     /// An operator's action that concerns rules: a rule switched off, a mode, a reset.
     fn on_operator(&mut self, action: &OperatorAction, world: &dyn WorldView, out: &mut Vec<Effect>);
+    /// Whether every policy about a command lets it pass. A policy may tell somebody of what it refuses: that goes to
+    /// `out`.
+    fn lets_pass(
+        &mut self,
+        device: ActuatorId,
+        verb: Name,
+        args: &Args,
+        world: &dyn WorldView,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let _ = (device, verb, args, world, out);
+        true
+    }
     /// The next instant at which something is due: a `for`, a `release after`, a time of day.
     fn next_wakeup(&self) -> Option<LogicalNs>;
     /// The name of a rule.

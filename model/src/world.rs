@@ -4,9 +4,9 @@
 //! say what changed. Fusion never sees a rule.
 
 use crate::command::Value;
-use crate::geometry::Place;
+use crate::geometry::{Place, Point};
 use crate::health::SensorHealth;
-use crate::ids::{ActuatorId, CarriedKey, GroupId, Name, PersonId, SensorId, TrackId, ZoneId};
+use crate::ids::{ActuatorId, CarriedKey, GroupId, LevelId, Name, PersonId, SensorId, TrackId, ZoneId};
 use crate::limits::ZONES_PER_OCCUPANT_MAX;
 use crate::site::Site;
 use crate::time::{DurationNs, LogicalNs, UtcNs};
@@ -235,6 +235,15 @@ pub trait WorldView {
     fn for_each_occupant(&self, f: &mut dyn FnMut(&Occupant));
     /// Every occupant whose zones hold `zone`, seen or lost, ascending by track.
     fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant));
+    /// Every occupant at most `radius_m` from a point of a level, seen or lost, in no particular order: sort what it
+    /// gives before using it.
+    fn for_each_near(&self, level: LevelId, at: Point, radius_m: f64, f: &mut dyn FnMut(&Occupant)) {
+        self.for_each_occupant(&mut |occupant| {
+            if occupant.place.level == level && occupant.place.at.distance(at) <= radius_m {
+                f(occupant);
+            }
+        });
+    }
     /// How many occupants are in the zone: seen ones, and ones lost there.
     fn count_in(&self, zone: ZoneId) -> ZoneCount;
     /// Whether anybody is in the zone. True on any track or live evidence of presence; false only where every

@@ -6,18 +6,86 @@
 
 use crate::diag::Span;
 use osmose_model::command::{LevelRank, Value};
-use osmose_model::ids::{ActuatorId, GroupId, HolderId, Name, PersonId, RuleId, SensorId, ZoneId};
+use osmose_model::ids::{ActuatorId, GroupId, HolderId, Name, PersonId, RuleId, SensorId, WallId, ZoneId};
+use osmose_model::observation::Direction;
 use osmose_model::time::DurationNs;
 use osmose_model::tri::Tri;
 use osmose_model::world::EventKind;
 
-/// Most remembering conditions (`for`, `until`) in one rule whose condition speaks of a person.
-pub const SLOTS_PER_CONTEXT_MAX: usize = 4;
+/// Most places of memory (`for`, `until`, a part of a sequence) in one rule whose condition speaks of a person.
+pub const SLOTS_PER_CONTEXT_MAX: usize = 8;
 
 /// Index of a condition node.
 pub(crate) type CondId = u32;
 /// Index of a number node.
 pub(crate) type NumId = u32;
+
+/// Which of a rule's persons: 0 and 1 are its variables, [`COUNTED`] is who `count(q in z where ...)` looks at.
+pub(crate) type Var = u8;
+/// The person that a `count` with `where` looks at.
+pub(crate) const COUNTED: Var = 2;
+
+/// Something that has a place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Target {
+    Person(PersonRef),
+    Wall(WallId),
+    /// Where a device hangs.
+    Device(ActuatorId),
+    /// The middle of the floor area that the guarded device is aimed at.
+    Focus,
+    Zone(ZoneId),
+}
+
+/// A time of day that may move with the sun.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ClockRef {
+    /// Nanoseconds since midnight.
+    At(i64),
+    /// Sunrise (or sunset) and so many nanoseconds; the day's value is kept in an instance's slot.
+    Sun { rises: bool, offset_ns: i64, slot: u8 },
+}
+
+/// Whose badge was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadgeOf {
+    Anybody,
+    /// Anybody known.
+    Known,
+    /// Nobody known.
+    Unknown,
+    Members(GroupId),
+    Person(PersonId),
+}
+
+/// What a sensor said just now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Sensed {
+    /// A button was pressed (this one, or any).
+    Pressed(Option<Name>),
+    Badge(BadgeOf),
+    Crossed(Direction),
+}
+
+/// A part of a sequence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SeqPart {
+    pub(crate) cond: CondId,
+    /// The longest time behind the part before; any where `None`.
+    pub(crate) within: Option<DurationNs>,
+    pub(crate) kind: SeqKind,
+}
+
+/// How a part of a sequence comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SeqKind {
+    /// By happening.
+    Event,
+    /// By a state: the first for as long as it holds, a later one when it begins to hold.
+    State,
+    /// By not happening (or not being so) for the whole time.
+    Absent,
+}
 
 /// Whom an event or a quantifier speaks of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,6 +131,16 @@ pub(crate) enum SlotRef {
     Track(u8),
 }
 
+impl SlotRef {
+    /// The place that is so many further on.
+    pub(crate) fn plus(self, further: u32) -> Self {
+        match self {
+            SlotRef::Instance(slot) => SlotRef::Instance(slot.saturating_add(further as u8)),
+            SlotRef::Track(slot) => SlotRef::Track(slot.saturating_add(further as u8)),
+        }
+    }
+}
+
 /// A condition.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cond {
@@ -79,12 +157,18 @@ pub(crate) enum Cond {
     },
     Compare(Compare, NumId, NumId),
     Occupied(ZoneId),
-    /// The bound person is in the zone.
-    TrackIn(ZoneId),
-    /// The bound person belongs to them.
-    TrackIs(Who),
-    /// The bound person is known with the rule's confidence.
-    TrackIdentified,
+    /// A bound person is in the zone.
+    TrackIn(Var, ZoneId),
+    /// A bound person belongs to them.
+    TrackIs(Var, Who),
+    /// A bound person is known with the rule's confidence.
+    TrackIdentified(Var),
+    /// A declared yes-or-no attribute of a bound person, by its column.
+    TrackAttribute(Var, u16),
+    /// Two that both name a person name the same one.
+    SamePerson(PersonRef, PersonRef),
+    /// A named argument of the guarded command is true.
+    Argument(Name),
     PersonIn(PersonId, ZoneId),
     /// Somebody of them is in the zone.
     AnyIn(Who, ZoneId),
@@ -95,6 +179,40 @@ pub(crate) enum Cond {
         kind: EventKind,
         who: Who,
         zone: ZoneId,
+        var: Var,
+    },
+    /// One of `sensors[from..to]` said this just now.
+    Sensed {
+        from: u32,
+        to: u32,
+        what: Sensed,
+    },
+    /// A bound person made this gesture just now, before one of `sensors[from..to]`.
+    Gesture {
+        var: Var,
+        gesture: Name,
+        from: u32,
+        to: u32,
+    },
+    /// A bound person looks at it, to within the angle, and it can be seen from there.
+    Facing {
+        var: Var,
+        target: Target,
+        half_rad: f64,
+    },
+    /// A bound person comes nearer by at least this much a second.
+    Approaching {
+        var: Var,
+        target: Target,
+        speed_mps: f64,
+    },
+    /// Nothing that one cannot see through stands between.
+    Sees(Target, Target),
+    /// A bound person's way from where he was to where he is leads through it; the slot keeps where he was.
+    Crosses {
+        var: Var,
+        wall: WallId,
+        slot: SlotRef,
     },
     /// A person at the controls has reset the rule.
     OperatorReset,
@@ -113,15 +231,36 @@ pub(crate) enum Cond {
         from: u32,
         to: u32,
     },
-    /// Time of day in `from_ns..to_ns` since midnight; over midnight where `to` is not after `from`.
+    /// Time of day in `from..to`; over midnight where `to` is not after `from`.
     TimeIn {
-        from_ns: i64,
-        to_ns: i64,
+        from: ClockRef,
+        to: ClockRef,
     },
+    /// It is this time of day, or not longer past than `window`; once a local day, which the slot remembers.
+    TimeIs {
+        at: ClockRef,
+        window: DurationNs,
+        slot: u8,
+    },
+    /// The local day of the week is one of these (bit 0 is Monday).
+    DayIn(u8),
+    /// The sun is above the horizon; the slot keeps until when that is known.
+    SunUp {
+        slot: u8,
+    },
+    /// A booking of the calendar (in the zone) that is not released began at least `length` ago and goes on.
+    Booked {
+        calendar: u16,
+        zone: Option<ZoneId>,
+        length: DurationNs,
+    },
+    /// `mode` is the mode's place in the state: of one kept per zone the zone's own.
     ModeIs {
         mode: u16,
         value: u16,
     },
+    /// A person set the device, and that lasts.
+    SetByHand(ActuatorId),
     IsUnknown(CondId),
     NumberUnknown(NumId),
     DeviceUnknown {
@@ -139,6 +278,43 @@ pub(crate) enum Cond {
         reset: CondId,
         slot: SlotRef,
     },
+    /// It happened, not longer than `length` ago.
+    Within {
+        event: CondId,
+        length: DurationNs,
+        slot: SlotRef,
+    },
+    /// It happened `times` times within `length`, this being the last; the slots keep when.
+    Times {
+        event: CondId,
+        times: u8,
+        length: DurationNs,
+        slot: SlotRef,
+    },
+    /// The parts `sequence[from..to]` came one after the other, the last just now; one slot each.
+    Sequence {
+        from: u32,
+        to: u32,
+        slot: SlotRef,
+    },
+}
+
+/// Something that names a person when the rule runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PersonRef {
+    Person(PersonId),
+    Var(Var),
+    /// A named argument of the guarded command.
+    Argument(Name),
+}
+
+/// What a window says of a number's recent past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WindowKind {
+    /// Its mean over the time.
+    Mean,
+    /// How much it rose since then.
+    Change,
 }
 
 /// A number, evaluated as an interval: what is not known exactly has width.
@@ -146,13 +322,37 @@ pub(crate) enum Cond {
 pub(crate) enum Num {
     Const(f64),
     Count(ZoneId),
+    /// People in a zone of whom a condition on [`COUNTED`] holds. Its memory is kept per person in contexts whose
+    /// second key is `nth` from the end.
+    CountWhere {
+        zone: ZoneId,
+        cond: CondId,
+        nth: u8,
+        slots: u8,
+    },
+    /// Between two places, metres.
+    Distance(Target, Target),
+    /// Of a bound person, m/s.
+    Speed(Var),
+    /// A declared number of a bound person, by its column.
+    TrackAttribute(Var, u16),
+    /// A counter, by its place in the state.
+    Counter(u16),
+    /// `windows[i]`.
+    Window(u16),
+    /// Height of the sun, degrees.
+    SunElevation,
     Device {
         device: ActuatorId,
         property: Name,
     },
     Sensor(SensorId),
-    /// Probability of the bound person's identity.
-    Confidence,
+    /// Probability of a person's identity.
+    Confidence(PersonRef),
+    /// A named argument of the guarded command.
+    Argument(Name),
+    Min(NumId, NumId),
+    Max(NumId, NumId),
     Add(NumId, NumId),
     Sub(NumId, NumId),
     Mul(NumId, NumId),
@@ -163,10 +363,14 @@ pub(crate) enum Num {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TextPart {
     Literal(String),
-    /// Who the bound person is.
-    Track,
-    /// The bound person's language.
-    Language,
+    /// Who a bound person is.
+    Track(Var),
+    /// A bound person's language.
+    Language(Var),
+    /// The people in a zone, by name.
+    People(ZoneId),
+    /// A number.
+    Number(NumId),
 }
 
 /// A value that a command carries or a hold keeps.
@@ -174,11 +378,18 @@ pub(crate) enum TextPart {
 pub(crate) enum ValueExpr {
     Const(Value),
     Number(NumId),
-    /// The bound person.
-    Track,
-    /// The bound person's language, as text; empty where not known.
-    Language,
+    /// A bound person.
+    Track(Var),
+    /// A bound person's language, as text; empty where not known.
+    Language(Var),
     Text(Vec<TextPart>),
+    /// Who booked what goes on in the zone.
+    Organiser {
+        calendar: u16,
+        zone: Option<ZoneId>,
+    },
+    /// The number of the question being asked.
+    Question,
     /// The condition, and the index in `values` of either value. Unknown takes the second.
     If(CondId, u32, u32),
 }
@@ -192,6 +403,45 @@ pub(crate) struct Send {
     pub(crate) args: Vec<(Name, u32)>,
 }
 
+/// What a counter is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum CountOp {
+    /// So many more, each for as long as the counter says, or for this long, or until this time of day.
+    Add { by: u32, lasts: Option<DurationNs>, until: Option<i64> },
+    /// So many fewer, the oldest first.
+    Take(u32),
+    Reset,
+}
+
+/// One step of a `do`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    Send(Send),
+    /// Waits; the rest is not done where `unless` comes true meanwhile.
+    Wait { length: DurationNs, unless: Option<CondId> },
+    /// Sends a question and waits for its answer. A yes goes on with the next step; a no or nothing in time does
+    /// `branches[otherwise]` instead, and that is the end.
+    Ask { send: Send, length: DurationNs, otherwise: u32 },
+    /// Sets a mode.
+    Mode { mode: u16, value: u16 },
+    Count { counter: u16, op: CountOp },
+    /// What is booked now in the zone is booked no more.
+    ReleaseBooking { calendar: u16, zone: Option<ZoneId> },
+}
+
+/// How a held value may move.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Course {
+    /// A change takes so long, in a straight line; zero where at once.
+    pub(crate) over: DurationNs,
+    /// At most one new value in this long.
+    pub(crate) every: DurationNs,
+    /// At most this much at a time.
+    pub(crate) step: Option<f64>,
+    /// Not for less than this.
+    pub(crate) band: Option<f64>,
+}
+
 /// One held property of one device.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HoldTarget {
@@ -200,6 +450,8 @@ pub(crate) struct HoldTarget {
     pub(crate) property: Name,
     pub(crate) value: u32,
     pub(crate) at_start: bool,
+    /// How it moves, where not at once.
+    pub(crate) course: Option<Course>,
 }
 
 /// One forbidden command of one device.
@@ -213,8 +465,14 @@ pub(crate) struct ForbidTarget {
 /// How an instance wakes and what it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// `when` with an event verb: decided at the event.
+    /// `when` with an event verb and no memory: decided at the event.
     Event,
+    /// `when` with something that happens, and what it remembers kept with the instance: acts whenever it is true.
+    Instant,
+    /// The same, and what it remembers kept per person.
+    InstantPerTrack,
+    /// `when` on a state, per pair of persons.
+    EdgePerPair,
     /// `when` on a state, of the instance as a whole.
     Edge,
     /// `when` on a state, per person.
@@ -234,13 +492,40 @@ pub(crate) enum OnUnknown {
     Hold,
 }
 
+impl Shape {
+    /// Whether it follows persons.
+    pub(crate) fn per_track(self) -> bool {
+        matches!(self, Shape::InstantPerTrack | Shape::EdgePerTrack | Shape::EdgePerPair)
+    }
+}
+
+/// What a `for each` variable stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    Zone(ZoneId),
+    Wall(WallId),
+    Device(ActuatorId),
+    Sensor(SensorId),
+    Person(PersonId),
+    Group(GroupId),
+}
+
+/// Two persons in one rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pairs {
+    /// Its condition is false of two who are further apart, metres.
+    pub(crate) reach_m: f64,
+    /// It says the same of the two in either order, so that a pair is looked at once.
+    pub(crate) symmetric: bool,
+}
+
 /// A rule for one choice of its `for each` variables.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Instance {
     pub(crate) rule: RuleId,
     pub(crate) shape: Shape,
     /// `for each` variables and what they stand for, in order.
-    pub(crate) bindings: Vec<(Name, ZoneId)>,
+    pub(crate) bindings: Vec<(Name, Binding)>,
     /// Root of `when` or `while`.
     pub(crate) condition: CondId,
     /// Root of all `if`s joined, and whether it remembers anything and so must be kept up to date.
@@ -248,7 +533,12 @@ pub(crate) struct Instance {
     pub(crate) guard_remembers: bool,
     /// Conditions that a cause reports, with the place of each in its file.
     pub(crate) reported: Vec<(u32, CondId)>,
-    pub(crate) sends: Vec<Send>,
+    /// What a `do` does, one after the other.
+    pub(crate) steps: Vec<Step>,
+    /// What is done instead where a question is not answered with yes.
+    pub(crate) branches: Vec<Vec<Step>>,
+    /// Some step waits, so that runs may be under way.
+    pub(crate) waits: bool,
     pub(crate) holds: Vec<HoldTarget>,
     pub(crate) forbids: Vec<ForbidTarget>,
     /// First of the instance's slots in the evaluator's table.
@@ -263,6 +553,24 @@ pub(crate) struct Instance {
     pub(crate) shared_zones: Vec<ZoneId>,
     /// Every event does.
     pub(crate) everywhere: bool,
+    /// It has two persons.
+    pub(crate) pairs: Option<Pairs>,
+    /// Its persons may be anywhere: whoever moves is looked at.
+    pub(crate) roams: bool,
+    /// It reads where and how fast its persons are, not only their zones.
+    pub(crate) reads_motion: bool,
+    /// Something in its condition holds for an instant only, so every stimulus of a step is looked at by itself.
+    pub(crate) instant: bool,
+}
+
+impl Instance {
+    /// Every command that it may send.
+    pub(crate) fn sends(&self) -> impl Iterator<Item = &Send> {
+        self.steps.iter().chain(self.branches.iter().flatten()).filter_map(|step| match step {
+            Step::Send(send) | Step::Ask { send, .. } => Some(send),
+            _ => None,
+        })
+    }
 }
 
 /// How often a rule may act.
@@ -280,7 +588,18 @@ pub(crate) enum OncePer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damper {
     pub(crate) once: OncePer,
-    pub(crate) per_track: bool,
+    pub(crate) per: Per,
+}
+
+/// By whom a damper counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Per {
+    /// By the instance.
+    Instance,
+    /// By one of its persons.
+    Var(Var),
+    /// By two persons, in either order.
+    Pair,
 }
 
 /// What a rule does when a command is late.
@@ -321,8 +640,10 @@ pub struct RuleInfo {
     pub(crate) protective: bool,
     /// Identities below this are no identities.
     pub(crate) confidence: f64,
-    /// The name of its person variable.
-    pub(crate) track_name: Option<Name>,
+    /// The names of its person variables.
+    pub(crate) track_names: [Option<Name>; 2],
+    /// A schedule missed by no more than this still runs.
+    pub(crate) catch_up: Option<DurationNs>,
 }
 
 /// A mode and its values.
@@ -334,6 +655,70 @@ pub struct ModeInfo {
     pub values: Vec<String>,
     /// Which of them it starts with.
     pub default: u16,
+    /// First of its places in the state; one, or one for every zone.
+    pub(crate) base: u16,
+    /// It is kept per zone.
+    pub(crate) per_zone: bool,
+}
+
+/// A counter.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CounterInfo {
+    pub(crate) name: String,
+    pub(crate) base: u16,
+    pub(crate) per_zone: bool,
+    /// It begins anew every local day.
+    pub(crate) daily: bool,
+    /// How long a count lasts, where it does not stay.
+    pub(crate) lasts: Option<DurationNs>,
+}
+
+/// A number's recent past.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct WindowInfo {
+    pub(crate) of: NumId,
+    pub(crate) kind: WindowKind,
+    pub(crate) length: DurationNs,
+}
+
+/// A stretch of time that a calendar gives to a zone (or to none).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Booking {
+    pub(crate) calendar: u16,
+    pub(crate) zone: Option<ZoneId>,
+    /// UTC, nanoseconds.
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) organiser: Option<PersonId>,
+}
+
+/// What a policy lets pass of one command.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GuardInfo {
+    pub(crate) name: String,
+    /// Ascending.
+    pub(crate) devices: Vec<ActuatorId>,
+    pub(crate) verb: Name,
+    /// Which calls it is about; all where `None`.
+    pub(crate) filter: Option<CondId>,
+    pub(crate) allow: CondId,
+    pub(crate) confidence: f64,
+    /// Who is told that it was not let pass, by which device, and what.
+    pub(crate) tell: Option<(PersonRef, ActuatorId)>,
+}
+
+/// How several holders of one level make one value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Combine {
+    /// The latest holder's.
+    #[default]
+    Latest,
+    /// The largest number; the last word in the order of the kind's words.
+    Max,
+    /// The smallest.
+    Min,
+    /// Any one of them: the lowest holder's, whoever came later.
+    Any,
 }
 
 /// Instances to wake, by what happened. Every list is ascending.
@@ -345,6 +730,15 @@ pub(crate) struct Index {
     pub(crate) by_clock: Vec<u32>,
     /// Instances that read where known people are, whatever the zone.
     pub(crate) everywhere: Vec<u32>,
+    /// Instances that a booking's release matters to.
+    pub(crate) by_booking: Vec<u32>,
+    /// Instances that look at whoever moves.
+    pub(crate) moved: Vec<u32>,
+    /// By zone: instances that look at who moves inside.
+    pub(crate) moved_in: Vec<Vec<u32>>,
+    /// By place of a mode, and by place of a counter, in the state.
+    pub(crate) by_mode: Vec<Vec<u32>>,
+    pub(crate) by_counter: Vec<Vec<u32>>,
 }
 
 /// A checked and compiled set of rules for one site.
@@ -370,6 +764,22 @@ pub struct Program {
     /// Names of the site's people, so that sessions survive a change of the people file.
     pub(crate) people: Vec<String>,
     pub(crate) lost: DurationNs,
+    pub(crate) sequence: Vec<SeqPart>,
+    pub(crate) counters: Vec<CounterInfo>,
+    pub(crate) windows: Vec<WindowInfo>,
+    /// By column: a declared attribute by person; a number, 1 or 0 for yes or no, nothing where not given.
+    pub(crate) columns: Vec<(String, Vec<Option<f64>>)>,
+    /// Ascending by calendar, then beginning.
+    pub(crate) bookings: Vec<Booking>,
+    pub(crate) guards: Vec<GuardInfo>,
+    /// Straight pieces of all walls, and of the zone with the most: what one look at a place may go through.
+    pub(crate) pieces: u32,
+    /// Latitude and longitude, degrees, for the sun.
+    pub(crate) place_deg: Option<(f64, f64)>,
+    /// `rule a over b`, and what follows from it: ascending pairs.
+    pub(crate) over: Vec<(RuleId, RuleId)>,
+    /// `combine`, by device and property.
+    pub(crate) combine: Vec<(ActuatorId, Name, Combine)>,
 }
 
 impl Program {
@@ -398,6 +808,11 @@ impl Program {
         &self.modes
     }
 
+    /// The mode that a place in the state is of.
+    pub(crate) fn mode_at(&self, place: u16) -> Option<&ModeInfo> {
+        self.modes.iter().rev().find(|m| m.base <= place)
+    }
+
     /// How many instances the rules were unrolled to.
     pub fn instance_count(&self) -> usize {
         self.instances.len()
@@ -408,15 +823,113 @@ impl Program {
         self.holders
     }
 
+    /// Pairs of rules of which the first outranks the second inside their level, ascending and transitive.
+    pub fn over(&self) -> &[(RuleId, RuleId)] {
+        &self.over
+    }
+
+    /// How the holders of one level combine, for the properties that declare it.
+    pub fn combine(&self) -> &[(ActuatorId, Name, Combine)] {
+        &self.combine
+    }
+
     /// The devices that a rule can drive, ascending.
     pub fn drives(&self, rule: RuleId) -> Vec<ActuatorId> {
         let mut devices: Vec<ActuatorId> = Vec::new();
         for instance in self.instances.iter().filter(|i| i.rule == rule) {
-            devices.extend(instance.sends.iter().map(|s| s.device));
+            devices.extend(instance.sends().map(|s| s.device));
             devices.extend(instance.holds.iter().map(|h| h.device));
         }
         devices.sort_unstable();
         devices.dedup();
         devices
     }
+}
+
+/// A condition on two persons as a number (FNV-1a over its shape) that is the same whatever the order of what is joined;
+/// with `swap` the persons change places. Equal numbers mean that it says the same of a pair in either order.
+pub(crate) fn fold_condition(program: &Program, cond: CondId, swap: bool) -> u64 {
+    let of = |var: Var| if swap && var < COUNTED { 1 - var } else { var };
+    let person = |p: PersonRef| match p {
+        PersonRef::Var(var) => PersonRef::Var(of(var)),
+        other => other,
+    };
+    let target = |t: Target| match t {
+        Target::Person(p) => Target::Person(person(p)),
+        other => other,
+    };
+    let join = |from: u32, to: u32| {
+        let parts = program.children[from as usize..to as usize].iter();
+        parts.fold(0_u64, |sum, part| sum.wrapping_add(fold_condition(program, *part, swap)))
+    };
+    let both = |a: CondId, b: CondId| (fold_condition(program, a, swap), fold_condition(program, b, swap));
+    let text = match &program.conds[cond as usize] {
+        Cond::And { from, to } => format!("and {}", join(*from, *to)),
+        Cond::Or { from, to } => format!("or {}", join(*from, *to)),
+        Cond::Not(inner) => format!("not {}", fold_condition(program, *inner, swap)),
+        Cond::IsUnknown(inner) => format!("unknown {}", fold_condition(program, *inner, swap)),
+        Cond::For { inner, length, across, .. } => {
+            format!("for {} {length:?} {across:?}", fold_condition(program, *inner, swap))
+        }
+        Cond::Until { set, reset, .. } => format!("until {:?}", both(*set, *reset)),
+        Cond::TrackIn(var, zone) => format!("in {} {zone:?}", of(*var)),
+        Cond::TrackIs(var, who) => format!("is {} {who:?}", of(*var)),
+        Cond::TrackIdentified(var) => format!("identified {}", of(*var)),
+        Cond::TrackAttribute(var, column) => format!("has {} {column}", of(*var)),
+        Cond::SamePerson(a, b) => {
+            let mut pair = [person(*a), person(*b)];
+            pair.sort_unstable();
+            format!("same {pair:?}")
+        }
+        Cond::Facing { var, target: t, half_rad } => format!("facing {} {:?} {half_rad}", of(*var), target(*t)),
+        Cond::Approaching { var, target: t, speed_mps } => {
+            format!("approaching {} {:?} {speed_mps}", of(*var), target(*t))
+        }
+        Cond::Sees(a, b) => {
+            let mut pair = [format!("{:?}", target(*a)), format!("{:?}", target(*b))];
+            pair.sort_unstable();
+            format!("sees {pair:?}")
+        }
+        Cond::Compare(how, a, b) => {
+            format!("{how:?} {} {}", fold_number(program, *a, swap), fold_number(program, *b, swap))
+        }
+        Cond::NumberUnknown(a) => format!("unknown {}", fold_number(program, *a, swap)),
+        other => format!("{other:?}"),
+    };
+    fnv(&text)
+}
+
+fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
+    let of = |var: Var| if swap && var < COUNTED { 1 - var } else { var };
+    let person = |p: PersonRef| match p {
+        PersonRef::Var(var) => PersonRef::Var(of(var)),
+        other => other,
+    };
+    let target = |t: Target| match t {
+        Target::Person(p) => Target::Person(person(p)),
+        other => other,
+    };
+    let part = |a: NumId| fold_number(program, a, swap);
+    let text = match &program.nums[num as usize] {
+        Num::Distance(a, b) => {
+            let mut pair = [format!("{:?}", target(*a)), format!("{:?}", target(*b))];
+            pair.sort_unstable();
+            format!("distance {pair:?}")
+        }
+        Num::Speed(var) => format!("speed {}", of(*var)),
+        Num::TrackAttribute(var, column) => format!("has {} {column}", of(*var)),
+        Num::Confidence(p) => format!("confidence {:?}", person(*p)),
+        Num::Add(a, b) => format!("add {}", part(*a).wrapping_add(part(*b))),
+        Num::Mul(a, b) => format!("mul {}", part(*a).wrapping_add(part(*b))),
+        Num::Min(a, b) => format!("min {}", part(*a).wrapping_add(part(*b))),
+        Num::Max(a, b) => format!("max {}", part(*a).wrapping_add(part(*b))),
+        Num::Sub(a, b) => format!("sub {} {}", part(*a), part(*b)),
+        Num::Div(a, b) => format!("div {} {}", part(*a), part(*b)),
+        other => format!("{other:?}"),
+    };
+    fnv(&text)
+}
+
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

@@ -61,6 +61,7 @@ pub(crate) fn site() -> Site {
         attributes: BTreeMap::new(),
         words: BTreeMap::new(),
         resources: vec![],
+        bookings: vec![],
         files: vec![],
         device_owners: vec![(p17, PersonId(0))],
         badge_owners: vec![(badge, PersonId(0))],

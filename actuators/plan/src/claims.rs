@@ -4,6 +4,7 @@
 //! inside a list carries no meaning (who wins is decided by a total order over the claims themselves), so a saved
 //! state need not keep it.
 
+use crate::Combine;
 use osmose_model::command::{Cause, LevelRank, Value};
 use osmose_model::ids::{ActuatorId, HolderId, Name, RuleId, Seq};
 use serde::{Deserialize, Serialize};
@@ -158,15 +159,48 @@ impl Claims {
         })
     }
 
-    /// The hold that wins a slot among those that `may` win.
-    pub(crate) fn winner(&self, slot: usize, may: impl Fn(&Claim, &Value) -> bool) -> Option<(&Claim, Value)> {
+    /// The hold that wins a slot among those that `may` win: of the highest level, not outranked by another there
+    /// (`over`, ascending pairs), and among the rest as they combine. `words` are the property's, in their order.
+    pub(crate) fn winner(
+        &self,
+        slot: usize,
+        combine: Combine,
+        over: &[(RuleId, RuleId)],
+        words: &[&str],
+        may: impl Fn(&Claim, &Value) -> bool,
+    ) -> Option<(&Claim, Value)> {
         let head = self.holds.get(slot).copied().unwrap_or(NONE);
-        self.list(head)
-            .filter_map(|c| match &c.want {
+        let able = || {
+            self.list(head).filter_map(|c| match &c.want {
                 Want::Hold { value, .. } if may(c, value) => Some((c, *value)),
                 _ => None,
             })
-            .min_by_key(|(c, _)| c.precedence())
+        };
+        if over.is_empty() && combine == Combine::Latest {
+            return able().min_by_key(|(c, _)| c.precedence());
+        }
+        let level = able().map(|(c, _)| c.level).min()?;
+        let beaten = |c: &Claim| {
+            able().any(|(other, _)| other.level == level && over.binary_search(&(other.rule, c.rule)).is_ok())
+        };
+        let left = || able().filter(|(c, _)| c.level == level && !beaten(c));
+        // Equal values go by precedence, so that who wins does not hang on the order of the list.
+        let size = |value: &Value| match (value, crate::words::word(value)) {
+            (Value::Number(number), _) => *number,
+            (_, Some(word)) => words.iter().position(|w| *w == word).map_or(-1.0, |at| at as f64),
+            _ => 0.0,
+        };
+        let by_size = |a: &(&Claim, Value), b: &(&Claim, Value)| {
+            size(&a.1).total_cmp(&size(&b.1)).then(b.0.precedence().cmp(&a.0.precedence()))
+        };
+        match combine {
+            Combine::Latest => left().min_by_key(|(c, _)| c.precedence()),
+            Combine::Any => left().min_by_key(|(c, _)| c.holder),
+            Combine::Max => left().max_by(by_size),
+            Combine::Min => left().min_by(|a, b| {
+                size(&a.1).total_cmp(&size(&b.1)).then(a.0.precedence().cmp(&b.0.precedence()))
+            }),
+        }
     }
 
     /// Every claim, ascending by holder.
@@ -192,7 +226,7 @@ mod tests {
     }
 
     fn winner(c: &Claims) -> Option<u32> {
-        c.winner(0, |_, _| true).map(|(c, _)| c.holder.0)
+        c.winner(0, Combine::Latest, &[], &[], |_, _| true).map(|(c, _)| c.holder.0)
     }
 
     #[test]
@@ -209,6 +243,21 @@ mod tests {
         }
         assert!(c.remove(HolderId(1)).is_none(), "released once");
         assert!(c.remove(HolderId(99)).is_none(), "never known");
+    }
+
+    #[test]
+    fn inside_a_level_the_outranked_lose_and_the_rest_combine() {
+        let of_rule = |holder: u32, since: u64| Claim { rule: RuleId(holder as u16), ..hold(holder, 4, since) };
+        let mut c = Claims::new(8, 1, 1);
+        for claim in [of_rule(3, 10), of_rule(2, 11), of_rule(5, 12), hold(7, 5, 13)] {
+            c.insert(claim);
+        }
+        let by = |combine, over: &[(RuleId, RuleId)]| c.winner(0, combine, over, &[], |_, _| true).map(|(c, _)| c.holder.0);
+        let over = [(RuleId(2), RuleId(5))];
+        assert_eq!(by(Combine::Latest, &[]), Some(5));
+        assert_eq!(by(Combine::Latest, &over), Some(2), "the latest of those that none there outranks");
+        assert_eq!((by(Combine::Max, &[]), by(Combine::Max, &over)), (Some(5), Some(3)));
+        assert_eq!((by(Combine::Min, &[]), by(Combine::Any, &over)), (Some(2), Some(2)));
     }
 
     #[test]

@@ -20,7 +20,8 @@
 //! **Manual** values come from an operator's command and from a *local change*: a report that differs from the one
 //! before and that no command explains, while no rule holds the device. They last until a rule takes hold of the
 //! device or a `do` moves it. What is not there yet: `until vacant | for D | until schedule`, a manual value that
-//! outranks a rule already holding, `combine` and `rule a over b` inside a level, leases, and groups as one device.
+//! outranks a rule already holding, leases, and groups as one device. The command `auto`, which every device
+//! understands here and none is sent, ends a manual value.
 //!
 //! Inside one step all holds, releases and forbids take effect first, then each `do` goes out in order, then each
 //! device that was touched settles once: one leaves as another enters, and the light does not blink.
@@ -88,6 +89,24 @@ pub struct Plan {
     /// By device: the effect that touched it last in this step, [`settle::CLEAN`] or [`settle::PENDING`].
     dirty_by: Vec<u32>,
     counts: Counts,
+    /// `rule a over b`, ascending and transitive.
+    over: Vec<(RuleId, RuleId)>,
+    /// By slot: how the holders of one level make one value.
+    combine: Vec<Combine>,
+}
+
+/// How several holders of one level make one value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Combine {
+    /// The latest holder's.
+    #[default]
+    Latest,
+    /// The largest number, or the last of the property's words.
+    Max,
+    /// The smallest, or the first.
+    Min,
+    /// The lowest holder's, whoever came later.
+    Any,
 }
 
 impl Plan {
@@ -121,6 +140,8 @@ impl Plan {
             dirty: Vec::with_capacity(n),
             dirty_by: vec![settle::CLEAN; n],
             counts: Counts::default(),
+            over: Vec::new(),
+            combine: vec![Combine::default(); first],
             devices,
         }
     }
@@ -133,6 +154,19 @@ impl Plan {
     /// Sets the level at which operators act: the rank of `user` in the installed rules' `levels` line.
     pub fn set_user_level(&mut self, level: LevelRank) {
         self.user_level = level;
+    }
+
+    /// Says which rules outrank which inside their level: pairs, ascending, with all that follows from them.
+    pub fn set_order(&mut self, over: &[(RuleId, RuleId)]) {
+        self.over = over.to_vec();
+    }
+
+    /// Says how the holders of one level make one value of a device's property.
+    pub fn set_combine(&mut self, device: ActuatorId, property: Name, how: Combine) {
+        let slot = self.devices.get(device.index()).and_then(|d| d.slot_of(property.as_str()));
+        if let Some(slot) = slot {
+            self.combine[slot] = how;
+        }
     }
 
     /// What was dropped at a device; zeros for one that does not exist.
@@ -323,8 +357,12 @@ impl Arbitrate for Plan {
     }
 
     fn device(&self, actuator: ActuatorId, property: Name) -> Option<Value> {
-        let slot = self.devices.get(actuator.index())?.slot_of(property.as_str())?;
-        self.slots[slot].known()
+        let device = self.devices.get(actuator.index())?;
+        if property == *"manual" {
+            // Not a property of its own: whether a person's value is in force.
+            return Some(Value::Bool(self.standings[actuator.index()].force == Force::Manual));
+        }
+        self.slots[device.slot_of(property.as_str())?].known()
     }
 
     fn save(&self, out: &mut Vec<u8>) {

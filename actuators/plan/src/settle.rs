@@ -71,7 +71,10 @@ impl Plan {
     /// The hold that wins a slot, with its value. A hold whose command is forbidden cannot win.
     fn winner(&self, device: ActuatorId, slot: usize) -> Option<(&crate::Claim, Value)> {
         let none_forbidden = self.claims.forbids(device).next().is_none();
-        self.claims.winner(slot, |claim, value| {
+        let kind = self.devices[device.index()].kind;
+        let property = slot - self.devices[device.index()].first;
+        let words = kind.properties().get(property).map_or(&[][..], |p| p.words);
+        self.claims.winner(slot, self.combine[slot], &self.over, words, |claim, value| {
             none_forbidden || {
                 let order = self.devices[device.index()].order(slot, value);
                 !self.forbidden(device, order.verb, &order.args, Some(claim.level))
@@ -104,6 +107,9 @@ impl Plan {
         if device.index() >= self.devices.len() || !sound {
             self.counts.refused_effects = self.counts.refused_effects.saturating_add(1);
             return false;
+        }
+        if verb == *"auto" {
+            return self.let_go(device, cause, sink);
         }
         let level = by.map_or(self.user_level, |(_, level)| level);
         let forbidden = self.forbidden(device, verb, args, Some(level));
@@ -154,6 +160,18 @@ impl Plan {
         let (at, source_seq) = (sink.tag.at, sink.source_seq);
         sink.out.push(Command { id, at, source_seq, rule, device, verb, args, cause });
         true
+    }
+
+    /// What a person has set ends: the device goes to its default, or stays with the rule that holds it.
+    fn let_go(&mut self, device: ActuatorId, cause: &Cause, sink: &mut Sink<'_>) -> bool {
+        for slot in self.devices[device.index()].slots() {
+            self.slots[slot].manual = None;
+        }
+        if self.standings[device.index()].force != Force::Manual {
+            return true;
+        }
+        sink.note_changed(device);
+        self.fall_back(device, Some(cause), sink)
     }
 
     fn has_manual(&self, device: ActuatorId) -> bool {

@@ -7,10 +7,11 @@
 use crate::clock::WallClock;
 use crate::outbox::Outbox;
 use osmose_model::canon;
-use osmose_model::command::{Command, Effect, Value};
+use osmose_model::command::{Args, Command, Effect, Value};
 use osmose_model::digest::Digest;
-use osmose_model::ids::{ActuatorId, GroupId, Name, PersonId, SensorId, TrackId, ZoneId};
-use osmose_model::input::{Input, Tag};
+use osmose_model::geometry::Point;
+use osmose_model::ids::{ActuatorId, GroupId, LevelId, Name, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::input::{Input, OperatorAction, Tag};
 use osmose_model::limits::{CASCADE_ROUNDS_MAX, COMMANDS_PER_STEP_MAX, EVENTS_PER_STEP_MAX, INPUT_BYTES_MAX};
 use osmose_model::site::Site;
 use osmose_model::stages::{Arbitrate, Decide, Fuse, Refusal, RestoreError, Source};
@@ -94,6 +95,9 @@ impl<F: Fuse, A: Arbitrate> WorldView for World<'_, F, A> {
     }
     fn for_each_in(&self, zone: ZoneId, f: &mut dyn FnMut(&Occupant)) {
         self.fusion.for_each_in(zone, f);
+    }
+    fn for_each_near(&self, level: LevelId, at: Point, radius_m: f64, f: &mut dyn FnMut(&Occupant)) {
+        self.fusion.for_each_near(level, at, radius_m, f);
     }
     fn count_in(&self, zone: ZoneId) -> ZoneCount {
         self.fusion.count_in(zone)
@@ -206,9 +210,18 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
         Source::default()
     }
 
-    fn take_operator(&mut self, tag: Tag, action: &osmose_model::input::OperatorAction, out: &mut Outbox) {
+    fn take_operator(&mut self, tag: Tag, action: &OperatorAction, out: &mut Outbox) {
         self.changed.clear();
         let first = out.commands.len();
+        if let OperatorAction::Act { actuator, verb, arg } = action {
+            // A policy holds whoever sends the command.
+            let Self { site, fusion, rules, plan, own, effects, .. } = self;
+            let world = World { site, fusion, plan, now: tag.at, wall: own.clock.at(tag.at) };
+            let args: Args = arg.iter().copied().collect();
+            if !rules.lets_pass(*actuator, *verb, &args, &world, effects) {
+                return;
+            }
+        }
         self.plan.on_operator(tag, first as u32, action, &mut out.commands, &mut self.changed);
         let Self { site, fusion, rules, plan, own, effects, .. } = self;
         let world = World { site, fusion, plan, now: tag.at, wall: own.clock.at(tag.at) };
@@ -430,6 +443,18 @@ impl Core {
         let mut plan = osmose_plan::Plan::with_holders(&site, program.holder_count());
         if let Some(rank) = program.levels().iter().position(|l| l == "user").and_then(|i| u8::try_from(i).ok()) {
             plan.set_user_level(osmose_model::command::LevelRank(rank));
+        }
+        plan.set_order(program.over());
+        for (device, property, how) in program.combine() {
+            use osmose_plan::Combine as To;
+            use osmose_rules::Combine as From;
+            let how = match how {
+                From::Latest => To::Latest,
+                From::Max => To::Max,
+                From::Min => To::Min,
+                From::Any => To::Any,
+            };
+            plan.set_combine(*device, *property, how);
         }
         Self::from_stages(site, fusion, rules, plan)
     }

@@ -67,6 +67,7 @@ pub fn site(levels: u16, tracks_max: u32, margins: ZoneMargins) -> Site {
         attributes: BTreeMap::new(),
         words: BTreeMap::new(),
         resources: Vec::new(),
+        bookings: Vec::new(),
         files: Vec::new(),
         device_owners: Vec::new(),
         badge_owners: Vec::new(),

@@ -167,6 +167,7 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
         attributes: settings.attributes,
         words: settings.words,
         resources: settings.resources,
+        bookings: Vec::new(),
         files,
         device_owners: owners.devices,
         badge_owners: owners.badges,

@@ -4,10 +4,11 @@ use super::Checker;
 use super::names::Meaning;
 use super::rule::Scope;
 use crate::diag::{Diagnostic, Span};
-use crate::program::{ForbidTarget, HoldTarget, Instance, Send};
+use crate::program::{CountOp, Course, ForbidTarget, HoldTarget, Instance, Send, Step, ValueExpr};
 use crate::syntax::ast::{self, Action, AstNode, Expr};
 use osmose_model::device::{ActuatorKind, PropertySpec, VerbSpec};
-use osmose_model::ids::{ActuatorId, HolderId, Name};
+use osmose_model::command::Value;
+use osmose_model::ids::{ActuatorId, HolderId, Name, ZoneId};
 use osmose_model::limits::ARGS_MAX;
 
 impl Checker<'_> {
@@ -15,36 +16,138 @@ impl Checker<'_> {
         ids.first().map(|id| self.site.actuators[id.index()].kind)
     }
 
-    pub(super) fn send(&mut self, scope: &mut Scope, action: &Action, instance: &mut Instance) {
+    /// The steps of one action of a `do`, behind those of the actions before it.
+    pub(super) fn action(&mut self, scope: &mut Scope, action: &Action, instance: &mut Instance) {
+        let mut steps = std::mem::take(&mut instance.steps);
+        self.step(scope, action, &mut steps, Some(instance));
+        instance.steps = steps;
+    }
+
+    /// `within`: the instance, where steps that wait may stand here.
+    fn step(&mut self, scope: &mut Scope, action: &Action, steps: &mut Vec<Step>, within: Option<&mut Instance>) {
         let span = action.span();
+        if steps.len() >= 64 {
+            return self.error("too-many", span, "a `do` has 64 steps at most");
+        }
         match action {
-            Action::Wait(_) => self.not_yet(span, "`wait`"),
-            Action::Ask(_) => self.not_yet(span, "`ask`"),
-            Action::Tell(_) => self.not_yet(span, "`tell`"),
+            Action::Wait(wait) => match within {
+                Some(instance) => self.wait(scope, wait, steps, instance),
+                None => self.error("clause", span, "`wait` cannot stand behind `else`: make it a rule of its own"),
+            },
+            Action::Ask(ask) => match within {
+                Some(instance) => self.ask(scope, ask, steps, instance),
+                None => self.error("clause", span, "`ask` cannot stand behind `else`: make it a rule of its own"),
+            },
+            Action::Tell(tell) => {
+                let Some(to) = tell.expr() else { return };
+                let text = match tell.text() {
+                    Some(text) => self.free_value(scope, &Expr::String(text)),
+                    None => None,
+                };
+                let rest: Vec<(Name, u32)> = text.map(|text| (name("text"), text)).into_iter().collect();
+                self.message(scope, &to, rest, steps);
+            }
             Action::Drop(_) => self.error("clause", span, "`drop` belongs to a `policy`"),
             Action::Send(send) => match (send.assign(), send.expr()) {
-                (Some(assign), _) => self.send_assign(scope, &assign, instance),
-                (None, Some(Expr::Call(call))) => self.send_call(scope, &call, instance),
+                (Some(assign), _) => self.send_assign(scope, &assign, steps),
+                (None, Some(Expr::Call(call))) => self.send_call(scope, &call, steps),
                 _ => self.error_help("type", span, "expected a command", "write `DEVICE.COMMAND()`"),
             },
         }
     }
 
-    /// `do r.lights.level = 30 %`
-    fn send_assign(&mut self, scope: &mut Scope, assign: &ast::Assign, instance: &mut Instance) {
+    /// `send(to: PERSON, ...)` to the device that takes messages.
+    fn message(&mut self, scope: &mut Scope, to: &Expr, mut args: Vec<(Name, u32)>, steps: &mut Vec<Step>) {
+        let Some(device) = self.notifier(to.span()) else { return };
+        let Some(to) = self.recipient(scope, to) else { return };
+        args.push((name("to"), self.push_value(to)));
+        args.sort_unstable();
+        steps.push(Step::Send(Send { device, verb: name("send"), args }));
+    }
+
+    /// `wait 30 s [unless COND]`
+    fn wait(&mut self, scope: &mut Scope, wait: &ast::WaitAction, steps: &mut Vec<Step>, instance: &mut Instance) {
+        let Some(length) = wait.expr().and_then(|e| self.duration(&e)) else { return };
+        let unless = wait.unless().map(|expr| {
+            let slots = (scope.slots, scope.track_slots);
+            let cond = self.cond(scope, &expr);
+            if slots != (scope.slots, scope.track_slots) {
+                let help = "what ends a wait is asked as it is now: leave out `for`, `until` and `within`";
+                self.error_help("type", expr.span(), "this remembers", help);
+            }
+            cond
+        });
+        instance.waits = true;
+        steps.push(Step::Wait { length, unless });
+    }
+
+    /// `ask PERSON "..." answered within 5 min else ...`
+    fn ask(&mut self, scope: &mut Scope, ask: &ast::AskAction, steps: &mut Vec<Step>, instance: &mut Instance) {
+        let (Some(to), Some(length)) = (ask.expr(), ask.within()) else {
+            let help = "write `ask ana \"Still coming?\" answered within 5 min else ...`";
+            return self.error_help("clause", ask.span(), "a question needs somebody and a time to answer", help);
+        };
+        let Some(length) = self.duration(&length) else { return };
+        let Some(text) = ask.text() else {
+            return self.error("clause", ask.span(), "what is asked? write it in quotes behind the person");
+        };
+        let (Some(device), Some(to)) = (self.notifier(to.span()), self.recipient(scope, &to)) else { return };
+        let Some(text) = self.free_value(scope, &Expr::String(text)) else { return };
+        let mut args = vec![
+            (name("to"), self.push_value(to)),
+            (name("text"), text),
+            (name("ask"), self.push_value(ValueExpr::Question)),
+        ];
+        args.sort_unstable();
+        let mut otherwise: Vec<Step> = Vec::new();
+        for action in ask.otherwise() {
+            self.step(scope, &action, &mut otherwise, None);
+        }
+        instance.branches.push(otherwise);
+        instance.waits = true;
+        scope.deps.devices.push(device);
+        let send = Send { device, verb: name("send"), args };
+        steps.push(Step::Ask { send, length, otherwise: (instance.branches.len() - 1) as u32 });
+    }
+
+    /// `do r.lights.level = 30 %`, `do house = away`
+    fn send_assign(&mut self, scope: &mut Scope, assign: &ast::Assign, steps: &mut Vec<Step>) {
+        let (Some(target), Some(value)) = (assign.target(), assign.value()) else { return };
+        if let Meaning::Mode { mode, place } = self.meaning(scope, &target) {
+            let word = super::cond::word_of(&scope.resolved(&value));
+            if let Some(value) = self.mode_value(mode, &word, value.span()) {
+                steps.push(Step::Mode { mode: place, value });
+            }
+            return;
+        }
+        for (span, what) in [(assign.every(), "every"), (assign.step(), "step"), (assign.band(), "band")] {
+            if let Some(expr) = span {
+                self.error("clause", expr.span(), format!("`{what}` belongs to a `hold`: a command is sent once"));
+            }
+        }
+        let over = match assign.over() {
+            Some(expr) => match self.duration(&expr) {
+                Some(length) => Some(length),
+                None => return,
+            },
+            None => None,
+        };
         let Some((ids, spec, value)) = self.assignment(scope, assign) else { return };
         let Some(property) = Name::new(spec.property) else { return };
+        let mut args = vec![(property, value)];
+        if let Some(over) = over {
+            // The device fades by itself: it is told how long.
+            args.push((name("over_s"), self.push_value(ValueExpr::Const(Value::Number(over.as_s_f64())))));
+            args.sort_unstable();
+        }
         for device in ids {
-            instance.sends.push(Send { device, verb: name("set"), args: vec![(property, value)] });
+            steps.push(Step::Send(Send { device, verb: name("set"), args: args.clone() }));
         }
     }
 
     /// Target and value of an assignment; `None` after reporting.
     fn assignment(&mut self, scope: &mut Scope, assign: &ast::Assign) -> Option<(Vec<ActuatorId>, PropertySpec, u32)> {
         let (target, value) = (assign.target()?, assign.value()?);
-        if let Some(fade) = assign.over() {
-            self.not_yet(fade.span(), "a fade with `over`");
-        }
         let (ids, spec) = match self.meaning(scope, &target) {
             Meaning::Property { ids, spec } => (ids, spec),
             // `all doors.lock` where the site has no door: warned of already, and nothing to do.
@@ -65,18 +168,103 @@ impl Checker<'_> {
         Some((ids, spec, value))
     }
 
-    fn send_call(&mut self, scope: &mut Scope, call: &ast::Call, instance: &mut Instance) {
+    /// `notify(a, b, card)`: each person is told of it, and who the others are.
+    fn notify(&mut self, scope: &mut Scope, call: &ast::Call, steps: &mut Vec<Step>) {
+        let args: Vec<Expr> = call.args().filter_map(|a| a.expr()).collect();
+        let Some((what, people)) = args.split_last().filter(|(_, people)| !people.is_empty()) else {
+            let help = "write `notify(p, \"text\")`";
+            return self.error_help("arguments", call.span(), "`notify` takes whom to tell, then what", help);
+        };
+        let what = match what {
+            Expr::String(_) => self.free_value(scope, what).map(|text| (name("text"), text)),
+            Expr::Name(word) if scope.var(&word.text()).is_none() => match Name::new(&word.text()) {
+                Some(word) => Some((name("card"), self.push_value(ValueExpr::Const(Value::Name(word))))),
+                None => None,
+            },
+            other => self.free_value(scope, other).map(|value| (name("text"), value)),
+        };
+        let Some(what) = what else { return };
+        for (place, person) in people.iter().enumerate() {
+            let mut rest = vec![what];
+            // Of two each learns of the other.
+            if let [a, b] = people
+                && let Some(other) = self.recipient(scope, if place == 0 { b } else { a })
+            {
+                rest.push((name("about"), self.push_value(other)));
+            }
+            self.message(scope, person, rest, steps);
+        }
+    }
+
+    /// `r.visits.add()`, `credit.add(2, for: 8 s)`, `credit.take()`, `visits.reset()`
+    fn count_call(
+        &mut self,
+        scope: &mut Scope,
+        (counter, place): (u16, u16),
+        word: &ast::Name,
+        call: &ast::Call,
+        steps: &mut Vec<Step>,
+    ) {
+        let (mut by, mut lasts, mut until) = (1_u32, self.program.counters[usize::from(counter)].lasts, None);
+        for arg in call.args() {
+            let Some(expr) = arg.expr() else { continue };
+            match arg.name().map(|n| n.text()).as_deref() {
+                None => match self.number(scope, &expr).and_then(|(id, _)| self.constant(id)) {
+                    Some(value) if (1.0..=32.0).contains(&value) => by = value as u32,
+                    _ => return self.error("type", expr.span(), "expected how many: a plain number from 1 to 32"),
+                },
+                Some("for") => match self.duration(&expr) {
+                    Some(length) => lasts = Some(length),
+                    None => return,
+                },
+                Some("until") => match self.meaning(scope, &expr) {
+                    Meaning::Clock(ns) => until = Some(ns),
+                    other => {
+                        self.wrong_kind(expr.span(), "a time of day such as 18:00", &other);
+                        return;
+                    }
+                },
+                Some(other) => {
+                    return self.unknown_name(arg.span(), "argument of a counter", other, ["for", "until"]);
+                }
+            }
+        }
+        let op = match word.text().as_str() {
+            "add" => CountOp::Add { by, lasts, until },
+            "take" => CountOp::Take(by),
+            "reset" => CountOp::Reset,
+            other => {
+                return self.unknown_name(word.span(), "command of a counter", other, ["add", "take", "reset"]);
+            }
+        };
+        steps.push(Step::Count { counter: place, op });
+    }
+
+    fn send_call(&mut self, scope: &mut Scope, call: &ast::Call, steps: &mut Vec<Step>) {
         let (base, command) = match call.expr() {
             Some(Expr::Field(field)) => match (field.expr(), field.name()) {
                 (Some(base), Some(command)) => (base, command),
                 _ => return,
             },
-            Some(Expr::Name(function)) if function.text() == "notify" => {
-                return self.not_yet(function.span(), "`notify(...)`");
-            }
+            Some(Expr::Name(function)) if function.text() == "notify" => return self.notify(scope, call, steps),
             _ => return self.error_help("type", call.span(), "expected a command", "write `DEVICE.COMMAND()`"),
         };
-        let Some(ids) = self.devices(scope, &base) else { return };
+        let ids = match self.meaning(scope, &base) {
+            Meaning::Devices(ids) => ids,
+            Meaning::Counter { counter, place } => {
+                return self.count_call(scope, (counter, place), &command, call, steps);
+            }
+            Meaning::Calendar { calendar, zone } => {
+                if command.text() != "release" {
+                    return self.unknown_name(command.span(), "command of a calendar", &command.text(), ["release"]);
+                }
+                return self.release(scope, calendar, zone, steps);
+            }
+            other => {
+                self.wrong_kind(base.span(), "a device", &other);
+                return;
+            }
+        };
         let Some(kind) = self.kind_of(&ids) else { return };
         let Some(verb) = self.verb_of(kind, &command.text(), command.span()) else { return };
         let mut args: Vec<(Name, u32)> = Vec::new();
@@ -93,16 +281,39 @@ impl Checker<'_> {
         }
         args.sort_unstable();
         for device in ids {
-            instance.sends.push(Send { device, verb: name(verb.verb), args: args.clone() });
+            steps.push(Step::Send(Send { device, verb: name(verb.verb), args: args.clone() }));
         }
     }
 
-    fn verb_of(&mut self, kind: ActuatorKind, word: &str, span: Span) -> Option<VerbSpec> {
+    /// `r.booking.release()`: the building forgets the booking, and an actuator called as the calendar, where there is
+    /// one, is told to let go of it.
+    fn release(&mut self, scope: &mut Scope, calendar: u16, zone: Option<ZoneId>, steps: &mut Vec<Step>) {
+        let resource = &self.site.resources[usize::from(calendar)];
+        let outside = self.site.actuator_named(&resource.name);
+        if let Some(device) = outside.filter(|id| self.site.actuators[id.index()].kind == ActuatorKind::Notify) {
+            let mut args = vec![(name("release"), self.push_value(ValueExpr::Const(Value::Name(name("now")))))];
+            if let Some(zone) = zone {
+                args.push((name("zone"), self.push_value(ValueExpr::Const(Value::Zone(zone)))));
+            }
+            args.push((name("to"), self.push_value(ValueExpr::Organiser { calendar, zone })));
+            args.sort_unstable();
+            // Told before it is forgotten: whose it was is known only until then.
+            steps.push(Step::Send(Send { device, verb: name("send"), args }));
+        }
+        scope.deps.booked = true;
+        steps.push(Step::ReleaseBooking { calendar, zone });
+    }
+
+    pub(super) fn verb_of(&mut self, kind: ActuatorKind, word: &str, span: Span) -> Option<VerbSpec> {
         if word == "set" && !kind.verbs().iter().any(|v| v.verb == "set") {
             return Some(VerbSpec { verb: "set", leads_to: None, sets: None });
         }
         if let Some(verb) = kind.verbs().iter().find(|v| v.verb == word) {
             return Some(*verb);
+        }
+        if word == "auto" {
+            // Every device can be let go of: what a person set ends.
+            return Some(VerbSpec { verb: "auto", leads_to: None, sets: None });
         }
         let known: Vec<&str> = kind.verbs().iter().map(|v| v.verb).collect();
         let mut diagnostic =
@@ -186,6 +397,7 @@ impl Checker<'_> {
     pub(super) fn hold(&mut self, scope: &mut Scope, assign: &ast::Assign, instance: &mut Instance) {
         let Some((ids, spec, value)) = self.assignment(scope, assign) else { return };
         let Some(property) = Name::new(spec.property) else { return };
+        let course = self.course(scope, assign, &spec);
         for device in ids {
             if instance.holds.iter().any(|h| h.device == device && h.property == property) {
                 let name = &self.site.actuators[device.index()].name;
@@ -194,8 +406,33 @@ impl Checker<'_> {
                 continue;
             }
             let holder = self.next_holder();
-            instance.holds.push(HoldTarget { holder, device, property, value, at_start: assign.at_start() });
+            instance.holds.push(HoldTarget { holder, device, property, value, at_start: assign.at_start(), course });
         }
+    }
+
+    /// `over 2 s`, `every 10 s`, `step 20 %`, `band 5 %`
+    fn course(&mut self, scope: &mut Scope, assign: &ast::Assign, spec: &PropertySpec) -> Option<Course> {
+        let parts = [assign.over(), assign.every(), assign.step(), assign.band()];
+        let first = parts.iter().flatten().next()?;
+        if spec.unit.is_none() {
+            let message = format!("`{}` is no number, so it changes at once", spec.property);
+            self.error("type", first.span(), message);
+            return None;
+        }
+        let length = |checker: &mut Self, expr: &Option<Expr>| expr.as_ref().and_then(|e| checker.duration(e));
+        let (over, every) = (length(self, &parts[0]), length(self, &parts[1]));
+        let mut amount = |expr: &Option<Expr>| {
+            let expr = expr.as_ref()?;
+            let (number, unit) = self.number(scope, expr)?;
+            if Some(unit) != spec.unit {
+                let said = super::units::said(spec.unit.unwrap_or(unit));
+                self.error("unit", expr.span(), format!("expected {said}, found {}", super::units::said(unit)));
+                return None;
+            }
+            self.constant(number).filter(|v| *v > 0.0)
+        };
+        let (step, band) = (amount(&parts[2]), amount(&parts[3]));
+        Some(Course { over: over.unwrap_or_default(), every: every.unwrap_or_default(), step, band })
     }
 
     /// `recorder.start` (every recorder) or `m7.recorder.start`
@@ -206,7 +443,9 @@ impl Checker<'_> {
         };
         let (Some(base), Some(command)) = (field.expr(), field.name()) else { return };
         let kind_word = match &base {
-            Expr::Name(name) if scope.binding(&name.text()).is_none() => ActuatorKind::from_word(&name.text()),
+            // What a speaker plays is audio.
+            Expr::Name(name) if name.text() == "audio" => Some(ActuatorKind::Speaker),
+            Expr::Name(name) if scope.bound(&name.text()).is_none() => ActuatorKind::from_word(&name.text()),
             _ => None,
         };
         let (kind, ids) = match kind_word {

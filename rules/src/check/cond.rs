@@ -4,11 +4,12 @@ use super::names::Meaning;
 use super::rule::Scope;
 use super::{Checker, units};
 use crate::diag::Span;
-use crate::program::{AcrossGaps, Compare, Cond, CondId, Num, SlotRef, Who};
+use crate::program::{AcrossGaps, BadgeOf, Compare, Cond, CondId, Num, PersonRef, Sensed, SlotRef, Var, Who};
 use crate::syntax::ast::{self, AstNode, Expr};
 use osmose_model::command::Value;
 use osmose_model::device::{BinaryRole, PropertySpec, SensorKind};
 use osmose_model::ids::{Name, SensorId, ZoneId};
+use osmose_model::observation::Direction;
 use osmose_model::tri::Tri;
 use osmose_model::world::EventKind;
 
@@ -37,6 +38,7 @@ impl Checker<'_> {
 
     pub(super) fn cond_node(&mut self, scope: &mut Scope, expr: &Expr) -> Cond {
         const WRONG: Cond = Cond::Const(Tri::Unknown);
+        let expr = &scope.resolved(expr);
         match expr {
             Expr::Paren(inner) => inner.expr().map_or(WRONG, |e| self.cond_node(scope, &e)),
             Expr::And(and) => self.joined(scope, and.exprs().collect(), true),
@@ -54,10 +56,9 @@ impl Checker<'_> {
             Expr::Until(until) => self.until(scope, until),
             Expr::Nobody(nobody) => self.nobody(scope, nobody),
             Expr::NoEvidence(none) => self.no_evidence(scope, none),
-            Expr::Then(then) => {
-                self.not_yet(then.span(), "a sequence with `then`");
-                WRONG
-            }
+            Expr::Then(then) => self.sequence(scope, then),
+            Expr::Within(within) => self.within(scope, within),
+            Expr::Times(times) => self.times(scope, times),
             Expr::If(choice) => {
                 self.error("type", choice.span(), "`if ... then ... else` chooses a value and is no condition");
                 WRONG
@@ -66,6 +67,7 @@ impl Checker<'_> {
                 Meaning::Truth(cond) => cond,
                 Meaning::Devices(ids) if scope.existence => Cond::Const(Tri::from(!ids.is_empty())),
                 Meaning::Sensors(ids) if scope.existence => Cond::Const(Tri::from(!ids.is_empty())),
+                Meaning::Argument(name) => Cond::Argument(name),
                 other => {
                     self.wrong_kind(expr.span(), "a condition", &other);
                     WRONG
@@ -124,6 +126,12 @@ impl Checker<'_> {
                     }
                 };
             }
+            Meaning::Person(_) | Meaning::Track(_) | Meaning::Argument(_) if equality => {
+                let Some(a) = self.person_ref(scope, left) else { return WRONG };
+                let Some(b) = self.person_ref(scope, right) else { return WRONG };
+                let cond = Cond::SamePerson(a, b);
+                return if compare == Compare::Equal { cond } else { self.negated(cond) };
+            }
             Meaning::TimeOfDay => {
                 let help = "write `time in 22:00..06:00`";
                 self.error_help("type", left.span(), "a time of day is compared by `in`", help);
@@ -138,7 +146,7 @@ impl Checker<'_> {
             self.unit_mismatch(left, unit_a, right, unit_b);
             return WRONG;
         }
-        if let (Num::Confidence, Some(bound), Compare::GreaterEqual | Compare::Greater) =
+        if let (Num::Confidence(PersonRef::Var(_)), Some(bound), Compare::GreaterEqual | Compare::Greater) =
             (&self.program.nums[a as usize], self.constant(b), compare)
         {
             // "the rule's confidence": the strictest that it asks for.
@@ -150,7 +158,7 @@ impl Checker<'_> {
         }
     }
 
-    fn negated(&mut self, cond: Cond) -> Cond {
+    pub(super) fn negated(&mut self, cond: Cond) -> Cond {
         match cond {
             Cond::Const(value) => Cond::Const(!value),
             other => Cond::Not(self.push_cond(other)),
@@ -179,12 +187,12 @@ impl Checker<'_> {
         let object = self.meaning(scope, right);
         match (subject, object) {
             (Meaning::Wrong, _) | (_, Meaning::Wrong) => WRONG,
-            (Meaning::Track, Meaning::Zone(zone)) => {
-                scope.track_zones.push(zone);
-                Cond::TrackIn(zone)
+            (Meaning::Track(var), Meaning::Zone(zone)) => {
+                self.place_of_track(scope, var, zone);
+                Cond::TrackIn(var, zone)
             }
-            (Meaning::Track, Meaning::People(who)) => self.track_is(scope, who),
-            (Meaning::Track, Meaning::Group(group)) => Cond::TrackIs(Who::Members(group)),
+            (Meaning::Track(var), Meaning::People(who)) => self.track_is(scope, var, who),
+            (Meaning::Track(var), Meaning::Group(group)) => Cond::TrackIs(var, Who::Members(group)),
             (Meaning::Person(person), Meaning::Zone(zone)) => {
                 scope.deps.everywhere = true;
                 Cond::PersonIn(person, zone)
@@ -192,21 +200,21 @@ impl Checker<'_> {
             (Meaning::Person(person), Meaning::People(Who::Members(group)) | Meaning::Group(group)) => {
                 Cond::Const(Tri::from(self.site.groups[group.index()].members.contains(&person)))
             }
-            (Meaning::Quantified { any: true, who }, Meaning::Zone(zone)) if scope.may_bind_track => {
-                scope.track_zones.push(zone);
-                scope.use_track();
-                let member = self.track_is(scope, who);
+            (Meaning::Quantified { any: true, who, var: Some(var) }, Meaning::Zone(zone)) => {
+                self.place_of_track(scope, var, zone);
+                scope.use_track(var);
+                let member = self.track_is(scope, var, who);
                 let member = self.push_cond(member);
-                let place = self.push_cond(Cond::TrackIn(zone));
+                let place = self.push_cond(Cond::TrackIn(var, zone));
                 self.join_ids(&[member, place], true)
             }
-            (Meaning::Quantified { any, who }, Meaning::Zone(zone)) => {
+            (Meaning::Quantified { any, who, .. }, Meaning::Zone(zone)) => {
                 scope.deps.zones.push(zone);
                 scope.deps.everywhere |= !any;
                 self.set_needs(scope, who);
                 if any { Cond::AnyIn(who, zone) } else { Cond::EveryIn(who, zone) }
             }
-            (Meaning::Track | Meaning::Person(_) | Meaning::Quantified { .. }, object) => {
+            (Meaning::Track(_) | Meaning::Person(_) | Meaning::Quantified { .. }, object) => {
                 self.wrong_kind(right.span(), "a zone or a set of people", &object);
                 WRONG
             }
@@ -217,13 +225,22 @@ impl Checker<'_> {
         }
     }
 
-    fn track_is(&mut self, scope: &mut Scope, who: Who) -> Cond {
-        if let Who::InZone(zone) = who {
+    /// Notes that it matters whether a person is in a zone. Whom a `count` looks at is looked at with his zone.
+    fn place_of_track(&mut self, scope: &mut Scope, var: Var, zone: ZoneId) {
+        if var == crate::program::COUNTED {
+            scope.deps.zones.push(zone);
+        } else {
             scope.track_zones.push(zone);
-            return Cond::TrackIn(zone);
+        }
+    }
+
+    fn track_is(&mut self, scope: &mut Scope, var: Var, who: Who) -> Cond {
+        if let Who::InZone(zone) = who {
+            self.place_of_track(scope, var, zone);
+            return Cond::TrackIn(var, zone);
         }
         self.set_needs(scope, who);
-        Cond::TrackIs(who)
+        Cond::TrackIs(var, who)
     }
 
     /// What must wake a condition that reads a set of people.
@@ -244,17 +261,7 @@ impl Checker<'_> {
         let [low, high] = ends.as_slice() else { return WRONG };
         let subject = self.meaning(scope, left);
         if let Meaning::TimeOfDay = subject {
-            let (from, to) = (self.meaning(scope, low), self.meaning(scope, high));
-            let (Meaning::Clock(from_ns), Meaning::Clock(to_ns)) = (&from, &to) else {
-                let (span, found) = if matches!(from, Meaning::Clock(_)) { (high, to) } else { (low, from) };
-                self.wrong_kind(span.span(), "a time of day such as 22:00", &found);
-                return WRONG;
-            };
-            if from_ns == to_ns {
-                self.error("time-of-day", range.span(), "this span of time is empty");
-            }
-            scope.deps.clock = true;
-            return Cond::TimeIn { from_ns: *from_ns, to_ns: *to_ns };
+            return self.time_in(scope, low, high, range.span());
         }
         let value = self.as_number(scope, &subject, left.span());
         let (low_number, high_number) = (self.number(scope, low), self.number(scope, high));
@@ -275,19 +282,40 @@ impl Checker<'_> {
     /// `r is occupied`, `r.recorder is recording`, `fire-panel is active`, `all sensors of r are alive`
     fn is(&mut self, scope: &mut Scope, is: &ast::Is) -> Cond {
         const WRONG: Cond = Cond::Const(Tri::Unknown);
-        let (Some(subject_expr), Some(state)) = (is.expr(), is.state()) else { return WRONG };
-        let (word, span) = (state.text(), state.span());
+        let Some(subject_expr) = is.expr() else { return WRONG };
         let subject = self.meaning(scope, &subject_expr);
+        if let Some(instant) = is.instant() {
+            let cond = self.time_is(scope, &subject, &subject_expr, &instant);
+            return if is.negated() { self.negated(cond) } else { cond };
+        }
+        let Some(state) = is.state() else { return WRONG };
+        let (word, span) = (state.text(), state.span());
         let cond = match &subject {
+            Meaning::Devices(ids) if word == "manual" => {
+                scope.deps.devices.extend_from_slice(ids);
+                let each: Vec<CondId> = ids.iter().map(|d| self.push_cond(Cond::SetByHand(*d))).collect();
+                self.all_of_ids(&each)
+            }
+            Meaning::Day => self.day_is(scope, &word, span),
+            Meaning::Sun => self.sun_is(scope, &word, span),
+            Meaning::Calendar { calendar, zone } => {
+                self.booking_is(scope, *calendar, *zone, &word, span, osmose_model::time::DurationNs::ZERO)
+            }
             Meaning::Zone(zone) => self.zone_is(scope, *zone, &word, span),
             Meaning::Devices(ids) => match self.device_property(ids, "state", span) {
                 Meaning::Property { ids, spec } => self.property_is(scope, &ids, &spec, &word, span),
                 _ => WRONG,
             },
             Meaning::Property { ids, spec } => self.property_is(scope, ids, spec, &word, span),
+            Meaning::Track(var) if word == "identified" => Cond::TrackIdentified(*var),
+            Meaning::Mode { mode, place } => self.mode_is(scope, *mode, *place, &word, span),
+            Meaning::Sensors(ids) if ids.len() == 1 && word == "unknown" && self.shows_number(ids[0]) => {
+                match self.as_number(scope, &subject, span) {
+                    Some((number, _)) => Cond::NumberUnknown(number),
+                    None => WRONG,
+                }
+            }
             Meaning::Sensors(ids) => self.sensors_are(scope, ids, &word, span),
-            Meaning::Track if word == "identified" => Cond::TrackIdentified,
-            Meaning::Mode(mode) => self.mode_is(*mode, &word, span),
             Meaning::Number(number, _) if word == "unknown" => Cond::NumberUnknown(*number),
             Meaning::Truth(inner) if word == "unknown" => Cond::IsUnknown(self.push_cond(inner.clone())),
             Meaning::Wrong => WRONG,
@@ -346,7 +374,7 @@ impl Checker<'_> {
     }
 
     /// All of them; one alone stands for itself.
-    fn all_of_ids(&mut self, ids: &[CondId]) -> Cond {
+    pub(super) fn all_of_ids(&mut self, ids: &[CondId]) -> Cond {
         match ids {
             [only] => self.program.conds[*only as usize].clone(),
             _ => self.join_ids(ids, true),
@@ -388,16 +416,23 @@ impl Checker<'_> {
         self.all_of_ids(&each)
     }
 
-    fn mode_is(&mut self, mode: u16, word: &str, span: Span) -> Cond {
-        let info = self.program.modes[usize::from(mode)].clone();
-        match info.values.iter().position(|v| v == word) {
-            Some(value) => Cond::ModeIs { mode, value: value as u16 },
-            None => {
-                let what = format!("value of mode `{}`", info.name);
-                self.unknown_name(span, &what, word, info.values.iter().map(String::as_str));
-                Cond::Const(Tri::Unknown)
-            }
+    fn mode_is(&mut self, scope: &mut Scope, mode: u16, place: u16, word: &str, span: Span) -> Cond {
+        scope.deps.modes.push(place);
+        match self.mode_value(mode, word, span) {
+            Some(value) => Cond::ModeIs { mode: place, value },
+            None => Cond::Const(Tri::Unknown),
         }
+    }
+
+    /// The number of a mode's value; `None` after reporting.
+    pub(super) fn mode_value(&mut self, mode: u16, word: &str, span: Span) -> Option<u16> {
+        let info = self.program.modes[usize::from(mode)].clone();
+        let found = info.values.iter().position(|v| v == word);
+        if found.is_none() {
+            let what = format!("value of mode `{}`", info.name);
+            self.unknown_name(span, &what, word, info.values.iter().map(String::as_str));
+        }
+        found.map(|value| value as u16)
     }
 
     /// `any p in S leaves r`, `p enters r`, `reset by operator`
@@ -411,10 +446,11 @@ impl Checker<'_> {
             "appears" => EventKind::Appears,
             "vanishes" => EventKind::Lost,
             "by" => return self.by_operator(scope, verb, subject, exprs.get(1)),
-            other => {
-                self.not_yet(verb.span(), &format!("`{other}`"));
-                return WRONG;
-            }
+            "reads" => return self.reads(scope, verb, subject, exprs.get(1)),
+            "presses" => return self.presses(scope, verb, subject, exprs.get(1)),
+            "waves" | "makes" => return self.gesture(scope, verb, subject, exprs.get(1)),
+            "crosses" => return self.crosses(scope, verb, subject, exprs.get(1)),
+            other => return self.spatial(scope, verb, other, subject, exprs.get(1)),
         };
         let Some(place) = exprs.get(1) else {
             self.error_help(
@@ -425,14 +461,14 @@ impl Checker<'_> {
             );
             return WRONG;
         };
-        let who = match self.meaning(scope, subject) {
-            Meaning::Track => Who::Anyone,
-            Meaning::Person(person) => Who::Person(person),
-            Meaning::Quantified { any: true, who } => {
-                if scope.may_bind_track {
-                    scope.use_track();
+        let (who, var) = match self.meaning(scope, subject) {
+            Meaning::Track(var) => (Who::Anyone, var),
+            Meaning::Person(person) => (Who::Person(person), 0),
+            Meaning::Quantified { any: true, who, var } => {
+                if let Some(var) = var {
+                    scope.use_track(var);
                 }
-                who
+                (who, var.unwrap_or(0))
             }
             other => {
                 self.wrong_kind(subject.span(), "a person or `any p in ...`", &other);
@@ -440,16 +476,163 @@ impl Checker<'_> {
             }
         };
         let Some(zone) = self.zone(scope, place) else { return WRONG };
-        if !scope.events_allowed {
-            let message = format!("`{}` is an event: it is true for an instant only", word.text());
-            self.error_help("type", verb.span(), message, "events stand in `when`; a state is `p in r`");
+        if !self.event_fits(scope, verb) {
             return WRONG;
         }
-        scope.events += 1;
         scope.deps.zones.push(zone);
         scope.track_zones.push(zone);
         self.set_needs(scope, who);
-        Cond::Event { kind, who, zone }
+        Cond::Event { kind, who, zone, var }
+    }
+
+    /// Whether something that happens may stand here; counts it where it may.
+    pub(super) fn event_fits(&mut self, scope: &mut Scope, verb: &ast::Verb) -> bool {
+        if scope.events_allowed {
+            scope.events += 1;
+            return true;
+        }
+        let word = verb.verb().map(|t| t.text().to_owned()).unwrap_or_default();
+        let message = format!("`{word}` is an event: it is true for an instant only");
+        self.error_help(
+            "type",
+            verb.span(),
+            message,
+            "events stand in `when`; a state is `p in r`, and `(p enters r within 10 s)` that it happened lately",
+        );
+        false
+    }
+
+    /// Sensors of one kind that a subject names; `None` after reporting.
+    fn sensors_of_verb(&mut self, scope: &mut Scope, subject: &Expr, kind: SensorKind) -> Option<(u32, u32)> {
+        let ids = match self.meaning(scope, subject) {
+            Meaning::Sensors(ids) => ids,
+            other => {
+                self.wrong_kind(subject.span(), &format!("a {kind} sensor"), &other);
+                return None;
+            }
+        };
+        if let Some(id) = ids.iter().find(|id| self.site.sensors[id.index()].kind != kind) {
+            let sensor = &self.site.sensors[id.index()];
+            let message = format!("sensor `{}` is of kind {}, and this needs one of kind {kind}", sensor.name, sensor.kind);
+            self.error("type", subject.span(), message);
+            return None;
+        }
+        scope.deps.sensors.extend_from_slice(&ids);
+        let from = self.program.sensors.len() as u32;
+        self.program.sensors.extend_from_slice(&ids);
+        Some((from, self.program.sensors.len() as u32))
+    }
+
+    /// `reader reads`, `reader reads known`, `reader reads staff`
+    fn reads(&mut self, scope: &mut Scope, verb: &ast::Verb, subject: &Expr, whose: Option<&Expr>) -> Cond {
+        const WRONG: Cond = Cond::Const(Tri::Unknown);
+        if !self.event_fits(scope, verb) {
+            return WRONG;
+        }
+        let Some((from, to)) = self.sensors_of_verb(scope, subject, SensorKind::Badge) else { return WRONG };
+        let of = match whose {
+            None => BadgeOf::Anybody,
+            Some(Expr::Name(name)) if name.text() == "known" => BadgeOf::Known,
+            Some(Expr::Name(name)) if name.text() == "unknown" => BadgeOf::Unknown,
+            Some(expr) => match self.meaning(scope, expr) {
+                Meaning::Group(group) | Meaning::People(Who::Members(group)) => BadgeOf::Members(group),
+                Meaning::Person(person) => BadgeOf::Person(person),
+                other => {
+                    self.wrong_kind(expr.span(), "whose badge: `known`, `unknown`, a group or a person", &other);
+                    return WRONG;
+                }
+            },
+        };
+        Cond::Sensed { from, to, what: Sensed::Badge(of) }
+    }
+
+    /// `desk presses`, `desk presses call`
+    fn presses(&mut self, scope: &mut Scope, verb: &ast::Verb, subject: &Expr, which: Option<&Expr>) -> Cond {
+        const WRONG: Cond = Cond::Const(Tri::Unknown);
+        if !self.event_fits(scope, verb) {
+            return WRONG;
+        }
+        let Some((from, to)) = self.sensors_of_verb(scope, subject, SensorKind::Button) else { return WRONG };
+        let button = match which.map(word_of) {
+            None => None,
+            Some(word) => match Name::new(&word) {
+                Some(name) => Some(name),
+                None => {
+                    self.error("too-long", verb.span(), "the name of this button is too long");
+                    return WRONG;
+                }
+            },
+        };
+        Cond::Sensed { from, to, what: Sensed::Pressed(button) }
+    }
+
+    /// `p waves`, `p makes thumbs-up`
+    fn gesture(&mut self, scope: &mut Scope, verb: &ast::Verb, subject: &Expr, which: Option<&Expr>) -> Cond {
+        const WRONG: Cond = Cond::Const(Tri::Unknown);
+        if !self.event_fits(scope, verb) {
+            return WRONG;
+        }
+        let waves = verb.verb().is_some_and(|t| t.text() == "waves");
+        let word = match which {
+            Some(expr) if !waves => word_of(expr),
+            _ => "wave".to_owned(),
+        };
+        let Some(gesture) = Name::new(&word).filter(|_| !word.is_empty()) else {
+            self.error("type", verb.span(), "expected a gesture's name, as in `p makes thumbs-up`");
+            return WRONG;
+        };
+        let Meaning::Track(var) = self.meaning(scope, subject) else {
+            self.error_help("type", subject.span(), "expected a person variable", "write `p waves`");
+            return WRONG;
+        };
+        let cameras: Vec<SensorId> =
+            self.site.sensors.iter().filter(|s| s.kind == SensorKind::Gesture).map(|s| s.id).collect();
+        if cameras.is_empty() {
+            let message = "no sensor of this site sees gestures, so this never happens";
+            self.error_help("no-device", verb.span(), message, "declare a sensor of kind `gesture`");
+            return WRONG;
+        }
+        scope.deps.sensors.extend_from_slice(&cameras);
+        scope.reads_motion(var);
+        let from = self.program.sensors.len() as u32;
+        self.program.sensors.extend_from_slice(&cameras);
+        Cond::Gesture { var, gesture, from, to: self.program.sensors.len() as u32 }
+    }
+
+    /// `gate crosses in` (a crossing sensor), `p crosses w` (a person and a wall or line)
+    fn crosses(&mut self, scope: &mut Scope, verb: &ast::Verb, subject: &Expr, what: Option<&Expr>) -> Cond {
+        const WRONG: Cond = Cond::Const(Tri::Unknown);
+        if !self.event_fits(scope, verb) {
+            return WRONG;
+        }
+        let uses = scope.uses();
+        match (self.meaning(scope, subject), what) {
+            (Meaning::Wrong, _) => WRONG,
+            (Meaning::Track(var), Some(line)) if verb.direction().is_none() => match self.meaning(scope, line) {
+                Meaning::Wall(wall) => {
+                    scope.reads_motion(var);
+                    let slot = self.slot(scope, verb.span(), scope.uses() > uses);
+                    Cond::Crosses { var, wall, slot }
+                }
+                other => {
+                    self.wrong_kind(line.span(), "a wall or line of the plan", &other);
+                    WRONG
+                }
+            },
+            _ => {
+                let direction = match (verb.direction().as_deref(), what.map(word_of).as_deref()) {
+                    (Some("in"), _) => Direction::In,
+                    (Some("out"), _) | (None, Some("out")) => Direction::Out,
+                    _ => {
+                        let help = "write `gate crosses in`, `gate crosses out`, or `p crosses LINE`";
+                        self.error_help("type", verb.span(), "which way?", help);
+                        return WRONG;
+                    }
+                };
+                let Some((from, to)) = self.sensors_of_verb(scope, subject, SensorKind::Crossing) else { return WRONG };
+                Cond::Sensed { from, to, what: Sensed::Crossed(direction) }
+            }
+        }
     }
 
     fn by_operator(&mut self, scope: &mut Scope, verb: &ast::Verb, subject: &Expr, by: Option<&Expr>) -> Cond {
@@ -463,13 +646,18 @@ impl Checker<'_> {
     }
 
     /// Room for what a condition remembers: per person where it speaks of the person.
-    fn slot(&mut self, scope: &mut Scope, span: Span, per_track: bool) -> SlotRef {
+    pub(super) fn slot(&mut self, scope: &mut Scope, span: Span, per_track: bool) -> SlotRef {
+        self.slots(scope, span, per_track, 1)
+    }
+
+    /// The first of `wanted` such places.
+    pub(super) fn slots(&mut self, scope: &mut Scope, span: Span, per_track: bool, wanted: usize) -> SlotRef {
         let count = if per_track { &mut scope.track_slots } else { &mut scope.slots };
         let slot = *count;
-        if slot >= 100 {
-            self.error("too-many", span, "a rule may hold 100 `for` and `until` at most");
+        if usize::from(slot) + wanted > 100 {
+            self.error("too-many", span, "a rule may remember 100 things at most");
         } else {
-            *count += 1;
+            *count += wanted as u8;
         }
         if per_track { SlotRef::Track(slot) } else { SlotRef::Instance(slot) }
     }
@@ -479,12 +667,19 @@ impl Checker<'_> {
         const WRONG: Cond = Cond::Const(Tri::Unknown);
         let parts: Vec<Expr> = held.exprs().collect();
         let [inner_expr, length] = parts.as_slice() else { return WRONG };
-        let (events, uses) = (scope.events, scope.track_uses);
+        let (events, uses) = (scope.events, scope.uses());
         let inner = self.cond(scope, inner_expr);
         if scope.events > events {
             self.error("type", held.span(), "an event lasts an instant; `for` stands behind a state such as `p in r`");
         }
-        let per_track = scope.track_uses > uses;
+        // A booking counts from its own beginning, and each one anew.
+        if let Cond::Booked { calendar, zone, .. } = self.program.conds[inner as usize] {
+            return match self.duration(length) {
+                Some(length) => Cond::Booked { calendar, zone, length },
+                None => WRONG,
+            };
+        }
+        let per_track = scope.uses() > uses;
         let across = match held.across().map(|n| (n.text(), n.span())) {
             None => AcrossGaps::ContinueIfShort,
             Some((word, span)) => match word.as_str() {
@@ -507,16 +702,18 @@ impl Checker<'_> {
         const WRONG: Cond = Cond::Const(Tri::Unknown);
         let parts: Vec<Expr> = until.exprs().collect();
         let [set, reset] = parts.as_slice() else { return WRONG };
-        let (events, uses) = (scope.events, scope.track_uses);
-        let set = self.cond(scope, set);
-        if scope.events > events {
-            self.not_yet(until.span(), "`until` behind an event");
-        }
+        let uses = scope.uses();
         let was = (scope.in_until, scope.events_allowed);
-        (scope.in_until, scope.events_allowed) = (true, false);
+        // What an event sets stays set, so that one may stand here in a `while` too; and either may end it.
+        (scope.in_until, scope.events_allowed) = (false, true);
+        let events = scope.events;
+        let set = self.cond(scope, set);
+        scope.in_until = true;
         let reset = self.cond(scope, reset);
+        scope.instant |= scope.events > events;
         (scope.in_until, scope.events_allowed) = was;
-        let slot = self.slot(scope, until.span(), scope.track_uses > uses);
+        scope.events = events;
+        let slot = self.slot(scope, until.span(), scope.uses() > uses);
         Cond::Until { set, reset, slot }
     }
 
@@ -532,8 +729,11 @@ impl Checker<'_> {
         const WRONG: Cond = Cond::Const(Tri::Unknown);
         let Some(zone) = none.expr().and_then(|place| self.zone(scope, &place)) else { return WRONG };
         let Some(word) = none.names().next() else { return WRONG };
+        if matches!(word.text().as_str(), "people" | "person" | "one") {
+            return self.zone_is(scope, zone, "empty", none.span());
+        }
         if word.text() != "motion" {
-            self.not_yet(word.span(), &format!("`no {} in ...`", word.text()));
+            self.unknown_name(word.span(), "evidence", &word.text(), ["motion", "people"]);
             return WRONG;
         }
         let fits = |s: &&osmose_model::device::Sensor| {
@@ -554,7 +754,7 @@ impl Checker<'_> {
     }
 }
 
-fn word_of(expr: &Expr) -> String {
+pub(super) fn word_of(expr: &Expr) -> String {
     match expr {
         Expr::Name(name) => name.text(),
         Expr::String(text) => text.text(),

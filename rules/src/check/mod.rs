@@ -7,6 +7,12 @@
 //! | `units.rs` | units of quantities |
 //! | `value.rs` | numbers, and values of commands and holds |
 //! | `cond.rs` | conditions |
+//! | `space.rs` | distance, facing, nearness, sight: what places say |
+//! | `time.rs` | times of day, days, the sun, calendars |
+//! | `sequence.rs` | what comes after what: `then`, `within`, `times` |
+//! | `declare.rs` | modes, counters, `combine`, `manual`, `rule a over b` |
+//! | `policy.rs` | guards on commands |
+//! | `template.rs` | templates and their uses |
 //! | `rule.rs` | clauses of one rule, and its unrolling |
 //! | `instance.rs` | one instance: conditions, actions, dampers, what wakes it |
 //! | `action.rs` | commands, holds and forbids |
@@ -15,9 +21,15 @@
 
 mod action;
 mod cond;
+mod declare;
 mod instance;
 mod names;
+mod policy;
 mod rule;
+mod sequence;
+mod space;
+mod template;
+mod time;
 mod units;
 mod value;
 
@@ -25,7 +37,7 @@ pub(crate) use rule::VISIT_GAP;
 pub(crate) use units::nanoseconds_of;
 
 use crate::diag::{Diagnostic, Span, did_you_mean};
-use crate::program::{Index, ModeInfo, Program};
+use crate::program::{Index, Program};
 use crate::syntax::ast::{self, AstNode, Item};
 use crate::syntax::parse;
 use osmose_model::device::{ActuatorKind, SensorKind};
@@ -63,6 +75,10 @@ pub fn check(site: &Site, files: &[SourceFile]) -> Checked {
     for (path, file) in &parsed {
         checker.rules(path, file);
     }
+    for (path, file) in &parsed {
+        checker.orders(path, file);
+    }
+    checker.finish_orders();
     let order = |file: &str| files.iter().position(|f| f.path == file);
     checker.diagnostics.sort_by_key(|d| (order(&d.file), d.span.start, d.span.end));
     let failed = checker.diagnostics.iter().any(Diagnostic::is_error);
@@ -77,6 +93,12 @@ struct Defined {
     span: Span,
 }
 
+fn pieces(site: &Site) -> u32 {
+    let walls: usize = site.walls.iter().map(|w| w.segments.len()).sum();
+    let edges = |z: &osmose_model::site::Zone| z.area.parts.iter().map(|p| p.segments().count()).sum::<usize>();
+    (walls + site.zones.iter().map(edges).max().unwrap_or(0)) as u32
+}
+
 struct Checker<'s> {
     site: &'s Site,
     program: Program,
@@ -85,6 +107,15 @@ struct Checker<'s> {
     defined: Vec<Defined>,
     /// The file being checked.
     file: String,
+    templates: Vec<template::Template>,
+    /// `rule a over b` as written, before what follows from it is added.
+    orders: Vec<(osmose_model::ids::RuleId, osmose_model::ids::RuleId)>,
+    /// How many rules the checker has written itself (`manual`).
+    made: u32,
+    /// The first condition of the instance that is lowered.
+    first_cond: usize,
+    /// Parameters of the template whose rule is checked, and what they stand for.
+    given: Vec<(String, ast::Expr)>,
 }
 
 impl<'s> Checker<'s> {
@@ -102,6 +133,7 @@ impl<'s> Checker<'s> {
             by_zone: vec![Vec::new(); site.zones.len()],
             by_sensor: vec![Vec::new(); site.sensors.len()],
             by_device: vec![Vec::new(); site.actuators.len()],
+            moved_in: vec![Vec::new(); site.zones.len()],
             ..Index::default()
         };
         let program = Program {
@@ -122,8 +154,30 @@ impl<'s> Checker<'s> {
             zones: site.zones.len(),
             people: site.people.iter().map(|p| p.name.clone()).collect(),
             lost: site.margins.lost,
+            sequence: Vec::new(),
+            counters: Vec::new(),
+            windows: Vec::new(),
+            columns: declare::columns(site),
+            bookings: time::bookings(site),
+            guards: Vec::new(),
+            pieces: pieces(site),
+            place_deg: site.frame.origin_deg,
+            over: Vec::new(),
+            combine: Vec::new(),
         };
-        Checker { site, program, diagnostics: Vec::new(), levels_at: None, defined: Vec::new(), file: String::new() }
+        Checker {
+            site,
+            program,
+            diagnostics: Vec::new(),
+            levels_at: None,
+            defined: Vec::new(),
+            file: String::new(),
+            templates: Vec::new(),
+            orders: Vec::new(),
+            made: 0,
+            first_cond: 0,
+            given: Vec::new(),
+        }
     }
 
     /// Adds a finding. One that stands already for the same place and reason (another instance's) is left out.
@@ -144,17 +198,6 @@ impl<'s> Checker<'s> {
         self.report(diagnostic);
     }
 
-    /// The error for what the language has and this build does not run.
-    fn not_yet(&mut self, span: Span, what: &str) {
-        let message = format!("{what} cannot be run yet");
-        self.error_help(
-            "not-yet",
-            span,
-            message,
-            "the language has it; this build refuses it rather than pass it over",
-        );
-    }
-
     /// "no X is called `word`", with the nearest of `known`.
     fn unknown_name<'c>(&mut self, span: Span, what: &str, word: &str, known: impl IntoIterator<Item = &'c str>) {
         let diagnostic = Diagnostic::error("unknown-name", &self.file, span, format!("no {what} is called `{word}`"));
@@ -173,6 +216,8 @@ impl<'s> Checker<'s> {
                 Item::Edition(edition) => self.edition(&edition),
                 Item::Levels(levels) => self.levels(&levels),
                 Item::Mode(mode) => self.mode(&mode),
+                Item::Counter(counter) => self.counter(&counter),
+                Item::Template(template) => self.template(&template),
                 _ => {}
             }
         }
@@ -211,26 +256,6 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn mode(&mut self, mode: &ast::Mode) {
-        let Some(name) = mode.name() else { return };
-        if !self.define(&name.text(), "mode", name.span()) {
-            return;
-        }
-        let mut info = ModeInfo { name: name.text(), values: Vec::new(), default: 0 };
-        for value in mode.values() {
-            if value.is_default() {
-                info.default = info.values.len() as u16;
-            }
-            info.values.extend(value.name().map(|n| n.text()));
-        }
-        if info.values.len() < 2 || info.values.len() > 256 {
-            let message = format!("mode `{}` has {} values; it needs 2 to 256", info.name, info.values.len());
-            self.error_help("mode", mode.span(), message, "write `mode house { home default, away }`");
-            return;
-        }
-        self.program.modes.push(info);
-    }
-
     /// Notes that `name` is taken; reports and returns false where it was before.
     fn define(&mut self, name: &str, what: &str, span: Span) -> bool {
         if let Some(first) = self.defined.iter().find(|d| d.name == name).cloned() {
@@ -261,13 +286,15 @@ impl<'s> Checker<'s> {
             match item {
                 Item::Rule(node) => self.rule(rule::Source::from(&node), &defaults),
                 Item::Interlock(node) => self.rule(rule::Source::from(&node), &defaults),
-                Item::RuleOrder(_) => self.not_yet(span, "`rule ... over ...`"),
-                Item::Policy(_) => self.not_yet(span, "a `policy`"),
-                Item::Counter(_) => self.not_yet(span, "a `counter`"),
+                Item::Policy(node) => self.policy(&node),
+                Item::Use(node) => self.use_template(&node, &defaults),
+                Item::Manual(node) => self.manual(&node),
+                Item::Combine(node) => self.combine(&node),
                 Item::Test(_) => self.not_run(span, "a `test`", "it changes nothing in the building"),
                 // Looked into by `conflict::prove`, once the rules compile.
                 Item::Prove(_) => {}
                 Item::Edition(_) | Item::Levels(_) | Item::Mode(_) | Item::Defaults(_) => {}
+                Item::Counter(_) | Item::Template(_) | Item::RuleOrder(_) => {}
             }
         }
     }

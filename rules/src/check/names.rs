@@ -3,10 +3,10 @@
 use super::rule::Scope;
 use super::{Checker, units};
 use crate::diag::{Span, did_you_mean};
-use crate::program::{Cond, Num, NumId, Who};
+use crate::program::{Binding, COUNTED, Cond, Num, NumId, PersonRef, Var, Who};
 use crate::syntax::ast::{self, AstNode, Expr};
 use osmose_model::device::{ActuatorKind, PropertySpec, SensorKind, Unit};
-use osmose_model::ids::{ActuatorId, GroupId, PersonId, SensorId, ZoneId};
+use osmose_model::ids::{ActuatorId, GroupId, Name, PersonId, SensorId, WallId, ZoneId};
 use osmose_model::site::Attribute;
 use osmose_model::tri::Tri;
 
@@ -21,9 +21,19 @@ pub(super) enum Meaning {
     Text(String),
     /// A time of day, ns since midnight.
     Clock(i64),
+    /// Sunrise or sunset, and so long after (ns).
+    SunClock {
+        rises: bool,
+        offset_ns: i64,
+    },
     /// `time`
     TimeOfDay,
+    /// `day`
+    Day,
+    /// `sun`
+    Sun,
     Zone(ZoneId),
+    Wall(WallId),
     Devices(Vec<ActuatorId>),
     /// A property of devices.
     Property {
@@ -33,18 +43,48 @@ pub(super) enum Meaning {
     Sensors(Vec<SensorId>),
     Person(PersonId),
     Group(GroupId),
-    /// The rule's person variable.
-    Track,
+    /// One of the rule's person variables.
+    Track(Var),
     /// Its language.
-    TrackLanguage,
+    TrackLanguage(Var),
+    /// A parameter of a guard, before it says which argument.
+    Parameter,
+    /// A named argument of the guarded command.
+    Argument(Name),
+    /// Where the guarded device is aimed.
+    Focus,
     /// A set of people.
     People(Who),
     /// `any p in SET` (or `every`).
     Quantified {
         any: bool,
         who: Who,
+        var: Option<Var>,
     },
-    Mode(u16),
+    /// A mode of which each zone has its own.
+    ModePerZone(u16),
+    /// A mode, and its place in the state.
+    Mode {
+        mode: u16,
+        place: u16,
+    },
+    /// A counter of which each zone has its own.
+    CounterPerZone(u16),
+    /// A counter, and its place in the state.
+    Counter {
+        counter: u16,
+        place: u16,
+    },
+    /// A calendar, of one zone or of none.
+    Calendar {
+        calendar: u16,
+        zone: Option<ZoneId>,
+    },
+    /// Who booked what goes on.
+    Organiser {
+        calendar: u16,
+        zone: Option<ZoneId>,
+    },
     /// Something was wrong and has been reported.
     Wrong,
 }
@@ -55,17 +95,24 @@ impl Meaning {
         match self {
             Meaning::Number(_, unit) => units::said(*unit).to_owned(),
             Meaning::Truth(_) => "a condition".to_owned(),
-            Meaning::Text(_) | Meaning::TrackLanguage => "a text".to_owned(),
-            Meaning::Clock(_) | Meaning::TimeOfDay => "a time of day".to_owned(),
+            Meaning::Text(_) | Meaning::TrackLanguage(_) => "a text".to_owned(),
+            Meaning::Clock(_) | Meaning::SunClock { .. } | Meaning::TimeOfDay => "a time of day".to_owned(),
+            Meaning::Day => "a day".to_owned(),
+            Meaning::Sun => "the sun".to_owned(),
             Meaning::Zone(_) => "a zone".to_owned(),
+            Meaning::Wall(_) => "a wall".to_owned(),
+            Meaning::Parameter | Meaning::Argument(_) => "an argument of the command".to_owned(),
+            Meaning::Focus => "a place".to_owned(),
             Meaning::Devices(ids) if ids.len() == 1 => "a device".to_owned(),
             Meaning::Devices(_) => "a group of devices".to_owned(),
             Meaning::Property { spec, .. } => format!("the property `{}`", spec.property),
             Meaning::Sensors(_) => "a sensor".to_owned(),
-            Meaning::Person(_) | Meaning::Track => "a person".to_owned(),
+            Meaning::Person(_) | Meaning::Track(_) | Meaning::Organiser { .. } => "a person".to_owned(),
             Meaning::Group(_) => "a group".to_owned(),
             Meaning::People(_) | Meaning::Quantified { .. } => "people".to_owned(),
-            Meaning::Mode(_) => "a mode".to_owned(),
+            Meaning::Mode { .. } | Meaning::ModePerZone(_) => "a mode".to_owned(),
+            Meaning::Counter { .. } | Meaning::CounterPerZone(_) => "a counter".to_owned(),
+            Meaning::Calendar { .. } => "a calendar".to_owned(),
             Meaning::Wrong => "something wrong".to_owned(),
         }
     }
@@ -78,7 +125,7 @@ fn is_variable(word: &str) -> bool {
 }
 
 /// The kind that a member names, and whether it is the plural: `recorder`, `lights`.
-fn kind_of_member(member: &str) -> Option<(ActuatorKind, bool)> {
+pub(super) fn kind_of_member(member: &str) -> Option<(ActuatorKind, bool)> {
     let plural = |k: &&ActuatorKind| member.strip_suffix('s') == Some(k.as_str());
     let one = ActuatorKind::from_word(member).map(|kind| (kind, false));
     one.or_else(|| ActuatorKind::ALL.iter().find(plural).map(|kind| (*kind, true)))
@@ -87,6 +134,7 @@ fn kind_of_member(member: &str) -> Option<(ActuatorKind, bool)> {
 impl Checker<'_> {
     /// What `expr` means. Reports what does not resolve.
     pub(super) fn meaning(&mut self, scope: &mut Scope, expr: &Expr) -> Meaning {
+        let expr = &scope.resolved(expr);
         if let Some(found) = self.whole_device_path(scope, expr) {
             return found;
         }
@@ -127,8 +175,8 @@ impl Checker<'_> {
         match expr {
             Expr::Name(name) => {
                 let text = name.text();
-                Some(match scope.binding(&text) {
-                    Some(zone) => self.site.zones[zone.index()].name.clone(),
+                Some(match scope.bound(&text) {
+                    Some(binding) => self.name_of(binding).to_owned(),
                     None => text,
                 })
             }
@@ -146,7 +194,7 @@ impl Checker<'_> {
         self.site_name(text).unwrap_or_else(|| Meaning::Text(text.to_owned()))
     }
 
-    fn site_name(&self, text: &str) -> Option<Meaning> {
+    pub(super) fn site_name(&self, text: &str) -> Option<Meaning> {
         let site = self.site;
         site.zone_named(text)
             .map(Meaning::Zone)
@@ -154,31 +202,72 @@ impl Checker<'_> {
             .or_else(|| site.sensor_named(text).map(|id| Meaning::Sensors(vec![id])))
             .or_else(|| site.person_named(text).map(Meaning::Person))
             .or_else(|| site.group_named(text).map(Meaning::Group))
-            .or_else(|| self.program.modes.iter().position(|m| m.name == text).map(|m| Meaning::Mode(m as u16)))
+            .or_else(|| site.walls.iter().find(|w| w.name == text).map(|w| Meaning::Wall(w.id)))
+            .or_else(|| self.kept_name(text))
+            .or_else(|| self.calendar_named(text).map(|calendar| Meaning::Calendar { calendar, zone: None }))
+    }
+
+    /// What a name of a mode or a counter means.
+    fn kept_name(&self, text: &str) -> Option<Meaning> {
+        if let Some(at) = self.program.modes.iter().position(|m| m.name == text) {
+            let mode = &self.program.modes[at];
+            let one = Meaning::Mode { mode: at as u16, place: mode.base };
+            return Some(if mode.per_zone { Meaning::ModePerZone(at as u16) } else { one });
+        }
+        let at = self.program.counters.iter().position(|c| c.name == text)?;
+        let counter = &self.program.counters[at];
+        let one = Meaning::Counter { counter: at as u16, place: counter.base };
+        Some(if counter.per_zone { Meaning::CounterPerZone(at as u16) } else { one })
+    }
+
+    fn calendar_named(&self, text: &str) -> Option<u16> {
+        let found = self.site.resources.iter().position(|r| r.kind == "calendar" && r.name == text);
+        found.map(|at| at as u16)
+    }
+
+    /// The site's name of what a variable stands for.
+    pub(super) fn name_of(&self, binding: Binding) -> &str {
+        let site = self.site;
+        match binding {
+            Binding::Zone(id) => &site.zones[id.index()].name,
+            Binding::Wall(id) => &site.walls[id.index()].name,
+            Binding::Device(id) => &site.actuators[id.index()].name,
+            Binding::Sensor(id) => &site.sensors[id.index()].name,
+            Binding::Person(id) => &site.people[id.index()].name,
+            Binding::Group(id) => &site.groups[id.index()].name,
+        }
     }
 
     fn name_meaning(&mut self, scope: &mut Scope, text: &str, span: Span) -> Meaning {
-        if let Some(zone) = scope.binding(text) {
-            return Meaning::Zone(zone);
+        if let Some(binding) = scope.bound(text) {
+            return match binding {
+                Binding::Zone(id) => Meaning::Zone(id),
+                Binding::Wall(id) => Meaning::Wall(id),
+                Binding::Device(id) => Meaning::Devices(vec![id]),
+                Binding::Sensor(id) => Meaning::Sensors(vec![id]),
+                Binding::Person(id) => Meaning::Person(id),
+                Binding::Group(id) => Meaning::Group(id),
+            };
         }
-        if scope.track.as_deref() == Some(text) {
-            scope.use_track();
-            return Meaning::Track;
+        if let Some(var) = scope.var(text) {
+            scope.use_track(var);
+            return Meaning::Track(var);
         }
-        if text == "time" {
-            return Meaning::TimeOfDay;
+        if scope.parameters.iter().any(|p| p == text) {
+            return Meaning::Parameter;
+        }
+        match text {
+            "time" => return Meaning::TimeOfDay,
+            "day" => return Meaning::Day,
+            "sun" => return Meaning::Sun,
+            "sunrise" | "sunset" => return Meaning::SunClock { rises: text == "sunrise", offset_ns: 0 },
+            _ => {}
         }
         if let Some(found) = self.site_name(text) {
             return found;
         }
         if is_variable(text) && scope.may_bind_track {
-            if let Some(other) = scope.track.clone() {
-                self.not_yet(span, &format!("a second person in one rule (`{text}` beside `{other}`)"));
-                return Meaning::Wrong;
-            }
-            scope.track = Some(text.to_owned());
-            scope.use_track();
-            return Meaning::Track;
+            return self.bind_track(scope, text, span).map_or(Meaning::Wrong, Meaning::Track);
         }
         if is_variable(text) {
             let help = "`when p in ...` speaks of each person; elsewhere write `any p in members(...) in ...`";
@@ -189,6 +278,23 @@ impl Checker<'_> {
         Meaning::Wrong
     }
 
+    /// Makes a word the name of a person; `None` after reporting a third.
+    pub(super) fn bind_track(&mut self, scope: &mut Scope, text: &str, span: Span) -> Option<Var> {
+        if let Some(var) = scope.var(text) {
+            scope.use_track(var);
+            return Some(var);
+        }
+        if scope.tracks.len() == 2 {
+            let message = format!("`{text}` would be a third person beside `{}` and `{}`", scope.tracks[0], scope.tracks[1]);
+            self.error_help("too-many", span, message, "a rule speaks of two at most; `count(...)` speaks of more");
+            return None;
+        }
+        scope.tracks.push(text.to_owned());
+        let var = (scope.tracks.len() - 1) as Var;
+        scope.use_track(var);
+        Some(var)
+    }
+
     fn unknown_site_name(&mut self, scope: &Scope, span: Span, text: &str) {
         let site = self.site;
         let names = (site.zones.iter().map(|z| &z.name))
@@ -196,7 +302,10 @@ impl Checker<'_> {
             .chain(site.sensors.iter().map(|s| &s.name))
             .chain(site.people.iter().map(|p| &p.name))
             .chain(site.groups.iter().map(|g| &g.name))
-            .chain(self.program.modes.iter().map(|m| &m.name));
+            .chain(self.program.modes.iter().map(|m| &m.name))
+            .chain(self.program.counters.iter().map(|c| &c.name))
+            .chain(site.walls.iter().map(|w| &w.name))
+            .chain(site.resources.iter().map(|r| &r.name));
         let mut known: Vec<String> = names.cloned().collect();
         known.extend(scope.bindings.iter().map(|(name, _)| name.clone()));
         self.unknown_name(span, "zone, device, sensor, person, group or mode", text, known.iter().map(String::as_str));
@@ -208,11 +317,38 @@ impl Checker<'_> {
         match self.meaning(scope, &base) {
             Meaning::Wrong => Meaning::Wrong,
             Meaning::Zone(zone) => self.zone_member(scope, zone, &member, span),
+            Meaning::Wall(wall) => self.wall_member(scope, wall, &member, span),
+            Meaning::Devices(ids) if member == "zone" => self.zone_of_device(&ids, span),
             Meaning::Devices(ids) => self.device_property(&ids, &member, span),
-            Meaning::Track if member == "language" => Meaning::TrackLanguage,
-            Meaning::Track => {
-                self.not_yet(span, &format!("`.{member}` of a person who is only known when the rule runs"));
-                Meaning::Wrong
+            Meaning::Track(var) if member == "language" => Meaning::TrackLanguage(var),
+            Meaning::Track(var) => self.track_member(var, &member, span),
+            Meaning::Parameter if member == "focus" => Meaning::Focus,
+            Meaning::Parameter => match Name::new(&member) {
+                Some(name) => Meaning::Argument(name),
+                None => self.no_member(span, "a command", &member, &[]),
+            },
+            Meaning::Sun if member == "elevation" => {
+                scope.deps.clock = true;
+                self.sun_place(span);
+                Meaning::Number(self.push_num(Num::SunElevation), Unit::Degree)
+            }
+            Meaning::ModePerZone(mode) => match self.zone_called(scope, &member, span) {
+                Some(zone) => {
+                    Meaning::Mode { mode, place: self.program.modes[usize::from(mode)].base + zone.0 }
+                }
+                None => Meaning::Wrong,
+            },
+            Meaning::CounterPerZone(counter) => match self.zone_called(scope, &member, span) {
+                Some(zone) => {
+                    Meaning::Counter { counter, place: self.program.counters[usize::from(counter)].base + zone.0 }
+                }
+                None => Meaning::Wrong,
+            },
+            Meaning::Calendar { calendar, zone: None } if self.zone_word(scope, &member).is_some() => {
+                Meaning::Calendar { calendar, zone: self.zone_word(scope, &member) }
+            }
+            Meaning::Calendar { calendar, zone } if matches!(member.as_str(), "organiser" | "organizer") => {
+                Meaning::Organiser { calendar, zone }
             }
             Meaning::Person(person) => {
                 let person = &self.site.people[person.index()];
@@ -234,6 +370,84 @@ impl Checker<'_> {
                 self.no_member(span, &said, &member, &[])
             }
         }
+    }
+
+    fn zone_word(&self, scope: &Scope, word: &str) -> Option<ZoneId> {
+        scope.binding(word).or_else(|| self.site.zone_named(word))
+    }
+
+    fn zone_called(&mut self, scope: &Scope, word: &str, span: Span) -> Option<ZoneId> {
+        let found = self.zone_word(scope, word);
+        if found.is_none() {
+            let known: Vec<String> = self.site.zones.iter().map(|z| z.name.clone()).collect();
+            self.unknown_name(span, "zone", word, known.iter().map(String::as_str));
+        }
+        found
+    }
+
+    fn zone_of_device(&mut self, ids: &[ActuatorId], span: Span) -> Meaning {
+        let zones: Vec<ZoneId> = ids.iter().filter_map(|id| self.site.actuators[id.index()].zone).collect();
+        match zones.as_slice() {
+            [zone] => Meaning::Zone(*zone),
+            _ => {
+                self.error("no-device", span, "this is no single device that serves a zone");
+                Meaning::Wrong
+            }
+        }
+    }
+
+    /// `p.consents`: a declared attribute of whoever `p` is.
+    fn track_member(&mut self, var: Var, member: &str, span: Span) -> Meaning {
+        let Some(column) = self.program.columns.iter().position(|(name, _)| name == member) else {
+            let known: Vec<String> =
+                self.program.columns.iter().map(|c| c.0.clone()).chain(["language".to_owned()]).collect();
+            return self.no_member(span, "a person", member, &known);
+        };
+        let declared = self.site.attributes.get(member).map(|spec| spec.kind.as_str());
+        let is_bool = declared.map_or_else(
+            || {
+                let of = |p: &osmose_model::site::Person| p.attributes.get(member).cloned();
+                self.site.people.iter().filter_map(of).all(|a| matches!(a, Attribute::Bool(_)))
+            },
+            |kind| kind == "bool",
+        );
+        if is_bool {
+            return Meaning::Truth(Cond::TrackAttribute(var, column as u16));
+        }
+        let unit = declared.and_then(units::unit_of).map_or(Unit::One, |(unit, _)| unit);
+        Meaning::Number(self.push_num(Num::TrackAttribute(var, column as u16)), unit)
+    }
+
+    /// `w.display`, `w.folder`
+    fn wall_member(&mut self, scope: &Scope, wall: WallId, member: &str, span: Span) -> Meaning {
+        let site = self.site;
+        if let Some((kind, many)) = kind_of_member(member) {
+            let on_wall = site.actuators.iter().filter(|a| a.wall == Some(wall) && a.kind == kind);
+            let ids: Vec<ActuatorId> = on_wall.map(|a| a.id).collect();
+            let name = &site.walls[wall.index()].name;
+            if scope.existence {
+                return Meaning::Truth(Cond::Const(Tri::from(!ids.is_empty())));
+            }
+            if ids.is_empty() || ids.len() > 1 && !many {
+                let message = format!("wall `{name}` has {} of kind {kind}", ids.len());
+                let help = format!("leave such walls out: `for each wall w where w.{member}`, or name a device");
+                self.error_help("no-device", span, message, help);
+                return Meaning::Wrong;
+            }
+            return Meaning::Devices(ids);
+        }
+        if member == "folder" {
+            // A wall shows the folder of the group that is called as the wall, or of the zone that its display serves.
+            let wall = &site.walls[wall.index()];
+            let zone = site.actuators.iter().find(|a| a.wall == Some(wall.id)).and_then(|a| a.zone);
+            let of_zone = zone.and_then(|z| site.zones[z.index()].attributes.get("folder"));
+            let folder = match of_zone {
+                Some(Attribute::Text(text)) => text.clone(),
+                _ => wall.name.clone(),
+            };
+            return Meaning::Text(folder);
+        }
+        self.no_member(span, "a wall", member, &["display".to_owned(), "folder".to_owned()])
     }
 
     fn no_member(&mut self, span: Span, of: &str, member: &str, known: &[String]) -> Meaning {
@@ -278,6 +492,28 @@ impl Checker<'_> {
         if member == "sensors" {
             return Meaning::Sensors(self.sensors_of(Some(zone), None));
         }
+        if let Some(calendar) = self.calendar_named(member) {
+            return Meaning::Calendar { calendar, zone: Some(zone) };
+        }
+        match self.kept_name(member) {
+            Some(Meaning::ModePerZone(mode)) => {
+                return Meaning::Mode { mode, place: self.program.modes[usize::from(mode)].base + zone.0 };
+            }
+            Some(Meaning::CounterPerZone(counter)) => {
+                return Meaning::Counter { counter, place: self.program.counters[usize::from(counter)].base + zone.0 };
+            }
+            _ => {}
+        }
+        // A value sensor of the zone by its own last name: `r.lux` is the sensor `m7.lux` of m7.
+        let own = format!(".{member}");
+        let sensors = site.sensors.iter().filter(|s| s.zones.contains(&zone) && s.name.ends_with(&own));
+        let ids: Vec<SensorId> = sensors.map(|s| s.id).collect();
+        if let [only] = ids.as_slice() {
+            return match scope.existence {
+                true => Meaning::Truth(Cond::Const(Tri::True)),
+                false => Meaning::Sensors(vec![*only]),
+            };
+        }
         if let Some(attribute) = site.zones[zone.index()].attributes.get(member) {
             let attribute = attribute.clone();
             return self.attribute("zone", member, &attribute);
@@ -318,29 +554,56 @@ impl Checker<'_> {
             return Meaning::Wrong;
         };
         let args: Vec<Expr> = call.args().filter_map(|a| a.expr()).collect();
-        if let Some(filter) = call.args().find_map(|a| a.filter()) {
-            self.not_yet(filter.span(), "`where` inside brackets");
+        let filter = call.args().find_map(|a| a.filter());
+        let name = function.text();
+        if let Some(filter) = filter.as_ref().filter(|_| name != "count") {
+            self.error("arguments", filter.span(), "`where` stands in `count(...)` only");
             return Meaning::Wrong;
         }
-        let name = function.text();
+        let wanted = match name.as_str() {
+            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" => 1,
+            "distance" | "rate" | "mean" | "min" | "max" => 2,
+            _ => args.len(),
+        };
         match name.as_str() {
-            "participants" | "members" | "confidence" | "count" if args.len() != 1 => {
-                self.error("arguments", call.span(), format!("`{name}` takes one argument, not {}", args.len()));
+            _ if args.len() != wanted => {
+                let many = if wanted == 1 { "one argument" } else { "two arguments" };
+                self.error("arguments", call.span(), format!("`{name}` takes {many}, not {}", args.len()));
                 Meaning::Wrong
             }
             "participants" => self.participants(scope, &args[0]),
             "members" => self.members(scope, &args[0]),
-            "confidence" => match self.meaning(scope, &args[0]) {
-                Meaning::Track => Meaning::Number(self.push_num(Num::Confidence), Unit::One),
-                other => self.wrong_kind(args[0].span(), "a person variable", &other),
+            "confidence" => match self.person_ref(scope, &args[0]) {
+                Some(person) => Meaning::Number(self.push_num(Num::Confidence(person)), Unit::One),
+                None => Meaning::Wrong,
             },
-            "count" => self.count(scope, &args[0]),
-            "distance" | "speed" | "rate" | "mean" | "baseline" | "list" | "notify" => {
-                self.not_yet(function.span(), &format!("`{name}(...)`"));
+            "count" => match filter {
+                Some(filter) => self.count_where(scope, &args[0], &filter),
+                None => self.count(scope, &args[0]),
+            },
+            "distance" => self.distance(scope, &args[0], &args[1]),
+            "speed" => self.speed(scope, &args[0]),
+            "min" | "max" => self.extreme(scope, &args[0], &args[1], name == "min"),
+            "rate" | "mean" | "baseline" => self.window(scope, &name, &args),
+            "notify" | "list" => {
+                let help = "`notify(...)` stands behind `do`, `{list(z)}` in a text";
+                self.error_help("not-a-value", call.span(), format!("`{name}` is no value here"), help);
                 Meaning::Wrong
             }
             _ => {
-                let known = ["participants", "members", "confidence", "count", "distance", "rate", "mean", "list"];
+                let known = [
+                    "participants",
+                    "members",
+                    "confidence",
+                    "count",
+                    "distance",
+                    "speed",
+                    "rate",
+                    "mean",
+                    "baseline",
+                    "min",
+                    "max",
+                ];
                 self.unknown_name(function.span(), "function", &name, known);
                 Meaning::Wrong
             }
@@ -393,7 +656,8 @@ impl Checker<'_> {
                 other => return self.wrong_kind(of.span(), "a group", &other),
             },
         };
-        match text.as_deref().and_then(|t| self.site.group_named(t)) {
+        let by_folder = |text: &str| self.site.groups.iter().find(|g| g.folder.as_deref() == Some(text)).map(|g| g.id);
+        match text.as_deref().and_then(|t| self.site.group_named(t).or_else(|| by_folder(t))) {
             Some(group) => Meaning::People(Who::Members(group)),
             None => {
                 let known: Vec<String> = self.site.groups.iter().map(|g| g.name.clone()).collect();
@@ -402,6 +666,72 @@ impl Checker<'_> {
                 Meaning::Wrong
             }
         }
+    }
+
+    /// Whom an expression names when the rule runs; `None` after reporting.
+    pub(super) fn person_ref(&mut self, scope: &mut Scope, expr: &Expr) -> Option<PersonRef> {
+        match self.meaning(scope, expr) {
+            Meaning::Track(var) => Some(PersonRef::Var(var)),
+            Meaning::Person(person) => Some(PersonRef::Person(person)),
+            Meaning::Argument(name) => Some(PersonRef::Argument(name)),
+            other => {
+                self.wrong_kind(expr.span(), "a person", &other);
+                None
+            }
+        }
+    }
+
+    /// `count(q in r where COND)`: `q` is each of the people in `r`.
+    fn count_where(&mut self, scope: &mut Scope, of: &Expr, filter: &Expr) -> Meaning {
+        let sides: Vec<Expr> = match of {
+            Expr::In(inside) => inside.exprs().collect(),
+            _ => Vec::new(),
+        };
+        let [Expr::Name(who), place] = sides.as_slice() else {
+            self.error_help("type", of.span(), "expected whom to count", "write `count(q in r where ...)`");
+            return Meaning::Wrong;
+        };
+        let zone = match self.meaning(scope, place) {
+            Meaning::Zone(zone) => zone,
+            other => return self.wrong_kind(place.span(), "a zone", &other),
+        };
+        if scope.counted.is_some() {
+            self.error("type", of.span(), "a `count` with `where` cannot stand inside another");
+            return Meaning::Wrong;
+        }
+        if scope.counts >= 4 {
+            self.error("too-many", of.span(), "a rule may hold four `count` with `where` at most");
+            return Meaning::Wrong;
+        }
+        let name = who.text();
+        if scope.var(&name).is_some() || scope.bound(&name).is_some() || self.site_name(&name).is_some() {
+            self.error("defined-twice", who.span(), format!("`{name}` already names something"));
+            return Meaning::Wrong;
+        }
+        // What the condition remembers it remembers of each person counted, in a context of its own.
+        let (slots, uses, events) = (std::mem::take(&mut scope.track_slots), scope.track_uses, scope.events_allowed);
+        let outer = scope.may_bind_track;
+        (scope.counted, scope.may_bind_track, scope.events_allowed) = (Some(name), false, false);
+        let cond = self.cond(scope, filter);
+        (scope.counted, scope.may_bind_track, scope.events_allowed) = (None, outer, events);
+        let used = std::mem::replace(&mut scope.track_slots, slots);
+        let nth = scope.counts;
+        scope.counts += 1;
+        if usize::from(used) > crate::program::SLOTS_PER_CONTEXT_MAX {
+            self.error("too-many", filter.span(), "this `where` remembers too many things");
+        }
+        if used > 0 && scope.track_uses.iter().zip(uses).take(2).any(|(now, before)| *now != before) {
+            let message = "what is remembered here cannot depend on the rule's own person";
+            self.error_help("type", filter.span(), message, "leave out `for`, or the other person");
+        }
+        scope.track_uses[usize::from(COUNTED)] = 0;
+        scope.remembers |= used > 0;
+        scope.deps.zones.push(zone);
+        scope.deps.sensors.extend_from_slice(&self.program.watchers[zone.index()]);
+        if scope.counted_moves {
+            scope.deps.moved_in.push(zone);
+        }
+        Meaning::Number(self.push_num(Num::CountWhere { zone, cond, nth, slots: used }), Unit::People)
     }
 
     /// `count(people in r)`
@@ -437,7 +767,8 @@ impl Checker<'_> {
         let Some(name) = all.names().next() else { return Meaning::Wrong };
         let word = name.text();
         if !all.is_all() {
-            self.not_yet(all.span(), &format!("`any {word}` without `in`"));
+            let help = format!("write `all {word}`, or `any p in ...` for people");
+            self.error_help("type", all.span(), format!("`any {word}` says nothing by itself"), help);
             return Meaning::Wrong;
         }
         let zone = match all.expr() {
@@ -489,14 +820,16 @@ impl Checker<'_> {
             self.error("defined-twice", name.span(), message);
             return Meaning::Wrong;
         }
-        match scope.track.clone() {
-            Some(other) if other != text => {
-                self.not_yet(name.span(), &format!("a second person in one rule (`{text}` beside `{other}`)"));
+        let mut var = None;
+        if scope.may_bind_track && quantified.is_any() {
+            let uses = scope.track_uses;
+            var = self.bind_track(scope, &text, name.span());
+            // It speaks of the person only where what it stands in does.
+            scope.track_uses = uses;
+            if var.is_none() {
                 return Meaning::Wrong;
             }
-            _ if scope.may_bind_track => scope.track = Some(text),
-            _ => {}
         }
-        Meaning::Quantified { any: quantified.is_any(), who }
+        Meaning::Quantified { any: quantified.is_any(), who, var }
     }
 }

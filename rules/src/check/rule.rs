@@ -3,7 +3,7 @@
 use super::Checker;
 use super::names::Meaning;
 use crate::diag::{Diagnostic, Span};
-use crate::program::{Cond, Late, OnUnknown, RuleInfo};
+use crate::program::{Binding, COUNTED, Cond, Late, OnUnknown, RuleInfo, Var};
 use crate::syntax::SyntaxKind;
 use crate::syntax::ast::{self, AstNode, Clause, Expr, own_tokens};
 use osmose_model::command::LevelRank;
@@ -18,10 +18,28 @@ const INSTANCES_MAX: usize = 262_144;
 /// What names mean while one instance is lowered, and what lowering it found out.
 #[derive(Default)]
 pub(super) struct Scope {
-    /// `for each` variables.
-    pub(super) bindings: Vec<(String, ZoneId)>,
-    /// The person variable.
-    pub(super) track: Option<String>,
+    /// `for each` variables, and parameters of a template that name something of the site.
+    pub(super) bindings: Vec<(String, Binding)>,
+    /// Other parameters of a template, and what they stand for.
+    pub(super) values: Vec<(String, Expr)>,
+    /// Parameters of a guard.
+    pub(super) parameters: Vec<String>,
+    /// The person variables.
+    pub(super) tracks: Vec<String>,
+    /// The person that a `count` with `where` looks at.
+    pub(super) counted: Option<String>,
+    /// What is asked of who is counted hangs on where and how fast he is.
+    pub(super) counted_moves: bool,
+    /// How many `count` with `where` there are.
+    pub(super) counts: u8,
+    /// Something is remembered that is kept in no slot.
+    pub(super) remembers: bool,
+    /// What is asked of a person hangs on where and how fast he is.
+    pub(super) moves: bool,
+    /// Something inside holds for an instant only.
+    pub(super) instant: bool,
+    /// A schedule missed by no more than this still runs.
+    pub(super) catch_up: Option<DurationNs>,
     /// Whether a person variable may be bound here (in `when`).
     pub(super) may_bind_track: bool,
     /// Whether events may stand here.
@@ -31,7 +49,7 @@ pub(super) struct Scope {
     /// In `where`, a device that is not there is false and no error.
     pub(super) existence: bool,
     pub(super) events: u32,
-    pub(super) track_uses: u32,
+    pub(super) track_uses: [u32; 3],
     /// How many `for` and `until` there are, and how many that speak of the person.
     pub(super) slots: u8,
     pub(super) track_slots: u8,
@@ -48,19 +66,68 @@ pub(super) struct Deps {
     pub(super) devices: Vec<ActuatorId>,
     pub(super) clock: bool,
     pub(super) everywhere: bool,
+    pub(super) moved_in: Vec<ZoneId>,
+    /// Somebody's place matters wherever he is.
+    pub(super) moved: bool,
+    pub(super) modes: Vec<u16>,
+    pub(super) counters: Vec<u16>,
+    /// A booking that is released matters.
+    pub(super) booked: bool,
 }
 
 impl Scope {
+    /// What a variable stands for.
+    pub(super) fn bound(&self, name: &str) -> Option<Binding> {
+        self.bindings.iter().find(|(n, _)| n == name).map(|(_, binding)| *binding)
+    }
+
+    /// The zone that a variable stands for.
     pub(super) fn binding(&self, name: &str) -> Option<ZoneId> {
-        self.bindings.iter().find(|(n, _)| n == name).map(|(_, zone)| *zone)
+        match self.bound(name) {
+            Some(Binding::Zone(zone)) => Some(zone),
+            _ => None,
+        }
     }
 
     pub(super) fn binding_of(&self, zone: ZoneId) -> Option<&str> {
-        self.bindings.iter().find(|(_, z)| *z == zone).map(|(n, _)| n.as_str())
+        self.bindings.iter().find(|(_, z)| *z == Binding::Zone(zone)).map(|(n, _)| n.as_str())
     }
 
-    pub(super) fn use_track(&mut self) {
-        self.track_uses += 1;
+    /// The person variable of a name.
+    pub(super) fn var(&self, name: &str) -> Option<Var> {
+        if self.counted.as_deref() == Some(name) {
+            return Some(COUNTED);
+        }
+        self.tracks.iter().position(|t| t == name).map(|at| at as Var)
+    }
+
+    pub(super) fn use_track(&mut self, var: Var) {
+        self.track_uses[usize::from(var)] += 1;
+    }
+
+    /// How often persons were spoken of so far.
+    pub(super) fn uses(&self) -> u32 {
+        self.track_uses.iter().sum()
+    }
+
+    /// An expression with a parameter of a template replaced by what it stands for.
+    pub(super) fn resolved(&self, expr: &Expr) -> Expr {
+        if let Expr::Name(name) = expr
+            && !self.values.is_empty()
+            && let Some((_, value)) = self.values.iter().find(|(n, _)| *n == name.text())
+        {
+            return value.clone();
+        }
+        expr.clone()
+    }
+
+    /// What is asked of a person hangs on his place.
+    pub(super) fn reads_motion(&mut self, var: Var) {
+        if var == COUNTED {
+            self.counted_moves = true;
+        } else {
+            self.moves = true;
+        }
     }
 }
 
@@ -70,17 +137,39 @@ pub(super) struct Source {
     clauses: Vec<Clause>,
     span: Span,
     interlock: bool,
+    /// Parameters of the template that it comes of.
+    pub(super) bindings: Vec<(String, Binding)>,
+    pub(super) values: Vec<(String, Expr)>,
+    /// The name that it goes by, where its node has none of its own.
+    pub(super) called: Option<(String, Span)>,
+}
+
+impl Source {
+    fn new(name: Option<ast::Name>, clauses: Vec<Clause>, span: Span, interlock: bool) -> Self {
+        let (bindings, values) = (Vec::new(), Vec::new());
+        Source { name, clauses, span, interlock, bindings, values, called: None }
+    }
+
+    /// A rule of a template's clauses.
+    pub(super) fn of_template(clauses: Vec<Clause>, name: String, span: Span) -> Self {
+        Source { called: Some((name, span)), ..Source::new(None, clauses, span, false) }
+    }
+
+    /// The same, said to stand elsewhere.
+    pub(super) fn placed(self, span: Span) -> Self {
+        Source { span, ..self }
+    }
 }
 
 impl From<&ast::Rule> for Source {
     fn from(node: &ast::Rule) -> Self {
-        Source { name: node.name(), clauses: node.clauses().collect(), span: node.span(), interlock: false }
+        Source::new(node.name(), node.clauses().collect(), node.span(), false)
     }
 }
 
 impl From<&ast::Interlock> for Source {
     fn from(node: &ast::Interlock) -> Self {
-        Source { name: node.name(), clauses: node.clauses().collect(), span: node.span(), interlock: true }
+        Source::new(node.name(), node.clauses().collect(), node.span(), true)
     }
 }
 
@@ -110,6 +199,7 @@ pub(super) struct Clauses {
     pub(super) once: Option<ast::Once>,
     pub(super) suppress: Option<ast::Suppress>,
     pub(super) on_unknown: Option<ast::OnUnknown>,
+    pub(super) catch_up: Option<ast::CatchUp>,
 }
 
 impl Checker<'_> {
@@ -130,30 +220,31 @@ impl Checker<'_> {
     }
 
     pub(super) fn rule(&mut self, source: Source, defaults: &Defaults) {
-        let Some(name) = source.name.clone() else { return };
+        let named = source.name.as_ref().map(|n| (n.text(), n.span()));
+        let Some((name, at)) = source.called.clone().or(named) else { return };
         let what = if source.interlock { "interlock" } else { "rule" };
-        if !self.define(&name.text(), what, name.span()) {
+        if !self.define(&name, what, at) {
             return;
         }
         if self.program.rules.len() >= usize::from(u16::MAX) {
-            self.error("too-many", name.span(), "there are more than 65,535 rules");
+            self.error("too-many", at, "there are more than 65,535 rules");
             return;
         }
         let clauses = self.sort_clauses(&source, &name);
-        let Some(info) = self.info(&source, &name, &clauses, defaults) else { return };
-        self.check_fit(&info, &clauses, name.span());
+        let Some(info) = self.info(&source, (&name, at), &clauses, defaults) else { return };
+        self.check_fit(&info, &clauses, at);
         let id = RuleId(self.program.rules.len() as u16);
         self.program.rules.push(info);
-        self.unroll(id, &clauses);
+        self.unroll(id, &source, &clauses);
         self.program.rules[id.index()].instances.end = self.program.instances.len() as u32;
     }
 
-    fn sort_clauses(&mut self, source: &Source, name: &ast::Name) -> Clauses {
+    fn sort_clauses(&mut self, source: &Source, name: &str) -> Clauses {
         let mut sorted = Clauses::default();
         macro_rules! once {
             ($field:ident, $node:expr, $word:literal) => {{
                 if sorted.$field.is_some() {
-                    let message = format!("`{}` stands twice in `{}`", $word, name.text());
+                    let message = format!("`{}` stands twice in `{name}`", $word);
                     self.error("clause", $node.span(), message);
                 }
                 sorted.$field = Some($node);
@@ -176,7 +267,7 @@ impl Checker<'_> {
                 Clause::Once(node) => once!(once, node, "once per"),
                 Clause::Suppress(node) => once!(suppress, node, "suppress"),
                 Clause::OnUnknown(node) => once!(on_unknown, node, "on unknown"),
-                Clause::CatchUp(_) => self.not_yet(span, "`catch up`"),
+                Clause::CatchUp(node) => once!(catch_up, node, "catch up"),
                 Clause::Guard(_) | Clause::Allow(_) | Clause::Else(_) => {
                     self.error("clause", span, "this clause belongs to a `policy`");
                 }
@@ -215,14 +306,20 @@ impl Checker<'_> {
     }
 
     /// What holds for all instances alike; `None` where the rule cannot be gone on with.
-    fn info(&mut self, source: &Source, name: &ast::Name, c: &Clauses, defaults: &Defaults) -> Option<RuleInfo> {
+    fn info(
+        &mut self,
+        source: &Source,
+        (name, at): (&str, Span),
+        c: &Clauses,
+        defaults: &Defaults,
+    ) -> Option<RuleInfo> {
         let level = match (&c.level, defaults.level) {
             // A level that is not known is reported; the rest of the rule is looked at all the same.
             (Some(node), _) => self.level(node).unwrap_or_default(),
             (None, Some(level)) => level,
             (None, None) if source.interlock => {
                 let help = format!("write `level {}`", self.program.levels[0]);
-                self.error_help("clause", name.span(), "an interlock must say its level", help);
+                self.error_help("clause", at, "an interlock must say its level", help);
                 return None;
             }
             (None, None) => {
@@ -241,8 +338,9 @@ impl Checker<'_> {
         let protective = privacy.is_some_and(|p| usize::from(level.0) <= p);
         let on_unknown = self.on_unknown(c.on_unknown.as_ref(), protective);
         let from = self.program.instances.len() as u32;
+        let catch_up = c.catch_up.as_ref().and_then(|n| n.expr()).and_then(|e| self.duration(&e));
         Some(RuleInfo {
-            name: name.text(),
+            name: name.to_owned(),
             file: self.file.clone(),
             span: source.span,
             interlock: source.interlock,
@@ -256,7 +354,8 @@ impl Checker<'_> {
             on_unknown,
             protective,
             confidence: 0.5,
-            track_name: None,
+            track_names: [None; 2],
+            catch_up,
         })
     }
 
@@ -313,35 +412,36 @@ impl Checker<'_> {
     }
 
     /// Every choice of the `for each` variables that `where` lets pass becomes an instance.
-    fn unroll(&mut self, id: RuleId, clauses: &Clauses) {
-        let mut choices: Vec<Vec<(String, ZoneId)>> = vec![Vec::new()];
+    fn unroll(&mut self, id: RuleId, source: &Source, clauses: &Clauses) {
+        let mut choices: Vec<Vec<(String, Binding)>> = vec![source.bindings.clone()];
         if let Some(each) = &clauses.for_each {
             for binder in each.binders() {
                 let names: Vec<ast::Name> = binder.names().collect();
                 let [kind, variable] = names.as_slice() else { return };
-                let Some(zones) = self.zones_of_kind(kind) else { return };
+                let Some(found) = self.all_of_kind(kind) else { return };
                 let text = variable.text();
                 let taken = choices[0..choices.len().min(1)].iter().any(|c| c.iter().any(|(n, _)| *n == text));
                 if taken || self.site.zone_named(&text).is_some() {
                     self.error("defined-twice", variable.span(), format!("`{text}` already names something"));
                     return;
                 }
-                if choices.len() * zones.len() > INSTANCES_MAX {
+                if choices.len() * found.len() > INSTANCES_MAX {
                     self.error("too-many", each.span(), format!("this unrolls to more than {INSTANCES_MAX} instances"));
                     return;
                 }
                 let text = &text;
                 choices = choices
                     .iter()
-                    .flat_map(|c| zones.iter().map(move |z| [c.as_slice(), &[(text.clone(), *z)]].concat()))
+                    .flat_map(|c| found.iter().map(move |b| [c.as_slice(), &[(text.clone(), *b)]].concat()))
                     .collect();
             }
-            if choices.first().is_some_and(|c| c.len() > BINDINGS_MAX - 1) {
+            if each.binders().count() > BINDINGS_MAX - 1 {
                 self.error("too-many", each.span(), format!("a rule binds {} variables at most", BINDINGS_MAX - 1));
                 return;
             }
             if let Some(filter) = each.expr() {
-                let passed: Option<Vec<bool>> = choices.iter().map(|choice| self.passes(choice, &filter)).collect();
+                let passed: Option<Vec<bool>> =
+                    choices.iter().map(|choice| self.passes(choice, source, &filter)).collect();
                 let Some(passed) = passed else { return };
                 let mut passed = passed.into_iter();
                 choices.retain(|_| passed.next().unwrap_or(false));
@@ -358,31 +458,44 @@ impl Checker<'_> {
                 self.error("too-many", span, format!("the rules unroll to more than {INSTANCES_MAX} instances"));
                 return;
             }
-            self.instance(id, clauses, choice);
+            self.instance(id, clauses, choice, source.values.clone());
         }
     }
 
-    fn zones_of_kind(&mut self, kind: &ast::Name) -> Option<Vec<ZoneId>> {
+    /// Everything of the site that a kind names: zones by category, walls, people, groups, devices, sensors.
+    pub(super) fn all_of_kind(&mut self, kind: &ast::Name) -> Option<Vec<Binding>> {
         let word = kind.text();
         let site = self.site;
         let known = word == "zone" || site.words.contains_key(&word) || site.zones.iter().any(|z| z.category == word);
         if known {
             let fits = |z: &&osmose_model::site::Zone| word == "zone" || site.zone_is_a(z.id, &word);
-            return Some(site.zones.iter().filter(fits).map(|z| z.id).collect());
+            return Some(site.zones.iter().filter(fits).map(|z| Binding::Zone(z.id)).collect());
         }
-        if let "wall" | "person" | "group" | "door" | "device" | "sensor" | "display" | "light" = word.as_str() {
-            self.not_yet(kind.span(), &format!("`for each {word}`"));
-            return None;
-        }
-        let mut words: Vec<&str> = site.words.keys().map(String::as_str).chain(["zone"]).collect();
-        words.extend(site.zones.iter().map(|z| z.category.as_str()));
-        self.unknown_name(kind.span(), "kind of zone", &word, words);
-        None
+        let of_kind = |a: &&osmose_model::device::Actuator| word == "device" || a.kind.as_str() == word;
+        let found: Vec<Binding> = match word.as_str() {
+            "wall" => site.walls.iter().map(|w| Binding::Wall(w.id)).collect(),
+            "person" => site.people.iter().map(|p| Binding::Person(p.id)).collect(),
+            "group" => site.groups.iter().map(|g| Binding::Group(g.id)).collect(),
+            "sensor" => site.sensors.iter().map(|s| Binding::Sensor(s.id)).collect(),
+            _ if word == "device" || osmose_model::device::ActuatorKind::from_word(&word).is_some() => {
+                site.actuators.iter().filter(of_kind).map(|a| Binding::Device(a.id)).collect()
+            }
+            _ => {
+                let mut words: Vec<&str> = site.words.keys().map(String::as_str).collect();
+                words.extend(["zone", "wall", "person", "group", "device", "sensor"]);
+                words.extend(osmose_model::device::ActuatorKind::ALL.iter().map(|k| k.as_str()));
+                words.extend(site.zones.iter().map(|z| z.category.as_str()));
+                self.unknown_name(kind.span(), "kind of zone", &word, words);
+                return None;
+            }
+        };
+        Some(found)
     }
 
     /// Whether `where` lets a choice pass; `None` after reporting that it cannot be decided now.
-    fn passes(&mut self, choice: &[(String, ZoneId)], filter: &Expr) -> Option<bool> {
-        let mut scope = Scope { bindings: choice.to_vec(), existence: true, ..Scope::default() };
+    fn passes(&mut self, choice: &[(String, Binding)], source: &Source, filter: &Expr) -> Option<bool> {
+        let (bindings, values) = (choice.to_vec(), source.values.clone());
+        let mut scope = Scope { bindings, values, existence: true, ..Scope::default() };
         match self.cond_node(&mut scope, filter) {
             Cond::Const(value) => Some(value == Tri::True),
             _ => {
@@ -418,6 +531,7 @@ fn shape_hash(source: &Source) -> u64 {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     };
+    source.values.iter().for_each(|(_, value)| absorb(&value.syntax().text().to_string()));
     for clause in &source.clauses {
         let counts = matches!(
             clause,
@@ -430,6 +544,9 @@ fn shape_hash(source: &Source) -> u64 {
                 | Clause::Suppress(_)
                 | Clause::Forbid(_)
         );
+        // Steps count where a run may be under way in the middle of them.
+        let waits = |a: ast::Action| matches!(a, ast::Action::Wait(_) | ast::Action::Ask(_));
+        let counts = counts || matches!(clause, Clause::Do(node) if node.actions().any(waits));
         if !counts {
             continue;
         }

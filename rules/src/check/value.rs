@@ -25,7 +25,17 @@ impl Checker<'_> {
         }
     }
 
-    fn push_value(&mut self, value: ValueExpr) -> u32 {
+    /// An expression with a template's parameter replaced by what it stands for.
+    fn value_of(&self, expr: &Expr) -> Expr {
+        match expr {
+            Expr::Name(name) => {
+                self.given.iter().find(|(n, _)| *n == name.text()).map_or_else(|| expr.clone(), |(_, value)| value.clone())
+            }
+            _ => expr.clone(),
+        }
+    }
+
+    pub(super) fn push_value(&mut self, value: ValueExpr) -> u32 {
         self.program.values.push(value);
         (self.program.values.len() - 1) as u32
     }
@@ -42,6 +52,11 @@ impl Checker<'_> {
     pub(super) fn as_number(&mut self, scope: &mut Scope, meaning: &Meaning, span: Span) -> Option<(NumId, Unit)> {
         match meaning {
             Meaning::Number(id, unit) => Some((*id, *unit)),
+            Meaning::Counter { place, .. } => {
+                scope.deps.counters.push(*place);
+                Some((self.push_num(Num::Counter(*place)), Unit::One))
+            }
+            Meaning::Argument(name) => Some((self.push_num(Num::Argument(*name)), Unit::One)),
             Meaning::Sensors(ids) if ids.len() == 1 => {
                 let sensor = &self.site.sensors[ids[0].index()];
                 use osmose_model::device::SensorKind::{Count, Value};
@@ -118,12 +133,14 @@ impl Checker<'_> {
     }
 
     /// Folds a node whose sides are constants, so that `where` and `80 % of r.capacity` cost nothing later.
-    fn fold(&mut self, num: Num) -> NumId {
+    pub(super) fn fold(&mut self, num: Num) -> NumId {
         let value = match num {
             Num::Add(a, b) => self.constant(a).zip(self.constant(b)).map(|(a, b)| a + b),
             Num::Sub(a, b) => self.constant(a).zip(self.constant(b)).map(|(a, b)| a - b),
             Num::Mul(a, b) => self.constant(a).zip(self.constant(b)).map(|(a, b)| a * b),
             Num::Div(a, b) => self.constant(a).zip(self.constant(b)).map(|(a, b)| a / b),
+            Num::Min(a, b) => self.constant(a).zip(self.constant(b)).map(|(a, b)| a.min(b)),
+            Num::Max(a, b) => self.constant(a).zip(self.constant(b)).map(|(a, b)| a.max(b)),
             _ => None,
         };
         match value.filter(|v| v.is_finite()) {
@@ -176,6 +193,7 @@ impl Checker<'_> {
 
     /// A literal length of time, exact; `None` after reporting.
     pub(super) fn duration(&mut self, expr: &Expr) -> Option<DurationNs> {
+        let expr = &self.value_of(expr);
         let Expr::Quantity(quantity) = expr else {
             self.error_help("type", expr.span(), "expected a length of time", "write a number and a unit, as `5 min`");
             return None;
@@ -203,6 +221,7 @@ impl Checker<'_> {
 
     /// The value that a property of devices is given; `None` after reporting.
     pub(super) fn property_value(&mut self, scope: &mut Scope, spec: &PropertySpec, expr: &Expr) -> Option<u32> {
+        let expr = &scope.resolved(expr);
         if let Expr::Paren(paren) = expr {
             return self.property_value(scope, spec, &paren.expr()?);
         }
@@ -241,7 +260,7 @@ impl Checker<'_> {
         Some(self.word_value(&word))
     }
 
-    fn number_value(&mut self, number: NumId) -> u32 {
+    pub(super) fn number_value(&mut self, number: NumId) -> u32 {
         let value = match self.constant(number) {
             Some(constant) => ValueExpr::Const(Value::Number(constant)),
             None => ValueExpr::Number(number),
@@ -257,8 +276,9 @@ impl Checker<'_> {
 
     /// A value whose type nothing prescribes: an argument such as `reason:`.
     pub(super) fn free_value(&mut self, scope: &mut Scope, expr: &Expr) -> Option<u32> {
+        let expr = &scope.resolved(expr);
         if let Expr::String(text) = expr {
-            return self.template(scope, text);
+            return self.text_with_holes(scope, text);
         }
         if let Expr::Name(name) = expr
             && let "true" | "false" = name.text().as_str()
@@ -267,8 +287,15 @@ impl Checker<'_> {
             return Some(self.push_value(value));
         }
         let value = match self.meaning(scope, expr) {
-            Meaning::Track => ValueExpr::Track,
-            Meaning::TrackLanguage => ValueExpr::Language,
+            Meaning::Track(var) => ValueExpr::Track(var),
+            Meaning::TrackLanguage(var) => ValueExpr::Language(var),
+            Meaning::Organiser { calendar, zone } => ValueExpr::Organiser { calendar, zone },
+            Meaning::Truth(cond) => {
+                let cond = self.push_cond(cond);
+                let yes = self.push_value(ValueExpr::Const(Value::Bool(true)));
+                let no = self.push_value(ValueExpr::Const(Value::Bool(false)));
+                ValueExpr::If(cond, yes, no)
+            }
             Meaning::Zone(zone) => ValueExpr::Const(Value::Zone(zone)),
             Meaning::Person(person) => ValueExpr::Const(Value::Person(person)),
             Meaning::Text(text) => return Some(self.word_value(&text)),
@@ -286,7 +313,7 @@ impl Checker<'_> {
     }
 
     /// `"{p} left {r}"`: holes are names in scope. Zones are filled in now, the person when the rule fires.
-    fn template(&mut self, scope: &mut Scope, string: &ast::StringExpr) -> Option<u32> {
+    fn text_with_holes(&mut self, scope: &mut Scope, string: &ast::StringExpr) -> Option<u32> {
         let text = string.text();
         let mut parts: Vec<TextPart> = Vec::new();
         let mut rest = text.as_str();
@@ -314,30 +341,72 @@ impl Checker<'_> {
 
     fn hole(&mut self, scope: &mut Scope, span: Span, hole: &str, parts: &mut Vec<TextPart>) -> Option<()> {
         let (name, member) = hole.split_once('.').map_or((hole, None), |(n, m)| (n, Some(m)));
-        if scope.track.as_deref() == Some(name) {
-            scope.use_track();
+        if let Some(var) = scope.var(name) {
+            scope.use_track(var);
             match member {
-                None => parts.push(TextPart::Track),
-                Some("language") => parts.push(TextPart::Language),
-                Some(other) => {
-                    self.not_yet(span, &format!("`.{other}` of a person in a text"));
-                    return None;
-                }
+                None => parts.push(TextPart::Track(var)),
+                Some("language") => parts.push(TextPart::Language(var)),
+                Some(_) => return self.number_hole(scope, span, hole, parts),
             }
             return Some(());
         }
         let zone = scope.binding(name).or_else(|| self.site.zone_named(name));
-        match (zone, member) {
-            (Some(zone), None) => literal(parts, &self.site.zones[zone.index()].name),
-            (Some(zone), Some("label")) => literal(parts, &self.site.zones[zone.index()].label),
-            _ => {
-                let known: Vec<String> =
-                    scope.bindings.iter().map(|b| b.0.clone()).chain(scope.track.clone()).collect();
-                self.unknown_name(span, "variable of this rule", hole, known.iter().map(String::as_str));
-                return None;
-            }
+        match (zone, member, scope.bound(name)) {
+            (Some(zone), None, _) => literal(parts, &self.site.zones[zone.index()].name),
+            (Some(zone), Some("label"), _) => literal(parts, &self.site.zones[zone.index()].label),
+            (None, None, Some(binding)) => literal(parts, self.name_of(binding)),
+            _ => return self.number_hole(scope, span, hole, parts),
         }
         Some(())
+    }
+
+    /// `{count(people in r)}`, `{list(people in r)}`, `{r.visits}`: any number, or who is in a zone.
+    fn number_hole(&mut self, scope: &mut Scope, span: Span, hole: &str, parts: &mut Vec<TextPart>) -> Option<()> {
+        let parsed = crate::syntax::parse("", &format!("rule x {{ when {hole} }}"));
+        let clause = parsed.file().items().find_map(|item| match item {
+            ast::Item::Rule(rule) => rule.clauses().next(),
+            _ => None,
+        });
+        let expr = match clause {
+            Some(ast::Clause::When(when)) if parsed.diagnostics.is_empty() => when.expr(),
+            _ => None,
+        };
+        let Some(expr) = expr else {
+            let known: Vec<String> =
+                scope.bindings.iter().map(|b| b.0.clone()).chain(scope.tracks.iter().cloned()).collect();
+            self.unknown_name(span, "variable of this rule", hole, known.iter().map(String::as_str));
+            return None;
+        };
+        let from = self.diagnostics.len();
+        let part = match &expr {
+            Expr::Call(call) if matches!(call.expr(), Some(Expr::Name(f)) if f.text() == "list") => {
+                self.listed(scope, call).map(TextPart::People)
+            }
+            expr => self.number(scope, expr).map(|(number, _)| TextPart::Number(number)),
+        };
+        // What is wrong inside a hole is said of the whole text: its own places are none of the file's.
+        for diagnostic in &mut self.diagnostics[from..] {
+            (diagnostic.span, diagnostic.labels) = (span, Vec::new());
+        }
+        parts.push(part?);
+        Some(())
+    }
+
+    /// The zone of `list(people in z)`.
+    fn listed(&mut self, scope: &mut Scope, call: &ast::Call) -> Option<osmose_model::ids::ZoneId> {
+        let arg = call.args().next().and_then(|a| a.expr());
+        let sides: Vec<Expr> = match &arg {
+            Some(Expr::In(inside)) => inside.exprs().collect(),
+            _ => Vec::new(),
+        };
+        if let [Expr::Name(people), place] = sides.as_slice()
+            && people.text() == "people"
+            && let Meaning::Zone(zone) = self.meaning(scope, place)
+        {
+            return Some(zone);
+        }
+        self.error_help("type", call.span(), "expected whom to list", "write `list(people in r)`");
+        None
     }
 }
 

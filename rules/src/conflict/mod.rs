@@ -102,13 +102,13 @@ pub fn find(program: &Program, site: &Site, files: &[SourceFile]) -> Conflicts {
 }
 
 /// Whether a property of a device declares how its holders combine.
-fn is_combined(_program: &Program, _device: ActuatorId, _property: Name) -> bool {
-    false
+fn is_combined(program: &Program, device: ActuatorId, property: Name) -> bool {
+    program.combine.binary_search_by_key(&(device, property), |e| (e.0, e.1)).is_ok()
 }
 
 /// Whether the first of two rules outranks the second by a statement.
-fn is_over(_program: &Program, _a: RuleId, _b: RuleId) -> bool {
-    false
+fn is_over(program: &Program, a: RuleId, b: RuleId) -> bool {
+    program.over.binary_search(&(a, b)).is_ok()
 }
 
 /// Whether one of two rules outranks the other by a statement.
@@ -128,7 +128,7 @@ fn drives<'p>(program: &'p Program, site: &Site) -> Vec<Drive<'p>> {
             // Commands of rules on a state are sent when it begins: which of two comes later is the building's doing.
             continue;
         }
-        for send in &instance.sends {
+        for send in instance.sends() {
             let verb = site.actuators[send.device.index()].kind.verbs().iter().find(|v| send.verb == *v.verb);
             let state = verb.and_then(|v| v.leads_to).and_then(Name::new).zip(Name::new("state"));
             if let Some((to, property)) = state {

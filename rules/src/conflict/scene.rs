@@ -2,7 +2,7 @@
 
 use super::search::{Assignment, Is, Problem, What};
 use super::{Drive, Driven};
-use crate::program::{Cond, CondId, Program, ValueExpr};
+use crate::program::{ClockRef, Cond, CondId, Program, ValueExpr};
 use osmose_model::command::Value;
 use osmose_model::device::Unit;
 use osmose_model::ids::{ActuatorId, Name, PersonId, SensorId, ZoneId};
@@ -192,8 +192,11 @@ fn fact_text(program: &Program, site: &Site, fact: &Fact) -> String {
         Fact::Number(s, Some(value)) => format!("{} shows {value}", sensor(*s)),
         Fact::Number(s, None) => format!("{} shows nothing", sensor(*s)),
         Fact::Mode(mode, value) => {
-            let mode = &program.modes[usize::from(*mode)];
-            format!("mode {} is {}", mode.name, mode.values[usize::from(*value)])
+            let info = program.mode_at(*mode);
+            let value = info.and_then(|m| m.values.get(usize::from(*value))).map_or("?", String::as_str);
+            let zone = info.filter(|m| m.per_zone).and_then(|m| site.zones.get(usize::from(mode - m.base)));
+            let of = zone.map_or_else(String::new, |z| format!(" of {}", z.name));
+            format!("mode {}{of} is {value}", info.map_or("?", |m| m.name.as_str()))
         }
         Fact::Time(Some(at)) => format!("it is {}", clock(*at)),
         Fact::Time(None) => "the time of day is unknown".to_owned(),
@@ -259,7 +262,9 @@ fn expr_text(program: &Program, site: &Site, id: u32, scene: Option<&Scene>) -> 
 
 /// The truth of a choice by time of day, the one that people write.
 fn truth_of_time(program: &Program, id: u32, facts: &[Fact]) -> Option<bool> {
-    let Cond::TimeIn { from_ns, to_ns } = &program.conds[id as usize] else { return None };
+    let Cond::TimeIn { from: ClockRef::At(from_ns), to: ClockRef::At(to_ns) } = &program.conds[id as usize] else {
+        return None;
+    };
     let at = facts.iter().find_map(|f| if let Fact::Time(at) = f { at.map(|at| at.0) } else { None })?;
     let (after, before) = (at >= *from_ns, at < *to_ns);
     Some(if from_ns < to_ns { after && before } else { after || before })

@@ -7,7 +7,7 @@
 //! is. What has no model here (a person's attribute, an event) is free: it may be anything, so nothing is shown by it.
 
 use crate::eval::compare;
-use crate::program::{Compare, Cond, CondId, Num, NumId, Program, ValueExpr};
+use crate::program::{ClockRef, Compare, Cond, CondId, Num, NumId, Program, ValueExpr};
 use osmose_model::command::Value;
 use osmose_model::ids::{ActuatorId, Name, PersonId, SensorId, ZoneId};
 use osmose_model::time::{DurationNs, NS_PER_S};
@@ -188,7 +188,7 @@ impl<'p> Problem<'p> {
             }
             Cond::SwitchIs { sensor, .. } => note(What::Switch(*sensor)),
             Cond::Alive(sensor) => note(What::Alive(*sensor)),
-            Cond::TimeIn { .. } => note(What::Time),
+            Cond::TimeIn { from: ClockRef::At(_), to: ClockRef::At(_) } => note(What::Time),
             Cond::ModeIs { mode, .. } => note(What::Mode(*mode)),
             Cond::NoMotion { from, to } => {
                 self.program.sensors[*from as usize..*to as usize].iter().for_each(|s| note(What::Switch(*s)));
@@ -319,7 +319,8 @@ impl<'p> Problem<'p> {
             }
             What::Number(_) => around(&self.thresholds(what)).into_iter().map(Is::Number).collect(),
             What::Mode(mode) => {
-                return (0..self.program.modes[usize::from(mode)].values.len() as u16).map(Is::Word).collect();
+                let values = self.program.mode_at(mode).map_or(0, |m| m.values.len());
+                return (0..values as u16).map(Is::Word).collect();
             }
             What::Time => self.instants().into_iter().map(Is::Clock).collect(),
             What::Event => return (0..self.events.len()).map(Is::Event).collect(),
@@ -355,7 +356,7 @@ impl<'p> Problem<'p> {
     fn instants(&self) -> Vec<i64> {
         let mut edges = Vec::new();
         self.each_condition(|cond| {
-            if let Cond::TimeIn { from_ns, to_ns } = cond {
+            if let Cond::TimeIn { from: ClockRef::At(from_ns), to: ClockRef::At(to_ns) } = cond {
                 edges.extend([from_ns.rem_euclid(DAY_NS), to_ns.rem_euclid(DAY_NS)]);
             }
         });
@@ -547,7 +548,7 @@ impl Search<'_, '_> {
                     _ => Some(Tri::Unknown),
                 })
             }
-            Cond::TimeIn { from_ns, to_ns } => match self.get(moment, What::Time)? {
+            Cond::TimeIn { from: ClockRef::At(from_ns), to: ClockRef::At(to_ns) } => match self.get(moment, What::Time)? {
                 Is::Clock(at) => {
                     let (after, before) = (at >= *from_ns, at < *to_ns);
                     Some(Tri::from(if from_ns < to_ns { after && before } else { after || before }))

@@ -7,8 +7,8 @@
 //! The matches here name every form, on purpose: a form of the language without a bound does not compile.
 
 use super::ops::{Op, Ops};
-use crate::eval::CONTEXTS_MAX;
-use crate::program::{Cond, CondId, Instance, Num, NumId, Program, Shape, ValueExpr, Who};
+use crate::eval::{CONTEXTS_MAX, ROUNDS_MAX, RUNS_MAX};
+use crate::program::{Cond, CondId, Instance, Num, NumId, Program, Send, Shape, Step, TextPart, ValueExpr, Who};
 use osmose_model::site::Site;
 use osmose_model::world::Stimulus;
 
@@ -17,6 +17,8 @@ use osmose_model::world::Stimulus;
 pub(crate) enum Kick {
     /// Something happened to a track.
     World,
+    /// A track moved.
+    Moved,
     /// A sensor, a device, the clock, or a person at the controls.
     Other,
     /// A start, or a gap: everybody present is looked at anew.
@@ -35,22 +37,44 @@ pub(crate) struct Bounds<'p> {
     people: u64,
     groups: Vec<u64>,
     dampers_anywhere: bool,
+    /// `Run::look_at_woken`: what rules that wait for modes, counters and bookings take, in every round.
+    woken: Ops,
+    follows_anybody: bool,
 }
 
 impl<'p> Bounds<'p> {
     pub(crate) fn new(program: &'p Program, site: &Site) -> Self {
-        Bounds {
+        let bounds = Bounds {
             program,
             tracks: u64::from(site.engine.tracks_max),
             people: site.people.len() as u64,
             groups: site.groups.iter().map(|g| g.members.len() as u64).collect(),
             dampers_anywhere: program.rules.iter().any(|r| !r.dampers.is_empty()),
-        }
+            woken: Ops::NONE,
+            follows_anybody: program.instances.iter().any(|i| {
+                i.shape.per_track() || i.shape == Shape::Event && program.rules[i.rule.index()].settle.0 != 0
+            }),
+        };
+        let woken = bounds.rounds();
+        Bounds { woken, ..bounds }
+    }
+
+    fn rounds(&self) -> Ops {
+        let index = &self.program.index;
+        let mut waiting: Vec<u32> =
+            index.by_mode.iter().chain(&index.by_counter).chain([&index.by_booking]).flatten().copied().collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        let once = waiting.iter().map(|number| &self.program.instances[*number as usize]);
+        let once = once.fold(Ops::NONE, |sum, i| sum.and(self.look(i, false)).and(self.runs(i)));
+        once.times(ROUNDS_MAX as u64)
     }
 
     /// The same for a site that allows so many tracks.
     pub(crate) fn with_tracks(&self, tracks: u64) -> Self {
-        Bounds { tracks, ..self.clone() }
+        let bounds = Bounds { tracks, ..self.clone() };
+        let woken = bounds.rounds();
+        Bounds { woken, ..bounds }
     }
 
     // ---- `Truth` ----
@@ -64,9 +88,19 @@ impl<'p> Bounds<'p> {
         let below = match &program.conds[id as usize] {
             Cond::Const(_)
             | Cond::Occupied(_)
-            | Cond::TrackIn(_)
-            | Cond::TrackIs(_)
-            | Cond::TrackIdentified
+            | Cond::TrackIn(..)
+            | Cond::TrackIs(..)
+            | Cond::TrackIdentified(_)
+            | Cond::TrackAttribute(..)
+            | Cond::SamePerson(..)
+            | Cond::Argument(_)
+            | Cond::Sensed { .. }
+            | Cond::Gesture { .. }
+            | Cond::TimeIs { .. }
+            | Cond::DayIn(_)
+            | Cond::SunUp { .. }
+            | Cond::Booked { .. }
+            | Cond::SetByHand(_)
             | Cond::Event { .. }
             | Cond::OperatorReset
             | Cond::DeviceIs { .. }
@@ -78,6 +112,14 @@ impl<'p> Bounds<'p> {
             Cond::Not(inner) | Cond::IsUnknown(inner) | Cond::For { inner, .. } => self.cond(*inner),
             Cond::And { from, to } | Cond::Or { from, to } => all(*from, *to),
             Cond::Compare(_, a, b) => self.num(*a).and(self.num(*b)),
+            Cond::Facing { .. } | Cond::Approaching { .. } | Cond::Sees(..) | Cond::Crosses { .. } => {
+                Ops::of(Op::Node, u64::from(program.pieces))
+            }
+            Cond::Within { event, .. } | Cond::Times { event, .. } => self.cond(*event),
+            Cond::Sequence { from, to, .. } => {
+                let parts = &program.sequence[*from as usize..*to as usize];
+                parts.iter().fold(Ops::NONE, |sum, part| sum.and(self.cond(part.cond)))
+            }
             Cond::PersonIn(..) => Ops::of(Op::Person, 1),
             Cond::AnyIn(..) => Ops::of(Op::Occupant, self.tracks),
             Cond::EveryIn(who, _) => self.every_in(*who),
@@ -102,9 +144,28 @@ impl<'p> Bounds<'p> {
     /// `Truth::num`
     fn num(&self, id: NumId) -> Ops {
         let below = match &self.program.nums[id as usize] {
-            Num::Const(_) | Num::Device { .. } | Num::Sensor(_) | Num::Confidence => Ops::NONE,
+            Num::Const(_)
+            | Num::Device { .. }
+            | Num::Sensor(_)
+            | Num::Confidence(_)
+            | Num::Speed(_)
+            | Num::TrackAttribute(..)
+            | Num::Counter(_)
+            | Num::SunElevation
+            | Num::Argument(_) => Ops::NONE,
+            Num::Distance(..) => Ops::of(Op::Node, u64::from(self.program.pieces)),
+            Num::Window(place) => self.num(self.program.windows[usize::from(*place)].of),
+            Num::CountWhere { zone, cond, slots, .. } => {
+                let each = Ops::of(Op::Occupant, 1).and(Ops::of(Op::Context, if *slots > 0 { 2 } else { 0 }));
+                let swept = if *slots > 0 { CONTEXTS_MAX as u64 } else { 0 };
+                let watchers = self.program.watchers[zone.index()].len() as u64;
+                let fixed = Ops::of(Op::Sensor, watchers).and(Ops::of(Op::Context, swept));
+                each.and(self.cond(*cond)).times(self.tracks).and(fixed)
+            }
             Num::Count(zone) => Ops::of(Op::Sensor, self.program.watchers[zone.index()].len() as u64),
-            Num::Add(a, b) | Num::Sub(a, b) | Num::Mul(a, b) | Num::Div(a, b) => self.num(*a).and(self.num(*b)),
+            Num::Add(a, b) | Num::Sub(a, b) | Num::Mul(a, b) | Num::Div(a, b) | Num::Min(a, b) | Num::Max(a, b) => {
+                self.num(*a).and(self.num(*b))
+            }
         };
         below.and(Ops::of(Op::Node, 1))
     }
@@ -112,7 +173,16 @@ impl<'p> Bounds<'p> {
     /// `Truth::value`
     fn value(&self, id: u32) -> Ops {
         let below = match &self.program.values[id as usize] {
-            ValueExpr::Const(_) | ValueExpr::Track | ValueExpr::Language | ValueExpr::Text(_) => Ops::NONE,
+            ValueExpr::Const(_)
+            | ValueExpr::Track(_)
+            | ValueExpr::Language(_)
+            | ValueExpr::Organiser { .. }
+            | ValueExpr::Question => Ops::NONE,
+            ValueExpr::Text(parts) => parts.iter().fold(Ops::NONE, |sum, part| match part {
+                TextPart::Number(num) => sum.and(self.num(*num)),
+                TextPart::People(_) => sum.and(Ops::of(Op::Occupant, self.tracks)),
+                TextPart::Literal(_) | TextPart::Track(_) | TextPart::Language(_) => sum,
+            }),
             ValueExpr::Number(num) => self.num(*num),
             ValueExpr::If(condition, a, b) => self.cond(*condition).and(self.value(*a)).and(self.value(*b)),
         };
@@ -147,21 +217,61 @@ impl<'p> Bounds<'p> {
     /// `Run::fire`
     fn fire(&self, i: &Instance) -> Ops {
         let dampers = self.program.rules[i.rule.index()].dampers.len() as u64;
-        let sends = i.sends.iter().flat_map(|s| &s.args).fold(Ops::NONE, |sum, (_, v)| sum.and(self.value(*v)));
-        let own = Ops::of(Op::Memory, 2 * dampers).and(Ops::of(Op::Effect, i.sends.len() as u64));
-        own.and(self.maybe(i.guard)).and(self.cause(i)).and(sends)
+        Ops::of(Op::Memory, 2 * dampers).and(self.maybe(i.guard)).and(self.perform(i))
+    }
+
+    /// `Run::perform`: every step and every branch.
+    fn perform(&self, i: &Instance) -> Ops {
+        let send = |sum: Ops, send: &Send| {
+            let args = send.args.iter().fold(sum, |sum, (_, v)| sum.and(self.value(*v)));
+            args.and(Ops::of(Op::Effect, 1)).and(self.policies(send.device))
+        };
+        // A question has a cause of its own; the other commands of a run share one.
+        let asks = i.steps.iter().filter(|s| matches!(s, Step::Ask { .. } | Step::Wait { .. })).count() as u64;
+        i.sends().fold(Ops::NONE, send).and(self.cause(i).times(1 + asks))
+    }
+
+    /// `Run::lets_pass`: every guard that may be about a device, and whom it tells.
+    fn policies(&self, device: osmose_model::ids::ActuatorId) -> Ops {
+        let about = self.program.guards.iter().filter(|g| g.devices.contains(&device));
+        about.fold(Ops::NONE, |sum, guard| {
+            let told = self.program.instances.iter().fold(Ops::NONE, |most, i| most.or(self.cause(i)));
+            sum.and(self.maybe(guard.filter)).and(self.cond(guard.allow)).and(told)
+        })
+    }
+
+    /// `Run::follow_runs` and `Run::go_on_with_due`: as many runs as there may be under way, each gone on with.
+    fn runs(&self, i: &Instance) -> Ops {
+        if !i.waits {
+            return Ops::NONE;
+        }
+        let unless = i.steps.iter().fold(Ops::NONE, |sum, step| match step {
+            Step::Wait { unless: Some(cond), .. } => sum.and(self.cond(*cond)),
+            _ => sum,
+        });
+        let many = if i.shape.per_track() || i.shape == Shape::Event { self.followed() } else { 1 };
+        unless.and(self.perform(i)).times(many.min(RUNS_MAX as u64))
+    }
+
+    /// What the steps of an instance may wake within the step.
+    fn wakes(&self, i: &Instance) -> Ops {
+        let inside = |s: &Step| matches!(s, Step::Mode { .. } | Step::Count { .. } | Step::ReleaseBooking { .. });
+        let wakes = i.steps.iter().chain(i.branches.iter().flatten()).any(inside);
+        if wakes { self.woken } else { Ops::NONE }
     }
 
     /// `Run::hold_all` and `Run::release_all`
     fn holds(&self, i: &Instance) -> Ops {
         let values = i.holds.iter().fold(Ops::NONE, |sum, h| sum.and(self.value(h.value)));
         let effects = Ops::of(Op::Effect, 2 * (i.holds.len() + i.forbids.len()) as u64);
-        values.and(self.cause(i).times(2)).and(effects)
+        let guards = i.holds.iter().fold(Ops::NONE, |sum, h| sum.and(self.policies(h.device)));
+        values.and(self.cause(i).times(2)).and(effects).and(guards)
     }
 
     /// `Run::upkeep`
     fn upkeep(&self, i: &Instance) -> Ops {
-        if i.slots == 0 { Ops::NONE } else { self.cond(i.condition).and(self.maybe(i.guard)) }
+        let remembers = i.slots > 0 || i.guard_remembers;
+        if remembers { self.cond(i.condition).and(self.maybe(i.guard)) } else { Ops::NONE }
     }
 
     /// `Run::visit`
@@ -188,21 +298,42 @@ impl<'p> Bounds<'p> {
     /// `Run::everybody`
     fn everybody(&self, i: &Instance, afresh: bool) -> Ops {
         let found = if afresh { self.tracks * i.track_zones.len() as u64 } else { 0 };
+        let found = if i.roams { self.tracks + CONTEXTS_MAX as u64 } else { found };
         let new = Ops::of(Op::Occupant, found).and(Ops::of(Op::Context, found));
         self.upkeep(i).and(new).and(self.room()).and(self.person(i).times(self.followed()))
+    }
+
+    /// `Run::pairs_of`: somebody with everybody, in either order.
+    fn pairs_of(&self, i: &Instance) -> Ops {
+        let orders = if i.pairs.is_some_and(|p| p.symmetric) { 1 } else { 2 };
+        let scanned = Ops::of(Op::Occupant, 2 * self.tracks + CONTEXTS_MAX as u64);
+        self.pair(i).times(orders * self.tracks).and(scanned)
+    }
+
+    fn pair(&self, i: &Instance) -> Ops {
+        let looks = self.cond(i.condition).and(self.kept_guard(i));
+        looks.and(self.fire(i)).and(Ops::of(Op::Context, 4))
+    }
+
+    /// `Run::every_pair`: those that are remembered, then everybody's.
+    fn every_pair(&self, i: &Instance) -> Ops {
+        let remembered = self.pair(i).times(CONTEXTS_MAX as u64);
+        let all = self.pairs_of(i).times(self.tracks).and(Ops::of(Op::Occupant, self.tracks));
+        self.upkeep(i).and(remembered).and(all)
     }
 
     /// `Run::look`
     fn look(&self, i: &Instance, afresh: bool) -> Ops {
         match i.shape {
             Shape::Event => self.upkeep(i),
-            Shape::Edge => self.cond(i.condition).and(self.kept_guard(i)).and(self.fire(i)),
+            Shape::Edge | Shape::Instant => self.cond(i.condition).and(self.kept_guard(i)).and(self.fire(i)),
             Shape::Level => {
                 let values = i.holds.iter().fold(Ops::NONE, |sum, h| sum.and(self.value(h.value)));
                 let guards = self.kept_guard(i).and(self.maybe(i.guard));
                 self.cond(i.condition).and(guards).and(values).and(self.holds(i))
             }
-            Shape::EdgePerTrack => self.everybody(i, afresh),
+            Shape::EdgePerTrack | Shape::InstantPerTrack => self.everybody(i, afresh),
+            Shape::EdgePerPair => self.every_pair(i),
         }
     }
 
@@ -217,15 +348,25 @@ impl<'p> Bounds<'p> {
 
     /// What one instance takes for one happening.
     pub(crate) fn instance(&self, i: &Instance, kick: Kick) -> Ops {
-        let wake = Ops::of(Op::Wake, 1);
+        let wake = Ops::of(Op::Wake, 1).and(self.wakes(i)).and(self.runs(i));
         wake.and(match (kick, i.shape) {
             (Kick::World, Shape::Event) => self.event(i),
-            (Kick::World, Shape::EdgePerTrack) => {
+            (Kick::World, Shape::EdgePerPair) => {
+                let all = i.everywhere || !i.shared_zones.is_empty();
+                let all = if all { self.every_pair(i) } else { Ops::NONE };
+                self.upkeep(i).and(self.pairs_of(i).times(2)).and(all)
+            }
+            (Kick::Moved, Shape::EdgePerPair) => self.pairs_of(i),
+            (Kick::Moved, Shape::EdgePerTrack | Shape::InstantPerTrack) => {
+                self.upkeep(i).and(self.room()).and(self.person(i))
+            }
+            (Kick::Due, Shape::EdgePerPair) => self.every_pair(i).or(self.pair(i)),
+            (Kick::World, Shape::EdgePerTrack | Shape::InstantPerTrack) => {
                 let all = i.everywhere || !i.shared_zones.is_empty();
                 let all = if all { self.everybody(i, false) } else { Ops::NONE };
                 self.visit(i).and(self.upkeep(i)).and(self.room()).and(self.person(i).times(2)).and(all)
             }
-            (Kick::World | Kick::Other, _) => self.look(i, false),
+            (Kick::World | Kick::Other | Kick::Moved, _) => self.look(i, false),
             (Kick::Afresh, _) => self.look(i, true),
             // The instance's own timer, or one of a person in it (`Run::person_due`).
             (Kick::Due, Shape::Event) if self.program.rules[i.rule.index()].settle.0 == 0 => self.upkeep(i),
@@ -233,15 +374,20 @@ impl<'p> Bounds<'p> {
                 self.upkeep(i).or(self.cond(i.condition).and(self.fire(i)).and(Ops::of(Op::Context, 4)))
             }
             // An instance has a timer of its own where it remembers anything beside its persons.
-            (Kick::Due, Shape::EdgePerTrack) if i.slots == 0 => self.person(i),
-            (Kick::Due, Shape::EdgePerTrack) => self.everybody(i, false).or(self.person(i)),
+            (Kick::Due, Shape::EdgePerTrack | Shape::InstantPerTrack) if i.slots == 0 && !i.guard_remembers => {
+                self.person(i)
+            }
+            (Kick::Due, Shape::EdgePerTrack | Shape::InstantPerTrack) => self.everybody(i, false).or(self.person(i)),
             (Kick::Due, _) => self.look(i, false),
         })
     }
 
     /// `memory::follow`: what an event takes for all rules together.
     pub(crate) fn shared(&self) -> Ops {
-        Ops::of(Op::Memory, if self.dampers_anywhere { 2 * crate::eval::MEMORIES_MAX as u64 } else { 0 })
+        let memories = if self.dampers_anywhere { 2 * crate::eval::MEMORIES_MAX as u64 } else { 0 };
+        // `Rules::follow_identity`
+        let contexts = if self.follows_anybody { CONTEXTS_MAX as u64 } else { 0 };
+        Ops::of(Op::Memory, memories).and(Ops::of(Op::Context, contexts))
     }
 
     /// What all rules together take for one stimulus; where `zones` are those that the tracks of an event are in.
@@ -255,12 +401,16 @@ impl<'p> Bounds<'p> {
         match stimulus {
             Stimulus::World(event) => {
                 let mut all = list(Some(&index.everywhere), Kick::World).and(self.shared());
+                all = all.and(list(Some(&index.moved), Kick::World));
                 for zone in event.zone.iter().chain(zones.iter().filter(|z| Some(**z) != event.zone)) {
                     all = all.and(list(index.by_zone.get(zone.index()), Kick::World));
                 }
                 all
             }
-            Stimulus::Moved(_) => Ops::NONE,
+            Stimulus::Moved(_) => {
+                let inside = zones.iter().map(|zone| list(index.moved_in.get(zone.index()), Kick::Moved));
+                inside.fold(list(Some(&index.moved), Kick::Moved), Ops::and)
+            }
             Stimulus::Sensor(sensor) => list(index.by_sensor.get(sensor.index()), Kick::Other),
             Stimulus::Device(device) => list(index.by_device.get(device.index()), Kick::Other),
             Stimulus::Clock => list(Some(&index.by_clock), Kick::Other),

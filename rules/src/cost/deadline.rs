@@ -86,7 +86,7 @@ impl Case<'_> {
             return (rule.span, "this rule".to_owned());
         };
         let bounds = Bounds::new(self.program, self.site);
-        let acts = instance.sends.len() + instance.holds.len() + instance.forbids.len();
+        let acts = instance.sends().count() + instance.holds.len() + instance.forbids.len();
         let acts = Ops::of(super::Op::Effect, acts as u64);
         let dearest = instance.reported.iter().map(|(offset, cond)| (*offset, bounds.cond(*cond)));
         let dearest = dearest.max_by(|a, b| self.table.us(&a.1).total_cmp(&self.table.us(&b.1)));

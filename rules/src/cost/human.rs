@@ -89,7 +89,7 @@ impl Reads {
                 }
             }
             Cond::Occupied(zone)
-            | Cond::TrackIn(zone)
+            | Cond::TrackIn(_, zone)
             | Cond::PersonIn(_, zone)
             | Cond::AnyIn(_, zone)
             | Cond::EveryIn(_, zone) => {
@@ -100,7 +100,20 @@ impl Reads {
                 self.sensors.push(*sensor);
                 none
             }
-            Cond::NoMotion { from, to } => {
+            Cond::Within { event, .. } | Cond::Times { event, .. } => self.of(program, site, *event),
+            // Its last part is what people wait for; an absence takes all of its time.
+            Cond::Sequence { from, to, .. } => {
+                let parts = &program.sequence[*from as usize..*to as usize];
+                let each = parts.iter().map(|part| {
+                    let own = self.of(program, site, part.cond);
+                    match (part.kind, part.within) {
+                        (crate::program::SeqKind::Absent, Some(within)) => within,
+                        _ => own,
+                    }
+                });
+                each.last().unwrap_or(none)
+            }
+            Cond::Sensed { from, to, .. } | Cond::Gesture { from, to, .. } | Cond::NoMotion { from, to } => {
                 self.sensors.extend_from_slice(&program.sensors[*from as usize..*to as usize]);
                 none
             }
@@ -119,7 +132,9 @@ impl Reads {
         match &program.nums[id as usize] {
             Num::Count(zone) => self.zones.push(*zone),
             Num::Sensor(sensor) => self.sensors.push(*sensor),
-            Num::Add(a, b) | Num::Sub(a, b) | Num::Mul(a, b) | Num::Div(a, b) => {
+            Num::CountWhere { zone, .. } => self.zones.push(*zone),
+            Num::Window(place) => self.number(program, program.windows[usize::from(*place)].of),
+            Num::Add(a, b) | Num::Sub(a, b) | Num::Mul(a, b) | Num::Div(a, b) | Num::Min(a, b) | Num::Max(a, b) => {
                 self.number(program, *a);
                 self.number(program, *b);
             }

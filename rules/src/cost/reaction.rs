@@ -29,6 +29,7 @@ pub(super) struct Reactions<'p> {
     bounds: &'p Bounds<'p>,
     /// By instance: what it takes when the world, or something else, kicks it.
     world: Vec<Ops>,
+    moved: Vec<Ops>,
     other: Vec<Ops>,
     due: Vec<Ops>,
     /// By instance: devices that it drives and that some rule waits for.
@@ -40,7 +41,7 @@ impl<'p> Reactions<'p> {
         let each = |kick: Kick| program.instances.iter().map(|i| bounds.instance(i, kick)).collect();
         let waited_for = |d: &ActuatorId| program.index.by_device.get(d.index()).is_some_and(|l| !l.is_empty());
         let stirs = |i: &Instance| {
-            let devices = i.sends.iter().map(|s| s.device).chain(i.holds.iter().map(|h| h.device));
+            let devices = i.sends().map(|s| s.device).chain(i.holds.iter().map(|h| h.device));
             let mut devices: Vec<ActuatorId> = devices.filter(waited_for).collect();
             devices.sort_unstable();
             devices.dedup();
@@ -50,6 +51,7 @@ impl<'p> Reactions<'p> {
             program,
             bounds,
             world: each(Kick::World),
+            moved: each(Kick::Moved),
             other: each(Kick::Other),
             due: each(Kick::Due),
             stirs: program.instances.iter().map(stirs).collect(),
@@ -96,10 +98,17 @@ impl<'p> Reactions<'p> {
         let index = &self.program.index;
         let shared = self.bounds.shared();
         for list in &index.by_zone {
-            f(Class::People, &self.world, self.reaction(&[&index.everywhere, list], &self.world, shared));
+            let lists: &[&[u32]] = &[&index.everywhere, &index.moved, list];
+            f(Class::People, &self.world, self.reaction(lists, &self.world, shared));
+        }
+        for list in index.moved_in.iter().filter(|l| !l.is_empty()) {
+            f(Class::People, &self.moved, self.reaction(&[&index.moved, list], &self.moved, Ops::NONE));
+        }
+        if !index.moved.is_empty() {
+            f(Class::People, &self.moved, self.reaction(&[&index.moved], &self.moved, Ops::NONE));
         }
         if index.by_zone.is_empty() {
-            f(Class::People, &self.world, self.reaction(&[&index.everywhere], &self.world, shared));
+            f(Class::People, &self.world, self.reaction(&[&index.everywhere, &index.moved], &self.world, shared));
         }
         // Who is recognised, lost or swapped concerns every zone that he is in: the dearest ones, to be safe.
         let cost = |list: &Vec<u32>| list.iter().map(|i| self.world[*i as usize].total()).sum::<u64>();
@@ -107,7 +116,7 @@ impl<'p> Reactions<'p> {
         dearest.sort_by_key(|l| std::cmp::Reverse(cost(l)));
         dearest.truncate(ZONES_PER_OCCUPANT_MAX);
         if dearest.len() > 1 {
-            let mut lists: Vec<&[u32]> = vec![&index.everywhere];
+            let mut lists: Vec<&[u32]> = vec![&index.everywhere, &index.moved];
             lists.extend(dearest.iter().map(|l| l.as_slice()));
             f(Class::People, &self.world, self.reaction(&lists, &self.world, shared));
         }

@@ -88,6 +88,8 @@ impl Rules {
             if let Some(from) = old_info.instances.clone().find(same) {
                 carry_instance(&mut self.state, &self.program, to, &old.state, &old.program, from);
                 self.carry_timers(to, old, from);
+                self.carry_runs(to, old, from);
+                self.carry_windows(to, old, from);
                 self.carry_holds(to, old, from, out);
                 instances += 1;
             }
@@ -99,11 +101,37 @@ impl Rules {
         self.timers.set(to, old.timers.due(from));
         let (old_base, base) = (old.program.instances.len() as u32, self.program.instances.len() as u32);
         for at in old.state.contexts.of(from) {
-            let (_, track, old_place) = old.state.contexts.order[at];
-            if let Some(place) = self.state.contexts.insert(to, track) {
+            let (_, track, other, old_place) = old.state.contexts.order[at];
+            if let Some(place) = self.state.contexts.insert(to, track, other) {
                 self.state.contexts.adopt(place, &old.state.contexts.table[old_place as usize]);
                 let due = old.timers.due(old_base + old_place);
                 self.timers.set(base + place, due);
+            }
+        }
+    }
+
+    /// Runs under way go on where they were: the steps are the same, or the rule's shape would be another.
+    fn carry_runs(&mut self, to: u32, old: &Rules, from: u32) {
+        for (place, run) in old.state.runs.iter().enumerate() {
+            let Some(run) = run.filter(|run| run.instance == from) else { continue };
+            self.state.runs[place] = Some(state::RunState { instance: to, ..run });
+            let unit = super::run_unit(&old.program, place as u32);
+            let at = old.timers.due(unit);
+            self.timers.set(super::run_unit(&self.program, place as u32), at);
+        }
+    }
+
+    /// The windows of a carried instance stand in the same order in both programs.
+    fn carry_windows(&mut self, to: u32, old: &Rules, from: u32) {
+        let of = |program: &Program, instance: &Instance| {
+            let roots = [Some(instance.condition), instance.guard];
+            super::window::windows_below(program, roots.into_iter().flatten())
+        };
+        let after = of(&self.program, &self.program.instances[to as usize]);
+        let before = of(&old.program, &old.program.instances[from as usize]);
+        for (to, from) in after.into_iter().zip(before) {
+            if self.program.windows[usize::from(to)].length == old.program.windows[usize::from(from)].length {
+                self.state.windows[usize::from(to)].clone_from(&old.state.windows[usize::from(from)]);
             }
         }
     }
@@ -119,6 +147,8 @@ impl Rules {
             let same = before.holds.iter().find(|h| h.device == hold.device && h.property == hold.property);
             let Some(value) = same.and_then(|h| old.state.held[h.holder.index()]) else { continue };
             self.state.held[hold.holder.index()] = Some(value);
+            self.state.courses[hold.holder.index()] =
+                same.and_then(|h| old.state.courses[h.holder.index()]).filter(|_| hold.course.is_some());
             let (holder, device, property) = (hold.holder, hold.device, hold.property);
             out.push(Effect::Hold { holder, rule, level, device, property, value, cause: cause.clone() });
         }
@@ -131,13 +161,30 @@ impl Rules {
     }
 
     fn carry_shared(&mut self, old: &Rules) {
-        for (number, mode) in self.program.modes.iter().enumerate() {
-            let Some(before) = old.program.modes.iter().position(|m| m.name == mode.name) else { continue };
-            let value = &old.program.modes[before].values[usize::from(old.state.shared.modes[before])];
-            if let Some(value) = mode.values.iter().position(|v| v == value) {
-                self.state.shared.modes[number] = value as u16;
+        for mode in &self.program.modes {
+            let same = |m: &&crate::program::ModeInfo| m.name == mode.name && m.per_zone == mode.per_zone;
+            let Some(before) = old.program.modes.iter().find(same) else { continue };
+            let places = if mode.per_zone { self.program.zones } else { 1 };
+            for place in 0..places {
+                let was = usize::from(old.state.shared.modes[usize::from(before.base) + place]);
+                let value = before.values.get(was).and_then(|was| mode.values.iter().position(|v| v == was));
+                if let Some(value) = value {
+                    self.state.shared.modes[usize::from(mode.base) + place] = value as u16;
+                }
             }
         }
+        for counter in &self.program.counters {
+            let same = |c: &&crate::program::CounterInfo| c.name == counter.name && c.per_zone == counter.per_zone;
+            let Some(before) = old.program.counters.iter().find(same) else { continue };
+            let places = if counter.per_zone { self.program.zones } else { 1 };
+            for place in 0..places {
+                let to = &mut self.state.counters[usize::from(counter.base) + place];
+                to.clone_from(&old.state.counters[usize::from(before.base) + place]);
+                to.daily = counter.daily;
+            }
+        }
+        self.state.released.clone_from(&old.state.released);
+        self.state.question = old.state.question;
         // Where a person of the old list stands in the new one.
         let moved: Vec<Option<usize>> =
             old.program.people.iter().map(|name| self.program.people.iter().position(|p| p == name)).collect();
@@ -153,8 +200,27 @@ impl Rules {
         let person = |p: PersonId| moved.get(p.index()).copied().flatten().map(|p| PersonId(p as u16));
         self.state.memories.retain_mut(|memory| match memory.whom {
             state::Whom::Person(before) => person(before).map(|p| memory.whom = state::Whom::Person(p)).is_some(),
+            state::Whom::Pair(a, b) => {
+                let stays = |one| match one {
+                    state::One::Person(p) => person(p).is_some(),
+                    state::One::Track(_) => true,
+                };
+                let moved = |one| match one {
+                    state::One::Person(p) => state::One::Person(person(p).unwrap_or(p)),
+                    track => track,
+                };
+                memory.whom = state::Whom::pair(moved(a), moved(b));
+                stays(a) && stays(b)
+            }
             _ => true,
         });
+        for context in &mut self.state.contexts.table {
+            context.person = context.person.and_then(person);
+        }
+        let bound = |b: super::truth::Bound| super::truth::Bound { person: b.person.and_then(person), ..b };
+        for run in self.state.runs.iter_mut().flatten() {
+            run.bounds = run.bounds.map(|b| b.map(bound));
+        }
         self.state.memories.sort_unstable_by_key(state::Memory::key);
     }
 }

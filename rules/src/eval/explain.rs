@@ -3,11 +3,11 @@
 //! Read-only and off the hot path: a replay asks it between two steps, to find how near each condition came.
 
 use super::Rules;
-use super::state::{Memory, NONE, Slot};
+use super::state::{ALONE, Memory, NONE, Slot};
 use super::timers::NEVER;
-use super::truth::{Bound, Truth};
+use super::truth::{Bound, Peek, Truth};
 use crate::cost::Ops;
-use crate::program::{Compare, Cond, CondId, Instance, SlotRef, Who};
+use crate::program::{Binding, ClockRef, Compare, Cond, CondId, Instance, Var, Who};
 use osmose_model::command::Value;
 use osmose_model::ids::{ActuatorId, GroupId, Name, PersonId, RuleId, SensorId, TrackId, ZoneId};
 use osmose_model::time::{DurationNs, LogicalNs};
@@ -145,7 +145,7 @@ pub struct Part {
 /// One instance of a rule, or one person in it, as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explained {
-    /// The `for each` variables.
+    /// The `for each` variables that stand for zones.
     pub bindings: Vec<(Name, ZoneId)>,
     /// The person's variable and track, for rules that speak of a person.
     pub track: Option<(Name, TrackId)>,
@@ -193,7 +193,7 @@ impl Rules {
         let Some(info) = self.program.rule(rule) else { return Vec::new() };
         let mut all = Vec::new();
         for number in info.instances.clone() {
-            match info.track_name {
+            match info.track_names[0] {
                 Some(name) => {
                     let of = |track: &TrackId| self.explain_one(number, Some((name, *track)), world);
                     all.extend(tracks.iter().map(of));
@@ -212,8 +212,8 @@ impl Rules {
         // Copies: what is asked here must not be remembered.
         let mut slots: Vec<Slot> =
             state.slots.get(from..from + usize::from(instance.slots)).unwrap_or_default().to_vec();
-        let context = track.and_then(|(_, t)| state.contexts.find(number, t));
-        let mut track_slots = context.map_or_else(Default::default, |p| state.contexts.table[p as usize].slots);
+        let context = track.and_then(|(_, t)| state.contexts.find(number, t, ALONE));
+        let (mut contexts, mut windows) = (state.contexts.clone(), state.windows.clone());
         let mut ops = Ops::NONE;
         let mut truth = Truth {
             world,
@@ -221,25 +221,40 @@ impl Rules {
             rule,
             shared: &state.shared,
             slots: &mut slots,
-            track_slots: &mut track_slots,
+            number,
+            contexts: &mut contexts,
+            context,
+            windows: &mut windows,
+            counters: &state.counters,
+            released: &state.released,
+            just: None,
+            guarded: None,
             now: world.now().0,
             event: None,
             settled: false,
-            bound: track.map(|(_, t)| Bound::of_track(world, t)),
+            bounds: [track.map(|(_, t)| Bound::of_track(world, t)), None, None],
             before: None,
-            peek: true,
+            peek: Peek::All,
             reset: false,
             gap: None,
             due: NEVER,
             doubt: false,
             ops: &mut ops,
+            keep: false,
         };
         let parts = parts(instance, &mut truth);
         let off = state.off_until[instance.rule.index()];
         let of_instance = |m: &&Memory| m.instance == number;
         let acted = state.memories.iter().filter(of_instance).map(|m| m.at).max().filter(|at| *at != NONE);
         Explained {
-            bindings: instance.bindings.clone(),
+            bindings: instance
+                .bindings
+                .iter()
+                .filter_map(|(name, binding)| match binding {
+                    Binding::Zone(zone) => Some((*name, *zone)),
+                    _ => None,
+                })
+                .collect(),
             track,
             parts,
             off_until: (off > world.now().0).then_some(LogicalNs(off)),
@@ -268,10 +283,10 @@ fn gather(t: &mut Truth<'_>, id: CondId, out: &mut Vec<Gauge>) {
         alive: t.world.alive(s),
         heard_at: t.world.sensor(s).heard_at,
     };
-    let identity = |t: &Truth<'_>, wanted: Option<Who>| Gauge::Identity {
+    let identity = |t: &Truth<'_>, var: Var, wanted: Option<Who>| Gauge::Identity {
         whom: wanted.map(whom),
-        person: t.bound.and_then(|b| b.person),
-        p: t.bound.map_or(0.0, |b| b.person_p),
+        person: t.bounds[usize::from(var)].and_then(|b| b.person),
+        p: t.bounds[usize::from(var)].map_or(0.0, |b| b.person_p),
         needed: t.rule.confidence,
     };
     match &program.conds[id as usize] {
@@ -286,21 +301,22 @@ fn gather(t: &mut Truth<'_>, id: CondId, out: &mut Vec<Gauge>) {
             out.push(Gauge::Number { left: range, how: "=", right: range });
         }
         Cond::Occupied(zone) => out.push(Gauge::Occupied(*zone, t.world.occupied(*zone))),
-        Cond::TrackIn(zone) => {
-            let inside = t.bound.and_then(|b| t.world.occupant(b.track)).map_or(Tri::Unknown, |o| o.is_in(*zone));
+        Cond::TrackIn(var, zone) => {
+            let bound = t.bounds[usize::from(*var)];
+            let inside = bound.and_then(|b| t.world.occupant(b.track)).map_or(Tri::Unknown, |o| o.is_in(*zone));
             out.push(Gauge::InZone { zone: *zone, inside });
         }
-        Cond::TrackIs(who) => out.push(identity(t, Some(*who))),
-        Cond::TrackIdentified => out.push(identity(t, None)),
+        Cond::TrackIs(var, who) => out.push(identity(t, *var, Some(*who))),
+        Cond::TrackIdentified(var) | Cond::TrackAttribute(var, _) => out.push(identity(t, *var, None)),
         Cond::PersonIn(person, zone) => {
             out.push(Gauge::Somebody { whom: Whom::Person(*person), zone: *zone, all: false });
         }
         Cond::AnyIn(who, zone) => out.push(Gauge::Somebody { whom: whom(*who), zone: *zone, all: false }),
         Cond::EveryIn(who, zone) => out.push(Gauge::Somebody { whom: whom(*who), zone: *zone, all: true }),
-        Cond::Event { kind, who, zone } => {
+        Cond::Event { kind, who, zone, var } => {
             out.push(Gauge::Event { kind: *kind, whom: whom(*who), zone: *zone });
             if *who != Who::Anyone {
-                out.push(identity(t, Some(*who)));
+                out.push(identity(t, *var, Some(*who)));
             }
         }
         Cond::OperatorReset => out.push(Gauge::Operator),
@@ -321,20 +337,17 @@ fn gather(t: &mut Truth<'_>, id: CondId, out: &mut Vec<Gauge>) {
             let sensors = &program.sensors[*from as usize..*to as usize];
             out.extend(sensors.iter().take(GAUGES_MAX).map(|s| sensor(t, *s)));
         }
-        Cond::TimeIn { from_ns, to_ns } => out.push(Gauge::TimeOfDay {
+        Cond::TimeIn { from: ClockRef::At(from_ns), to: ClockRef::At(to_ns) } => out.push(Gauge::TimeOfDay {
             now: t.world.wall().map(|w| w.since_midnight()),
             from: DurationNs(*from_ns),
             to: DurationNs(*to_ns),
         }),
         Cond::ModeIs { mode, value } => {
-            out.push(Gauge::Mode { mode: *mode, found: t.shared.modes[usize::from(*mode)], wanted: *value })
+            let info = program.modes.iter().rposition(|m| m.base <= *mode).unwrap_or(0) as u16;
+            out.push(Gauge::Mode { mode: info, found: t.shared.modes[usize::from(*mode)], wanted: *value })
         }
         Cond::For { inner, length, slot, .. } => {
-            let memory = match slot {
-                SlotRef::Instance(s) => t.slots.get(usize::from(*s)),
-                SlotRef::Track(s) => t.track_slots.get(usize::from(*s)),
-            };
-            let since = memory.map_or(NONE, |m| m.since);
+            let since = t.slot(*slot).map_or(NONE, |m| m.since);
             let reached = if since == NONE { DurationNs::ZERO } else { DurationNs(t.now.saturating_sub(since)) };
             out.push(Gauge::Dwell { reached_s: reached.as_s_f64(), needed_s: length.as_s_f64() });
             gather(t, *inner, out);
@@ -343,5 +356,26 @@ fn gather(t: &mut Truth<'_>, id: CondId, out: &mut Vec<Gauge>) {
             gather(t, *set, out);
             gather(t, *reset, out);
         }
+        Cond::Within { event, .. } | Cond::Times { event, .. } => gather(t, *event, out),
+        Cond::Sequence { from, to, .. } => {
+            program.sequence[*from as usize..*to as usize].iter().for_each(|part| gather(t, part.cond, out));
+        }
+        Cond::Sensed { from, to, .. } | Cond::Gesture { from, to, .. } => {
+            let sensors = &program.sensors[*from as usize..*to as usize];
+            out.extend(sensors.iter().take(GAUGES_MAX).map(|s| sensor(t, *s)));
+        }
+        // Their truth says all there is to say.
+        Cond::SamePerson(..)
+        | Cond::Argument(_)
+        | Cond::Facing { .. }
+        | Cond::Approaching { .. }
+        | Cond::Sees(..)
+        | Cond::Crosses { .. }
+        | Cond::TimeIn { .. }
+        | Cond::TimeIs { .. }
+        | Cond::DayIn(_)
+        | Cond::SunUp { .. }
+        | Cond::Booked { .. }
+        | Cond::SetByHand(_) => {}
     }
 }

@@ -3,17 +3,26 @@
 //! Memory hangs on the person once identified, else on the track. When a track is identified memories merge and the
 //! stricter wins; on a swap both keep the stricter (RULES.md, "Whose memory").
 
-use super::state::{MEMORIES_MAX, Memory, NONE, State, Whom};
+use super::state::{MEMORIES_MAX, Memory, NONE, One, State, Whom};
 use super::truth::Bound;
 use crate::check::VISIT_GAP;
-use crate::program::{Damper, OncePer, Program};
+use crate::program::{Damper, OncePer, Per, Program};
 use osmose_model::world::{EventKind, WorldEvent};
 
-/// Whom a damper counts `bound` by.
-pub(super) fn whom(damper: &Damper, bound: Option<&Bound>, confidence: f64) -> Whom {
-    match bound {
-        Some(bound) if damper.per_track => bound.identified(confidence).map_or(Whom::Track(bound.track), Whom::Person),
-        _ => Whom::Nobody,
+/// Whom a damper counts the rule's persons by.
+pub(super) fn whom(damper: &Damper, bounds: &[Option<Bound>; 2], confidence: f64) -> Whom {
+    let one = |bound: Bound| bound.identified(confidence).map_or(One::Track(bound.track), One::Person);
+    match damper.per {
+        Per::Instance => Whom::Nobody,
+        Per::Var(var) => match bounds.get(usize::from(var)).copied().flatten().map(one) {
+            Some(One::Person(person)) => Whom::Person(person),
+            Some(One::Track(track)) => Whom::Track(track),
+            None => Whom::Nobody,
+        },
+        Per::Pair => match *bounds {
+            [Some(a), Some(b)] => Whom::pair(one(a), one(b)),
+            _ => Whom::Nobody,
+        },
     }
 }
 
@@ -89,31 +98,31 @@ pub(super) fn follow(program: &Program, state: &mut State, event: &WorldEvent) -
     }
     match (event.kind, event.person, event.other) {
         (EventKind::Identified, Some(person), _) => {
-            let mut at = 0;
-            while at < state.memories.len() {
-                let memory = state.memories[at];
+            let is_known = |memory: &Memory| {
                 let rule = program.instances[memory.instance as usize].rule.index();
-                let known = event.person_p >= program.rules[rule].confidence;
-                if memory.whom == Whom::Track(event.track) && known {
-                    state.memories.remove(at);
-                    // A person sorts before every track, so what is merged lands before `at` and is not met again.
-                    let length = state.memories.len();
-                    merge(state, Memory { whom: Whom::Person(person), ..memory });
-                    at += state.memories.len() - length;
-                } else {
-                    at += 1;
-                }
+                event.person_p >= program.rules[rule].confidence
+            };
+            let known = |one| if one == One::Track(event.track) { One::Person(person) } else { one };
+            // Each turn takes the track out of one memory, so this ends.
+            let of_track = |memory: &Memory| memory.whom.map(known) != memory.whom && is_known(memory);
+            while let Some(at) = state.memories.iter().position(of_track) {
+                let memory = state.memories.remove(at);
+                merge(state, Memory { whom: memory.whom.map(known), ..memory });
             }
         }
         (EventKind::Swapped, _, Some(other)) => {
-            let tracks = [Whom::Track(event.track), Whom::Track(other)];
+            let swapped = |one| match one {
+                One::Track(track) if track == event.track => One::Track(other),
+                One::Track(track) if track == other => One::Track(event.track),
+                one => one,
+            };
             let mut at = 0;
             while at < state.memories.len() {
                 let memory = state.memories[at];
                 let length = state.memories.len();
-                let own = tracks.iter().position(|t| *t == memory.whom);
-                if let Some(own) = own {
-                    merge(state, Memory { whom: tracks[1 - own], ..memory });
+                let theirs = memory.whom.map(swapped);
+                if theirs != memory.whom {
+                    merge(state, Memory { whom: theirs, ..memory });
                 }
                 // A copy that went in before this place moved it along.
                 let moved = state.memories.len() > length && state.memories[at] != memory;
@@ -130,13 +139,13 @@ pub(super) fn visit(
     state: &mut State,
     instance: u32,
     dampers: &[Damper],
-    bound: &Bound,
+    bounds: [Option<Bound>; 2],
     away: bool,
     at: i64,
     conf: f64,
 ) {
     for (number, damper) in dampers.iter().enumerate().filter(|(_, d)| d.once == OncePer::Visit) {
-        let key = (instance, number as u8, whom(damper, Some(bound), conf));
+        let key = (instance, number as u8, whom(damper, &bounds, conf));
         let Ok(found) = place(&state.memories, key) else { continue };
         let memory = &mut state.memories[found];
         if away {

@@ -8,6 +8,13 @@
 //! | `fire.rs` | effects and their causes |
 //! | `memory.rs` | `once per`, `suppress`, visits; identities that merge and swap |
 //! | `session.rs` | who takes part in a recording |
+//! | `space.rs` | distance, facing, sight |
+//! | `clock.rs` | times of day, the sun, bookings |
+//! | `sequence.rs` | what comes after what |
+//! | `window.rs` | means and rises over a time |
+//! | `runs.rs` | steps that wait, questions, modes and counters |
+//! | `course.rs` | held values that move |
+//! | `policy.rs` | guards on commands |
 //! | `timers.rs` | when each unit is due |
 //! | [`explain`] | how near each condition is, without remembering that it was asked |
 //! | `waits.rs` | which events pass an instance over |
@@ -19,27 +26,34 @@
 
 mod carry;
 pub mod explain;
+mod clock;
+mod course;
 mod fire;
 mod memory;
+mod policy;
+mod runs;
+mod sequence;
 mod session;
+mod space;
 mod state;
 mod timers;
 mod truth;
 mod unit;
 mod waits;
+mod window;
 
 pub use carry::Carried;
-pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, instance_bytes, memory_bytes};
+pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, RUNS_MAX, instance_bytes, memory_bytes};
 pub(crate) use truth::compare;
 
 use crate::cost::{Op, Ops};
 use crate::program::{Program, Shape};
 use osmose_model::command::{Command, Effect};
-use osmose_model::ids::{RuleId, TrackId};
+use osmose_model::ids::{RuleId, SensorId, TrackId};
 use osmose_model::input::OperatorAction;
 use osmose_model::stages::{Decide, RestoreError, Source};
 use osmose_model::time::LogicalNs;
-use osmose_model::world::{EventKind, Stimulus, WorldEvent, WorldView};
+use osmose_model::world::{EventKind, Reading, Stimulus, WorldEvent, WorldView};
 use state::State;
 use timers::{NEVER, Timers};
 use unit::Run;
@@ -51,8 +65,8 @@ struct Touch {
     instance: u32,
     /// Which stimulus, [`BY_TIME`] where a timer was due.
     stimulus: u32,
-    /// The person, where the timer was of one.
-    track: Option<TrackId>,
+    /// The persons, where the timer was of theirs.
+    tracks: Option<(TrackId, TrackId)>,
 }
 
 const BY_TIME: u32 = u32::MAX;
@@ -70,16 +84,35 @@ pub struct Rules {
     ops: Ops,
     /// Timers that were due in the last step.
     due: u64,
+    /// Some rule reads how people move inside a zone. Follows from the program.
+    reads_moves: bool,
+    woken: Vec<u32>,
+    due_runs: Vec<u32>,
+    near: Vec<TrackId>,
+    all: Vec<TrackId>,
+}
+
+/// How often rules may wake each other within a step through modes and counters.
+pub(crate) const ROUNDS_MAX: usize = 8;
+
+/// The timer of a run.
+fn run_unit(program: &Program, place: u32) -> u32 {
+    (program.instances.len() + state::CONTEXTS_MAX) as u32 + place
 }
 
 impl Rules {
     /// A fresh evaluator: nothing has been seen. The core sends [`Stimulus::Start`] first.
     pub fn new(program: Program) -> Self {
         let state = State::new(&program);
-        let timers = Timers::new(program.instances.len() + state::CONTEXTS_MAX);
+        let timers = Timers::new(program.instances.len() + state::CONTEXTS_MAX + state::RUNS_MAX);
         let touched = Vec::with_capacity(program.instances.len().max(1024));
         let gates = program.instances.iter().map(|i| Gate::of_instance(&program, i)).collect();
-        Rules { program, state, timers, gates, touched, ops: Ops::NONE, due: 0 }
+        let woken = Vec::with_capacity(program.instances.len().max(64));
+        let (near, all) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
+        let reads_moves = program.index.moved_in.iter().any(|list| !list.is_empty());
+        let due_runs = Vec::with_capacity(state::RUNS_MAX);
+        let (ops, due) = (Ops::NONE, 0);
+        Rules { program, state, timers, gates, touched, ops, due, reads_moves, woken, due_runs, near, all }
     }
 
     /// The program that runs.
@@ -98,24 +131,30 @@ impl Rules {
         self.state.contexts.refused
     }
 
+    /// Runs of a `do` that could not wait for lack of room; their rest was not done.
+    pub fn runs_dropped(&self) -> u64 {
+        self.state.runs_dropped
+    }
+
     /// Memories of `once per` and `suppress` that were forgotten because there were too many.
     pub fn memories_forgotten(&self) -> u64 {
         self.state.forgotten
     }
 
     fn touch(&mut self, index: usize, stimulus: &Stimulus, world: &dyn WorldView) {
-        let Rules { program, gates, touched, ops, .. } = self;
+        let Rules { program, gates, touched, reads_moves, ops, .. } = self;
         let stimulus_number = index as u32;
         let event = if let Stimulus::World(event) = stimulus { Some(event) } else { None };
         let mut wake = |list: &[u32]| {
             ops.add(Op::Wake, list.len() as u64);
             let awake = list.iter().filter(|i| event.is_none_or(|event| gates[**i as usize].lets_in(event, world)));
-            touched.extend(awake.map(|i| Touch { instance: *i, stimulus: stimulus_number, track: None }));
+            touched.extend(awake.map(|i| Touch { instance: *i, stimulus: stimulus_number, tracks: None }));
         };
         let lists = &program.index;
         match stimulus {
             Stimulus::World(event) => {
                 wake(&lists.everywhere);
+                wake(&lists.moved);
                 if let Some(zone) = event.zone {
                     lists.by_zone.get(zone.index()).into_iter().for_each(|list| wake(list));
                 }
@@ -131,7 +170,15 @@ impl Rules {
                     }
                 }
             }
-            Stimulus::Moved(_) => {}
+            Stimulus::Moved(track) => {
+                wake(&lists.moved);
+                // Most sites have no rule that reads how people move inside their zones.
+                if *reads_moves {
+                    for zone in world.occupant(*track).map_or(&[][..], |o| &o.zones) {
+                        lists.moved_in.get(zone.index()).into_iter().for_each(|list| wake(list));
+                    }
+                }
+            }
             Stimulus::Sensor(sensor) => lists.by_sensor.get(sensor.index()).into_iter().for_each(|l| wake(l)),
             Stimulus::Device(device) => lists.by_device.get(device.index()).into_iter().for_each(|l| wake(l)),
             Stimulus::Clock => wake(&lists.by_clock),
@@ -140,7 +187,7 @@ impl Rules {
                 touched.extend((0..program.instances.len() as u32).map(|instance| Touch {
                     instance,
                     stimulus: stimulus_number,
-                    track: None,
+                    tracks: None,
                 }))
             }
         }
@@ -153,11 +200,15 @@ impl Rules {
         while let Some(unit) = self.timers.pop_due(now) {
             self.due += 1;
             self.ops.add(Op::Wake, 1);
+            let contexts = state::CONTEXTS_MAX as u32;
             let touch = if unit < instances {
-                Some(Touch { instance: unit, stimulus: BY_TIME, track: None })
-            } else {
+                Some(Touch { instance: unit, stimulus: BY_TIME, tracks: None })
+            } else if unit < instances + contexts {
                 let found = self.state.contexts.at_place(unit - instances);
-                found.map(|(instance, track)| Touch { instance, stimulus: BY_TIME, track: Some(track) })
+                found.map(|(instance, a, b)| Touch { instance, stimulus: BY_TIME, tracks: Some((a, b)) })
+            } else {
+                self.due_runs.push(unit - instances - contexts);
+                None
             };
             self.touched.extend(touch);
         }
@@ -170,9 +221,27 @@ impl Rules {
         world: &'a dyn WorldView,
         out: &'a mut Vec<Effect>,
     ) -> (Run<'a>, &'a mut Vec<Touch>) {
-        let Rules { program, state, timers, touched, ops, .. } = self;
+        let Rules { program, state, timers, touched, woken, due_runs, near, all, ops, .. } = self;
         let now = world.now().0;
-        let run = Run { program, state, timers, world, out, source, now, stimuli, stimulus: None, reset: false, ops };
+        let run = Run {
+            program,
+            state,
+            timers,
+            world,
+            out,
+            source,
+            now,
+            stimuli,
+            stimulus: None,
+            reset: false,
+            ops,
+            just: None,
+            woken,
+            due_runs,
+            near,
+            all,
+            scratch_due: NEVER,
+        };
         (run, touched)
     }
 
@@ -184,7 +253,9 @@ impl Rules {
         run.stimulus = Some(unit::Why::Operator);
         for instance in instances {
             run.look(instance);
+            run.follow_runs(instance);
         }
+        run.look_at_woken();
     }
 }
 
@@ -197,6 +268,7 @@ impl Decide for Rules {
                 Stimulus::World(event) => {
                     let looked_at = memory::follow(&self.program, &mut self.state, event);
                     self.ops.add(Op::Memory, looked_at);
+                    self.follow_identity(event, world);
                 }
                 Stimulus::Start => session::follow_all(&self.program, &mut self.state.shared, world),
                 _ => {}
@@ -204,7 +276,7 @@ impl Decide for Rules {
             self.touch(index, stimulus, world);
         }
         self.touch_due(world.now().0);
-        if self.touched.is_empty() {
+        if self.touched.is_empty() && self.due_runs.is_empty() {
             return;
         }
         // One list for one stimulus, as most steps have, is in order and without doubles already.
@@ -213,6 +285,9 @@ impl Decide for Rules {
             self.touched.dedup();
         }
         let (mut run, touched) = self.run(source, stimuli, world, out);
+        if !run.due_runs.is_empty() {
+            run.go_on_with_due();
+        }
         let mut looked_at = None;
         for touch in touched.iter() {
             let event = match stimuli.get(touch.stimulus as usize) {
@@ -220,12 +295,16 @@ impl Decide for Rules {
                 _ => None,
             };
             run.stimulus = Some(stimuli.get(touch.stimulus as usize).map_or(unit::Why::Time, unit::Why::Stimulus));
-            let shape = run.program.instances[touch.instance as usize].shape;
-            match (shape, event, touch.track) {
+            let instance = &run.program.instances[touch.instance as usize];
+            let (shape, instant, waits) = (instance.shape, instance.instant, instance.waits);
+            run.just = if instant { said_just_now(stimuli, touch.stimulus, source, world) } else { None };
+            match (shape, event, touch.tracks) {
                 (Shape::Event, Some(event), _) => run.event(touch.instance, event),
-                (Shape::EdgePerTrack, Some(event), _) => {
+                (_, _, Some((a, b))) => run.person_due(touch.instance, a, b),
+                (Shape::Instant, ..) => run.instant(touch.instance, event),
+                (Shape::EdgePerTrack | Shape::InstantPerTrack, Some(event), _) => {
                     run.visit(touch.instance, event);
-                    run.upkeep(touch.instance);
+                    run.upkeep(touch.instance, Some(event));
                     // Whom the event is about first: he may be new here.
                     run.person(touch.instance, event.track, Some(event));
                     if run.concerns_all(touch.instance, event) {
@@ -235,13 +314,41 @@ impl Decide for Rules {
                         run.person(touch.instance, other, None);
                     }
                 }
-                (_, _, Some(track)) => run.person_due(touch.instance, track),
+                (Shape::EdgePerTrack | Shape::InstantPerTrack, ..) => {
+                    match whose(stimuli.get(touch.stimulus as usize), run.just, world) {
+                        Some(track) => {
+                            run.upkeep(touch.instance, None);
+                            run.person(touch.instance, track, None);
+                        }
+                        None => run.look(touch.instance),
+                    }
+                }
+                (Shape::EdgePerPair, Some(event), _) => {
+                    run.upkeep(touch.instance, None);
+                    run.pairs_of(touch.instance, event.track);
+                    if let Some(other) = event.other {
+                        run.pairs_of(touch.instance, other);
+                    }
+                    if run.concerns_all(touch.instance, event) {
+                        run.look(touch.instance);
+                    }
+                }
+                (Shape::EdgePerPair, ..) => match whose(stimuli.get(touch.stimulus as usize), run.just, world) {
+                    Some(track) => run.pairs_of(touch.instance, track),
+                    None => run.look(touch.instance),
+                },
+                (Shape::Level, ..) if instant => run.level(touch.instance, event),
                 // All that a level or an edge reads is as it is now: one look is enough for the whole step.
                 (Shape::Level | Shape::Edge, ..) if looked_at == Some(touch.instance) => {}
                 _ => run.look(touch.instance),
             }
+            if waits {
+                run.follow_runs(touch.instance);
+            }
             looked_at = Some(touch.instance);
         }
+        run.just = None;
+        run.look_at_woken();
     }
 
     fn on_command(&mut self, command: &Command, world: &dyn WorldView) {
@@ -263,15 +370,29 @@ impl Decide for Rules {
                 }
             }
             OperatorAction::Mode { mode, value } => {
-                let Some(number) = self.program.modes.iter().position(|m| m.name == mode.as_str()) else { return };
-                let values = &self.program.modes[number].values;
-                let Some(value) = values.iter().position(|v| v == value.as_str()) else { return };
-                self.state.shared.modes[number] = value as u16;
-                for rule in 0..self.program.rules.len() {
-                    self.look_at_rule(RuleId(rule as u16), false, world, out);
-                }
+                let Some((place, value)) = self.mode_called(mode.as_str(), value.as_str(), world) else { return };
+                let (mut run, _) = self.run(Source::default(), &[], world, out);
+                run.stimulus = Some(unit::Why::Operator);
+                run.set_mode(place, value);
+                run.look_at_woken();
             }
         }
+    }
+
+    fn lets_pass(
+        &mut self,
+        device: osmose_model::ids::ActuatorId,
+        verb: osmose_model::ids::Name,
+        args: &osmose_model::command::Args,
+        world: &dyn WorldView,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        if self.program.guards.is_empty() {
+            return true;
+        }
+        let (mut run, _) = self.run(Source::default(), &[], world, out);
+        run.stimulus = Some(unit::Why::Operator);
+        run.lets_pass(device, verb, args, None)
     }
 
     fn next_wakeup(&self) -> Option<LogicalNs> {
@@ -283,7 +404,10 @@ impl Decide for Rules {
     }
 
     fn save(&self, out: &mut Vec<u8>) {
-        let saved = (&self.state, self.timers.due_times());
+        let due = self.timers.due_times();
+        let set: Vec<(u32, i64)> =
+            due.iter().enumerate().filter(|(_, at)| **at != NEVER).map(|(unit, at)| (unit as u32, *at)).collect();
+        let saved = (&self.state, due.len() as u64, set);
         // Writing to a vector cannot fail, and every type here serialises.
         if let Ok(bytes) = postcard::to_allocvec(&saved) {
             out.extend_from_slice(&bytes);
@@ -292,22 +416,46 @@ impl Decide for Rules {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
         let malformed = |why: String| RestoreError::Malformed { part: "rules", why };
-        let (mut state, due): (State, Vec<i64>) = postcard::from_bytes(bytes).map_err(|e| malformed(e.to_string()))?;
+        let (mut state, units, due): (State, u64, Vec<(u32, i64)>) =
+            postcard::from_bytes(bytes).map_err(|e| malformed(e.to_string()))?;
         let wanted = state::fingerprint(&self.program);
         if state.program != wanted {
             let say = |program: u64| format!("rules {program:016x}");
             return Err(RestoreError::Mismatch { part: "rules", found: say(state.program), wanted: say(wanted) });
         }
-        if !state.fits(&self.program) || due.len() != self.timers.due_times().len() {
+        let wanted = self.timers.due_times().len();
+        let in_range = due.iter().all(|(unit, _)| (*unit as usize) < wanted);
+        if !state.fits(&self.program) || units != wanted as u64 || !in_range {
             return Err(malformed("its tables are not of this program's size".to_owned()));
         }
         state.reserve();
         self.state = state;
-        self.timers = Timers::new(due.len());
-        for (unit, at) in due.iter().enumerate().filter(|(_, at)| **at != NEVER) {
-            self.timers.set(unit as u32, *at);
+        self.timers = Timers::new(wanted);
+        for (unit, at) in due {
+            self.timers.set(unit, at);
         }
         Ok(())
+    }
+}
+
+/// The sensor that said something new by this stimulus: the last of the step's that is about it, so that a sensor that
+/// comes back to life and speaks in one says it once.
+fn said_just_now(stimuli: &[Stimulus], number: u32, source: Source, world: &dyn WorldView) -> Option<SensorId> {
+    let Some(Stimulus::Sensor(sensor)) = stimuli.get(number as usize) else { return None };
+    let again = stimuli.iter().skip(number as usize + 1).any(|s| *s == Stimulus::Sensor(*sensor));
+    let stale = source.measured.is_some() && world.sensor(*sensor).reading_at.is_some_and(|at| Some(at) != source.measured);
+    (source.sensor == Some(*sensor) && !again && !stale).then_some(*sensor)
+}
+
+/// The one person that a stimulus is about, where it is about one.
+fn whose(stimulus: Option<&Stimulus>, just: Option<SensorId>, world: &dyn WorldView) -> Option<TrackId> {
+    match stimulus {
+        Some(Stimulus::Moved(track)) => Some(*track),
+        Some(Stimulus::Sensor(sensor)) if just == Some(*sensor) => match world.sensor(*sensor).reading {
+            Some(Reading::Gesture { track, .. }) => track,
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -4,24 +4,26 @@
 //! known at all is everything, and a count with people lost inside lies between. A comparison is true or false only
 //! where every number of the interval agrees (interval arithmetic; Moore, "Interval Analysis", 1966).
 
-use super::state::{NONE, Shared, Slot};
+use super::state::{Contexts, Counter, NONE, Shared, Slot, counted};
+use super::window::Window;
 use crate::cost::{Op, Ops};
 use crate::program::{
-    AcrossGaps, Compare, Cond, CondId, Num, NumId, Program, RuleInfo, SlotRef, TextPart, ValueExpr, Who,
+    AcrossGaps, COUNTED, Compare, Cond, CondId, Num, NumId, PersonRef, Program, RuleInfo, Sensed, SlotRef, TextPart,
+    ValueExpr, Var, Who,
 };
-use osmose_model::command::{Text, Value};
+use osmose_model::command::{Args, Text, Value};
 use osmose_model::ids::{ActuatorId, Name, PersonId, SensorId, TrackId, ZoneId};
-use osmose_model::time::{DurationNs, NS_PER_S};
+use osmose_model::time::DurationNs;
 use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Occupant, Reading, Stimulus, WorldEvent, WorldView};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// Not known at all.
-const UNKNOWN: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
-const NS_PER_DAY: i64 = 86_400 * NS_PER_S;
+pub(super) const UNKNOWN: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 
 /// The person that a rule's variable stands for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Bound {
     pub(super) track: TrackId,
     pub(super) person: Option<PersonId>,
@@ -45,27 +47,48 @@ impl Bound {
     }
 }
 
+/// What an evaluation may write down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peek {
+    /// Everything.
+    Nothing,
+    /// What is of a person; what is of the instance is kept up otherwise.
+    Instance,
+    /// Nothing at all.
+    All,
+}
+
 /// One evaluation.
 pub(super) struct Truth<'a> {
     pub(super) world: &'a dyn WorldView,
     pub(super) program: &'a Program,
     pub(super) rule: &'a RuleInfo,
+    /// The instance's number.
+    pub(super) number: u32,
     pub(super) shared: &'a Shared,
     /// What the instance's own `for`s and `until`s remember.
     pub(super) slots: &'a mut [Slot],
-    /// What those of the bound person remember; empty where nobody is bound.
-    pub(super) track_slots: &'a mut [Slot],
+    /// What those of persons remember, and whose memory is meant.
+    pub(super) contexts: &'a mut Contexts,
+    pub(super) context: Option<u32>,
+    pub(super) windows: &'a mut [Window],
+    pub(super) counters: &'a [Counter],
+    /// Bookings that were released: calendar, zone, beginning.
+    pub(super) released: &'a [(u16, Option<ZoneId>, i64)],
     pub(super) now: i64,
+    /// The sensor that said something just now.
+    pub(super) just: Option<SensorId>,
+    /// The command that a policy decides on.
+    pub(super) guarded: Option<(ActuatorId, &'a Args)>,
     /// The deciding event.
     pub(super) event: Option<&'a WorldEvent>,
     /// The events' outcome is asked for instead of the events: has he left, is he still in.
     pub(super) settled: bool,
-    pub(super) bound: Option<Bound>,
+    pub(super) bounds: [Option<Bound>; 3],
     /// The step's stimuli, where it is asked how things stood before somebody entered: he counts as outside of every
     /// zone that he enters in this step.
     pub(super) before: Option<&'a [Stimulus]>,
-    /// Nothing is to be remembered.
-    pub(super) peek: bool,
+    pub(super) peek: Peek,
     /// A person at the controls resets the rule.
     pub(super) reset: bool,
     /// Inputs were missing for so long.
@@ -76,6 +99,8 @@ pub(super) struct Truth<'a> {
     pub(super) doubt: bool,
     /// What was done, counted as the bound is made (`cost/bound.rs`).
     pub(super) ops: &'a mut Ops,
+    /// Whether something is remembered that has yet to end.
+    pub(super) keep: bool,
 }
 
 impl Truth<'_> {
@@ -93,18 +118,37 @@ impl Truth<'_> {
                 compare(*how, a, b)
             }
             Cond::Occupied(zone) => self.world.occupied(*zone),
-            Cond::TrackIn(zone) => self.track_in(*zone),
-            Cond::TrackIs(who) => self.bound.map_or(Tri::Unknown, |bound| self.is_of(*who, &bound, false)),
-            Cond::TrackIdentified => {
-                Tri::from(self.bound.is_some_and(|b| b.identified(self.rule.confidence).is_some()))
+            Cond::TrackIn(var, zone) => self.track_in(*var, *zone),
+            Cond::TrackIs(var, who) => match self.bounds[usize::from(*var)] {
+                Some(bound) => self.is_of(*who, &bound, false),
+                None => Tri::Unknown,
+            },
+            Cond::TrackIdentified(var) => {
+                let bound = &self.bounds[usize::from(*var)];
+                Tri::from(bound.is_some_and(|b| b.identified(self.rule.confidence).is_some()))
             }
+            Cond::TrackAttribute(var, column) => match self.attribute(*var, *column) {
+                Some(value) => Tri::from(value != 0.0),
+                None => Tri::Unknown,
+            },
+            Cond::SamePerson(a, b) => match (self.person(*a), self.person(*b)) {
+                (Some(a), Some(b)) => Tri::from(a == b),
+                _ => Tri::Unknown,
+            },
+            Cond::Argument(name) => self.argument_is(*name),
             Cond::PersonIn(person, zone) => {
                 self.ops.add(Op::Person, 1);
                 self.person_in(*person, *zone)
             }
             Cond::AnyIn(who, zone) => self.any_in(*who, *zone),
             Cond::EveryIn(who, zone) => self.every_in(*who, *zone),
-            Cond::Event { kind, who, zone } => self.event(*kind, *who, *zone),
+            Cond::Event { kind, who, zone, var } => self.event(*kind, *who, *zone, *var),
+            Cond::Sensed { from, to, what } => self.sensed(*from, *to, what),
+            Cond::Gesture { var, gesture, from, to } => self.gesture(*var, *gesture, *from, *to),
+            Cond::Facing { .. } | Cond::Approaching { .. } | Cond::Sees(..) | Cond::Crosses { .. } => {
+                self.ops.add(Op::Node, u64::from(program.pieces));
+                self.placed(&program.conds[id as usize])
+            }
             Cond::OperatorReset => Tri::from(self.reset),
             Cond::DeviceIs { device, property, value } => self.device_is(*device, *property, value),
             Cond::DeviceUnknown { device, property } => self.device_unknown(*device, *property),
@@ -114,7 +158,12 @@ impl Truth<'_> {
             },
             Cond::Alive(sensor) => self.world.alive(*sensor),
             Cond::NoMotion { from, to } => self.no_motion(*from, *to),
-            Cond::TimeIn { from_ns, to_ns } => self.time_in(*from_ns, *to_ns),
+            Cond::TimeIn { from, to } => self.time_in(*from, *to),
+            Cond::TimeIs { at, window, slot } => self.time_is(*at, *window, *slot),
+            Cond::DayIn(days) => self.day_in(*days),
+            Cond::SunUp { slot } => self.sun_up(*slot),
+            Cond::Booked { calendar, zone, length } => self.booked(*calendar, *zone, *length),
+            Cond::SetByHand(device) => self.set_by_hand(*device),
             Cond::ModeIs { mode, value } => Tri::from(self.shared.modes[usize::from(*mode)] == *value),
             Cond::IsUnknown(inner) => Tri::from(self.cond(*inner) == Tri::Unknown),
             Cond::NumberUnknown(num) => Tri::from(self.num(*num) == UNKNOWN),
@@ -126,6 +175,9 @@ impl Truth<'_> {
                 let (set, reset) = (self.cond(*set), self.cond(*reset));
                 self.latch(set, reset, *slot)
             }
+            Cond::Within { event, length, slot } => self.lately(*event, *length, *slot),
+            Cond::Times { event, times, length, slot } => self.repeated(*event, *times, *length, *slot),
+            Cond::Sequence { from, to, slot } => self.sequence(*from, *to, *slot),
         }
     }
 
@@ -138,8 +190,43 @@ impl Truth<'_> {
 
     // ---- people ----
 
-    fn track_in(&self, zone: ZoneId) -> Tri {
-        let Some(bound) = self.bound else { return Tri::Unknown };
+    /// Whom something names, where that is known well enough.
+    pub(super) fn person(&self, of: PersonRef) -> Option<PersonId> {
+        match of {
+            PersonRef::Person(person) => Some(person),
+            PersonRef::Var(var) => self.bounds[usize::from(var)]?.identified(self.rule.confidence),
+            PersonRef::Argument(name) => match self.argument(name)? {
+                Value::Person(person) => Some(person),
+                Value::Track(track) => Bound::of_track(self.world, track).identified(self.rule.confidence),
+                Value::Name(name) => self.world.site().person_named(name.as_str()),
+                Value::Text(text) => self.world.site().person_named(text.as_str()),
+                _ => None,
+            },
+        }
+    }
+
+    fn argument(&self, name: Name) -> Option<Value> {
+        let (_, args) = self.guarded?;
+        args.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+    }
+
+    #[inline(never)]
+    fn argument_is(&self, name: Name) -> Tri {
+        match self.argument(name) {
+            Some(Value::Bool(value)) => Tri::from(value),
+            // What is not said is not so.
+            None => Tri::False,
+            Some(_) => Tri::Unknown,
+        }
+    }
+
+    fn attribute(&self, var: Var, column: u16) -> Option<f64> {
+        let person = self.person(PersonRef::Var(var))?;
+        self.program.columns.get(usize::from(column))?.1.get(person.index()).copied().flatten()
+    }
+
+    fn track_in(&self, var: Var, zone: ZoneId) -> Tri {
+        let Some(bound) = self.bounds[usize::from(var)] else { return Tri::Unknown };
         if self.before.is_some_and(|stimuli| enters_in(stimuli, bound.track, zone)) {
             return Tri::False;
         }
@@ -236,17 +323,17 @@ impl Truth<'_> {
 
     // ---- events ----
 
-    fn event(&mut self, kind: EventKind, who: Who, zone: ZoneId) -> Tri {
-        let Some(bound) = self.bound else { return Tri::False };
+    fn event(&mut self, kind: EventKind, who: Who, zone: ZoneId, var: Var) -> Tri {
+        let Some(bound) = self.bounds[usize::from(var)] else { return Tri::False };
         if self.settled {
-            let inside = self.track_in(zone);
+            let inside = self.track_in(var, zone);
             let stands = match kind {
                 EventKind::Leaves | EventKind::Lost => !inside,
                 _ => inside,
             };
             return stands.and(self.who_at_event(who, zone, &bound));
         }
-        let Some(event) = self.event else { return Tri::False };
+        let Some(event) = self.event.filter(|event| event.track == bound.track) else { return Tri::False };
         let here = event.zone == Some(zone)
             || event.zone.is_none() && self.world.occupant(event.track).is_some_and(|o| o.zones.contains(&zone));
         // Somebody whom no device names appears in zones only once confirmed: before that he is in none.
@@ -312,6 +399,47 @@ impl Truth<'_> {
     }
 
     #[inline(never)]
+    fn set_by_hand(&self, device: ActuatorId) -> Tri {
+        match Name::new("manual").and_then(|property| self.world.device(device, property)) {
+            Some(Value::Bool(by_hand)) => Tri::from(by_hand),
+            _ => Tri::False,
+        }
+    }
+
+    /// Whether one of these sensors said this just now.
+    #[inline(never)]
+    fn sensed(&self, from: u32, to: u32, what: &Sensed) -> Tri {
+        let of = &self.program.sensors[from as usize..to as usize];
+        let Some(sensor) = self.just.filter(|s| of.contains(s)) else { return Tri::False };
+        use crate::program::BadgeOf;
+        match (what, self.world.sensor(sensor).reading) {
+            (Sensed::Pressed(None), Some(Reading::Button(_))) => Tri::True,
+            (Sensed::Pressed(Some(wanted)), Some(Reading::Button(button))) => Tri::from(button == *wanted),
+            (Sensed::Crossed(wanted), Some(Reading::Crossing(direction))) => Tri::from(direction == *wanted),
+            (Sensed::Badge(of), Some(Reading::Badge { person, .. })) => match (of, person) {
+                (BadgeOf::Anybody, _) | (BadgeOf::Known, Some(_)) | (BadgeOf::Unknown, None) => Tri::True,
+                (BadgeOf::Members(group), Some(person)) => Tri::from(self.world.is_member(person, *group)),
+                (BadgeOf::Person(wanted), Some(person)) => Tri::from(person == *wanted),
+                _ => Tri::False,
+            },
+            _ => Tri::False,
+        }
+    }
+
+    /// Whether a bound person made a gesture just now. One that was seen and is nobody's may be his.
+    #[inline(never)]
+    fn gesture(&self, var: Var, wanted: Name, from: u32, to: u32) -> Tri {
+        let of = &self.program.sensors[from as usize..to as usize];
+        let Some(sensor) = self.just.filter(|s| of.contains(s)) else { return Tri::False };
+        match (self.world.sensor(sensor).reading, self.bounds[usize::from(var)]) {
+            (Some(Reading::Gesture { gesture, track: Some(track) }), Some(bound)) => {
+                Tri::from(gesture == wanted && track == bound.track)
+            }
+            _ => Tri::False,
+        }
+    }
+
+    #[inline(never)]
     fn no_motion(&mut self, from: u32, to: u32) -> Tri {
         self.ops.add(Op::Sensor, u64::from(to - from));
         let sensors = &self.program.sensors[from as usize..to as usize];
@@ -320,19 +448,7 @@ impl Truth<'_> {
         })
     }
 
-    #[inline(never)]
-    fn time_in(&mut self, from_ns: i64, to_ns: i64) -> Tri {
-        let Some(wall) = self.world.wall() else { return Tri::Unknown };
-        let time = wall.since_midnight().0;
-        for edge in [from_ns, to_ns] {
-            let ahead = (edge - time).rem_euclid(NS_PER_DAY);
-            self.due_at(self.now.saturating_add(if ahead == 0 { NS_PER_DAY } else { ahead }));
-        }
-        let (after, before) = (time >= from_ns, time < to_ns);
-        Tri::from(if from_ns < to_ns { after && before } else { after || before })
-    }
-
-    fn due_at(&mut self, at: i64) {
+    pub(super) fn due_at(&mut self, at: i64) {
         if at > self.now {
             self.due = self.due.min(at);
         }
@@ -341,10 +457,22 @@ impl Truth<'_> {
     // ---- what remembers ----
 
     /// The memory of a `for` or `until`; none where it is of a person and nobody is bound.
-    fn slot(&mut self, slot: SlotRef) -> Option<&mut Slot> {
+    pub(super) fn slot(&mut self, slot: SlotRef) -> Option<&mut Slot> {
         match slot {
             SlotRef::Instance(slot) => self.slots.get_mut(usize::from(slot)),
-            SlotRef::Track(slot) => self.track_slots.get_mut(usize::from(slot)),
+            SlotRef::Track(slot) => {
+                let context = self.contexts.table.get_mut(self.context? as usize)?;
+                context.slots.get_mut(usize::from(slot))
+            }
+        }
+    }
+
+    /// Whether what the slot remembers is to be left as it is.
+    pub(super) fn peeks(&self, slot: SlotRef) -> bool {
+        match self.peek {
+            Peek::Nothing => false,
+            Peek::Instance => matches!(slot, SlotRef::Instance(_)),
+            Peek::All => true,
         }
     }
 
@@ -374,11 +502,12 @@ impl Truth<'_> {
             }
             memory.gap_from = NONE;
         }
-        if !self.peek
+        if !self.peeks(slot)
             && let Some(kept) = self.slot(slot)
         {
             *kept = memory;
         }
+        self.keep |= memory.possible != NONE;
         let (from, then) = match value {
             Tri::False => return Tri::False,
             Tri::Unknown => (memory.possible, Tri::Unknown),
@@ -395,7 +524,7 @@ impl Truth<'_> {
     /// Set wins over reset: `until` ends nothing while its condition still holds.
     #[inline(never)]
     fn latch(&mut self, set: Tri, reset: Tri, slot: SlotRef) -> Tri {
-        let (now, peek) = (self.now, self.peek);
+        let (now, peek) = (self.now, self.peeks(slot));
         let Some(memory) = self.slot(slot) else { return Tri::Unknown };
         let mut on = memory.since != NONE;
         if set == Tri::True {
@@ -410,6 +539,7 @@ impl Truth<'_> {
                 (true, since) => since,
             };
         }
+        self.keep |= on;
         if on { Tri::True } else { set }
     }
 
@@ -428,9 +558,37 @@ impl Truth<'_> {
                 // With an eye shut the count is a lower bound, never the all-clear.
                 (seen, if blind { f64::INFINITY } else { seen + f64::from(count.lost) })
             }
+            Num::CountWhere { zone, cond, nth, slots } => self.count_where(*zone, *cond, *nth, *slots > 0),
+            Num::Distance(a, b) => {
+                self.ops.add(Op::Node, u64::from(program.pieces));
+                self.distance(*a, *b)
+            }
+            Num::Speed(var) => self.speed(*var),
+            Num::TrackAttribute(var, column) => self.attribute(*var, *column).map_or(UNKNOWN, |v| (v, v)),
+            Num::Counter(place) => self.counted_now(*place),
+            Num::Window(place) => self.window(*place),
+            Num::SunElevation => self.sun_elevation(),
             Num::Device { device, property } => self.device_number(*device, *property),
             Num::Sensor(sensor) => self.sensor_number(*sensor),
-            Num::Confidence => self.bound.map_or(UNKNOWN, |b| (b.person_p, b.person_p)),
+            Num::Confidence(PersonRef::Var(var)) => {
+                self.bounds[usize::from(*var)].map_or(UNKNOWN, |b| (b.person_p, b.person_p))
+            }
+            Num::Confidence(person) => match self.person(*person).and_then(|p| self.world.track_of(p)) {
+                Some((_, p)) => (p, p),
+                None => UNKNOWN,
+            },
+            Num::Argument(name) => match self.argument(*name) {
+                Some(Value::Number(value)) => (value, value),
+                _ => UNKNOWN,
+            },
+            Num::Min(a, b) => {
+                let (a, b) = (self.num(*a), self.num(*b));
+                (a.0.min(b.0), a.1.min(b.1))
+            }
+            Num::Max(a, b) => {
+                let (a, b) = (self.num(*a), self.num(*b));
+                (a.0.max(b.0), a.1.max(b.1))
+            }
             Num::Add(a, b) => {
                 let (a, b) = (self.num(*a), self.num(*b));
                 interval([a.0 + b.0, a.1 + b.1])
@@ -448,6 +606,58 @@ impl Truth<'_> {
                 if b.0 <= 0.0 && b.1 >= 0.0 { UNKNOWN } else { interval([a.0 / b.0, a.0 / b.1, a.1 / b.0, a.1 / b.1]) }
             }
         }
+    }
+
+    /// How many people of a zone a condition holds of: at least those of whom it does, at most those of whom it may.
+    #[inline(never)]
+    fn count_where(&mut self, zone: ZoneId, cond: CondId, nth: u8, remembers: bool) -> (f64, f64) {
+        let world = self.world;
+        let (mut least, mut most) = (0.0_f64, 0.0_f64);
+        let (outer, key) = (self.context, counted(nth));
+        let keep = self.keep;
+        world.for_each_in(zone, &mut |occupant: &Occupant| {
+            self.ops.add(Op::Occupant, 1);
+            self.ops.add(Op::Context, if remembers { 2 } else { 0 });
+            let bound = Bound { track: occupant.track, person: occupant.person, person_p: occupant.person_p };
+            self.bounds[usize::from(COUNTED)] = Some(bound);
+            self.context = None;
+            if remembers {
+                self.context = match self.contexts.find(self.number, occupant.track, key) {
+                    None if self.peek == Peek::Nothing => self.contexts.insert(self.number, occupant.track, key),
+                    found => found,
+                };
+            }
+            let value = occupant.is_in(zone).and(self.cond(cond));
+            least += f64::from(u8::from(value.is_true()));
+            most += f64::from(u8::from(value.may_be_true()));
+        });
+        (self.bounds[usize::from(COUNTED)], self.context, self.keep) = (None, outer, keep);
+        if remembers && self.peek == Peek::Nothing {
+            self.ops.add(Op::Context, self.contexts.of(self.number).len() as u64);
+            self.contexts.forget_outside(self.number, key, |track| {
+                world.occupant(track).is_some_and(|o| o.zones.contains(&zone))
+            });
+        }
+        self.ops.add(Op::Sensor, self.program.watchers[zone.index()].len() as u64);
+        let blind = self.program.watchers[zone.index()].iter().any(|s| world.alive(*s) == Tri::False);
+        (least, if blind { f64::INFINITY } else { most })
+    }
+
+    /// What a counter shows. Counts that end by themselves are due then.
+    #[inline(never)]
+    fn counted_now(&mut self, place: u16) -> (f64, f64) {
+        let Some(counter) = self.counters.get(usize::from(place)) else { return UNKNOWN };
+        let today = self.world.wall().map(|w| w.local_day());
+        let value = f64::from(counter.value(self.now, today));
+        if let Some(at) = counter.next_end(self.now) {
+            self.due_at(at);
+        }
+        if counter.daily
+            && let Some(wall) = self.world.wall()
+        {
+            self.due_at(self.now.saturating_add(super::clock::NS_PER_DAY - wall.since_midnight().0));
+        }
+        (value, value)
     }
 
     #[inline(never)]
@@ -500,12 +710,15 @@ impl Truth<'_> {
                 let (low, high) = self.num(*num);
                 (low == high && low.is_finite()).then_some(Value::Number(low))
             }
-            ValueExpr::Track => self.bound.map(|b| match b.identified(self.rule.confidence) {
+            ValueExpr::Track(var) => self.bounds[usize::from(*var)].map(|b| match b.identified(self.rule.confidence) {
                 Some(person) => Value::Person(person),
                 None => Value::Track(b.track),
             }),
-            ValueExpr::Language => Some(Value::Text(self.text(&[TextPart::Language]))),
+            ValueExpr::Language(var) => Some(Value::Text(self.text(&[TextPart::Language(*var)]))),
             ValueExpr::Text(parts) => Some(Value::Text(self.text(parts))),
+            ValueExpr::Organiser { calendar, zone } => self.organiser(*calendar, *zone).map(Value::Person),
+            // Whoever asks puts the number in.
+            ValueExpr::Question => None,
             ValueExpr::If(condition, then, otherwise) => {
                 // Both sides are read, so that a `for` in either sees its condition change.
                 let condition = self.cond(*condition);
@@ -515,21 +728,55 @@ impl Truth<'_> {
         }
     }
 
-    fn text(&self, parts: &[TextPart]) -> Text {
+    fn text(&mut self, parts: &[TextPart]) -> Text {
         let mut out = Clipped(Text::new());
-        let known = self.bound.and_then(|b| b.identified(self.rule.confidence));
-        let person = known.and_then(|p| self.world.site().people.get(p.index()));
+        let world = self.world;
         for part in parts {
+            let var = match part {
+                TextPart::Track(var) | TextPart::Language(var) => usize::from(*var),
+                _ => 0,
+            };
+            let bound = self.bounds[var];
+            let known = bound.and_then(|b| b.identified(self.rule.confidence));
+            let person = known.and_then(|p| world.site().people.get(p.index()));
             // Writing to `Clipped` cannot fail: what is too long is cut.
-            let _ = match (part, person, self.bound) {
+            let _ = match (part, person, bound) {
                 (TextPart::Literal(text), ..) => out.write_str(text),
-                (TextPart::Track, Some(person), _) => out.write_str(&person.name),
-                (TextPart::Track, None, Some(bound)) => write!(out, "track {}", bound.track),
-                (TextPart::Language, Some(person), _) => out.write_str(person.language.as_deref().unwrap_or("")),
+                (TextPart::Track(_), Some(person), _) => out.write_str(&person.name),
+                (TextPart::Track(_), None, Some(bound)) => write!(out, "track {}", bound.track),
+                (TextPart::Language(_), Some(person), _) => out.write_str(person.language.as_deref().unwrap_or("")),
+                (TextPart::People(zone), ..) => self.list(*zone, &mut out),
+                (TextPart::Number(number), ..) => match self.num(*number) {
+                    (low, high) if low == high => write!(out, "{low}"),
+                    (low, _) if low.is_finite() => write!(out, "at least {low}"),
+                    _ => out.write_str("unknown"),
+                },
                 _ => Ok(()),
             };
         }
         out.0
+    }
+
+    /// The people in a zone by name, and how many nobody knows.
+    fn list(&self, zone: ZoneId, out: &mut Clipped) -> std::fmt::Result {
+        let (world, mut first, mut strangers) = (self.world, true, 0);
+        world.for_each_in(zone, &mut |occupant: &Occupant| {
+            let known = occupant.person.filter(|_| occupant.person_p >= self.rule.confidence);
+            match known.and_then(|p| world.site().people.get(p.index())) {
+                Some(person) => {
+                    // Writing to `Clipped` cannot fail.
+                    let _ = write!(out, "{}{}", if first { "" } else { ", " }, person.name);
+                    first = false;
+                }
+                None => strangers += 1,
+            }
+        });
+        match (strangers, first) {
+            (0, true) => out.write_str("nobody"),
+            (0, false) => Ok(()),
+            (n, true) => write!(out, "{n} unknown"),
+            (n, false) => write!(out, " and {n} unknown"),
+        }
     }
 }
 

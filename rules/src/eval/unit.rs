@@ -2,9 +2,9 @@
 
 use super::fire::Decision;
 use super::memory;
-use super::state::{Context, NONE, Phase, State, Unit};
+use super::state::{ALONE, Context, NONE, Phase, SCRATCH, State, Unit};
 use super::timers::{NEVER, Timers};
-use super::truth::{Bound, Truth, enters_in};
+use super::truth::{Bound, Peek, Truth, enters_in};
 use crate::cost::{Op, Ops};
 use crate::program::{Instance, OnUnknown, Program, Shape};
 use osmose_model::command::Effect;
@@ -36,6 +36,17 @@ pub(super) struct Run<'a> {
     pub(super) stimulus: Option<Why<'a>>,
     pub(super) reset: bool,
     pub(super) ops: &'a mut Ops,
+    /// The sensor that said something just now, where that is what is looked at.
+    pub(super) just: Option<osmose_model::ids::SensorId>,
+    /// Instances to look at before the step is over: a mode or counter of theirs changed.
+    pub(super) woken: &'a mut Vec<u32>,
+    /// Runs whose time is up.
+    pub(super) due_runs: &'a mut Vec<u32>,
+    /// Room to collect who is near, and who there is.
+    pub(super) near: &'a mut Vec<TrackId>,
+    pub(super) all: &'a mut Vec<TrackId>,
+    /// When the scratch context is due, should it be kept.
+    pub(super) scratch_due: i64,
 }
 
 impl Run<'_> {
@@ -55,7 +66,7 @@ impl Run<'_> {
         &mut self,
         number: u32,
         decision: &Decision<'_>,
-        peek: bool,
+        peek: Peek,
         before: bool,
         f: impl FnOnce(&mut Truth<'_>) -> R,
     ) -> (R, i64) {
@@ -64,21 +75,25 @@ impl Run<'_> {
         let instance = &program.instances[number as usize];
         let from = instance.slot_base as usize;
         let slots = self.state.slots.get_mut(from..from + usize::from(instance.slots)).unwrap_or_default();
-        let track_slots = match decision.context {
-            Some(place) => &mut self.state.contexts.table[place as usize].slots[..],
-            None => &mut [],
-        };
+        let [first, second] = decision.bounds;
         let mut truth = Truth {
             world: self.world,
             program,
             rule: &program.rules[instance.rule.index()],
             shared: &self.state.shared,
+            number,
             slots,
-            track_slots,
+            contexts: &mut self.state.contexts,
+            context: decision.context,
+            windows: &mut self.state.windows,
+            counters: &self.state.counters,
+            released: &self.state.released,
             now: self.now,
+            just: self.just,
+            guarded: None,
             event: decision.event,
             settled: false,
-            bound: decision.bound,
+            bounds: [first, second, None],
             before: before.then_some(self.stimuli),
             peek,
             reset: self.reset,
@@ -86,6 +101,7 @@ impl Run<'_> {
             due: NEVER,
             doubt: false,
             ops: &mut *self.ops,
+            keep: false,
         };
         let result = f(&mut truth);
         (result, truth.due)
@@ -94,10 +110,12 @@ impl Run<'_> {
     /// Looks at an instance for another reason than an event.
     pub(super) fn look(&mut self, number: u32) {
         match self.instance(number).shape {
-            Shape::Event => self.upkeep(number),
+            Shape::Event => self.upkeep(number, None),
+            Shape::Instant => self.instant(number, None),
             Shape::Edge => self.edge(number),
-            Shape::Level => self.level(number),
-            Shape::EdgePerTrack => self.everybody(number),
+            Shape::Level => self.level(number, None),
+            Shape::EdgePerTrack | Shape::InstantPerTrack => self.everybody(number),
+            Shape::EdgePerPair => self.every_pair(number),
         }
     }
 
@@ -112,22 +130,77 @@ impl Run<'_> {
         self.program.instances.len() as u32 + place
     }
 
+    /// Somebody in a rule with one person, on account of an event or not.
+    fn alone<'e>(&self, track: TrackId, event: Option<&'e WorldEvent>) -> Decision<'e> {
+        Decision { bounds: [Some(self.bound(track, event)), None], event, doubt: false, context: None }
+    }
+
     // ---- event rules ----
 
     /// Keeps the instance's own `for`s up to date where its condition is asked only now and then, or of persons.
-    pub(super) fn upkeep(&mut self, number: u32) {
+    pub(super) fn upkeep(&mut self, number: u32, event: Option<&WorldEvent>) {
         let (condition, guard, remembers) = {
             let instance = self.instance(number);
-            (instance.condition, instance.guard, instance.slots > 0)
+            (instance.condition, instance.guard, instance.slots > 0 || instance.guard_remembers)
         };
         if !remembers {
             return;
         }
-        let ((), due) = self.evaluate(number, &Decision::default(), false, false, |truth| {
+        let decision = Decision { event, ..Decision::default() };
+        let ((), due) = self.evaluate(number, &decision, Peek::Nothing, false, |truth| {
             truth.cond(condition);
             guard.map(|guard| truth.cond(guard));
         });
         self.set_due(number, due);
+    }
+
+    /// Something that happens, and is remembered with the instance: acts whenever its condition is true.
+    pub(super) fn instant(&mut self, number: u32, event: Option<&WorldEvent>) {
+        let program = self.program;
+        let instance = &program.instances[number as usize];
+        let rule = &program.rules[instance.rule.index()];
+        let bound = event.map(Bound::of_event);
+        let mut decision = Decision { bounds: [bound, None], event, ..Decision::default() };
+        let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
+        let ((value, doubt), due) = self.evaluate(number, &decision, Peek::Nothing, false, |truth| {
+            let value = truth.cond(condition);
+            let doubt = truth.doubt;
+            guard.map(|guard| truth.cond(guard));
+            (value, doubt)
+        });
+        let counts = value.is_true() || rule.protective && value.may_be_true();
+        decision.doubt = doubt || value == Tri::Unknown;
+        let due = self.settle_instant(number, counts, due, decision);
+        self.set_due(number, due);
+    }
+
+    /// What happened acts at once, or once `settle` is over; gives when to look again.
+    fn settle_instant(&mut self, number: u32, counts: bool, due: i64, decision: Decision<'_>) -> i64 {
+        let settle = self.program.rules[self.instance(number).rule.index()].settle.0;
+        if settle == 0 {
+            if counts {
+                self.fire(number, decision);
+            }
+            return due;
+        }
+        let now = self.now;
+        let unit = match decision.context {
+            Some(place) => &mut self.state.contexts.table[place as usize].unit,
+            None => &mut self.state.units[number as usize],
+        };
+        if counts {
+            unit.settle_from = now;
+        }
+        if unit.settle_from == NONE {
+            return due;
+        }
+        let at = unit.settle_from.saturating_add(settle);
+        if now < at {
+            return due.min(at);
+        }
+        unit.settle_from = NONE;
+        self.fire(number, decision);
+        due
     }
 
     /// An event that an event rule may wait for.
@@ -138,14 +211,14 @@ impl Run<'_> {
         if !rule.dampers.is_empty() {
             self.visit(number, event);
         }
-        if instance.slots > 0 {
-            self.upkeep(number);
+        if instance.slots > 0 || instance.guard_remembers {
+            self.upkeep(number, Some(event));
         }
-        let bound = Bound::of_event(event);
-        let mut decision = Decision { bound: Some(bound), event: Some(event), ..Decision::default() };
+        let bounds = [Some(Bound::of_event(event)), None];
+        let mut decision = Decision { bounds, event: Some(event), ..Decision::default() };
         let condition = instance.condition;
         let ((value, doubt), _) =
-            self.evaluate(number, &decision, true, false, |truth| (truth.cond(condition), truth.doubt));
+            self.evaluate(number, &decision, Peek::All, false, |truth| (truth.cond(condition), truth.doubt));
         let counts = value.is_true() || rule.protective && value.may_be_true();
         decision.doubt = doubt || value == Tri::Unknown;
         if rule.settle.0 == 0 {
@@ -156,28 +229,29 @@ impl Run<'_> {
         }
         if counts {
             self.ops.add(Op::Context, 1);
-            let Some(place) = self.state.contexts.insert(number, event.track) else { return };
+            let Some(place) = self.state.contexts.insert(number, event.track, ALONE) else { return };
             let context = &mut self.state.contexts.table[place as usize];
             context.pending = Some(*event);
             context.unit.settle_from = self.now;
             let timer = self.context_timer(place);
             self.timers.set(timer, self.now.saturating_add(rule.settle.0));
         } else if self.finds(number, event.track) && !self.stands(number, event) {
-            self.drop_person(number, event.track);
+            self.drop_person(number, event.track, ALONE);
         }
     }
 
     fn finds(&mut self, number: u32, track: TrackId) -> bool {
         self.ops.add(Op::Context, 1);
-        self.state.contexts.find(number, track).is_some()
+        self.state.contexts.find(number, track, ALONE).is_some()
     }
 
     /// Whether what an event brought about is still so.
     fn stands(&mut self, number: u32, event: &WorldEvent) -> bool {
         let protective = self.program.rules[self.instance(number).rule.index()].protective;
         let condition = self.instance(number).condition;
-        let decision = Decision { bound: Some(Bound::of_event(event)), event: Some(event), ..Decision::default() };
-        let (value, _) = self.evaluate(number, &decision, true, false, |truth| {
+        let bounds = [Some(Bound::of_event(event)), None];
+        let decision = Decision { bounds, event: Some(event), ..Decision::default() };
+        let (value, _) = self.evaluate(number, &decision, Peek::All, false, |truth| {
             truth.settled = true;
             truth.cond(condition)
         });
@@ -186,11 +260,12 @@ impl Run<'_> {
 
     fn settled_event(&mut self, number: u32, track: TrackId, place: u32) {
         let pending = self.state.contexts.table[place as usize].pending;
-        self.drop_person(number, track);
+        self.drop_person(number, track, ALONE);
         let Some(event) = pending else { return };
         if self.stands(number, &event) {
             let doubt = event.kind == EventKind::Lost;
-            let decision = Decision { bound: Some(Bound::of_event(&event)), event: Some(&event), doubt, context: None };
+            let bounds = [Some(Bound::of_event(&event)), None];
+            let decision = Decision { bounds, event: Some(&event), doubt, context: None };
             self.fire(number, decision);
         }
     }
@@ -227,18 +302,23 @@ impl Run<'_> {
         let rule = &program.rules[instance.rule.index()];
         let decision = Decision::default();
         let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
-        let ((value, doubt), due) = self.evaluate(number, &decision, false, false, |truth| {
+        let ((value, doubt), due) = self.evaluate(number, &decision, Peek::Nothing, false, |truth| {
             let value = truth.cond(condition);
             let doubt = truth.doubt;
             guard.map(|guard| truth.cond(guard));
             (value, doubt)
         });
         let counts = value.is_true() || rule.protective && value.may_be_true();
-        let long_gap = self.gap().is_some_and(|gap| gap >= program.lost.0);
+        let long_gap = self.long_gap() && rule.catch_up.is_none();
         let unit = &mut self.state.units[number as usize];
         if long_gap {
             // What was false before the gap is not known to have been false right before now.
             unit.last = Tri::Unknown;
+        } else if rule.catch_up.is_some() && unit.last == Tri::False && value == Tri::Unknown {
+            // A schedule that waits for the clock to be known waits on: it may have been missed meanwhile.
+            let due = due.min(NEVER);
+            self.set_due(number, due);
+            return;
         }
         let (fires, settle_due) = Self::advance_edge(unit, value, counts, rule.settle.0, self.now);
         self.set_due(number, due.min(settle_due));
@@ -257,9 +337,38 @@ impl Run<'_> {
             || tracks.into_iter().any(|t| self.world.occupant(t).is_some_and(|o| o.zones.iter().any(shared)))
     }
 
+    fn long_gap(&self) -> bool {
+        self.gap().is_some_and(|gap| gap >= self.program.lost.0)
+    }
+
+    /// Everybody in the building, for an instance whose persons may be anywhere.
+    fn everybody_anywhere(&mut self, number: u32) {
+        let mut all = std::mem::take(self.near);
+        all.clear();
+        // Its room is kept; a building with more people than it holds grows it once.
+        self.world.for_each_occupant(&mut |occupant: &Occupant| all.push(occupant.track));
+        self.ops.add(Op::Occupant, (all.len() + self.state.contexts.of(number).len()) as u64);
+        // Who is gone and still remembered is looked at too.
+        let known = all.len();
+        for at in self.state.contexts.of(number) {
+            let (_, track, other, _) = self.state.contexts.order[at];
+            if other == ALONE && all[..known].binary_search(&track).is_err() {
+                all.push(track);
+            }
+        }
+        for at in 0..all.len() {
+            self.person(number, all[at], None);
+        }
+        all.truncate(known);
+        *self.near = all;
+    }
+
     /// Every person that the instance follows, or should.
     pub(super) fn everybody(&mut self, number: u32) {
-        self.upkeep(number);
+        self.upkeep(number, None);
+        if self.instance(number).roams {
+            return self.everybody_anywhere(number);
+        }
         if matches!(self.stimulus, Some(Why::Stimulus(Stimulus::Start | Stimulus::Gap(_)))) {
             self.make_room(number);
             let program = self.program;
@@ -269,81 +378,227 @@ impl Run<'_> {
                     ops.add(Op::Occupant, 1);
                     ops.add(Op::Context, 1);
                     // Who is left out for lack of room is counted by the table.
-                    let _ = contexts.insert(number, occupant.track);
+                    let _ = contexts.insert(number, occupant.track, ALONE);
                 });
             }
         }
         // One after the other by track: looking at a person may take him out of the list.
         let mut next = self.state.contexts.of(number).start;
-        while let Some(&(owner, track, _)) = self.state.contexts.order.get(next) {
+        while let Some(&(owner, track, other, _)) = self.state.contexts.order.get(next) {
             if owner != number {
                 break;
             }
-            self.person(number, track, None);
-            next = self.state.contexts.order.partition_point(|e| (e.0, e.1) <= (number, track));
+            if other == ALONE {
+                self.person(number, track, None);
+            }
+            next = self.state.contexts.order.partition_point(|e| (e.0, e.1, e.2) <= (number, track, other));
         }
+    }
+
+    /// Whether somebody has been here since before this step, so that what was false of him was known to be.
+    fn was_here(&self, track: TrackId) -> bool {
+        let fresh = |s: &Stimulus| match s {
+            Stimulus::World(e) => {
+                e.track == track && matches!(e.kind, EventKind::Appears | EventKind::Confirmed | EventKind::Found)
+            }
+            Stimulus::Start | Stimulus::Gap(_) => true,
+            _ => false,
+        };
+        !self.stimuli.iter().any(fresh)
     }
 
     /// One person of a rule that follows persons.
     pub(super) fn person(&mut self, number: u32, track: TrackId, event: Option<&WorldEvent>) {
         let program = self.program;
         let instance = &program.instances[number as usize];
-        let rule = &program.rules[instance.rule.index()];
-        let mut decision = Decision { bound: Some(self.bound(track, event)), event, doubt: false, context: None };
+        let mut decision = self.alone(track, event);
         // Found, or found missing and made.
         self.ops.add(Op::Context, 2);
-        let known = self.state.contexts.find(number, track);
-        if known.is_none() {
+        let known = self.state.contexts.find(number, track, ALONE);
+        if known.is_none() && !instance.roams {
             self.make_room(number);
         }
         let place = match known {
             Some(place) => place,
+            // Nothing is remembered of him: he is looked at with an empty memory, which is kept if anything comes of it.
+            None if instance.roams => {
+                let place = self.state.contexts.scratch(number, track, ALONE);
+                let was_here = self.was_here(track);
+                let unit = &mut self.state.contexts.table[place as usize].unit;
+                // Had it held when he was looked at last, it would have been remembered.
+                unit.last = if was_here { Tri::False } else { Tri::Unknown };
+                place
+            }
             None if !self.concerns(instance, track) => return,
-            None => match self.state.contexts.insert(number, track) {
+            None => match self.state.contexts.insert(number, track, ALONE) {
                 Some(place) => place,
                 None => return,
             },
         };
         decision.context = Some(place);
+        if self.world.occupant(track).is_none() && decision.bounds[0].is_some_and(|b| b.person.is_none()) {
+            // He is gone: who he was is remembered.
+            let person = self.state.contexts.table[place as usize].person;
+            decision.bounds[0] = Some(Bound { track, person, person_p: f64::from(u8::from(person.is_some())) });
+        }
         let condition = instance.condition;
-        if known.is_none() {
+        if known.is_none() && !instance.roams {
             // Who enters was known to be outside: that is how things stood before.
             if instance.track_zones.iter().any(|zone| enters_in(self.stimuli, track, *zone)) {
-                let (before, _) = self.evaluate(number, &decision, true, true, |truth| truth.cond(condition));
+                let (before, _) = self.evaluate(number, &decision, Peek::All, true, |truth| truth.cond(condition));
                 self.state.contexts.table[place as usize].unit.last = before;
             }
         }
-        let guard = instance.guard.filter(|_| instance.guard_remembers);
-        let ((value, doubt), due) = self.evaluate(number, &decision, false, false, |truth| {
+        let (value, keep) = self.look_at_context(number, place, decision);
+        let stays = match instance.roams {
+            true => value != Tri::False || keep,
+            false => value != Tri::False || self.concerns(instance, track) || keep && instance.instant,
+        };
+        let gone = self.world.occupant(track).is_none() && !(keep && instance.roams);
+        self.settle_context(number, (track, ALONE), place, stays && !gone);
+    }
+
+    /// Looks at whom a context is of; gives the condition's value and whether something has yet to end.
+    fn look_at_context(&mut self, number: u32, place: u32, mut decision: Decision<'_>) -> (Tri, bool) {
+        let program = self.program;
+        let instance = &program.instances[number as usize];
+        let rule = &program.rules[instance.rule.index()];
+        let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
+        // What is of the instance was kept up before; a rule that acts at instants must not see them twice.
+        let peek = if instance.instant { Peek::Instance } else { Peek::Nothing };
+        let ((value, doubt, mut keep), due) = self.evaluate(number, &decision, peek, false, |truth| {
             let value = truth.cond(condition);
             let doubt = truth.doubt;
             guard.map(|guard| truth.cond(guard));
-            (value, doubt)
+            (value, doubt, truth.keep)
         });
         let counts = value.is_true() || rule.protective && value.may_be_true();
-        let long_gap = self.gap().is_some_and(|gap| gap >= program.lost.0);
+        let long_gap = self.long_gap();
+        decision.doubt = doubt || value == Tri::Unknown;
         let context: &mut Context = &mut self.state.contexts.table[place as usize];
-        if long_gap {
-            context.unit.last = Tri::Unknown;
+        if let Some(person) = decision.bounds[0].and_then(|b| b.identified(rule.confidence)) {
+            context.person = Some(person);
         }
-        let (fires, settle_due) = Self::advance_edge(&mut context.unit, value, counts, rule.settle.0, self.now);
-        let timer = self.context_timer(place);
-        self.timers.set(timer, due.min(settle_due));
-        if fires {
-            decision.doubt = doubt || value == Tri::Unknown;
-            self.fire(number, decision);
+        let again = if instance.shape == Shape::InstantPerTrack {
+            self.settle_instant(number, counts, due, decision)
+        } else {
+            if long_gap {
+                context.unit.last = Tri::Unknown;
+            }
+            let (fires, settle_due) = Self::advance_edge(&mut context.unit, value, counts, rule.settle.0, self.now);
+            if fires {
+                self.fire(number, decision);
+            }
+            due.min(settle_due)
+        };
+        keep |= self.state.contexts.table[place as usize].unit.settle_from != NONE;
+        if place == SCRATCH {
+            self.scratch_due = again;
+        } else {
+            let timer = self.context_timer(place);
+            self.timers.set(timer, again);
         }
-        let gone = value == Tri::False && !self.concerns(instance, track) || self.world.occupant(track).is_none();
-        if gone {
-            self.drop_person(number, track);
+        (value, keep)
+    }
+
+    /// Keeps or forgets a context once it was looked at.
+    fn settle_context(&mut self, number: u32, (track, other): (TrackId, TrackId), place: u32, stays: bool) {
+        if !stays {
+            if place != SCRATCH {
+                self.drop_person(number, track, other);
+            }
+        } else if place == SCRATCH
+            && let Some(kept) = self.state.contexts.keep_scratch()
+        {
+            let timer = self.context_timer(kept);
+            self.timers.set(timer, self.scratch_due);
         }
     }
 
-    /// A timer of a person was due.
-    pub(super) fn person_due(&mut self, number: u32, track: TrackId) {
-        let Some(place) = self.state.contexts.find(number, track) else { return };
+    // ---- pairs ----
+
+    /// Every pair that somebody is part of, after he moved or something happened to him.
+    pub(super) fn pairs_of(&mut self, number: u32, track: TrackId) {
+        let program = self.program;
+        let instance = &program.instances[number as usize];
+        let Some(pairs) = instance.pairs else { return };
+        let mut near = std::mem::take(self.near);
+        near.clear();
+        if let Some(who) = self.world.occupant(track) {
+            self.world.for_each_near(who.place.level, who.place.at, pairs.reach_m, &mut |occupant: &Occupant| {
+                if occupant.track != track {
+                    near.push(occupant.track);
+                }
+            });
+        }
+        for at in self.state.contexts.of(number) {
+            let (_, a, b, _) = self.state.contexts.order[at];
+            if a == track || b == track {
+                near.push(if a == track { b } else { a });
+            }
+        }
+        self.ops.add(Op::Occupant, (near.len() + self.state.contexts.of(number).len()) as u64);
+        // Whoever finds the near ones gives them in no order, and some are remembered besides.
+        near.sort_unstable();
+        near.dedup();
+        for other in near.iter().copied() {
+            let (low, high) = (track.min(other), track.max(other));
+            self.pair(number, low, high);
+            if !pairs.symmetric {
+                self.pair(number, high, low);
+            }
+        }
+        *self.near = near;
+    }
+
+    /// Every pair there is.
+    fn every_pair(&mut self, number: u32) {
+        self.upkeep(number, None);
+        // Pairs that are remembered first, because one of the two may be gone; then everybody's.
+        let mut next = self.state.contexts.of(number).start;
+        while let Some(&(owner, a, b, _)) = self.state.contexts.order.get(next) {
+            if owner != number {
+                break;
+            }
+            self.pair(number, a, b);
+            next = self.state.contexts.order.partition_point(|e| (e.0, e.1, e.2) <= (number, a, b));
+        }
+        let mut all = std::mem::take(self.all);
+        all.clear();
+        self.world.for_each_occupant(&mut |occupant: &Occupant| all.push(occupant.track));
+        self.ops.add(Op::Occupant, all.len() as u64);
+        for track in all.iter().copied() {
+            self.pairs_of(number, track);
+        }
+        *self.all = all;
+    }
+
+    fn pair(&mut self, number: u32, a: TrackId, b: TrackId) {
+        self.ops.add(Op::Context, 2);
+        let bounds = [Some(self.bound(a, None)), Some(self.bound(b, None))];
+        let mut decision = Decision { bounds, ..Decision::default() };
+        let place = match self.state.contexts.find(number, a, b) {
+            Some(place) => place,
+            None => {
+                let place = self.state.contexts.scratch(number, a, b);
+                let were_here = self.was_here(a) && self.was_here(b);
+                let unit = &mut self.state.contexts.table[place as usize].unit;
+                unit.last = if were_here { Tri::False } else { Tri::Unknown };
+                place
+            }
+        };
+        decision.context = Some(place);
+        let (value, keep) = self.look_at_context(number, place, decision);
+        let gone = self.world.occupant(a).is_none() || self.world.occupant(b).is_none();
+        self.settle_context(number, (a, b), place, (value != Tri::False || keep) && !gone);
+    }
+
+    /// A timer of a person or of two was due.
+    pub(super) fn person_due(&mut self, number: u32, track: TrackId, other: TrackId) {
+        let Some(place) = self.state.contexts.find(number, track, other) else { return };
         match self.instance(number).shape {
             Shape::Event => self.settled_event(number, track, place),
+            _ if other != ALONE => self.pair(number, track, other),
             _ => self.person(number, track, None),
         }
     }
@@ -374,12 +629,12 @@ impl Run<'_> {
         self.state.contexts.remove_gone(number, gone, |place| timers.set(base + place, NEVER));
     }
 
-    fn drop_person(&mut self, number: u32, track: TrackId) {
+    fn drop_person(&mut self, number: u32, track: TrackId, other: TrackId) {
         self.ops.add(Op::Context, 2);
-        if let Some(place) = self.state.contexts.find(number, track) {
+        if let Some(place) = self.state.contexts.find(number, track, other) {
             let timer = self.context_timer(place);
             self.timers.set(timer, NEVER);
-            self.state.contexts.remove(number, track);
+            self.state.contexts.remove(number, track, other);
         }
     }
 
@@ -405,19 +660,20 @@ impl Run<'_> {
         }
         let bound = Bound::of_event(event);
         self.ops.add(Op::Memory, rule.dampers.len() as u64);
-        memory::visit(self.state, number, &rule.dampers, &bound, away, self.now, rule.confidence);
+        memory::visit(self.state, number, &rule.dampers, [Some(bound), None], away, self.now, rule.confidence);
     }
 
     // ---- levels ----
 
     /// `while`: holds, releases, and what lies between.
-    fn level(&mut self, number: u32) {
+    pub(super) fn level(&mut self, number: u32, event: Option<&WorldEvent>) {
         let program = self.program;
         let instance = &program.instances[number as usize];
         let rule = &program.rules[instance.rule.index()];
-        let decision = Decision::default();
+        let bound = event.filter(|_| instance.instant).map(Bound::of_event);
+        let decision = Decision { bounds: [bound, None], event: event.filter(|_| instance.instant), ..Decision::default() };
         let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
-        let ((value, doubt), mut due) = self.evaluate(number, &decision, false, false, |truth| {
+        let ((value, doubt), mut due) = self.evaluate(number, &decision, Peek::Nothing, false, |truth| {
             let value = truth.cond(condition);
             let doubt = truth.doubt;
             guard.map(|guard| truth.cond(guard));
@@ -447,11 +703,11 @@ impl Run<'_> {
         }
         self.state.units[number as usize] = unit;
         if changes && wanted {
-            self.begin(number, doubt);
+            due = due.min(self.begin(number, doubt));
         } else if changes {
             self.end(number, if off { 0 } else { rule.release_after.0 });
         } else if matches!(unit.phase, Phase::On | Phase::Releasing) {
-            self.hold_all(number, doubt, false);
+            due = due.min(self.hold_all(number, doubt, false));
         }
         self.let_go_when_due(number, off);
         let after = &self.state.units[number as usize];
@@ -461,8 +717,9 @@ impl Run<'_> {
         self.set_due(number, due);
     }
 
-    /// The condition of a `while` became true. `if` is asked now, and not again while it holds.
-    fn begin(&mut self, number: u32, doubt: bool) {
+    /// The condition of a `while` became true. `if` is asked now, and not again while it holds. Gives when what is held
+    /// moves on.
+    fn begin(&mut self, number: u32, doubt: bool) -> i64 {
         let program = self.program;
         let instance = &program.instances[number as usize];
         let protective = program.rules[instance.rule.index()].protective;
@@ -472,17 +729,14 @@ impl Run<'_> {
         if releasing {
             // It still holds: it goes on as if it had never ended.
             unit.phase = Phase::On;
-            self.hold_all(number, doubt, false);
-            return;
+            return self.hold_all(number, doubt, false);
         }
         let granted = instance.guard.is_none_or(|guard| {
             let value = self.with_truth(number, &Decision::default(), |truth| truth.cond(guard));
             value.is_true() || protective && value.may_be_true()
         });
         self.state.units[number as usize].phase = if granted { Phase::On } else { Phase::Refused };
-        if granted {
-            self.hold_all(number, doubt, true);
-        }
+        if granted { self.hold_all(number, doubt, true) } else { NEVER }
     }
 
     fn end(&mut self, number: u32, release_after: i64) {

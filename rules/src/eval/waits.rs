@@ -19,7 +19,9 @@ impl Gate {
     pub(super) fn of_instance(program: &Program, instance: &Instance) -> Self {
         let rule = &program.rules[instance.rule.index()];
         // What waits for `settle`, a `for`, and a visit see every event: each may end them.
-        let follows = rule.settle.0 != 0 || instance.slots > 0 || rule.dampers.iter().any(|d| d.once == OncePer::Visit);
+        let remembers = instance.slots > 0 || instance.guard_remembers || instance.waits;
+        let follows =
+            rule.settle.0 != 0 || remembers || rule.dampers.iter().any(|d| d.once == OncePer::Visit);
         if instance.shape != Shape::Event || follows {
             return Gate { waits: Waits::ALL, of: None, confidence: rule.confidence };
         }

@@ -43,6 +43,32 @@ fn has_word(node: &SyntaxNode, word: &str) -> bool {
     own_tokens(node).any(|t| t.kind() == SyntaxKind::IDENT && t.text() == word)
 }
 
+/// The expression that follows a node's own word.
+fn expr_behind(node: &SyntaxNode, word: &str) -> Option<Expr> {
+    let mut seen = false;
+    for element in node.children_with_tokens() {
+        match element {
+            rowan::NodeOrToken::Token(token) => seen |= token.kind() == SyntaxKind::IDENT && token.text() == word,
+            rowan::NodeOrToken::Node(child) if seen => return Expr::cast(child),
+            rowan::NodeOrToken::Node(_) => {}
+        }
+    }
+    None
+}
+
+/// The name that follows a node's own word.
+fn name_behind(node: &SyntaxNode, word: &str) -> Option<Name> {
+    let mut seen = false;
+    for element in node.children_with_tokens() {
+        match element {
+            rowan::NodeOrToken::Token(token) => seen |= token.kind() == SyntaxKind::IDENT && token.text() == word,
+            rowan::NodeOrToken::Node(child) if seen => return Name::cast(child),
+            rowan::NodeOrToken::Node(_) => {}
+        }
+    }
+    None
+}
+
 macro_rules! nodes {
     ($($(#[$doc:meta])* $name:ident = $kind:ident,)*) => {$(
         $(#[$doc])*
@@ -90,6 +116,16 @@ nodes! {
     Test = TEST,
     /// `prove ...`
     Prove = PROVE,
+    /// `template a(x: zone) { ... }`
+    Template = TEMPLATE,
+    /// One parameter of a template.
+    Param = PARAM,
+    /// `use a(x: m7)`
+    Use = USE,
+    /// `combine light.level = max`
+    Combine = COMBINE,
+    /// `manual light until vacant`
+    Manual = MANUAL,
     /// `for each room r where ...`
     ForEach = FOR_EACH,
     /// `room r`
@@ -198,6 +234,10 @@ nodes! {
     Then = THEN_EXPR,
     /// `x until (y)`
     Until = UNTIL_EXPR,
+    /// `x within D`
+    Within = WITHIN_EXPR,
+    /// `x 3 times within D`
+    Times = TIMES_EXPR,
 }
 
 macro_rules! choice {
@@ -244,6 +284,14 @@ choice! {
         Test(Test),
         /// `prove ...`
         Prove(Prove),
+        /// `template a(x: zone) { ... }`
+        Template(Template),
+        /// `use a(x: m7)`
+        Use(Use),
+        /// `combine light.level = max`
+        Combine(Combine),
+        /// `manual light until vacant`
+        Manual(Manual),
     }
 }
 
@@ -360,6 +408,10 @@ choice! {
         Then(Then),
         /// `x until (y)`
         Until(Until),
+        /// `x within D`
+        Within(Within),
+        /// `x 3 times within D`
+        Times(Times),
     }
 }
 
@@ -416,7 +468,7 @@ macro_rules! named_blocks {
         }
     )*};
 }
-named_blocks!(Rule, Interlock, Policy, Defaults);
+named_blocks!(Rule, Interlock, Policy, Defaults, Template);
 
 macro_rules! one_expr {
     ($($name:ident),*) => {$(
@@ -431,7 +483,7 @@ macro_rules! one_expr {
 one_expr!(
     When, While, If, Release, Settle, Deadline, Once, Suppress, Guard, Allow, CatchUp, WaitAction, AskAction,
     TellAction, SendAction, Paren, Not, Neg, Quantified, AllOf, NoEvidence, Nobody, Is, PercentOf, ForEach, Arg, Call,
-    Field
+    Field, Param, Counter, Combine, Manual, Within, Times
 );
 
 macro_rules! names_and_exprs {
@@ -450,9 +502,9 @@ macro_rules! names_and_exprs {
     )*};
 }
 names_and_exprs!(
-    Levels, RuleOrder, Deadline, Level, Once, Suppress, OnUnknown, Forbid, Quantified, AllOf, NoEvidence, Is, For,
+    Levels, RuleOrder, Deadline, Level, Once, Suppress, OnUnknown, Forbid, Quantified, AllOf, NoEvidence, For,
     Binder, Field, Arg, And, Or, Then, Until, Cmp, In, Range, IfExpr, Bin, Verb, PercentOf, Assign, Guard, Counter,
-    Prove
+    Prove, Param, Use, Combine, Manual, Within, Times, WaitAction, AskAction, TellAction, Is
 );
 
 impl ForEach {
@@ -503,7 +555,26 @@ impl Assign {
 
     /// The length of the fade, from `over D`.
     pub fn over(&self) -> Option<Expr> {
-        if has_word(&self.0, "over") { self.exprs().nth(2) } else { None }
+        self.behind("over")
+    }
+
+    fn behind(&self, word: &str) -> Option<Expr> {
+        expr_behind(&self.0, word)
+    }
+
+    /// The shortest time between two values, from `every D`.
+    pub fn every(&self) -> Option<Expr> {
+        self.behind("every")
+    }
+
+    /// The largest change at a time, from `step Q`.
+    pub fn step(&self) -> Option<Expr> {
+        self.behind("step")
+    }
+
+    /// Smaller changes are not worth a command, from `band Q`.
+    pub fn band(&self) -> Option<Expr> {
+        self.behind("band")
     }
 
     /// Whether the value is taken once, `at start`.
@@ -607,6 +678,16 @@ impl Verb {
         own_tokens(&self.0).find(|t| t.kind() == SyntaxKind::IDENT)
     }
 
+    /// The direction behind `crosses`: `in` or `out`.
+    pub fn direction(&self) -> Option<String> {
+        own_tokens(&self.0).skip(1).map(|t| t.text().to_owned()).find(|t| matches!(t.as_str(), "in" | "out"))
+    }
+
+    /// The first argument in brackets, as in `facing w (15 deg)`.
+    pub fn measure(&self) -> Option<Expr> {
+        self.args().and_then(|list| children::<Arg>(list.syntax()).find_map(|arg| arg.expr()))
+    }
+
     /// The arguments in brackets, as in `facing w (15 deg)`.
     pub fn args(&self) -> Option<ArgList> {
         child(&self.0)
@@ -622,6 +703,11 @@ impl Is {
     /// The state named.
     pub fn state(&self) -> Option<Name> {
         child(&self.0)
+    }
+
+    /// The time of day named, as in `time is 07:00`.
+    pub fn instant(&self) -> Option<Expr> {
+        children::<Expr>(&self.0).nth(1)
     }
 }
 
@@ -681,6 +767,137 @@ impl Mode {
     /// Its values in order.
     pub fn values(&self) -> impl Iterator<Item = ModeValue> + use<> {
         children(&self.0)
+    }
+}
+
+impl Mode {
+    /// What it is kept per, from `per zone`.
+    pub fn per(&self) -> Option<Name> {
+        name_behind(&self.0, "per")
+    }
+}
+
+impl Counter {
+    /// Its name.
+    pub fn name(&self) -> Option<Name> {
+        child(&self.0)
+    }
+
+    /// What it is kept per, from `per zone`.
+    pub fn per(&self) -> Option<Name> {
+        name_behind(&self.0, "per")
+    }
+
+    /// `reset` or `day`, from `since`.
+    pub fn since(&self) -> Option<Name> {
+        name_behind(&self.0, "since")
+    }
+
+    /// How long each count lasts, from `within D`.
+    pub fn within(&self) -> Option<Expr> {
+        expr_behind(&self.0, "within")
+    }
+}
+
+impl Template {
+    /// Its parameters in order.
+    pub fn params(&self) -> impl Iterator<Item = Param> + use<> {
+        children(&self.0)
+    }
+}
+
+impl Use {
+    /// The template's name.
+    pub fn template(&self) -> Option<Name> {
+        child(&self.0)
+    }
+
+    /// The arguments in order.
+    pub fn args(&self) -> impl Iterator<Item = Arg> + use<> {
+        let list: Option<ArgList> = child(&self.0);
+        list.into_iter().flat_map(|l| children::<Arg>(l.syntax()))
+    }
+
+    /// The name of the rule that comes of it, from `as`.
+    pub fn called(&self) -> Option<Name> {
+        name_behind(&self.0, "as")
+    }
+}
+
+impl Manual {
+    /// The word behind `until`: `vacant`.
+    pub fn until_word(&self) -> Option<Name> {
+        name_behind(&self.0, "until")
+    }
+
+    /// The time of day behind `until`.
+    pub fn until_clock(&self) -> Option<Expr> {
+        expr_behind(&self.0, "until").filter(|e| matches!(e, Expr::Clock(_)))
+    }
+
+    /// The length behind `for`.
+    pub fn length(&self) -> Option<Expr> {
+        expr_behind(&self.0, "for")
+    }
+}
+
+impl WaitAction {
+    /// What ends the run meanwhile, from `unless`.
+    pub fn unless(&self) -> Option<Expr> {
+        expr_behind(&self.0, "unless")
+    }
+}
+
+impl AskAction {
+    /// What is asked.
+    pub fn text(&self) -> Option<StringExpr> {
+        children::<StringExpr>(&self.0).next()
+    }
+
+    /// How long an answer is waited for, from `answered within D`.
+    pub fn within(&self) -> Option<Expr> {
+        expr_behind(&self.0, "within")
+    }
+
+    /// What is done where nobody answers yes in time.
+    pub fn otherwise(&self) -> impl Iterator<Item = Action> + use<> {
+        children(&self.0)
+    }
+}
+
+impl TellAction {
+    /// What is told.
+    pub fn text(&self) -> Option<StringExpr> {
+        children::<StringExpr>(&self.0).next()
+    }
+}
+
+impl Then {
+    /// Its parts in order: each condition with the time that may lie between it and the one before.
+    pub fn parts(&self) -> Vec<(Expr, Option<Expr>)> {
+        let mut parts: Vec<(Expr, Option<Expr>)> = Vec::new();
+        let mut within = false;
+        for element in self.0.children_with_tokens() {
+            match element {
+                rowan::NodeOrToken::Token(token) => within |= token.text() == "within",
+                rowan::NodeOrToken::Node(child) => {
+                    let Some(expr) = Expr::cast(child) else { continue };
+                    match parts.last_mut() {
+                        Some(last) if within => last.1 = Some(expr),
+                        _ => parts.push((expr, None)),
+                    }
+                    within = false;
+                }
+            }
+        }
+        parts
+    }
+}
+
+impl Guard {
+    /// The condition behind `where`.
+    pub fn filter(&self) -> Option<Expr> {
+        expr_behind(&self.0, "where")
     }
 }
 

@@ -229,6 +229,20 @@ kinds! {
     UNTIL_EXPR,
     /// `*`, every rule
     EVERY,
+    /// `template NAME(param: kind) { clause* }`
+    TEMPLATE,
+    /// `name: kind = default` of a template.
+    PARAM,
+    /// `use TEMPLATE(param: value) as NAME`
+    USE,
+    /// `combine light.level = max`
+    COMBINE,
+    /// `manual light until vacant`
+    MANUAL,
+    /// `EVENT within D`: it happened not longer ago
+    WITHIN_EXPR,
+    /// `EVENT 3 times within D`
+    TIMES_EXPR,
 }
 
 impl SyntaxKind {

@@ -1,8 +1,22 @@
 //! The words that the grammar knows, in one place: parser, formatter, "did you mean" and editors read these lists.
 
 /// Words that open a top-level item.
-pub const ITEMS: &[&str] =
-    &["edition", "defaults", "levels", "rule", "interlock", "policy", "mode", "counter", "test", "prove"];
+pub const ITEMS: &[&str] = &[
+    "edition",
+    "defaults",
+    "levels",
+    "rule",
+    "interlock",
+    "policy",
+    "template",
+    "use",
+    "mode",
+    "counter",
+    "combine",
+    "manual",
+    "test",
+    "prove",
+];
 
 /// Words that open a clause of a rule, an interlock or a policy.
 pub const CLAUSES: &[&str] = &[
@@ -27,7 +41,10 @@ pub const VERBS: &[&str] = &[
     "inside",
     "outside",
     "waves",
+    "makes",
     "sees",
+    "reads",
+    "presses",
     "by",
 ];
 

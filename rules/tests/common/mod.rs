@@ -4,16 +4,16 @@
 use arrayvec::ArrayVec;
 use osmose_model::command::{Command, CommandId, Effect, Value};
 use osmose_model::device::{
-    Actuator, ActuatorKind, BinaryRole, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind, Unit,
+    Actuator, ActuatorKind, BinaryRole, Cell, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind, Unit,
 };
-use osmose_model::geometry::{Area, Place};
+use osmose_model::geometry::{Area, Place, Point, Polygon, Segment};
 use osmose_model::ids::{
-    ActuatorId, GroupId, HolderId, LevelId, Name, PersonId, RuleId, SensorId, Seq, TrackId, ZoneId,
+    ActuatorId, GroupId, HolderId, LevelId, Name, PersonId, RuleId, SensorId, Seq, TrackId, WallId, ZoneId,
 };
 use osmose_model::input::{Class, OperatorAction};
 use osmose_model::site::{
-    Attribute, AttributeSpec, EngineConfig, Frame, Group, Idle, Level, Person, RecordConfig, Site, SourceFile,
-    Topology, Zone, ZoneMargins,
+    Attribute, AttributeSpec, Booking, EngineConfig, Frame, Group, Idle, Level, Person, RecordConfig, Resource, Site,
+    SourceFile, Topology, Wall, Zone, ZoneMargins,
 };
 use osmose_model::stages::{Decide, Source};
 use osmose_model::time::{DurationNs, LogicalNs, NS_PER_S, UtcNs};
@@ -108,7 +108,17 @@ fn sensor(
 /// Zones m7, m9 (rooms with recorder, light, motion), lobby (two lights, a door) and corridor; people ana, ben (group
 /// project-x), cleo (group staff).
 pub fn site() -> Site {
-    use ActuatorKind::{Display, Door, Hvac, Light, Recorder};
+    use ActuatorKind::{Display, Door, Hvac, Light, Notify, Recorder, Speaker};
+    let cell = |name: &str, x_m: f64, y_m: f64| Cell {
+        name: name.to_owned(),
+        area: Polygon::simple(vec![
+            Point::new(x_m - 0.3, y_m - 0.3),
+            Point::new(x_m + 0.3, y_m - 0.3),
+            Point::new(x_m + 0.3, y_m + 0.3),
+            Point::new(x_m - 0.3, y_m + 0.3),
+        ]),
+    };
+    let consents = |id: u16| BTreeMap::from([("consents".to_owned(), Attribute::Bool(id != 2))]);
     let spec = |kind: &str, default| AttributeSpec { on: "zone".to_owned(), kind: kind.to_owned(), default };
     let person = |id: u16, name: &str, group: u16| Person {
         id: PersonId(id),
@@ -117,7 +127,7 @@ pub fn site() -> Site {
         devices: Vec::new(),
         badges: Vec::new(),
         language: Some("en".to_owned()),
-        attributes: BTreeMap::new(),
+        attributes: consents(id),
     };
     let group = |id: u16, name: &str, members: &[u16]| Group {
         id: GroupId(id),
@@ -127,7 +137,8 @@ pub fn site() -> Site {
     };
     Site {
         name: "test".to_owned(),
-        frame: Frame::default(),
+        // Cambridge, for the sun; times in UTC.
+        frame: Frame { origin_deg: Some((52.2053, 0.1218)), ..Frame::default() },
         engine: EngineConfig {
             topology: Topology::Inline,
             idle: Idle::Yield,
@@ -152,7 +163,13 @@ pub fn site() -> Site {
             zone(2, "lobby", "lobby", 30.0),
             zone(3, "corridor", "walkway", 20.0),
         ],
-        walls: Vec::new(),
+        walls: vec![Wall {
+            id: WallId(0),
+            name: "lobby-wall".to_owned(),
+            level: LevelId(0),
+            segments: vec![Segment { a: Point::new(0.0, 10.0), b: Point::new(4.0, 10.0) }],
+            transparent: false,
+        }],
         openings: Vec::new(),
         fixtures: Vec::new(),
         sensors: vec![
@@ -161,6 +178,11 @@ pub fn site() -> Site {
             sensor(2, "m9.pir", SensorKind::Binary, Some(BinaryRole::Motion), None, &[1]),
             sensor(3, "lux-1", SensorKind::Value, None, Some(Unit::Lux), &[2]),
             sensor(4, "ceiling-lobby", SensorKind::Position, None, None, &[2]),
+            sensor(5, "camera", SensorKind::Gesture, None, None, &[]),
+            sensor(6, "reader", SensorKind::Badge, None, None, &[]),
+            sensor(7, "gate", SensorKind::Crossing, None, None, &[2]),
+            sensor(8, "desk", SensorKind::Button, None, None, &[]),
+            sensor(9, "m7.lux", SensorKind::Value, None, Some(Unit::Lux), &[0]),
         ],
         actuators: vec![
             actuator(0, "m7.recorder", Recorder, Some(0), Some("paused")),
@@ -172,15 +194,40 @@ pub fn site() -> Site {
             actuator(6, "front-door", Door, Some(2), Some("open")),
             actuator(7, "m7.hvac", Hvac, Some(0), None),
             actuator(8, "lobby-display", Display, Some(2), None),
+            Actuator { wall: Some(WallId(0)), ..actuator(9, "wall-display", Display, None, None) },
+            actuator(10, "messages", Notify, None, None),
+            Actuator {
+                cells: vec![cell("desk-1", 1.0, 1.0), cell("desk-2", 5.0, 1.0)],
+                ..actuator(11, "lobby.speaker", Speaker, Some(2), None)
+            },
         ],
         people: vec![person(0, "ana", 0), person(1, "ben", 0), person(2, "cleo", 1)],
         groups: vec![group(0, "project-x", &[0, 1]), group(1, "staff", &[2])],
         attributes: BTreeMap::from([
             ("bookable".to_owned(), spec("bool", Attribute::Bool(false))),
             ("capacity".to_owned(), spec("people", Attribute::Number(0.0))),
+            (
+                "consents".to_owned(),
+                AttributeSpec { on: "person".to_owned(), kind: "bool".to_owned(), default: Attribute::Bool(false) },
+            ),
         ]),
         words: BTreeMap::from([("room".to_owned(), vec!["conferenceroom".to_owned(), "office".to_owned()])]),
-        resources: Vec::new(),
+        resources: vec![Resource {
+            name: "booking".to_owned(),
+            kind: "calendar".to_owned(),
+            file: "bookings.ics".to_owned(),
+        }],
+        // m7: 10:00 to 11:00 and 11:00 to 12:00 of day 0, both booked by ana.
+        bookings: [10, 11]
+            .into_iter()
+            .map(|hour| Booking {
+                calendar: 0,
+                zone: Some(ZoneId(0)),
+                from: UtcNs(hour * 3600 * NS_PER_S),
+                to: UtcNs((hour + 1) * 3600 * NS_PER_S),
+                organiser: Some(PersonId(0)),
+            })
+            .collect(),
         files: Vec::new(),
         device_owners: Vec::new(),
         badge_owners: Vec::new(),
@@ -344,11 +391,17 @@ impl Bench {
 
     /// One step of the core, with commands obeyed at once, for a few rounds.
     pub fn step(&mut self, stimuli: &[Stimulus]) -> &mut Self {
+        self.step_of(stimuli, None)
+    }
+
+    /// The same on account of what a sensor said.
+    pub fn step_of(&mut self, stimuli: &[Stimulus], sensor: Option<SensorId>) -> &mut Self {
         let mut stimuli = stimuli.to_vec();
         for _ in 0..8 {
             let mut out = Vec::new();
+            let source = Source { sensor, measured: None };
             self.rules.counted();
-            self.rules.step(&stimuli, Source::default(), &self.world, &mut out);
+            self.rules.step(&stimuli, source, &self.world, &mut out);
             self.hold_to_bound(&stimuli);
             stimuli = self.obey(out);
             if stimuli.is_empty() {
@@ -366,8 +419,12 @@ impl Bench {
         }
         let world = &self.world;
         let zones = |stimulus: &Stimulus| {
-            let Stimulus::World(event) = stimulus else { return Vec::new() };
-            let tracks = [Some(event.track), event.other].into_iter().flatten();
+            let tracks = match stimulus {
+                Stimulus::World(event) => [Some(event.track), event.other],
+                Stimulus::Moved(track) => [Some(*track), None],
+                _ => return Vec::new(),
+            };
+            let tracks = tracks.into_iter().flatten();
             tracks.filter_map(|t| world.occupant(t)).flat_map(|o| o.zones.to_vec()).collect()
         };
         let bound = self.bound.of(stimuli, zones, due);
@@ -522,7 +579,41 @@ impl Bench {
         status.reading = Some(reading);
         status.count += 1;
         self.world.alive[usize::from(sensor)] = Tri::True;
-        self.step(&[Stimulus::Sensor(SensorId(sensor))])
+        self.step_of(&[Stimulus::Sensor(SensorId(sensor))], Some(SensorId(sensor)))
+    }
+
+    /// Somebody goes to a point, at a speed, facing a way (degrees), without leaving his zones.
+    pub fn stands(&mut self, track: u64, x_m: f64, y_m: f64, speed_mps: f64, facing_deg: Option<f64>) -> &mut Self {
+        let occupant = self.world.people.get_mut(&track).expect("he is there");
+        occupant.place = Place::flat(LevelId(0), x_m, y_m);
+        occupant.velocity_mps = [speed_mps, 0.0];
+        occupant.heading_rad = facing_deg.map(|deg| deg * osmose_model::geometry::RAD_PER_DEG);
+        self.step(&[Stimulus::Moved(TrackId(track))])
+    }
+
+    /// Somebody is not there any more at all.
+    pub fn is_gone(&mut self, track: u64) -> &mut Self {
+        self.world.people.remove(&track);
+        self
+    }
+
+    /// A device says something of one of its properties.
+    pub fn reports(&mut self, device: u16, property: &str, value: Value) -> &mut Self {
+        self.world.devices.insert((ActuatorId(device), name(property)), value);
+        self.step(&[Stimulus::Device(ActuatorId(device))])
+    }
+
+    /// Restarts: what is saved is taken back by a fresh evaluator.
+    pub fn restarts(&mut self) -> &mut Self {
+        let mut bytes = Vec::new();
+        self.rules.save(&mut bytes);
+        let mut fresh = Rules::new(self.rules.program().clone());
+        fresh.restore(&bytes).expect("it is the same program's");
+        let mut again = Vec::new();
+        fresh.save(&mut again);
+        assert_eq!(bytes, again, "what is restored is what was saved");
+        self.rules = fresh;
+        self
     }
 
     pub fn dies(&mut self, sensor: u16) -> &mut Self {

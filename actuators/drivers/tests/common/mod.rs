@@ -121,6 +121,7 @@ pub(crate) fn site(udp: SocketAddr) -> Site {
         attributes: BTreeMap::new(),
         words: BTreeMap::new(),
         resources: Vec::new(),
+        bookings: Vec::new(),
         files: Vec::new(),
         device_owners: Vec::new(),
         badge_owners: Vec::new(),

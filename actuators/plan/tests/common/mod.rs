@@ -79,6 +79,7 @@ pub(crate) fn site_of(actuators: Vec<Actuator>) -> Site {
         attributes: BTreeMap::new(),
         words: BTreeMap::new(),
         resources: Vec::new(),
+        bookings: Vec::new(),
         files: Vec::new(),
         device_owners: Vec::new(),
         badge_owners: Vec::new(),

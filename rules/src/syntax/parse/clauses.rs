@@ -167,7 +167,7 @@ impl Parser<'_> {
         self.finish();
     }
 
-    /// `TARGET = EXPR [over D] [at start]`
+    /// `TARGET = EXPR [over D] [every D] [step Q] [band Q] [at start]`
     fn assignment(&mut self) {
         self.start(SyntaxKind::ASSIGN);
         self.operand();
@@ -180,7 +180,7 @@ impl Parser<'_> {
     fn assigned_value(&mut self) {
         self.condition();
         loop {
-            if self.eat_word("over") {
+            if self.eat_word("over") || self.eat_word("every") || self.eat_word("step") || self.eat_word("band") {
                 self.operand();
             } else if self.at_word("at") && self.nth_is_word(1, "start") {
                 self.bump();
@@ -206,6 +206,11 @@ impl Parser<'_> {
     fn do_clause(&mut self) {
         self.start(SyntaxKind::DO);
         self.bump();
+        self.actions();
+        self.finish();
+    }
+
+    fn actions(&mut self) {
         self.action();
         while self.eat(SyntaxKind::SEMICOLON) {
             if self.current() == SyntaxKind::R_CURLY || self.at_any_word(words::CLAUSES) {
@@ -213,7 +218,6 @@ impl Parser<'_> {
             }
             self.action();
         }
-        self.finish();
     }
 
     fn action(&mut self) {
@@ -228,6 +232,9 @@ impl Parser<'_> {
                 self.start(SyntaxKind::TELL_ACTION);
                 self.bump();
                 self.operand();
+                if self.current() == SyntaxKind::STRING {
+                    self.operand();
+                }
             }
             "wait" => {
                 self.start(SyntaxKind::WAIT_ACTION);
@@ -248,7 +255,12 @@ impl Parser<'_> {
                     self.operand();
                 }
                 if self.eat_word("else") {
-                    self.deeper(Self::action);
+                    if self.eat(SyntaxKind::L_CURLY) {
+                        self.deeper(Self::actions);
+                        self.expect(SyntaxKind::R_CURLY, "`;` or `}`");
+                    } else {
+                        self.deeper(Self::action);
+                    }
                 }
             }
             _ => {

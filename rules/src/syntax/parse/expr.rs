@@ -19,7 +19,7 @@ impl Parser<'_> {
             if p.at_word("then") {
                 p.start_at(start, SyntaxKind::THEN_EXPR);
                 while p.eat_word("then") {
-                    p.or_expr();
+                    p.bare(true, Self::or_expr);
                     if p.eat_word("within") {
                         p.operand();
                     }
@@ -63,6 +63,20 @@ impl Parser<'_> {
             if self.eat_word("across") && self.expect_word("gaps") && self.expect(SyntaxKind::COLON, "`:`") {
                 self.name("`continue`, `restart` or `unknown`");
             }
+            self.finish();
+        }
+        if self.current() == SyntaxKind::NUMBER && matches!(self.nth_text(1), "times" | "time") {
+            self.start_at(start, SyntaxKind::TIMES_EXPR);
+            self.operand();
+            self.bump();
+            if self.expect_word("within") {
+                self.operand();
+            }
+            self.finish();
+        } else if !self.bare && self.at_word("within") {
+            self.start_at(start, SyntaxKind::WITHIN_EXPR);
+            self.bump();
+            self.operand();
             self.finish();
         }
     }
@@ -127,7 +141,12 @@ impl Parser<'_> {
                 self.start_at(start, SyntaxKind::IS_EXPR);
                 self.bump();
                 self.eat_word("not");
-                self.name("a state, as in `is occupied`");
+                let clock = self.current() == SyntaxKind::CLOCK || self.at_any_word(&["sunrise", "sunset"]);
+                if clock {
+                    self.sum();
+                } else {
+                    self.name("a state, as in `is occupied`");
+                }
                 self.finish();
             }
             verb if words::VERBS.contains(&verb) => {
@@ -253,7 +272,7 @@ impl Parser<'_> {
             SyntaxKind::L_PAREN => {
                 self.start(SyntaxKind::PAREN_EXPR);
                 self.bump();
-                self.condition();
+                self.bare(false, Self::condition);
                 self.expect(SyntaxKind::R_PAREN, "`)`");
                 self.finish();
             }
@@ -370,11 +389,11 @@ impl Parser<'_> {
         words::is_reserved(word)
             || words::ITEMS.contains(&word)
             || words::STEPS.contains(&word)
-            || matches!(word, "answered" | "up" | "start")
+            || matches!(word, "answered" | "up" | "start" | "every" | "step" | "band" | "times" | "time" | "as")
     }
 
     /// `(arg, name: arg, arg where COND)`
-    fn arg_list(&mut self) {
+    pub(super) fn arg_list(&mut self) {
         self.start(SyntaxKind::ARG_LIST);
         self.bump();
         while !matches!(self.current(), SyntaxKind::R_PAREN | SyntaxKind::R_CURLY | SyntaxKind::EOF) {
@@ -384,9 +403,9 @@ impl Parser<'_> {
                 self.name("the argument's name");
                 self.bump();
             }
-            self.condition();
+            self.bare(false, Self::condition);
             if self.eat_word("where") {
-                self.condition();
+                self.bare(false, Self::condition);
             }
             self.finish();
             if !self.eat(SyntaxKind::COMMA) || self.at == before {

@@ -26,6 +26,10 @@ impl Parser<'_> {
             "rule" => self.block_item(SyntaxKind::RULE, true),
             "interlock" => self.block_item(SyntaxKind::INTERLOCK, true),
             "policy" => self.block_item(SyntaxKind::POLICY, true),
+            "template" => self.template(),
+            "use" => self.use_item(),
+            "combine" => self.combine(),
+            "manual" => self.manual(),
             "mode" => self.mode(),
             "counter" => self.counter(),
             "test" => self.test(),
@@ -123,12 +127,87 @@ impl Parser<'_> {
         self.report(diagnostic.label(head, "the block begins here"));
     }
 
-    /// `mode NAME { value [default], value }`
+    /// `template NAME(PARAM: KIND [= VALUE], ...) { clause* }`
+    fn template(&mut self) {
+        self.start(SyntaxKind::TEMPLATE);
+        let head = self.here();
+        self.bump();
+        self.name("a template's name");
+        if self.eat(SyntaxKind::L_PAREN) {
+            while matches!(self.current(), SyntaxKind::IDENT | SyntaxKind::STRING) {
+                self.start(SyntaxKind::PARAM);
+                self.name("a parameter's name");
+                if self.expect(SyntaxKind::COLON, "`:` and what the parameter is, as in `r: zone`") {
+                    self.name("what the parameter is, as in `r: zone`");
+                }
+                if self.eat(SyntaxKind::EQ) {
+                    self.condition();
+                }
+                self.finish();
+                if !self.eat(SyntaxKind::COMMA) {
+                    break;
+                }
+            }
+            self.expect(SyntaxKind::R_PAREN, "`,` or `)`");
+        }
+        self.block(head, words::CLAUSES, |p| p.clause());
+        self.finish();
+    }
+
+    /// `use TEMPLATE(PARAM: VALUE, ...) [as NAME]`
+    fn use_item(&mut self) {
+        self.start(SyntaxKind::USE);
+        self.bump();
+        self.name("a template's name");
+        if self.current() == SyntaxKind::L_PAREN {
+            self.arg_list();
+        }
+        if self.eat_word("as") {
+            self.name("a name for the rule");
+        }
+        self.finish();
+    }
+
+    /// `combine light.level = max`
+    fn combine(&mut self) {
+        self.start(SyntaxKind::COMBINE);
+        self.bump();
+        self.operand();
+        if self.expect(SyntaxKind::EQ, "`=` and how to combine") {
+            self.name("`max`, `min`, `any` or `latest`");
+        }
+        self.finish();
+    }
+
+    /// `manual light until vacant [D]`, `manual m7.light for 4 h`, `manual all lights until 06:00`
+    fn manual(&mut self) {
+        self.start(SyntaxKind::MANUAL);
+        self.bump();
+        self.operand();
+        if self.eat_word("until") {
+            if self.current() == SyntaxKind::CLOCK {
+                self.operand();
+            } else {
+                self.name("`vacant` or a time of day");
+                if self.current() == SyntaxKind::NUMBER {
+                    self.operand();
+                }
+            }
+        } else if self.expect_word("for") {
+            self.operand();
+        }
+        self.finish();
+    }
+
+    /// `mode NAME [per KIND] { value [default], value }`
     fn mode(&mut self) {
         self.start(SyntaxKind::MODE);
         let head = self.here();
         self.bump();
         self.name("a mode's name");
+        if self.eat_word("per") {
+            self.name("what the mode is kept per, as in `per zone`");
+        }
         self.block(head, &[], |p| {
             p.start(SyntaxKind::MODE_VALUE);
             let found = p.name("a mode's value");
@@ -141,7 +220,7 @@ impl Parser<'_> {
         self.finish();
     }
 
-    /// `counter NAME [per KIND] [since reset|day]`
+    /// `counter NAME [per KIND] [since reset|day] [within D]`
     fn counter(&mut self) {
         self.start(SyntaxKind::COUNTER);
         self.bump();
@@ -151,6 +230,9 @@ impl Parser<'_> {
         }
         if self.eat_word("since") {
             self.name("`reset` or `day`");
+        }
+        if self.eat_word("within") {
+            self.operand();
         }
         self.finish();
     }
@@ -211,7 +293,8 @@ impl Parser<'_> {
         if self.eat_word("nothing") {
             self.eat_word("else");
         } else {
-            self.assignment_or_expr();
+            // `within` behind what is expected is the step's own.
+            self.bare(true, Self::assignment_or_expr);
         }
         loop {
             if self.eat_word("for") || self.eat_word("within") {

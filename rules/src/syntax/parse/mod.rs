@@ -71,6 +71,8 @@ pub(super) struct Parser<'t> {
     builder: GreenNodeBuilder<'static>,
     diagnostics: Vec<Diagnostic>,
     nesting: u32,
+    /// A `within` behind the next condition is no part of it.
+    bare: bool,
 }
 
 impl<'t> Parser<'t> {
@@ -87,6 +89,7 @@ impl<'t> Parser<'t> {
             builder: GreenNodeBuilder::new(),
             diagnostics: Vec::new(),
             nesting: 0,
+            bare: false,
         }
     }
 
@@ -314,10 +317,19 @@ impl<'t> Parser<'t> {
             "defaults" => self.nth(1) == SyntaxKind::L_CURLY,
             "levels" => named && self.nth(2) == SyntaxKind::GT,
             "rule" => named && (self.nth(2) == SyntaxKind::L_CURLY || self.nth_is_word(2, "over")),
-            "interlock" | "policy" | "mode" => named && self.nth(2) == SyntaxKind::L_CURLY,
+            "interlock" | "policy" => named && self.nth(2) == SyntaxKind::L_CURLY,
+            "mode" => named && (self.nth(2) == SyntaxKind::L_CURLY || self.nth_is_word(2, "per")),
+            "template" => named && matches!(self.nth(2), SyntaxKind::L_CURLY | SyntaxKind::L_PAREN),
             "test" => self.nth(1) == SyntaxKind::STRING && self.nth_is_word(2, "of"),
             _ => named,
         }
+    }
+
+    /// Runs `body` with or without conditions that end in `within`.
+    fn bare(&mut self, bare: bool, body: impl FnOnce(&mut Self)) {
+        let before = std::mem::replace(&mut self.bare, bare);
+        body(self);
+        self.bare = before;
     }
 
     /// Runs `body` one level deeper, or refuses where the nesting is too deep.
