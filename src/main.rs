@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod lsp;
 mod outcome;
 mod progress;
 mod site;
 mod stderr;
 mod stop;
+mod testing;
 
 use crate::stderr::say;
 use clap::Parser;

@@ -7,10 +7,12 @@ mod find;
 mod fmt;
 mod import;
 mod listen;
+mod lsp;
 mod new;
 mod replay;
 mod run;
 mod score;
+mod test;
 mod trace;
 mod why;
 
@@ -28,6 +30,10 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Lay out rules files in one way
     Fmt(fmt::Fmt),
+    /// Run the tests of a site's rules
+    Test(test::Test),
+    /// Serve an editor: the language server for rules, over stdin and stdout
+    Lsp(lsp::Lsp),
     /// Run a site live
     Run(run::Run),
     /// Show what a site's sensors say, decoded, or why it was refused
@@ -57,6 +63,8 @@ impl Command {
             Self::New(c) => c.run(),
             Self::Check(c) => c.run(),
             Self::Fmt(c) => c.run(),
+            Self::Test(c) => c.run(),
+            Self::Lsp(c) => c.run(),
             Self::Run(c) => c.run(),
             Self::Listen(c) => c.run(),
             Self::Import(c) => c.run(),

@@ -264,18 +264,12 @@ impl<'s> Checker<'s> {
                 Item::RuleOrder(_) => self.not_yet(span, "`rule ... over ...`"),
                 Item::Policy(_) => self.not_yet(span, "a `policy`"),
                 Item::Counter(_) => self.not_yet(span, "a `counter`"),
-                Item::Test(_) => self.not_run(span, "a `test`", "it changes nothing in the building"),
+                // Run by `osmose test`.
+                Item::Test(_) => {}
                 // Looked into by `conflict::prove`, once the rules compile.
                 Item::Prove(_) => {}
                 Item::Edition(_) | Item::Levels(_) | Item::Mode(_) | Item::Defaults(_) => {}
             }
         }
-    }
-
-    /// The warning for statements about rules (not rules) that this build does not act on.
-    fn not_run(&mut self, span: Span, what: &str, meanwhile: &str) {
-        let message = format!("{what} is not run yet: {meanwhile}");
-        let diagnostic = Diagnostic::warning("not-yet", &self.file, span, message);
-        self.report(diagnostic);
     }
 }
