@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod control;
 mod lsp;
 mod outcome;
 mod progress;

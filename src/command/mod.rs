@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod act;
 mod check;
 mod demo;
 mod diff;
@@ -8,8 +9,10 @@ mod fmt;
 mod import;
 mod listen;
 mod lsp;
+mod mode;
 mod new;
 mod replay;
+mod rule;
 mod run;
 mod score;
 mod test;
@@ -34,6 +37,12 @@ pub(crate) enum Command {
     Test(test::Test),
     /// Serve an editor: the language server for rules, over stdin and stdout
     Lsp(lsp::Lsp),
+    /// Send a device of a running site a command by hand
+    Act(act::Act),
+    /// Switch a rule of a running site off for a while, or reset it
+    Rule(rule::Rule),
+    /// Set a mode of a running site
+    Mode(mode::Mode),
     /// Run a site live
     Run(run::Run),
     /// Show what a site's sensors say, decoded, or why it was refused
@@ -65,6 +74,9 @@ impl Command {
             Self::Fmt(c) => c.run(),
             Self::Test(c) => c.run(),
             Self::Lsp(c) => c.run(),
+            Self::Act(c) => c.run(),
+            Self::Rule(c) => c.run(),
+            Self::Mode(c) => c.run(),
             Self::Run(c) => c.run(),
             Self::Listen(c) => c.run(),
             Self::Import(c) => c.run(),
