@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod control;
+mod lsp;
 mod outcome;
 mod progress;
 mod site;
 mod stderr;
 mod stop;
+mod testing;
 
 use crate::stderr::say;
 use clap::Parser;

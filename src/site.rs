@@ -45,6 +45,19 @@ impl Examined {
         faults + self.diagnostics.iter().filter(|d| d.is_error()).count()
     }
 
+    /// Of no site at all.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            site: None,
+            faults: vec![],
+            diagnostics: vec![],
+            program: None,
+            costs: None,
+            table: Table::committed(),
+            proofs: vec![],
+        }
+    }
+
     /// Warnings found.
     pub(crate) fn warnings(&self) -> usize {
         self.faults.len() + self.diagnostics.len() - self.errors()
@@ -78,6 +91,11 @@ impl Examined {
 pub(crate) fn examine_files(files: &[SourceFile]) -> Examined {
     let loaded = osmose_load::load(files);
     with_rules(loaded.site, loaded.faults, Table::committed())
+}
+
+/// The files of a site's folder as they lie on disk; faults in them are told by whoever examines them.
+pub(crate) fn site_files(dir: &Path) -> Vec<SourceFile> {
+    osmose_load::load_dir(dir).site.map(|s| s.files).unwrap_or_default()
 }
 
 /// Loads a folder and compiles its rules; nothing is printed.

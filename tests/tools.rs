@@ -115,3 +115,87 @@ fn rules_that_clash_are_refused_with_a_moment_at_which_they_do() {
     assert!(said.contains("error[conflict]: `bright` and `dim`") && said.contains("3 people are in m7"), "{said}");
     assert!(stdout(&output).contains("prove fire outranks *: proven"), "{}", stdout(&output));
 }
+
+const TESTS: &str = r#"
+test "a participant leaves" of pause-recording {
+  at 0 s ana:project-x in m7
+  at 0 s bo:project-x in m7
+  at 1 s m7.recorder is recording
+  at 5 s bo in corridor
+  expect m7.recorder.pause(reason: "bo left") at 5 s +- 1 ms
+  expect nothing else
+}
+test "who never took part may leave" of pause-recording {
+  at 0 s ana in m7
+  at 1 s m7.recorder is recording
+  at 2 s visitor in lobby
+  at 3 s visitor in corridor
+  expect nothing for 10 s
+}
+test "lights follow, dimmer at night" of light-on-entry {
+  at 0 s time = 23:00
+  at 1 s ana in m7
+  at 2 s ana in corridor
+  expect m7.light.level = 30 % at 1 s
+  expect nothing for 4 min
+}
+test "the panel" of fire {
+  at 1 s fire-panel is active
+  expect m7.recorder.pause() within 1 s
+}
+"#;
+
+#[test]
+fn tests_run_as_scripts_with_coverage_and_junit() {
+    let site = TempSite::example("coworking");
+    site.write("tests/all.rules", TESTS);
+    let junit = site.file("junit.xml");
+    let output = osmose(&["test", path(site.path()), "--junit", path(&junit)]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    assert!(text.contains("coverage: ") && text.contains("4 test(s), 0 failed"), "{text}");
+    let xml = site.read("junit.xml");
+    assert!(xml.contains("tests=\"4\" failures=\"0\" errors=\"0\"") && xml.matches("<testcase ").count() == 4, "{xml}");
+}
+
+#[test]
+fn a_failing_test_shows_expected_and_actual_on_one_line_of_time() {
+    let site = TempSite::example("coworking");
+    let wrong = TESTS.replace("at 5 s +- 1 ms", "at 6 s +- 1 ms").replace("of fire", "of flood");
+    site.write("tests/all.rules", &wrong);
+    let output = osmose(&["test", path(site.path()), "--junit", path(&site.file("junit.xml"))]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("FAIL a participant leaves (pause-recording)"), "{text}");
+    assert!(text.contains("5 s  sent   m7.recorder.pause(reason: bo left)"), "{text}");
+    assert!(text.contains("at 6 s +- 0.001 s, found m7.recorder.pause(reason: bo left) at 5 s"), "{text}");
+    assert!(text.contains("it could not run: no rule is called `flood`"), "{text}");
+    let xml = site.read("junit.xml");
+    assert!(xml.contains("failures=\"1\" errors=\"1\""), "{xml}");
+}
+
+#[test]
+fn a_site_without_tests_says_so() {
+    let site = TempSite::example("peer-job");
+    assert_eq!(osmose(&["test", path(site.path())]).status.code(), Some(4));
+}
+
+#[test]
+fn a_test_is_cut_from_a_trace_and_holds_the_rules_to_it() {
+    let site = TempSite::example("peer-job");
+    // p1 stands in room r1 for 20 s, then in the corridor.
+    let row = |i: u32| format!("{i}.0,positions,p1,14.0,{}\n", if i < 20 { "3.0" } else { "7.0" });
+    let rows: String = (0..40).map(row).collect();
+    site.write("walk.csv", &format!("t_s,sensor,device,x_m,y_m\n{rows}"));
+    let trace = site.file("walk.mcap");
+    let csv = site.file("walk.csv");
+    let made = osmose(&["import", "location", path(&csv), "--site", path(site.path()), "-o", path(&trace)]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let cut = osmose(&["test", path(site.path()), "--from", path(&trace), "--at", "20"]);
+    assert!(cut.status.success(), "{}{}", stdout(&cut), stderr(&cut));
+    let output = osmose(&["test", path(site.path())]);
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).contains("1 test(s), 0 failed"), "{}", stdout(&output));
+    site.edit("rules/peer-job.rules", "recorder.pause()", "recorder.stop()");
+    assert_eq!(osmose(&["test", path(site.path())]).status.code(), Some(1), "other rules fail it");
+}

@@ -119,6 +119,19 @@ pub trait Decide {
     /// Evaluates what `stimuli` touch and what is due by `world.now()`; effects go to `out`, in rule order, then
     /// instance order. An empty `stimuli` is a tick.
     fn step(&mut self, stimuli: &[Stimulus], source: Source, world: &dyn WorldView, out: &mut Vec<Effect>);
+    /// `next` holds from here on in place of these rules, and takes over what they remember where it fits. What they
+    /// hold is let go and, where it goes on, held again, so that arbitration sees both before it sends anything.
+    fn take_over(&mut self, next: Self, world: &dyn WorldView, out: &mut Vec<Effect>)
+    where
+        Self: Sized,
+    {
+        let _ = (world, out);
+        *self = next;
+    }
+    /// Every holder that these rules name is below.
+    fn holders(&self) -> u32 {
+        0
+    }
     /// A command was sent: sessions open and end by it.
     fn on_command(&mut self, command: &Command, world: &dyn WorldView);
     /// An operator's action that concerns rules: a rule switched off, a mode, a reset.
@@ -162,6 +175,10 @@ pub trait Arbitrate {
         out: &mut Vec<Command>,
         changed: &mut Vec<ActuatorId>,
     );
+    /// Makes room for so many holders, where new rules name more than there is room for.
+    fn make_room(&mut self, holders: u32) {
+        let _ = holders;
+    }
     /// A device reported; devices whose property changed by it go to `changed`.
     fn on_report(&mut self, report: &Report, changed: &mut Vec<ActuatorId>);
     /// A person's own command.

@@ -13,6 +13,7 @@
 //! | `conflict/` | rules that can clash, with a counterexample; `prove` |
 //! | `cost/` | worst-case operations and memory of each rule, and deadlines that cannot be met |
 //! | `fmt.rs` | one layout for every file |
+//! | `json/` | the tree as JSON, both ways, and its schema |
 //! | `eval/` | the incremental evaluator: truth, timers, dampers, sessions, state |
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod cost;
 pub mod diag;
 pub mod eval;
 pub mod fmt;
+pub mod json;
 pub mod program;
 pub mod syntax;
 

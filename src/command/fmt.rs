@@ -16,11 +16,20 @@ use std::path::{Path, PathBuf};
 )]
 pub(crate) struct Fmt {
     /// The files
-    #[arg(required = true, value_name = "FILE.rules")]
+    #[arg(required_unless_present = "schema", value_name = "FILE.rules")]
     files: Vec<PathBuf>,
     /// Only say which files would change
     #[arg(long)]
     check: bool,
+    /// Write the file's tree as JSON to stdout instead
+    #[arg(long, conflicts_with_all = ["check", "from_json"])]
+    to_json: bool,
+    /// Read trees as JSON, and write their rules, laid out, to stdout
+    #[arg(long, conflicts_with = "check")]
+    from_json: bool,
+    /// Write the JSON Schema of the trees to stdout
+    #[arg(long, exclusive = true)]
+    schema: bool,
 }
 
 /// What became of one file.
@@ -33,6 +42,10 @@ enum Became {
 
 impl Fmt {
     pub(crate) fn run(self) -> Ended {
+        if self.schema {
+            println!("{:#}", osmose_rules::json::schema());
+            return Ok(Outcome::Success);
+        }
         let (mut others, mut broken) = (0, 0);
         for path in &self.files {
             match self.one(path)? {
@@ -47,7 +60,14 @@ impl Fmt {
     fn one(&self, path: &Path) -> Result<Became, Failure> {
         let stdin = path == Path::new("-");
         let text = read(path, stdin)?;
+        if self.from_json {
+            return from_json(path, &text);
+        }
         let parsed = parse(&path.display().to_string(), &text);
+        if self.to_json {
+            println!("{}", osmose_rules::json::to_json(&parsed));
+            return Ok(Became::Same);
+        }
         let Some(laid_out) = fmt::format(&parsed) else {
             let styled = std::io::stderr().is_terminal();
             parsed.diagnostics.iter().for_each(|d| say!("{}", d.render(&text, styled)));
@@ -76,4 +96,13 @@ fn read(path: &Path, stdin: bool) -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).map_err(cannot)?;
     Ok(text)
+}
+
+fn from_json(path: &Path, text: &str) -> Result<Became, Failure> {
+    let said = |e: &dyn std::fmt::Display| Failure::found(format!("{}: {e}", path.display()));
+    let tree: serde_json::Value = serde_json::from_str(text).map_err(|e| said(&e))?;
+    let rules = osmose_rules::json::from_json(&tree).map_err(|e| said(&e))?;
+    // A tree that holds what does not parse is given back as it is.
+    print!("{}", fmt::format(&parse("", &rules)).unwrap_or(rules));
+    Ok(Became::Same)
 }

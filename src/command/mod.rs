@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod act;
 mod check;
 mod demo;
 mod diff;
@@ -7,10 +8,14 @@ mod find;
 mod fmt;
 mod import;
 mod listen;
+mod lsp;
+mod mode;
 mod new;
 mod replay;
+mod rule;
 mod run;
 mod score;
+mod test;
 mod trace;
 mod why;
 
@@ -28,6 +33,16 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Lay out rules files in one way
     Fmt(fmt::Fmt),
+    /// Run the tests of a site's rules
+    Test(test::Test),
+    /// Serve an editor: the language server for rules, over stdin and stdout
+    Lsp(lsp::Lsp),
+    /// Send a device of a running site a command by hand
+    Act(act::Act),
+    /// Switch a rule of a running site off for a while, or reset it
+    Rule(rule::Rule),
+    /// Set a mode of a running site
+    Mode(mode::Mode),
     /// Run a site live
     Run(run::Run),
     /// Show what a site's sensors say, decoded, or why it was refused
@@ -57,6 +72,11 @@ impl Command {
             Self::New(c) => c.run(),
             Self::Check(c) => c.run(),
             Self::Fmt(c) => c.run(),
+            Self::Test(c) => c.run(),
+            Self::Lsp(c) => c.run(),
+            Self::Act(c) => c.run(),
+            Self::Rule(c) => c.run(),
+            Self::Mode(c) => c.run(),
             Self::Run(c) => c.run(),
             Self::Listen(c) => c.run(),
             Self::Import(c) => c.run(),

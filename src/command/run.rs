@@ -1,5 +1,6 @@
 //! `osmose run SITE`: the engine, live.
 
+use crate::control::Desk;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::{Ready, ready};
 use crate::stderr::say;
@@ -16,12 +17,15 @@ use osmose_replay::trace::write::Packing;
 use osmose_rules::Program;
 use osmose_runtime::clock::{HostClock, utc_now};
 use osmose_runtime::engine::{Engine, OwnedInput, Setup, Summary};
-use osmose_runtime::logs::{CommandLog, EventLog};
+use osmose_runtime::logs::{CommandLog, EventLog, RuleNames};
 use osmose_runtime::tap::Tap;
 use osmose_sensors::edge::ledger::Whom;
 use osmose_sensors::edge::{Edge, Port};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+
+/// What operators did and the engine has not taken in yet, at most.
+const CONTROLS_MAX: usize = 64;
 
 /// Run a site live
 #[derive(clap::Args)]
@@ -49,7 +53,10 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(self) -> Ended {
         let Ready { site, program } = ready(&self.site)?;
-        let mut taps = self.logs(&site, rule_names(&program))?;
+        let names = Arc::new(Mutex::new(rule_names(&program)));
+        let levels = program.levels().to_vec();
+        let mut taps = self.logs(&site, names.clone())?;
+        let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
         let stop = stop::on_signal()?;
         // Read together: what the log says of the wall clock is tied to its own clock.
         let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
@@ -65,6 +72,7 @@ impl Run {
                     taps,
                     dry_run: self.dry_run,
                     resend_held: false,
+                    control: Some(control),
                 }
             }
             Some(dir) => {
@@ -81,14 +89,22 @@ impl Run {
                     taps,
                     dry_run: self.dry_run,
                     resend_held,
+                    control: Some(control),
                 }
             }
         };
+        let clock = setup.clock;
         let engine = Engine::compose(setup).map_err(Failure::found)?;
+        let desk = Desk { dir: self.site.clone(), site: site.clone(), levels, clock, names, to_engine };
+        let desk = desk.open(self.state_dir().as_deref(), stop.clone());
         tracing::info!(topology = ?engine.topology(), "composed");
         let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
         say!("ready udp={}", udp.join(","));
         let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
+        if let Some(desk) = desk {
+            // It looks for the stop several times a second.
+            _ = desk.join();
+        }
         account(&site, &summary);
         Ok(Outcome::Success)
     }
@@ -103,7 +119,7 @@ impl Run {
     }
 
     /// The command line's logs.
-    fn logs(&self, site: &Arc<Site>, names: Arc<[String]>) -> Result<Vec<Box<dyn Tap>>, Failure> {
+    fn logs(&self, site: &Arc<Site>, names: RuleNames) -> Result<Vec<Box<dyn Tap>>, Failure> {
         let mut taps: Vec<Box<dyn Tap>> = vec![];
         if let Some(to) = &self.events {
             let open = |e| Failure::found(format!("cannot write events to {to}: {e}"));

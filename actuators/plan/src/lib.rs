@@ -281,6 +281,10 @@ impl Plan {
 }
 
 impl Arbitrate for Plan {
+    fn make_room(&mut self, holders: u32) {
+        self.reserve_holders(holders);
+    }
+
     /// As the trait says; `effects` is empty afterwards.
     fn step(
         &mut self,

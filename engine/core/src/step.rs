@@ -198,8 +198,11 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
                 self.stimuli.extend(self.changed.iter().map(|&a| Stimulus::Device(a)));
             }
             Input::RulesInstalled { .. } => {
-                if let Some(rules) = self.staged_rules.take() {
-                    self.rules = rules;
+                if let Some(next) = self.staged_rules.take() {
+                    let Self { site, fusion, rules, plan, own, effects, .. } = self;
+                    plan.make_room(next.holders());
+                    let world = World { site, fusion, plan, now: tag.at, wall: own.clock.at(tag.at) };
+                    rules.take_over(next, &world, effects);
                 }
                 self.stimuli.push(Stimulus::Start);
             }

@@ -61,6 +61,16 @@ pub struct Setup {
     pub dry_run: bool,
     /// After a restart: send every held value once.
     pub resend_held: bool,
+    /// What operators do and which rules are installed while it runs; `None` where nobody can.
+    pub control: Option<rtrb::Consumer<Control>>,
+}
+
+/// What is handed to a running engine from outside of its lanes. It becomes an input like any other.
+pub enum Control {
+    /// An operator's action.
+    Input(OwnedInput),
+    /// Rules that were compiled beside the engine, and the input that puts them in force.
+    Rules(Box<osmose_core::Rules>, OwnedInput),
 }
 
 /// An input that owns its canonical bytes.
@@ -261,6 +271,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         keyframe_inputs: 0,
         first: setup.first,
         resend_held: setup.resend_held,
+        control: setup.control,
     }
 }
 

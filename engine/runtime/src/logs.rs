@@ -11,26 +11,30 @@ use osmose_model::world::WorldEvent;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The names of the rules in force, by id: whoever installs others puts theirs in.
+pub type RuleNames = Arc<Mutex<Arc<[String]>>>;
 
 /// Writes every command as a line for people.
 pub struct CommandLog<W: Write + Send> {
     site: Arc<Site>,
-    rules: Arc<[String]>,
+    rules: RuleNames,
     out: LogOut<W>,
 }
 
 impl<W: Write + Send> CommandLog<W> {
     /// A log to `out`; `rules` are the names of the rules by id.
-    pub fn new(site: Arc<Site>, rules: Arc<[String]>, out: W) -> Self {
+    pub fn new(site: Arc<Site>, rules: RuleNames, out: W) -> Self {
         Self { site, rules, out: LogOut::new(out) }
     }
 }
 
 impl<W: Write + Send> Tap for CommandLog<W> {
     fn command(&mut self, _: Tag, command: &Command) {
-        let rules = &self.rules;
-        let name = move |rule: RuleId| rules.get(rule.index()).map_or("?", String::as_str);
+        // Whoever writes names never panics while it does; were it so, the old names would still do.
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = |rule: RuleId| rules.get(rule.index()).map_or("?", String::as_str);
         // The writer counts what it could not write; the recording has it all.
         let _ = self.out.write(&self.site, &name, command);
     }

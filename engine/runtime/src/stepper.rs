@@ -7,7 +7,7 @@
 
 use crate::clock::HostClock;
 use crate::egress::{Egress, LineTx};
-use crate::engine::{OwnedInput, Summary};
+use crate::engine::{Control, OwnedInput, Summary};
 use crate::inlet::{BLOCK_MAX, Inlet, YIELD_WINDOW};
 use crate::journal::mapped::Mapped;
 use crate::journal::{AppendError, Ring};
@@ -80,6 +80,7 @@ pub(crate) struct Stepper {
     pub(crate) keyframe_inputs: u64,
     pub(crate) first: Vec<OwnedInput>,
     pub(crate) resend_held: bool,
+    pub(crate) control: Option<rtrb::Consumer<Control>>,
 }
 
 /// Everything that a step's results go to. Borrowed by the driver during a step.
@@ -211,9 +212,24 @@ impl Stepper {
             self.bytes = bytes;
             n += 1;
         }
+        n += self.take_control();
         self.driver.run_until(self.clock.now(), &mut self.out);
         self.keyframe_inputs += n as u64;
         n
+    }
+
+    /// Takes in at most one thing that an operator did or installed.
+    fn take_control(&mut self) -> usize {
+        let Some(control) = self.control.as_mut().and_then(|c| c.pop().ok()) else { return 0 };
+        let input = match control {
+            Control::Input(input) => input,
+            Control::Rules(rules, input) => {
+                self.driver.machine_mut().stage_rules(*rules);
+                input
+            }
+        };
+        self.feed(self.clock.now(), &input.0);
+        1
     }
 
     /// Nothing is to do: spins, yields, or blocks.

@@ -121,6 +121,7 @@ fn run(topology: Topology) -> ((Digest, Digest), u64, u64) {
         taps: Vec::new(),
         dry_run: true,
         resend_held: false,
+        control: None,
     };
     let script = Script { lanes: tx, next: 0, stop: stop.clone() };
     let lanes: Vec<LaneRx> = rx.into();

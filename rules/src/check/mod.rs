@@ -290,19 +290,13 @@ impl<'s> Checker<'s> {
                 Item::Use(node) => self.use_template(&node, &defaults),
                 Item::Manual(node) => self.manual(&node),
                 Item::Combine(node) => self.combine(&node),
-                Item::Test(_) => self.not_run(span, "a `test`", "it changes nothing in the building"),
+                // Run by `osmose test`.
+                Item::Test(_) => {}
                 // Looked into by `conflict::prove`, once the rules compile.
                 Item::Prove(_) => {}
                 Item::Edition(_) | Item::Levels(_) | Item::Mode(_) | Item::Defaults(_) => {}
                 Item::Counter(_) | Item::Template(_) | Item::RuleOrder(_) => {}
             }
         }
-    }
-
-    /// The warning for statements about rules (not rules) that this build does not act on.
-    fn not_run(&mut self, span: Span, what: &str, meanwhile: &str) {
-        let message = format!("{what} is not run yet: {meanwhile}");
-        let diagnostic = Diagnostic::warning("not-yet", &self.file, span, message);
-        self.report(diagnostic);
     }
 }

@@ -42,8 +42,15 @@ impl Rules {
     /// and are matched by name. Everything held is let go and, where its rule goes on, held again under its new
     /// number: arbitration sees both before it sends anything.
     pub fn install(&mut self, program: Program, world: &dyn WorldView, out: &mut Vec<Effect>) -> Vec<Carried> {
+        let report = self.carry_into(Rules::new(program), out);
+        self.step(&[Stimulus::Start], Source::default(), world, out);
+        report
+    }
+
+    /// What [`Rules::install`] does before it looks at everything once: state goes over, nothing is evaluated.
+    pub(super) fn carry_into(&mut self, next: Rules, out: &mut Vec<Effect>) -> Vec<Carried> {
         self.release_everything(out);
-        let old = std::mem::replace(self, Rules::new(program));
+        let old = std::mem::replace(self, next);
         let mut report = Vec::new();
         for number in 0..self.program.rules.len() {
             report.push(self.carry_rule(number, &old, out));
@@ -51,7 +58,6 @@ impl Rules {
         let kept = |r: &&crate::program::RuleInfo| self.program.rule_named(&r.name).is_none();
         report.extend(old.program.rules.iter().filter(kept).map(|r| Carried::Gone { rule: r.name.clone() }));
         self.carry_shared(&old);
-        self.step(&[Stimulus::Start], Source::default(), world, out);
         report
     }
 

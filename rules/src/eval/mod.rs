@@ -351,6 +351,14 @@ impl Decide for Rules {
         run.look_at_woken();
     }
 
+    fn take_over(&mut self, next: Self, _: &dyn WorldView, out: &mut Vec<Effect>) {
+        self.carry_into(next, out);
+    }
+
+    fn holders(&self) -> u32 {
+        self.program.holders
+    }
+
     fn on_command(&mut self, command: &Command, world: &dyn WorldView) {
         session::on_command(&self.program, &mut self.state.shared, command, world);
     }

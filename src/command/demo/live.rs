@@ -89,6 +89,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
         taps: vec![Box::new(teller)],
         dry_run: false,
         resend_held: false,
+        control: None,
     };
     let listeners = listen_as_devices(&site)?;
     let stop = stop::on_signal()?;

@@ -1,0 +1,326 @@
+//! Running a test: scripted ones on a machine of the site's rules and arbitration, cuts by replaying their trace.
+
+use super::script::{Cut, Expect, Feed, Instant, Script, Wanted, What, When};
+use super::world::{Fact, Scripted};
+use crate::outcome::Failure;
+use osmose_core::{Driver, Machine, Outbox, Plan, Rules, StepSink};
+use osmose_model::command::{Command, LevelRank, Value};
+use osmose_model::input::{Anchor, Input, OperatorAction, Report, Tag};
+use osmose_model::site::Site;
+use osmose_model::stages::Decide;
+use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs, NS_PER_S, UtcNs, format_seconds};
+use osmose_replay::drive::{Options, Osmose, Replay, Sinks};
+use osmose_replay::trace::read::TraceReader;
+use osmose_rules::Program;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// Scripted tests begin here, so that nothing lies before the log.
+const BEGAN: LogicalNs = LogicalNs(NS_PER_S);
+/// Time given to what follows the last step.
+const AFTER: DurationNs = DurationNs::from_s(1);
+/// Which day a test's clock is of: 2026-01-05, a Monday.
+const DAY_UTC_NS: i64 = 1_767_571_200 * NS_PER_S;
+
+/// A command that was sent while a test ran.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sent {
+    /// Since the test (or the trace) began.
+    pub(crate) at: DurationNs,
+    pub(crate) rule: String,
+    pub(crate) device: String,
+    pub(crate) verb: String,
+    pub(crate) args: Vec<(String, String)>,
+}
+
+impl Sent {
+    pub(crate) fn text(&self) -> String {
+        let args: Vec<String> = self.args.iter().map(|(n, v)| format!("{n}: {v}")).collect();
+        format!("{}.{}({})", self.device, self.verb, args.join(", "))
+    }
+}
+
+/// How a test went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Went {
+    /// What failed, a sentence each; none where it passed.
+    pub(crate) failures: Vec<String>,
+    /// Every command of every rule, in order.
+    pub(crate) sent: Vec<Sent>,
+    /// Why it could not run at all.
+    pub(crate) broken: Option<String>,
+}
+
+impl Went {
+    pub(crate) fn passed(&self) -> bool {
+        self.failures.is_empty() && self.broken.is_none()
+    }
+}
+
+/// What a test runs on.
+pub(crate) struct Ground<'a> {
+    pub(crate) site: &'a Arc<Site>,
+    pub(crate) program: &'a Program,
+    /// The site's folder, where traces are looked for.
+    pub(crate) dir: &'a Path,
+}
+
+/// Runs one test.
+pub(crate) fn run(ground: &Ground<'_>, script: &Script) -> Went {
+    if ground.program.rule_named(&script.rule).is_none() {
+        let broken = Some(format!("no rule is called `{}`", script.rule));
+        return Went { broken, ..Went::default() };
+    }
+    let ran = match &script.cut {
+        Some(cut) => replayed(ground, cut),
+        None => Ok((scripted(ground, script), None)),
+    };
+    match ran {
+        Ok((sent, midnight)) => Went { failures: judge(script, &sent, midnight), sent, broken: None },
+        Err(broken) => Went { broken: Some(broken), ..Went::default() },
+    }
+}
+
+// ---- scripted ----
+
+struct Notes<'a> {
+    site: &'a Site,
+    sent: Vec<Sent>,
+}
+
+impl StepSink<Scripted, Rules, Plan> for Notes<'_> {
+    fn sequenced(&mut self, _: Tag, _: &[u8]) {}
+    fn decided(&mut self, tag: Tag, _: &Input<'_>, out: &Outbox, machine: &Machine<Scripted, Rules, Plan>) {
+        let at = tag.at.since(BEGAN);
+        let rules = machine.rules();
+        self.sent.extend(out.commands.iter().map(|c| sent(self.site, rules, c, at)));
+    }
+}
+
+fn sent(site: &Site, rules: &Rules, command: &Command, at: DurationNs) -> Sent {
+    let value = |v: &Value| match v {
+        Value::Name(name) => name.to_string(),
+        Value::Text(text) => text.to_string(),
+        Value::Number(number) => format!("{number}"),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Person(p) => site.people[p.index()].name.clone(),
+        Value::Zone(z) => site.zones[z.index()].name.clone(),
+        other => format!("{other:?}"),
+    };
+    Sent {
+        at,
+        rule: command.rule.map_or_else(String::new, |r| rules.rule_name(r).to_owned()),
+        device: site.actuators[command.device.index()].name.clone(),
+        verb: command.verb.to_string(),
+        args: command.args.iter().map(|(n, v)| (n.to_string(), value(v))).collect(),
+    }
+}
+
+fn scripted(ground: &Ground<'_>, script: &Script) -> Vec<Sent> {
+    let after = |since: DurationNs| LogicalNs(BEGAN.0.saturating_add(since.0));
+    let facts: Vec<(LogicalNs, Fact)> = script
+        .feeds
+        .iter()
+        .filter_map(|(at, feed)| match feed {
+            Feed::Fact(fact) => Some((after(*at), *fact)),
+            _ => None,
+        })
+        .collect();
+    let rules = Rules::new(ground.program.clone());
+    let mut plan = Plan::with_holders(ground.site, ground.program.holder_count());
+    if let Some(rank) = ground.program.levels().iter().position(|l| l == "user") {
+        plan.set_user_level(LevelRank(rank as u8));
+    }
+    let fusion = Scripted::new(ground.site.clone(), BEGAN, facts);
+    let mut driver = Driver::new(Machine::from_stages(ground.site.clone(), fusion, rules, plan));
+    let mut notes = Notes { site: ground.site, sent: Vec::new() };
+    driver.feed(ArrivalNs(BEGAN.0 - 1), &Input::RulesInstalled { files: &[] }, &mut notes);
+    let mut feeds: Vec<&(DurationNs, Feed)> = script.feeds.iter().collect();
+    feeds.sort_by_key(|(at, _)| *at);
+    for (at, feed) in feeds {
+        let arrival = ArrivalNs(after(*at).0);
+        match feed {
+            // It comes by itself: the building is asked first.
+            Feed::Fact(_) => driver.run_until(arrival, &mut notes),
+            Feed::Report(actuator, property, value) => {
+                let report = Report { actuator: *actuator, property: *property, value: *value, source_seq: None };
+                driver.feed(arrival, &Input::Report(report), &mut notes);
+            }
+            Feed::Clock(time) => {
+                let anchor = Anchor { utc: UtcNs(DAY_UTC_NS + time.0), offset: DurationNs::ZERO, next_change: None };
+                driver.feed(arrival, &Input::Anchor(anchor), &mut notes);
+            }
+            Feed::Mode(mode, value) => {
+                let action = OperatorAction::Mode { mode: *mode, value: *value };
+                driver.feed(arrival, &Input::Operator(action), &mut notes);
+            }
+            Feed::Reset(rule) => {
+                driver.feed(arrival, &Input::Operator(OperatorAction::Reset { rule: *rule }), &mut notes);
+            }
+        }
+    }
+    driver.run_until(ArrivalNs(after(end(script)).0), &mut notes);
+    notes.sent
+}
+
+/// When a scripted test is over.
+fn end(script: &Script) -> DurationNs {
+    let last = script.feeds.iter().map(|(at, _)| *at).max().unwrap_or_default();
+    let spans = script.expects.iter().map(|expect| match expect {
+        Expect::NothingIn(_, to) | Expect::Command(Wanted { when: When::Span(_, to), .. }) => *to,
+        Expect::Command(Wanted { when: When::At(Instant::Since(at), give), .. }) => DurationNs(at.0 + give.0),
+        _ => DurationNs::ZERO,
+    });
+    DurationNs(spans.max().unwrap_or_default().max(last).0.saturating_add(AFTER.0))
+}
+
+// ---- cut from a trace ----
+
+/// A file in memory that the replay writes to.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Ok(mut buffer) = self.0.lock() {
+            buffer.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where a trace named in a test lies: beside the tests, or in the site's folder, or as given.
+pub(crate) fn find_trace(dir: &Path, name: &str) -> PathBuf {
+    let candidates = [dir.join("tests").join(name), dir.join(name)];
+    candidates.into_iter().find(|p| p.exists()).unwrap_or_else(|| name.into())
+}
+
+type Replayed = (Vec<Sent>, Option<DurationNs>);
+
+/// The commands of a stretch of a trace under the site's own rules, and the trace's midnight (since its beginning).
+fn replayed(ground: &Ground<'_>, cut: &Cut) -> Result<Replayed, String> {
+    let path = find_trace(ground.dir, &cut.trace);
+    let clock = osmose_replay::info::info(&path).map_err(|e| e.to_string())?.log_clock();
+    let parse = |t: &Option<String>| t.as_deref().map(|t| clock.parse(t).map_err(|e| e.to_string())).transpose();
+    let (from, to) = (parse(&cut.from)?, parse(&cut.to)?);
+    let midnight = clock.parse("00:00:00").ok().map(|at| DurationNs(at.0)).or_else(|| tied_midnight(&clock));
+    let sent = commands(ground, &path, from, to).map_err(|e| e.to_string())?;
+    Ok((sent, midnight))
+}
+
+/// Midnight before a trace that does not begin at one, from an instant that is tied to the wall clock.
+fn tied_midnight(clock: &osmose_replay::wall::LogClock) -> Option<DurationNs> {
+    let (at, utc) = clock.tied?;
+    let anchor = osmose_replay::wall::anchor(utc, &clock.timezone).ok()?;
+    let local = (utc.0 + anchor.offset.0).rem_euclid(86_400 * NS_PER_S);
+    Some(DurationNs(at.0 - local))
+}
+
+/// What the site's rules send on a trace's inputs.
+pub(crate) fn commands(
+    ground: &Ground<'_>,
+    path: &Path,
+    from: Option<LogicalNs>,
+    to: Option<LogicalNs>,
+) -> Result<Vec<Sent>, Failure> {
+    let reader = TraceReader::open(path).map_err(Failure::found)?;
+    let buffer = Buffer::default();
+    let sinks = Sinks { commands: Some(Box::new(buffer.clone())), ..Sinks::default() };
+    let rules = Some(ground.site.rule_files().cloned().collect());
+    let options = Options { from, to, rules, sinks, ..Options::default() };
+    let workshop = Osmose::new(ground.site.clone());
+    let replay = Replay::new(reader, workshop, options).map_err(Failure::found)?;
+    replay.run(&mut ()).map_err(Failure::found)?;
+    let bytes = buffer.0.lock().map(|b| b.clone()).unwrap_or_default();
+    let lines = String::from_utf8_lossy(&bytes).into_owned();
+    lines.lines().map(|line| parse_line(line).ok_or_else(|| Failure::found(format!("no command: {line}")))).collect()
+}
+
+fn parse_line(line: &str) -> Option<Sent> {
+    let value: serde_json::Value = serde_json::from_str(line).ok()?;
+    let text = |key: &str| value[key].as_str().map(str::to_owned);
+    let plain = |v: &serde_json::Value| match v {
+        serde_json::Value::String(s) => s.clone(),
+        other => other.to_string().trim_end_matches(".0").to_owned(),
+    };
+    Some(Sent {
+        at: DurationNs((value["t_s"].as_f64()? * 1e9).round() as i64),
+        rule: text("rule").unwrap_or_default(),
+        device: text("device")?,
+        verb: text("command")?,
+        args: value["args"].as_object()?.iter().map(|(n, v)| (n.clone(), plain(v))).collect(),
+    })
+}
+
+// ---- judging ----
+
+fn fits(wanted: &Wanted, sent: &Sent, midnight: Option<DurationNs>) -> bool {
+    let what = match &wanted.what {
+        What::Verb(verb, args) => {
+            *verb == sent.verb && args.iter().all(|(n, v)| sent.args.iter().any(|(m, w)| n == m && v == w))
+        }
+        What::Property(property, value) => sent.args.iter().any(|(n, v)| n == property && v == value),
+    };
+    wanted.device == sent.device && what && in_time(&wanted.when, sent.at, midnight)
+}
+
+fn in_time(when: &When, at: DurationNs, midnight: Option<DurationNs>) -> bool {
+    match when {
+        When::Any => true,
+        When::Span(from, to) => (*from..=*to).contains(&at),
+        When::At(Instant::Since(wanted), give) => (at.0 - wanted.0).abs() <= give.0,
+        When::At(Instant::TimeOfDay(wanted), give) => midnight.is_some_and(|midnight| {
+            let time = (at.0 - midnight.0).rem_euclid(86_400 * NS_PER_S);
+            (time - wanted.0).abs() <= give.0
+        }),
+    }
+}
+
+fn judge(script: &Script, all: &[Sent], midnight: Option<DurationNs>) -> Vec<String> {
+    let own: Vec<&Sent> = all.iter().filter(|s| s.rule == script.rule).collect();
+    let mut failures = Vec::new();
+    let mut met = vec![false; own.len()];
+    for expect in &script.expects {
+        if let Expect::Command(wanted) = expect {
+            match (0..own.len()).find(|i| !met[*i] && fits(wanted, own[*i], midnight)) {
+                Some(i) => met[i] = true,
+                None => failures.push(missing(wanted, &own, &met)),
+            }
+        }
+    }
+    for expect in &script.expects {
+        let (from, to) = match expect {
+            Expect::NothingIn(from, to) => (*from, *to),
+            Expect::NothingElse => (DurationNs(i64::MIN), DurationNs(i64::MAX)),
+            Expect::Command(_) => continue,
+        };
+        let others = own.iter().zip(&met).filter(|(s, met)| !**met && s.at >= from && s.at <= to);
+        failures.extend(others.map(|(s, _)| format!("expected nothing, found {} at {}", s.text(), said(s.at))));
+    }
+    failures
+}
+
+/// What was expected and not found, with what came nearest.
+fn missing(wanted: &Wanted, own: &[&Sent], met: &[bool]) -> String {
+    let free = || own.iter().zip(met).filter(|(_, met)| !**met).map(|(s, _)| *s);
+    let when = match &wanted.when {
+        When::Any => String::new(),
+        When::Span(from, to) => format!(" between {} and {}", said(*from), said(*to)),
+        When::At(Instant::Since(at), give) => format!(" at {} +- {}", said(*at), said(*give)),
+        When::At(Instant::TimeOfDay(at), give) => format!(" at {} since midnight +- {}", said(*at), said(*give)),
+    };
+    let near = free().find(|s| s.device == wanted.device).or_else(|| free().next());
+    let found = near.map_or("nothing".to_owned(), |s| format!("{} at {}", s.text(), said(s.at)));
+    format!("expected {}{when}, found {found}", wanted.text)
+}
+
+/// A time of the test.
+pub(crate) fn said(at: DurationNs) -> String {
+    let text = format_seconds(at.0).to_string();
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} s")
+}

@@ -1,0 +1,125 @@
+//! What people do to a running engine: they save rules, break them, switch one off, act by hand. All of it is in the
+//! recording, which replays to the same decisions.
+
+mod common;
+
+use common::engine::{Engine, osmose};
+use common::site::TempSite;
+use common::until;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+struct Building {
+    site: TempSite,
+    engine: Engine,
+    tag: UdpSocket,
+    devices: UdpSocket,
+    seq: u64,
+}
+
+impl Building {
+    fn new(args: impl Fn(&TempSite) -> Vec<String>) -> Self {
+        let site = TempSite::example("peer-job");
+        let (tag, devices) = (site.sender(7801), site.devices(7802));
+        devices.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+        let args = args(&site);
+        let engine = Engine::run(site.path(), &args.iter().map(String::as_str).collect::<Vec<_>>());
+        Building { site, engine, tag, devices, seq: 0 }
+    }
+
+    fn is_at(&mut self, y_m: f64) {
+        self.seq += 1;
+        let fix = format!("{{\"id\":\"p1\",\"x\":14.0,\"y\":{y_m},\"seq\":{}}}", self.seq);
+        self.tag.send(fix.as_bytes()).expect("loopback");
+    }
+
+    fn heard(&self) -> Option<Value> {
+        let mut buffer = [0; 4096];
+        let len = self.devices.recv(&mut buffer).ok()?;
+        Some(serde_json::from_slice(&buffer[..len]).expect("JSON"))
+    }
+
+    /// p1 goes into room r1 and out again until its recorder hears `command`.
+    fn leaving_gives(&mut self, command: &str) {
+        until(&format!("`{command}` when p1 leaves"), || {
+            self.is_at(3.0);
+            self.is_at(7.0);
+            let heard = self.heard()?;
+            (heard["device"] == "r1.recorder" && heard["command"] == command).then_some(())
+        });
+    }
+
+    fn save(&self, from: &str, to: &str, until_said: &str) {
+        let said = self.engine.stderr().matches(until_said).count();
+        self.site.edit("rules/peer-job.rules", from, to);
+        until(until_said, || (self.engine.stderr().matches(until_said).count() > said).then_some(()));
+    }
+
+    fn ask(&self, words: &[&str], code: i32) -> String {
+        let mut args = vec![words[0], self.site.path().to_str().expect("text")];
+        args.extend(&words[1..]);
+        let ended = osmose(&args).expect(code);
+        ended.stdout + &ended.stderr
+    }
+}
+
+#[test]
+fn saved_rules_take_effect_and_broken_ones_do_not() {
+    let mut building = Building::new(|s| vec!["--record".into(), s.file("all.mcap").display().to_string()]);
+    building.leaving_gives("pause");
+    building.save("do r.recorder.pause()", "do r.recorder.stop()", "rule(s) reloaded");
+    building.leaving_gives("stop");
+    building.save("do r.recorder.stop()", "do r.recorder.stopp()", "rules not reloaded");
+    assert!(building.engine.stderr().contains("did you mean `stop`?"), "{}", building.engine.stderr());
+    building.leaving_gives("stop");
+    building.save("do r.recorder.stopp()", "do r.recorder.resume()", "rule(s) reloaded");
+    building.leaving_gives("resume");
+
+    let trace = building.site.file("all.mcap");
+    building.engine.stop(Signal::INT).expect(0);
+    let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
+    assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+}
+
+#[test]
+fn operators_act_and_what_they_switched_off_comes_back() {
+    let mut building = Building::new(|s| vec!["--record".into(), s.file("all.mcap").display().to_string()]);
+    building.leaving_gives("pause");
+    building.ask(&["act", "r3.recorder", "start"], 0);
+    until("the command by hand", || {
+        let heard = building.heard()?;
+        (heard["device"] == "r3.recorder" && heard["command"] == "start").then_some(())
+    });
+    assert!(building.ask(&["act", "r3.recordr", "start"], 1).contains("did you mean `r3.recorder`?"));
+    assert!(building.ask(&["act", "r3.recorder", "fly"], 1).contains("has no command `fly`"));
+    assert!(building.ask(&["rule", "off", "pause-recordings", "--for", "1h", "--because", "x"], 1).contains("no rule"));
+    assert!(building.ask(&["rule", "off", "pause-recording"], 2).contains("--because"));
+
+    building.ask(&["rule", "off", "pause-recording", "--for", "1h", "--because", "the recorders are serviced"], 0);
+    until("the rule to be off", || {
+        while building.heard().is_some() {}
+        building.is_at(3.0);
+        building.is_at(7.0);
+        building.heard().is_none().then_some(())
+    });
+    building.ask(&["rule", "on", "pause-recording"], 0);
+    building.leaving_gives("pause");
+    // For so short a time that it is over at once.
+    building.ask(&["rule", "off", "pause-recording", "--for", "0.1s", "--because", "a moment"], 0);
+    building.leaving_gives("pause");
+
+    let trace = building.site.file("all.mcap");
+    building.engine.stop(Signal::INT).expect(0);
+    let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
+    assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+}
+
+#[test]
+fn without_an_engine_there_is_nobody_to_ask() {
+    let site = TempSite::example("peer-job");
+    let path = site.path().to_str().expect("text");
+    let ended = osmose(&["act", path, "r1.recorder", "pause"]).expect(1);
+    assert!(ended.stderr.contains("no engine answers"), "{}", ended.stderr);
+}
