@@ -10,10 +10,12 @@
 //! | [`why`] | why a command was sent, and why a rule sent none |
 //! | [`mod@diff`] | two lists of commands side by side |
 //! | [`mod@find`] | every moment when a condition became true |
+//! | [`export`] | a trace for other programs |
+//! | [`mod@report`] | an incident as one page |
 //! | [`rulebook`] | what a rule's number stands for |
 //! | [`mod@import`] | CSV recordings to traces |
 //! | [`mod@info`], [`mod@check`] | what is in a trace; whether it is what was recorded |
-//! | [`surgery`] | traces made of traces: index, recover, cut, merge |
+//! | [`surgery`] | traces made of traces: index, recover, cut, merge, keep, anonymise |
 //! | [`wall`] | wall-clock times and time zones, at the edge of a log |
 //! | [`score`] | tracks against truth |
 #![forbid(unsafe_code)]
@@ -22,10 +24,12 @@ pub mod check;
 pub mod diff;
 pub mod draw;
 pub mod drive;
+pub mod export;
 pub mod find;
 pub mod import;
 pub mod info;
 pub mod record;
+pub mod report;
 pub mod resume;
 pub mod rulebook;
 pub mod score;

@@ -4,7 +4,7 @@
 //! The engine does not know the trace format. It shows its journal ([`Tap`]); here it becomes a
 //! file. A disk that refuses stops the recording, not the engine: the refusal is kept, and said once.
 
-use crate::trace::codec::{Encoder, RECORDER_LOST};
+use crate::trace::codec::{Encoder, Latency, NameOf, NameRecord, RECORDER_LOST};
 use crate::trace::format::{Meta, Topic};
 use crate::trace::write::{Packing, TraceWriter, WriteError};
 use osmose_core::{Machine, Outbox, StepSink};
@@ -17,7 +17,7 @@ use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::stages::{Arbitrate, Decide, Fuse};
 use osmose_model::world::WorldEvent;
-use osmose_runtime::tap::{Keyframe, Tap};
+use osmose_runtime::tap::{Keyframe, Tap, Timing};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -140,6 +140,32 @@ impl<W: Write> Recorder<W> {
         self.keep(result);
     }
 
+    /// What a number of this trace stands for: for readers that do not load its site and rules.
+    pub fn name(&mut self, of: NameOf, id: u64, text: &str) {
+        let Some(writer) = &mut self.writer else { return };
+        let (at, seq) = (self.last.at, self.last.seq);
+        let payload = self.encoder.name(&NameRecord { of, id, text });
+        let result = writer.append(Topic::Name, at, at, seq, payload);
+        self.keep(result);
+    }
+
+    /// How long each hop of a step that sent commands took: one record each, with the step's own number. Host times
+    /// never reach the core, so they are records beside the decisions and no part of a digest.
+    pub fn timing(&mut self, tag: Tag, timing: &Timing) {
+        let Timing { read, step_start, step_end, sent } = *timing;
+        for (hop, from, to) in
+            [("read to step", read, step_start), ("step", step_start, step_end), ("step to sent", step_end, sent)]
+        {
+            let Some(writer) = &mut self.writer else { return };
+            // The stamps are of one clock; two taken in one tick of it are equal.
+            let ns = u64::try_from(to.since(from).0).unwrap_or(0);
+            let (p50_ns, p90_ns, p99_ns, p999_ns) = (ns, ns, ns, ns);
+            let latency = Latency { at: tag.at, hop, count: 1, p50_ns, p90_ns, p99_ns, p999_ns, max_ns: ns, beyond: 0 };
+            let result = writer.append(Topic::Latency, tag.at, tag.at, tag.seq, self.encoder.latency(&latency));
+            self.keep(result);
+        }
+    }
+
     /// The recorder could not keep up: this many records are not in the trace.
     pub fn lost(&mut self, records: u64) {
         let Some(writer) = &mut self.writer else { return };
@@ -238,6 +264,10 @@ impl<W: Write + Send> Tap for Recorder<W> {
 
     fn command(&mut self, _: Tag, command: &Command) {
         Self::command(self, command);
+    }
+
+    fn timing(&mut self, tag: Tag, timing: Timing) {
+        Self::timing(self, tag, &timing);
     }
 
     fn digest(&mut self, seq: Seq, input: Digest, decision: Digest) {

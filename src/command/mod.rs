@@ -12,6 +12,7 @@ mod lsp;
 mod mode;
 mod new;
 mod replay;
+mod report;
 mod rule;
 mod run;
 mod score;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Find(find::Find),
     /// Compare the commands of two traces
     Diff(diff::Diff),
+    /// Write an incident as one page
+    Report(report::Report),
     /// Look into trace files, and make others of them
     #[command(subcommand)]
     Trace(trace::Trace),
@@ -84,6 +87,7 @@ impl Command {
             Self::Why(c) => c.run(),
             Self::Find(c) => c.run(),
             Self::Diff(c) => c.run(),
+            Self::Report(c) => c.run(),
             Self::Trace(c) => c.run(),
             Self::Score(c) => c.run(),
         }

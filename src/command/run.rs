@@ -12,6 +12,7 @@ use osmose_model::time::ArrivalNs;
 use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
 use osmose_replay::resume::{self, Started};
+use osmose_replay::trace::codec::NameOf;
 use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
 use osmose_rules::Program;
@@ -53,7 +54,8 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(self) -> Ended {
         let Ready { site, program } = ready(&self.site)?;
-        let names = Arc::new(Mutex::new(rule_names(&program)));
+        let at_start = rule_names(&program);
+        let names = Arc::new(Mutex::new(at_start.clone()));
         let levels = program.levels().to_vec();
         let mut taps = self.logs(&site, names.clone())?;
         let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
@@ -63,7 +65,7 @@ impl Run {
         let setup = match self.state_dir() {
             None => {
                 let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
-                self.begin_recording(&site, None, &mut taps)?;
+                self.begin_recording(&site, &at_start, None, &mut taps)?;
                 Setup {
                     machine: Core::new(site.clone(), program),
                     clock,
@@ -78,7 +80,7 @@ impl Run {
             Some(dir) => {
                 let started = resume::start(&Osmose::new(site.clone()), &dir, utc).map_err(Failure::found)?;
                 say!("state in {}: {}", dir.display(), started.resumed.render());
-                self.begin_recording(&site, Some(&started), &mut taps)?;
+                self.begin_recording(&site, &at_start, Some(&started), &mut taps)?;
                 let resend_held = started.resend_held();
                 taps.push(Box::new(started.tap));
                 Setup {
@@ -135,6 +137,7 @@ impl Run {
     fn begin_recording(
         &self,
         site: &Site,
+        names: &[String],
         from: Option<&Started<Osmose>>,
         taps: &mut Vec<Box<dyn Tap>>,
     ) -> Result<(), Failure> {
@@ -145,6 +148,9 @@ impl Run {
         if let Some(started) = from.filter(|s| s.resend_held()) {
             let (tag, digests) = started.head();
             recorder.keyframe(tag, &started.state, digests);
+        }
+        for (rule, name) in names.iter().enumerate() {
+            recorder.name(NameOf::Rule, rule as u64, name);
         }
         taps.push(Box::new(recorder));
         Ok(())

@@ -6,9 +6,9 @@ use super::verify::Verifier;
 use super::what_if::{Delays, WhatIf};
 use super::workshop::{Workshop, WorkshopError};
 use crate::trace::codec::{self, Record};
-use crate::trace::format::{Build, Meta, Topic};
+use crate::trace::format::{Build, Meta};
 use crate::trace::read::{Ending, Item};
-use crate::trace::recording::{Items, Recording, Sought};
+use crate::trace::recording::Items;
 use osmose_core::{Driver, Machine, Outbox, StepSink};
 use osmose_model::canon;
 use osmose_model::digest::Digest;
@@ -20,6 +20,9 @@ use osmose_model::stages::Decide;
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
+
+mod keyframes;
+mod other;
 
 /// How fast a replay goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -258,31 +261,6 @@ impl<S: Items, W: Workshop> Replay<S, W> {
     }
 }
 
-impl<W: Workshop> Replay<Recording, W> {
-    /// Begins at the last keyframe that stands well before `from`, where there is one and the code is the recorded
-    /// one; else at the start, as without this.
-    ///
-    /// # Errors
-    /// [`ReplayError::Io`].
-    pub fn from_keyframe(mut self) -> Result<Self, ReplayError> {
-        let Some(from) = self.run.options.from else { return Ok(self) };
-        if self.run.order != Order::Recorded || self.run.in_force.is_none() {
-            return Ok(self);
-        }
-        // Track rows depend on whether a scan came lately, so what was lately belongs to what is replayed.
-        let Some(sought) = self.reader.seek_before(from.minus(self.run.writing.quiet()))? else { return Ok(self) };
-        let own = self.run.in_force.clone();
-        if let Some(rules) = &sought.rules {
-            self.run.in_force = Some(rules.clone());
-        }
-        if !self.run.begin_at(&sought, &mut self.reader, &mut self.scan)? {
-            self.run.in_force = own;
-            self.reader.rewind()?;
-        }
-        Ok(self)
-    }
-}
-
 /// Gets the steps of a driver that adds ticks.
 struct Steps<'a> {
     what_if: Option<&'a mut WhatIf>,
@@ -400,46 +378,6 @@ impl<W: Workshop> Run<W> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether an input is not to be stepped here, because the question is what if: a tick of other rules, a sensor
-    /// that is removed, a report of a device that would have been told something else.
-    fn is_other(&mut self, tag: Tag, input: &Input<'_>) -> Result<bool, ReplayError> {
-        if !self.other_ticks {
-            return Ok(false);
-        }
-        self.delays_until(tag.at)?;
-        if matches!(input, Input::Tick) {
-            return Ok(true);
-        }
-        if let Some(o) = input.observation() {
-            if self.options.without.contains(&o.sensor) {
-                return Ok(true);
-            }
-            if self.delays.keep(tag.at, o.sensor, input) {
-                return Ok(true);
-            }
-        }
-        if self.what_if.is_some() {
-            // What was due before this input is decided before it, on both sides.
-            let (driver, mut steps) = self.steps();
-            driver.run_until(ArrivalNs(tag.at.0), &mut steps);
-            steps.result?;
-        }
-        let Some(what_if) = &mut self.what_if else { return Ok(false) };
-        what_if.settle(tag.at);
-        Ok(matches!(input, Input::Report(r) if what_if.replaces(r.actuator)))
-    }
-
-    /// Feeds what was delayed until now.
-    fn delays_until(&mut self, at: LogicalNs) -> Result<(), ReplayError> {
-        while let Some((arrival, bytes)) = self.delays.due(at) {
-            let mut scan = ScanBuf::default();
-            if let Ok(input) = canon::decode_input(&bytes, &mut scan) {
-                self.feed(arrival, &input)?;
-            }
-        }
-        Ok(())
-    }
-
     fn steps(&mut self) -> (&mut Driver<W::Fuse, W::Decide, W::Arbitrate>, Steps<'_>) {
         let Self { driver, what_if, writing, summary, .. } = self;
         (driver, Steps { what_if: what_if.as_mut(), writing, summary, result: Ok(()) })
@@ -539,70 +477,6 @@ impl<W: Workshop> Run<W> {
         let (driver, mut steps) = self.steps();
         driver.feed(ArrivalNs(at.0), input, &mut steps);
         Ok(steps.result?)
-    }
-
-    /// A whole state: compared where the state is known, taken back where it was lost.
-    fn keyframe(&mut self, tag: Tag, state: &[u8]) -> Result<(), ReplayError> {
-        let last = self.driver.machine().last();
-        if self.valid && tag == last {
-            if self.comparing(tag.at).is_some() {
-                self.save.clear();
-                self.driver.machine().save(&mut self.save);
-                if let Some(v) = &mut self.verifier {
-                    v.keyframe(tag, state, &self.save);
-                }
-            }
-            return Ok(());
-        }
-        // A state of before something already read (or of other rules) cannot be gone on from.
-        let behind = self.read.is_some_and(|read| tag.seq < read.seq);
-        if self.valid && self.read.is_some() || behind || self.order == Order::Arrival {
-            return Ok(());
-        }
-        if !self.restore(tag, state)? {
-            // Another build's state, or another site's: stay in the hole until one fits.
-            return Ok(());
-        }
-        self.valid = true;
-        for hole in self.summary.holes.iter_mut().filter(|h| !h.went_on) {
-            hole.went_on = true;
-        }
-        if self.read.is_none() {
-            self.summary.began_at = Some(tag.seq);
-        }
-        self.read = Some(tag);
-        Ok(())
-    }
-
-    /// A machine in a saved state; false where the state is none of these rules and this site.
-    fn restore(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
-        let Some(files) = &self.in_force else { return Ok(false) };
-        let mut machine = self.workshop.machine(compile(&self.workshop, files)?);
-        let fits = machine.restore(state).is_ok() && machine.last() == tag;
-        if fits {
-            self.driver = Driver::new(machine);
-        }
-        Ok(fits)
-    }
-
-    /// Reads on to the keyframe that was sought and takes its state; false where that cannot be.
-    fn begin_at(&mut self, sought: &Sought, reader: &mut Recording, scan: &mut ScanBuf) -> Result<bool, ReplayError> {
-        while let Some(Item::Record(raw)) = reader.next_item()? {
-            if raw.log_time > sought.log_time {
-                break;
-            }
-            if raw.topic != Topic::Keyframe || raw.log_time != sought.log_time {
-                continue;
-            }
-            let Ok(Record::Keyframe { tag, state }) = codec::decode(&raw, scan) else { break };
-            if !self.restore(tag, state)? {
-                break;
-            }
-            self.summary.began_at = Some(tag.seq);
-            self.read = Some(tag);
-            return Ok(true);
-        }
-        Ok(false)
     }
 
     /// Holds the replay back to the speed asked for.

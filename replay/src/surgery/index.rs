@@ -89,12 +89,23 @@ fn copy(mut recording: Recording, every: DurationNs, out: &Path) -> Result<Index
 }
 
 /// Records a run, with a keyframe every so often.
-struct Run {
+pub(super) struct Run {
     recorder: Recorder<BufWriter<File>>,
     every: DurationNs,
     due: Option<LogicalNs>,
     state: Vec<u8>,
     indexed: Indexed,
+}
+
+impl Run {
+    pub(super) fn new(recorder: Recorder<BufWriter<File>>, every: DurationNs) -> Self {
+        let indexed = Indexed { ran: true, ..Indexed::default() };
+        Self { recorder, every, due: None, state: Vec::new(), indexed }
+    }
+
+    pub(super) fn into_parts(self) -> (Recorder<BufWriter<File>>, Indexed) {
+        (self.recorder, self.indexed)
+    }
 }
 
 impl StepSink<Fusion, Rules, Plan> for Run {
@@ -123,8 +134,7 @@ fn run(mut recording: Recording, every: DurationNs, out: &Path) -> Result<Indexe
     let workshop = crate::drive::Osmose::of_files(recording.files())?;
     let meta = Meta { build: Build::this(), has_ticks: true, has_decisions: true, ..recording.meta().clone() };
     let recorder = Recorder::create(out, &meta, recording.files(), Packing::Lz4)?;
-    let (indexed, state) = (Indexed { ran: true, ..Indexed::default() }, Vec::new());
-    let mut sink = Run { recorder, every, due: None, state, indexed };
+    let mut sink = Run::new(recorder, every);
     let mut driver = CoreDriver::new(workshop.core()?);
     let own: Vec<_> = workshop.site().rule_files().cloned().collect();
     let mut in_force = osmose_model::canon::encode_files(&own);
@@ -133,8 +143,8 @@ fn run(mut recording: Recording, every: DurationNs, out: &Path) -> Result<Indexe
         let _ = std::fs::remove_file(out);
     }
     result?;
-    let indexed = sink.indexed;
-    sink.recorder.finish()?;
+    let (recorder, indexed) = sink.into_parts();
+    recorder.finish()?;
     Ok(indexed)
 }
 

@@ -6,9 +6,13 @@
 //! | [`mod@recover`] | what is whole of a damaged or cut file |
 //! | [`mod@cut`] | a stretch of time as a trace of its own |
 //! | [`mod@merge`] | parts of one log as one file |
+//! | [`mod@keep`] | recordings that do not expire |
+//! | [`mod@anonymise`] | a trace without names |
 
+pub mod anonymise;
 pub mod cut;
 pub mod index;
+pub mod keep;
 pub mod merge;
 pub mod recover;
 

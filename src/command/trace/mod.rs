@@ -1,8 +1,10 @@
 //! `osmose trace ...`: what is in a trace, whether it is whole, and traces made of traces.
 
+mod export;
 mod surgery;
 
 use crate::outcome::{Ended, Failure, Outcome};
+use export::{Anonymise, Export, Keep};
 use osmose_replay::{check, info};
 use std::path::PathBuf;
 use surgery::{Cut, Index, Merge, Recover};
@@ -30,6 +32,21 @@ pub(crate) enum Trace {
     /// Parts of one log as one file
     #[command(after_help = "Example:\n  osmose trace merge 10h.mcap 11h.mcap -o morning.mcap")]
     Merge(Merge),
+    /// Keep a recording from expiring
+    #[command(
+        after_help = "Examples:\n  osmose trace keep traces/10h.mcap --because \"the pause that came late\"\n  osmose trace keep traces --from 10:02:00 --to 10:03:00"
+    )]
+    Keep(Keep),
+    /// People, their devices and badges under pseudonyms; positions are kept
+    #[command(
+        after_help = "Example:\n  osmose trace anonymise incident.mcap -o shared.mcap\n\nWho knows where somebody sits finds him again: the result says what it does not claim."
+    )]
+    Anonymise(Anonymise),
+    /// Write a trace for other programs
+    #[command(
+        after_help = "Examples:\n  osmose trace export incident.mcap --csv -o tables\n  osmose trace export incident.mcap --perfetto -o incident.pftrace\n  osmose trace export incident.mcap --foxglove -o scene.mcap"
+    )]
+    Export(Export),
 }
 
 #[derive(clap::Args)]
@@ -48,6 +65,9 @@ impl Trace {
             Self::Recover(c) => c.run(),
             Self::Cut(c) => c.run(),
             Self::Merge(c) => c.run(),
+            Self::Keep(c) => c.run(),
+            Self::Anonymise(c) => c.run(),
+            Self::Export(c) => c.run(),
             Self::Info(File { trace, json }) => {
                 let info = info::info(&trace).map_err(Failure::found)?;
                 if json {

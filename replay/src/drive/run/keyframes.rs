@@ -1,0 +1,102 @@
+//! Beginning at a saved state: where a replay of a stretch may begin, and where the state got lost on the way.
+
+use super::{Order, Replay, ReplayError, Run, compile};
+use crate::drive::workshop::Workshop;
+use crate::trace::codec::{self, Record};
+use crate::trace::format::Topic;
+use crate::trace::read::Item;
+use crate::trace::recording::{Items, Recording, Sought};
+use osmose_core::Driver;
+use osmose_model::input::Tag;
+use osmose_model::observation::ScanBuf;
+
+impl<W: Workshop> Replay<Recording, W> {
+    /// Begins at the last keyframe that stands well before `from`, where there is one and the code is the recorded
+    /// one; else at the start, as without this.
+    ///
+    /// # Errors
+    /// [`ReplayError::Io`].
+    pub fn from_keyframe(mut self) -> Result<Self, ReplayError> {
+        let Some(from) = self.run.options.from else { return Ok(self) };
+        if self.run.order != Order::Recorded || self.run.in_force.is_none() {
+            return Ok(self);
+        }
+        // Track rows depend on whether a scan came lately, so what was lately belongs to what is replayed.
+        let Some(sought) = self.reader.seek_before(from.minus(self.run.writing.quiet()))? else { return Ok(self) };
+        let own = self.run.in_force.clone();
+        if let Some(rules) = &sought.rules {
+            self.run.in_force = Some(rules.clone());
+        }
+        if !self.run.begin_at(&sought, &mut self.reader, &mut self.scan)? {
+            self.run.in_force = own;
+            self.reader.rewind()?;
+        }
+        Ok(self)
+    }
+}
+
+impl<W: Workshop> Run<W> {
+    /// A whole state: compared where the state is known, taken back where it was lost.
+    pub(super) fn keyframe(&mut self, tag: Tag, state: &[u8]) -> Result<(), ReplayError> {
+        let last = self.driver.machine().last();
+        if self.valid && tag == last {
+            if self.comparing(tag.at).is_some() {
+                self.save.clear();
+                self.driver.machine().save(&mut self.save);
+                if let Some(v) = &mut self.verifier {
+                    v.keyframe(tag, state, &self.save);
+                }
+            }
+            return Ok(());
+        }
+        // A state of before something already read (or of other rules) cannot be gone on from.
+        let behind = self.read.is_some_and(|read| tag.seq < read.seq);
+        if self.valid && self.read.is_some() || behind || self.order == Order::Arrival {
+            return Ok(());
+        }
+        if !self.restore(tag, state)? {
+            // Another build's state, or another site's: stay in the hole until one fits.
+            return Ok(());
+        }
+        self.valid = true;
+        for hole in self.summary.holes.iter_mut().filter(|h| !h.went_on) {
+            hole.went_on = true;
+        }
+        if self.read.is_none() {
+            self.summary.began_at = Some(tag.seq);
+        }
+        self.read = Some(tag);
+        Ok(())
+    }
+
+    /// A machine in a saved state; false where the state is none of these rules and this site.
+    fn restore(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
+        let Some(files) = &self.in_force else { return Ok(false) };
+        let mut machine = self.workshop.machine(compile(&self.workshop, files)?);
+        let fits = machine.restore(state).is_ok() && machine.last() == tag;
+        if fits {
+            self.driver = Driver::new(machine);
+        }
+        Ok(fits)
+    }
+
+    /// Reads on to the keyframe that was sought and takes its state; false where that cannot be.
+    fn begin_at(&mut self, sought: &Sought, reader: &mut Recording, scan: &mut ScanBuf) -> Result<bool, ReplayError> {
+        while let Some(Item::Record(raw)) = reader.next_item()? {
+            if raw.log_time > sought.log_time {
+                break;
+            }
+            if raw.topic != Topic::Keyframe || raw.log_time != sought.log_time {
+                continue;
+            }
+            let Ok(Record::Keyframe { tag, state }) = codec::decode(&raw, scan) else { break };
+            if !self.restore(tag, state)? {
+                break;
+            }
+            self.summary.began_at = Some(tag.seq);
+            self.read = Some(tag);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}

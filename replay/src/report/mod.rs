@@ -1,0 +1,281 @@
+//! `osmose report`: an incident as one page that opens anywhere and prints: no scripts, no links, no fonts.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | what is collected: one replay, and one look through the records |
+//! | `page.rs` | the page |
+
+mod page;
+
+use crate::drive::sinks::Each;
+use crate::drive::{Options, Osmose, Replay, ReplayError, Sinks, Summary, Watch, Workshop, WorkshopError};
+use crate::info::{Info, InfoError, survey};
+use crate::rulebook::Rulebook;
+use crate::trace::codec::Record;
+use crate::trace::recording::{Items, Recording, RecordingError};
+use osmose_core::Outbox;
+use osmose_model::command::Command;
+use osmose_model::ids::{SensorId, ZoneId};
+use osmose_model::input::{Input, Tag};
+use osmose_model::site::SourceFile;
+use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::world::WorldView;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Columns of the timeline.
+const BINS: usize = 240;
+/// Most commands listed.
+const COMMANDS_MAX: usize = 500;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The file or folder is no recording.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// It cannot be looked through.
+    #[error(transparent)]
+    Info(#[from] InfoError),
+    /// Its site does not load.
+    #[error(transparent)]
+    Workshop(#[from] WorkshopError),
+    /// Its inputs cannot be run.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The disk refused.
+    #[error("the trace cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// How one hop's latencies were spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Spread {
+    count: usize,
+    p50_ns: u64,
+    p99_ns: u64,
+    max_ns: u64,
+}
+
+impl Spread {
+    fn of(mut all: Vec<u64>) -> Self {
+        all.sort_unstable();
+        // Nearest rank: the smallest value that so many are not above.
+        let rank = |q: f64| all.get(((q * all.len() as f64).ceil() as usize).max(1) - 1).copied().unwrap_or(0);
+        Self { count: all.len(), p50_ns: rank(0.5), p99_ns: rank(0.99), max_ns: all.last().copied().unwrap_or(0) }
+    }
+}
+
+/// A command that was handed over after its rule's deadline.
+#[derive(Clone, Debug)]
+struct Late {
+    command: Command,
+    took: DurationNs,
+    deadline: DurationNs,
+}
+
+/// What one sensor said, and for how long it said nothing.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    first: LogicalNs,
+    last: LogicalNs,
+    longest: DurationNs,
+    longest_from: LogicalNs,
+}
+
+/// What a replay shows on the way.
+struct Collected {
+    span: (LogicalNs, LogicalNs),
+    /// By zone, then by column: most people in it.
+    people: Vec<Vec<u32>>,
+    column: usize,
+    sensors: BTreeMap<SensorId, Heard>,
+    commands: Vec<Command>,
+    more_commands: u64,
+}
+
+impl Collected {
+    fn new(span: (LogicalNs, LogicalNs), zones: usize) -> Self {
+        let (people, commands) = (vec![vec![0; BINS]; zones], Vec::new());
+        Self { span, people, column: 0, sensors: BTreeMap::new(), commands, more_commands: 0 }
+    }
+
+    fn column_of(&self, at: LogicalNs) -> usize {
+        let (from, to) = self.span;
+        let length = to.since(from).0.max(1);
+        let part = at.since(from).0.clamp(0, length - 1);
+        (i128::from(part) * BINS as i128 / i128::from(length)) as usize
+    }
+
+    fn step(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, view: &dyn WorldView) {
+        if let Some(o) = input.observation() {
+            let at = tag.at;
+            let first = Heard { first: at, last: at, longest: DurationNs::ZERO, longest_from: at };
+            let heard = self.sensors.entry(o.sensor).or_insert(first);
+            if at.since(heard.last) > heard.longest {
+                (heard.longest, heard.longest_from) = (at.since(heard.last), heard.last);
+            }
+            heard.last = at;
+        }
+        let column = self.column_of(tag.at);
+        if column == self.column && out.events.is_empty() && tag.seq.0 > 1 {
+            self.take_commands(out);
+            return;
+        }
+        // Nothing moved between the columns that were passed over.
+        for zone in 0..self.people.len() {
+            let seen = view.count_in(ZoneId(zone as u16)).seen;
+            for c in self.column.min(column)..=column {
+                self.people[zone][c] = self.people[zone][c].max(seen);
+            }
+        }
+        self.column = column;
+        self.take_commands(out);
+    }
+
+    fn take_commands(&mut self, out: &Outbox) {
+        for c in &out.commands {
+            if self.commands.len() < COMMANDS_MAX {
+                self.commands.push(c.clone());
+            } else {
+                self.more_commands += 1;
+            }
+        }
+    }
+}
+
+/// Everything on the page.
+struct Report {
+    title: String,
+    info: Info,
+    summary: Summary,
+    plan: String,
+    collected: Collected,
+    book: Rulebook,
+    /// By hop.
+    hops: BTreeMap<String, Spread>,
+    late: Vec<Late>,
+    /// Commands whose way through the engine was recorded.
+    timed: usize,
+}
+
+/// A buffer that a replay writes into and that is read afterwards.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The report of a trace, or of a folder of them, as a page.
+///
+/// # Errors
+/// [`ReportError`].
+pub fn report(path: &Path, watch: &mut dyn Watch) -> Result<String, ReportError> {
+    let mut recording = Recording::open(path)?;
+    let workshop = Osmose::of_files(recording.files())?;
+    let site = workshop.site().clone();
+    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
+    let book = Rulebook::new(&site, &rules);
+    // What was recorded: counts, gaps, and how long each command took.
+    let (mut hops, mut steps) = (BTreeMap::<String, Vec<u64>>::new(), BTreeMap::<u32, u64>::new());
+    let mut recorded: Vec<Command> = Vec::new();
+    let info = survey(Recording::open(path)?, |raw, record| match record {
+        Record::Latency(l) if l.count == 1 => {
+            hops.entry(l.hop.to_owned()).or_default().push(l.max_ns);
+            *steps.entry(raw.sequence).or_default() += l.max_ns;
+        }
+        Record::Command(c) if recorded.len() < 1_000_000 => recorded.push((**c).clone()),
+        _ => {}
+    })?;
+    let took = |c: &Command| steps.get(&(c.id.seq.0 as u32)).copied();
+    let late = recorded.iter().filter_map(|c| {
+        let rule = book.program()?.rule(c.rule?)?;
+        let (deadline, took) = (rule.deadline?.0, DurationNs(i64::try_from(took(c)?).ok()?));
+        (took > deadline).then(|| Late { command: c.clone(), took, deadline })
+    });
+    let (late, timed) = (late.collect(), recorded.iter().filter(|c| took(c).is_some()).count());
+    // What can be seen by running it: who was where.
+    let span = info.span.map_or_else(Default::default, |(a, b)| (a.at, b.at));
+    let collected = Rc::new(RefCell::new(Collected::new(span, site.zones.len())));
+    let sink = collected.clone();
+    let each: Each = Box::new(move |tag, input, out, view| sink.borrow_mut().step(tag, input, out, view));
+    let plan = Shared::default();
+    let sinks = Sinks { plot: Some((None, Box::new(plan.clone()))), each: Some(each), ..Sinks::default() };
+    recording.rewind()?;
+    let verify = info.meta.has_decisions;
+    let options = Options { sinks, verify, ..Options::default() };
+    let summary = Replay::new(recording, workshop, options)?.run(watch)?;
+    let collected = match Rc::try_unwrap(collected) {
+        Ok(cell) => cell.into_inner(),
+        Err(_) => Collected::new(span, site.zones.len()),
+    };
+    let plan = String::from_utf8_lossy(&plan.0.borrow()).into_owned();
+    let hops = hops.into_iter().map(|(hop, all)| (hop, Spread::of(all))).collect();
+    let title = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+    let report = Report { title, info, summary, plan, collected, book, hops, late, timed };
+    Ok(page::render(&report, &site))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{live, walk};
+
+    #[test]
+    fn the_page_holds_everything_and_needs_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("walk <1>.mcap");
+        std::fs::write(&path, live(&walk(30), 100)).unwrap();
+        let page = report(&path, &mut ()).unwrap();
+        assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+        for part in [
+            "walk &lt;1&gt;.mcap",
+            "<h2>Where people went</h2>",
+            "<h2>Who was where, room by room</h2>",
+            "<h2>What was done, and why</h2>",
+            "<h2>Late commands</h2>",
+            "<h2>Sensors</h2>",
+            "<h2>Gaps</h2>",
+            "<h2>Latency</h2>",
+            "meeting.recorder.pause",
+            "leaves meeting",
+            "verified: the same, bit for bit",
+            "<svg",
+            "@media print",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        for needs in ["<script", "http://", "https://", "<link", "@import", "<img", "javascript:"] {
+            let without = page.replace("http://www.w3.org/2000/svg", "");
+            assert!(!without.contains(needs), "{needs}");
+        }
+        assert_eq!(page.matches("<table").count(), page.matches("</table>").count());
+        assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+    }
+
+    #[test]
+    fn the_timeline_counts_people_where_they_were() {
+        let mut collected = Collected::new((LogicalNs(0), LogicalNs(240)), 1);
+        assert_eq!([0, 1, 120, 239, 240, 999].map(|t| collected.column_of(LogicalNs(t))), [0, 1, 120, 239, 239, 239]);
+        collected.span = (LogicalNs(5), LogicalNs(5));
+        assert_eq!(collected.column_of(LogicalNs(5)), 0);
+    }
+
+    #[test]
+    fn the_spread_is_by_nearest_rank() {
+        let s = Spread::of((1..=100).rev().collect());
+        assert_eq!((s.count, s.p50_ns, s.p99_ns, s.max_ns), (100, 50, 99, 100));
+        assert_eq!(Spread::of(vec![]), Spread::default());
+        assert_eq!(Spread::of(vec![7]), Spread { count: 1, p50_ns: 7, p99_ns: 7, max_ns: 7 });
+    }
+}

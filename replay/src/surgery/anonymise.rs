@@ -1,0 +1,409 @@
+//! `osmose trace anonymise`: people, their devices and badges under names that mean nothing outside of this trace.
+//!
+//! Positions and times are kept: that is what the trace is for, and it is also why nobody can promise that a person
+//! cannot be found again by the desk that he sits at. What is and what is not done is said with the result.
+//!
+//! Decisions, digests and states hold names and keys too, so they are not copied: the changed inputs are run once
+//! more, and what that decides is recorded.
+
+use super::SurgeryError;
+use super::index::EVERY;
+use crate::drive::{Osmose, Workshop};
+use crate::record::Recorder;
+use crate::trace::codec::{self, Record};
+use crate::trace::format::{Build, Meta};
+use crate::trace::read::Item;
+use crate::trace::recording::{Items, Recording};
+use crate::trace::write::Packing;
+use osmose_core::CoreDriver;
+use osmose_model::canon;
+use osmose_model::command::{Text, Value};
+use osmose_model::ids::CarriedKey;
+use osmose_model::input::{Input, OperatorAction, Report};
+use osmose_model::observation::{BearingHit, Body, Observation, ScanBuf};
+use osmose_model::site::{Attribute, Site, SourceFile};
+use osmose_model::time::ArrivalNs;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// What was replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Anonymised {
+    /// People with a pseudonym.
+    pub people: usize,
+    /// Devices and badges with a pseudonym, declared or not.
+    pub carried: usize,
+    /// Files that were emptied, because nobody can know whom they speak of.
+    pub emptied: Vec<String>,
+    /// Inputs written.
+    pub inputs: u64,
+}
+
+impl Anonymised {
+    /// For people: what it claims, and what it does not. Ends with a newline.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = format!(
+            "{} inputs: {} people and {} devices and badges have pseudonyms of this trace alone\n\
+             removed: languages, texts and folders of people, comments, operators' reasons, the recorded decisions (they were made anew)\n",
+            self.inputs, self.people, self.carried
+        );
+        if !self.emptied.is_empty() {
+            text += &format!("emptied: {}\n", self.emptied.join(", "));
+        }
+        text += "NOT removed: where people went and when, times of day, names of rooms, sensors, devices, groups and rules. \
+                 Who knows where somebody sits finds him again: treat the trace as personal data\n";
+        text
+    }
+}
+
+/// Whole words that are replaced in texts, the longest first.
+struct Words(Vec<(String, String)>);
+
+impl Words {
+    fn replaced(&self, text: &str) -> String {
+        let part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        let mut out = String::with_capacity(text.len());
+        let mut at = 0;
+        while let Some(c) = text[at..].chars().next() {
+            let begins = text[..at].chars().next_back().is_none_or(|b| !part(b));
+            let found = self.0.iter().find(|(word, _)| {
+                let rest = &text[at..];
+                begins && rest.starts_with(word.as_str()) && !rest[word.len()..].chars().next().is_some_and(part)
+            });
+            match found {
+                Some((word, instead)) => {
+                    out += instead;
+                    at += word.len();
+                }
+                None => {
+                    out.push(c);
+                    at += c.len_utf8();
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Text of a TOML string.
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+/// The people file, from what it resolved to: nothing of its text is kept.
+fn people_file(site: &Site) -> (String, Words) {
+    let (mut text, mut words) = (String::new(), Vec::new());
+    for group in &site.groups {
+        let _ = writeln!(text, "[[group]]\nid = {}\n", quoted(&group.name));
+    }
+    let (mut devices, mut badges) = (0, 0);
+    for (i, person) in site.people.iter().enumerate() {
+        let name = format!("person-{}", i + 1);
+        let _ = writeln!(text, "[[person]]\nid = {}", quoted(&name));
+        let groups: Vec<String> =
+            person.groups.iter().filter_map(|g| site.groups.get(g.index())).map(|g| quoted(&g.name)).collect();
+        let _ = writeln!(text, "groups = [{}]", groups.join(", "));
+        let mut list = |keys: &[CarriedKey], kind: &str, count: &mut usize| {
+            let names: Vec<String> = keys
+                .iter()
+                .map(|key| {
+                    *count += 1;
+                    let name = format!("{kind}-{count}");
+                    words.extend(site.carried_name(*key).map(|old| (old.to_owned(), name.clone())));
+                    quoted(&name)
+                })
+                .collect();
+            names.join(", ")
+        };
+        let _ = writeln!(text, "devices = [{}]", list(&person.devices, "device", &mut devices));
+        let _ = writeln!(text, "badges = [{}]", list(&person.badges, "badge", &mut badges));
+        for (key, value) in &person.attributes {
+            // A yes, a no and a number decide rules; a text names things.
+            match value {
+                Attribute::Bool(b) => _ = writeln!(text, "{key} = {b}"),
+                Attribute::Number(x) => _ = writeln!(text, "{key} = {x:?}"),
+                Attribute::Text(_) => {}
+            }
+        }
+        text.push('\n');
+        words.push((person.name.clone(), name));
+    }
+    words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+    (text, Words(words))
+}
+
+/// A text without what stands behind `#`, where that is no part of a quoted one.
+fn without_comments(text: &str) -> String {
+    let line = |line: &str| {
+        let mut quote = None;
+        for (i, c) in line.char_indices() {
+            match (c, quote) {
+                ('"' | '\'', None) => quote = Some(c),
+                (c, Some(q)) if c == q => quote = None,
+                ('#', None) => return line[..i].trim_end().to_owned(),
+                _ => {}
+            }
+        }
+        line.to_owned()
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+/// Every file of the site, and the names of those that were emptied.
+fn files(site_files: &[SourceFile], people: &str, words: &Words) -> (Vec<SourceFile>, Vec<String>) {
+    let mut emptied = Vec::new();
+    let one = |f: &SourceFile| {
+        let kind = f.path.rsplit('.').next().unwrap_or_default();
+        let text = match (f.path.as_str(), kind) {
+            ("people.toml", _) => people.to_owned(),
+            (_, "toml" | "rules") => words.replaced(&without_comments(&f.text)),
+            (_, "geojson" | "json") => words.replaced(&f.text),
+            _ => {
+                emptied.push(f.path.clone());
+                String::new()
+            }
+        };
+        SourceFile { path: f.path.clone(), text }
+    };
+    (site_files.iter().map(one).collect(), emptied)
+}
+
+/// Keys of what is carried, old to new.
+struct Keys {
+    by: BTreeMap<CarriedKey, CarriedKey>,
+    unknown: usize,
+    texts: BTreeMap<CarriedKey, String>,
+}
+
+impl Keys {
+    fn of(old: &Site, new: &Site) -> Self {
+        let mut by = BTreeMap::new();
+        for (a, b) in old.people.iter().zip(&new.people) {
+            by.extend(a.devices.iter().copied().zip(b.devices.iter().copied()));
+            by.extend(a.badges.iter().copied().zip(b.badges.iter().copied()));
+        }
+        let text = |key: &CarriedKey| new.carried_name(*key).map(|name| (*key, name.to_owned()));
+        let texts = by.values().filter_map(text).collect();
+        Self { by, unknown: 0, texts }
+    }
+
+    fn new_key(&mut self, old: CarriedKey) -> CarriedKey {
+        if let Some(key) = self.by.get(&old) {
+            return *key;
+        }
+        self.unknown += 1;
+        let name = format!("unknown-{}", self.unknown);
+        let key = CarriedKey::of(&name);
+        self.by.insert(old, key);
+        self.texts.insert(key, name);
+        key
+    }
+}
+
+/// Writes `out`: the recording `path` without names.
+///
+/// # Errors
+/// [`SurgeryError`]; where the site without names does not load, nothing is written.
+pub fn anonymise(path: &Path, out: &Path) -> Result<Anonymised, SurgeryError> {
+    let mut recording = Recording::open(path)?;
+    let old = Osmose::of_files(recording.files())?.site().clone();
+    let (people, words) = people_file(&old);
+    let (attached, emptied) = files(recording.files(), &people, &words);
+    let workshop = Osmose::of_files(&attached)?;
+    let mut keys = Keys::of(&old, workshop.site());
+    let (build, wall) = (Build::this(), recording.meta().wall);
+    let meta = Meta { build, has_ticks: true, has_decisions: true, wall, ..recording.meta().clone() };
+    let recorder = Recorder::create(out, &meta, &attached, Packing::Lz4)?;
+    let mut sink = super::index::Run::new(recorder, EVERY);
+    let mut driver = CoreDriver::new(workshop.core()?);
+    let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
+    let run = Feed { words: &words, people: &people, workshop: &workshop, in_force: canon::encode_files(&own) };
+    let result = run.all(&mut recording, &mut keys, &mut driver, &mut sink);
+    if result.is_err() {
+        let _ = std::fs::remove_file(out);
+    }
+    result?;
+    let (recorder, indexed) = sink.into_parts();
+    recorder.finish()?;
+    let carried = keys.by.len();
+    Ok(Anonymised { people: old.people.len(), carried, emptied, inputs: indexed.inputs })
+}
+
+struct Feed<'a> {
+    words: &'a Words,
+    people: &'a str,
+    workshop: &'a Osmose,
+    in_force: Vec<u8>,
+}
+
+impl Feed<'_> {
+    fn all(
+        mut self,
+        recording: &mut Recording,
+        keys: &mut Keys,
+        driver: &mut CoreDriver,
+        sink: &mut super::index::Run,
+    ) -> Result<(), SurgeryError> {
+        let mut scan = ScanBuf::new();
+        while let Some(item) = recording.next_item()? {
+            let raw = match item {
+                Item::Record(raw) => raw,
+                Item::Damage(d) => return Err(SurgeryError::Refused(format!("{d}; `osmose trace recover` it first"))),
+            };
+            let record = codec::decode(&raw, &mut scan).map_err(|e| SurgeryError::Refused(e.to_string()))?;
+            let Record::Input { tag, input } = record else { continue };
+            self.one(ArrivalNs(tag.at.0), &input, keys, driver, sink)?;
+        }
+        Ok(())
+    }
+
+    fn one(
+        &mut self,
+        at: ArrivalNs,
+        input: &Input<'_>,
+        keys: &mut Keys,
+        driver: &mut CoreDriver,
+        sink: &mut super::index::Run,
+    ) -> Result<(), SurgeryError> {
+        match input {
+            // Ticks come where they are due.
+            Input::Tick => {}
+            Input::Observation(o) => self.observation(at, o, keys, driver, sink),
+            Input::Named { key, .. } => {
+                let key = keys.new_key(*key);
+                let text = keys.texts.get(&key).cloned().unwrap_or_default();
+                driver.feed(at, &Input::Named { key, text: &text }, sink);
+            }
+            Input::RulesInstalled { files: block } => {
+                let files = self.renamed(block)?;
+                let block = canon::encode_files(&files);
+                if block != self.in_force {
+                    driver.machine_mut().stage_rules(self.workshop.rules(&files)?);
+                    self.in_force.clone_from(&block);
+                }
+                driver.feed(at, &Input::RulesInstalled { files: &block }, sink);
+            }
+            Input::SiteInstalled { files: block } => {
+                let block = canon::encode_files(&self.renamed(block)?);
+                driver.feed(at, &Input::SiteInstalled { files: &block }, sink);
+            }
+            Input::Report(r) => {
+                let value = match r.value {
+                    Value::Text(t) => Value::Text(clipped(&self.words.replaced(&t))),
+                    other => other,
+                };
+                driver.feed(at, &Input::Report(Report { value, ..*r }), sink);
+            }
+            Input::Operator(OperatorAction::RuleOff { rule, until, .. }) => {
+                let because = clipped("(removed)");
+                let action = OperatorAction::RuleOff { rule: *rule, until: *until, because };
+                driver.feed(at, &Input::Operator(action), sink);
+            }
+            Input::Operator(OperatorAction::Act { actuator, verb, arg }) => {
+                let arg = arg.map(|(name, value)| match value {
+                    Value::Text(t) => (name, Value::Text(clipped(&self.words.replaced(&t)))),
+                    other => (name, other),
+                });
+                let action = OperatorAction::Act { actuator: *actuator, verb: *verb, arg };
+                driver.feed(at, &Input::Operator(action), sink);
+            }
+            other => driver.feed(at, other, sink),
+        }
+        Ok(())
+    }
+
+    fn renamed(&self, block: &[u8]) -> Result<Vec<SourceFile>, SurgeryError> {
+        let sources = canon::decode_files(block).map_err(|e| SurgeryError::Refused(e.to_string()))?;
+        Ok(files(&sources, self.people, self.words).0)
+    }
+
+    fn observation(
+        &self,
+        at: ArrivalNs,
+        o: &Observation<'_>,
+        keys: &mut Keys,
+        driver: &mut CoreDriver,
+        sink: &mut super::index::Run,
+    ) {
+        let mut hits: Vec<BearingHit> = Vec::new();
+        if let Body::Bearing(all) = o.body {
+            hits.extend(all.iter().map(|h| BearingHit { device: h.device.map(|d| keys.new_key(d)), ..*h }));
+        }
+        let body = match o.body {
+            Body::Location { device, place, sigma_m } => {
+                Body::Location { device: keys.new_key(device), place, sigma_m }
+            }
+            Body::Range { device, range_m, sigma_m } => Body::Range { device: keys.new_key(device), range_m, sigma_m },
+            Body::Tdoa { other, device, diff_m, sigma_m } => {
+                Body::Tdoa { other, device: keys.new_key(device), diff_m, sigma_m }
+            }
+            Body::Rssi { device, rssi_dbm } => Body::Rssi { device: keys.new_key(device), rssi_dbm },
+            Body::Badge { badge } => Body::Badge { badge: keys.new_key(badge) },
+            Body::Bearing(_) => Body::Bearing(&hits),
+            other => other,
+        };
+        driver.feed(at, &Input::Observation(Observation { body, ..*o }), sink);
+    }
+}
+
+/// A text within its bound, cut at a character.
+fn clipped(text: &str) -> Text {
+    let mut out = Text::new();
+    for c in text.chars() {
+        if out.try_push(c).is_err() {
+            break;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drive::{Options, Replay, Verdict};
+    use crate::testing::{live, walk};
+
+    #[test]
+    fn no_name_is_left_in_any_byte_and_the_same_is_decided() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, out) = (dir.path().join("walk.mcap"), dir.path().join("out.mcap"));
+        std::fs::write(&path, live(&walk(20), 50)).unwrap();
+        let done = anonymise(&path, &out).unwrap();
+        assert_eq!((done.people, done.carried), (2, 3), "{done:?}");
+        assert!(done.render().contains("NOT removed"));
+        let count = |path: &Path, verify: bool| {
+            let recording = Recording::open(path).unwrap();
+            let workshop = Osmose::of_files(recording.files()).unwrap();
+            let options = Options { verify, ..Options::default() };
+            let summary = Replay::new(recording, workshop, options).unwrap().run(&mut ()).unwrap();
+            (summary.verdict.clone(), summary.events, summary.commands)
+        };
+        let (a, b) = (count(&path, false), count(&out, true));
+        assert_eq!((b.0, b.1, b.2), (Verdict::Same, a.1, a.2));
+        // Look into the unpacked records and files: names and keys of people, and of what they carry.
+        let mut reader = crate::trace::read::TraceReader::open(&out).unwrap();
+        let mut bytes: Vec<u8> = reader.files().iter().flat_map(|f| f.text.bytes()).collect();
+        while let Some(item) = reader.next_item().unwrap() {
+            let Item::Record(raw) = item else { panic!() };
+            bytes.extend_from_slice(raw.data);
+        }
+        let has = |what: &[u8]| bytes.windows(what.len()).any(|w| w == what);
+        assert!(has(b"person-1") && has(b"device-1"));
+        for key in ["p1", "p2", "04A2"].map(CarriedKey::of) {
+            assert!(!has(&key.0.to_le_bytes()), "the key of a device is left");
+        }
+        assert!(!has(b"\"ana\"") && !has(b"\"ben\"") && !has(b"04A2") && !has(b"\"p1\""));
+    }
+
+    #[test]
+    fn words_are_replaced_whole_and_the_longest_first() {
+        let words = Words(vec![("ana-maria".into(), "person-2".into()), ("ana".into(), "person-1".into())]);
+        assert_eq!(
+            words.replaced("ana, ana-maria; banana \"ana\" ana_b anä"),
+            "person-1, person-2; banana \"person-1\" ana_b anä"
+        );
+        assert_eq!(without_comments("a = \"#1\" # Ana's\n# all\nb = 2"), "a = \"#1\"\n\nb = 2\n");
+    }
+}
