@@ -13,7 +13,7 @@ const PLACE_VAR_MAX_M2: f64 = 4.0;
 /// A device begins only where its measurements agree: mean squared residual, in variances.
 const MISFIT_MAX: f64 = 4.0;
 /// Fewest measurements of which one may be left out.
-const SPARE_FROM: usize = 5;
+pub(crate) const SPARE_FROM: usize = 5;
 /// Steps of Levenberg-Marquardt from each start.
 const STEPS: usize = 20;
 

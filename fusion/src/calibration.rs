@@ -27,6 +27,8 @@ const WINDOW: f64 = 100.0;
 const BELIEVED: u64 = 30;
 /// An innovation counts for at most so many declared variances.
 const RATIO_MAX: f64 = 400.0;
+/// The same round their own mean.
+const SPREAD_MAX: f64 = 1e4;
 /// The same in the figure that is shown.
 const NIS_MAX: f64 = 100.0;
 /// How many consecutive innovations say what one would, where the device's place is known by other means.
@@ -40,7 +42,7 @@ const ALIKE_CLOCK_S: f64 = 1.0;
 const OUTLIERS_MAX: f64 = 0.4;
 /// A sensor whose errors are beyond so many declared variances is compared, and no longer used.
 const WRONG: f64 = 25.0;
-/// Its errors are a constant where that makes more than so many variances of them, and the rest less.
+/// Its errors are a constant where that squared is so many times what they vary by.
 const OFFSET_MIN: f64 = 9.0;
 /// Standard deviation of an unknown clock error, seconds, and the largest that is estimated.
 const CLOCK_SIGMA_S: f64 = 0.2;
@@ -80,8 +82,9 @@ pub(crate) struct Gauge {
     /// Mean of (ν² - HPH')/R.
     square: f64,
     outliers: f64,
-    /// Mean of ν.
+    /// Mean of ν, and of its squared distance from there, by declared variances.
     mean: f64,
+    spread: f64,
     /// Mean time between observations, seconds, and when the last one was.
     period_s: Option<f64>,
     heard: Option<LogicalNs>,
@@ -133,6 +136,7 @@ impl Gauge {
             square: 1.0,
             outliers: 0.0,
             mean: 0.0,
+            spread: 1.0,
             period_s: None,
             heard: None,
             bias: 0.0,
@@ -168,7 +172,9 @@ impl Gauge {
         let honest = if self.is_wild(prior) { 1.0 } else { 1.0 - r.outlier };
         let ratio = r.innovation * r.innovation / s;
         self.nis += gain * honest * (ratio.min(NIS_MAX) - self.nis);
-        self.mean += gain * honest * (r.innovation - self.mean);
+        let off = r.innovation - self.mean;
+        self.mean += gain * honest * off;
+        self.spread += gain * honest * ((off * off / r.declared).min(SPREAD_MAX) - self.spread);
         // What is expected poorly tells little of the sensor.
         let telling = honest * r.declared / s;
         let square = (r.innovation * r.innovation - r.predicted) / r.declared;
@@ -223,7 +229,7 @@ impl Gauge {
     fn is_offset(&self, prior: Prior) -> bool {
         let variance = (self.declared_sigma * self.declared_sigma).max(1e-12);
         let constant = self.mean * self.mean / variance;
-        self.is_wrong(prior) && constant > OFFSET_MIN && self.square - constant < OFFSET_MIN
+        self.is_wrong(prior) && constant > OFFSET_MIN * self.spread.max(1.0)
     }
 
     fn verdict(&self, alive: Tri, prior: Prior) -> Verdict {
@@ -243,8 +249,16 @@ impl Gauge {
 
     fn is_sound(&self) -> bool {
         let variances = [self.bias_var, self.clock_var_s2, self.declared_sigma];
-        let numbers =
-            [self.nis, self.square, self.outliers, self.mean, self.bias, self.clock_s, self.period_s.unwrap_or(0.0)];
+        let numbers = [
+            self.nis,
+            self.square,
+            self.outliers,
+            self.mean,
+            self.spread,
+            self.bias,
+            self.clock_s,
+            self.period_s.unwrap_or(0.0),
+        ];
         numbers.iter().chain(&variances).all(|x| x.abs() <= 1e9) && variances.iter().all(|v| *v >= 0.0)
     }
 }

@@ -38,6 +38,8 @@ const DOUBT_MAX: f64 = 0.7;
 const DOUBT_TEACHING: f64 = 0.3;
 /// An innovation beyond so many standard deviations is beyond noise.
 const STRANGE: f64 = 4.0;
+/// How long a device that was in a wrong place waits for more anchors.
+const WARY_FOR: DurationNs = DurationNs::from_ms(500);
 /// How long a fix makes ranges something to compare with it only.
 const FIXED_FOR: DurationNs = DurationNs::from_s(2);
 
@@ -159,6 +161,8 @@ pub(crate) struct Filter {
     recent: ArrayVec<Ranged, RECENT_MAX>,
     /// Its height, kept while it begins anew.
     height: Height,
+    /// It was in a wrong place before: it begins only where more anchors agree than a place needs.
+    wary: bool,
     /// Running share of measurements that looked out of sight or wild, 0..=1.
     doubt: f64,
 }
@@ -214,7 +218,7 @@ fn compare(e: &Estimate, z: &Ranged, age_s: f64, known: bool) -> Residual {
 impl Filter {
     fn new(device: CarriedKey, level: LevelId, at: LogicalNs) -> Self {
         let (recent, height) = (ArrayVec::new(), Height::default());
-        Self { device, level, at, own_at: at, fixed_at: None, estimate: None, recent, height, doubt: 0.0 }
+        Self { device, level, at, own_at: at, fixed_at: None, estimate: None, recent, height, wary: false, doubt: 0.0 }
     }
 
     fn forget_all(&mut self) {
@@ -240,6 +244,7 @@ impl Filter {
     fn is_on(&mut self, level: LevelId, measured: LogicalNs) -> bool {
         if measured.since(self.at) > SILENT_MAX {
             self.forget_all();
+            self.wary = false;
         }
         if level != self.level {
             if measured.since(self.own_at) <= LEVEL_HELD {
@@ -287,6 +292,7 @@ impl Filter {
         self.doubt += DOUBT_GAIN * (strange - self.doubt);
         if !sound || self.doubt > DOUBT_MAX {
             self.forget_all();
+            self.wary = true;
             return Taken::default();
         }
         let found = if met.wild { None } else { self.found() };
@@ -302,6 +308,11 @@ impl Filter {
             self.recent.remove(0);
         }
         self.recent.push(z);
+        // Three ranges meet somewhere even if one of them lies; five do not. Where there are no five, three must do.
+        let waited = self.recent.first().map_or(DurationNs::ZERO, |first| now.since(first.measured));
+        if self.wary && self.recent.len() < begin::SPARE_FROM && waited < WARY_FOR {
+            return;
+        }
         self.estimate = begin::place(&self.recent, self.height).filter(Estimate::is_sound);
         if self.estimate.is_some() {
             self.recent.clear();
