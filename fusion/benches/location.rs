@@ -84,13 +84,13 @@ fn run(people: usize, rooms: usize, extent_m: [f64; 2], scans: usize) {
     let at = |q: f64| each_ns[((fixes - 1) as f64 * q) as usize];
     println!(
         "{people:>6} people, {rooms:>3} zones: mean {mean} ns, p50 {} ns, p90 {} ns, p99 {} ns, p99.9 {} ns, max {} ns; \
-         {:.4} allocations ({:.1} bytes) a fix; {events} events",
+         {:.2} allocations per 1,000 fixes ({:.1} bytes a fix), all of R-tree nodes; {events} events",
         at(0.5),
         at(0.9),
         at(0.99),
         at(0.999),
         each_ns[fixes - 1],
-        allocations as f64 / fixes as f64,
+        1000.0 * allocations as f64 / fixes as f64,
         (s.bytes_allocated - before.1) as f64 / fixes as f64,
     );
 }

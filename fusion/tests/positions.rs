@@ -305,9 +305,11 @@ fn a_badge_binds_whoever_clearly_stands_at_the_reader() {
     run.badge("ana", S);
     let events = run.events();
     assert_eq!(events.len(), 1);
-    assert_eq!((events[0].kind, events[0].person, events[0].person_p), (Identified, Some(PersonId(0)), 0.999));
+    assert_eq!((events[0].kind, events[0].person), (Identified, Some(PersonId(0))));
+    // One in a thousand reads is wrong, and somebody unseen may have shown it.
+    assert!((0.99..0.999).contains(&events[0].person_p), "{}", events[0].person_p);
     let (track, p) = run.fusion.track_of(PersonId(0)).unwrap();
-    assert_eq!((track, p), (events[0].track, 0.999));
+    assert_eq!((track, p), (events[0].track, events[0].person_p));
     assert!((run.fusion.occupant(track).unwrap().place.at.x_m - 9.0).abs() < 0.2);
     let reading = Reading::Badge { badge: CarriedKey::of("ana-badge"), person: Some(PersonId(0)) };
     assert_eq!(run.fusion.sensor(READER).reading, Some(reading));

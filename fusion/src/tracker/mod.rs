@@ -5,13 +5,14 @@
 //! that stays. Several sensors with different, overlapping or disjoint fields of view may feed one tracker at any rates:
 //! a miss counts only where the sensor looked.
 //!
-//! One scan, in order (each file holds one step):
+//! One scan, in order:
 //!
 //! 1. `gaussian`: every track's Gaussians move; each is an interacting multiple model of walking on and turning
 //!    (Blom and Bar-Shalom 1988), and a weak pseudo-measurement keeps the track at the speed it was seen to walk at.
 //! 2. `undetected`: people not yet detected are a Poisson intensity that grows by a learnt birth rate.
-//! 3. `gate` and `associate`: which detection is whose, as marginal probabilities by belief propagation (Williams and Lau 2014).
-//! 4. `mixture`: a track's new Gaussians are its old ones met with its detections, merged to a few.
+//! 3. `gate` (over `cells`), `connect` and `associate`: which detection is whose, as marginal probabilities; exact in small
+//!    clusters (`exact`), by belief propagation (Williams and Lau 2014) in large ones.
+//! 4. `update` and `mixture`: a track's new Gaussians are its old ones met with its detections, merged to a few.
 //! 5. Every detection nobody claims begins a tentative track; existence follows Williams 2015 ("Marginal multi-Bernoulli
 //!    filters: RFS derivation of MHT, JIPDA and association-based MeMBer", the track-oriented form).
 //!
