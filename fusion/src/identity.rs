@@ -128,7 +128,8 @@ impl SavedIdentities {
         let mut encounters: Vec<_> = self.encounters.iter().map(pair).collect();
         encounters.sort_unstable_by_key(|e| e.pair);
         let velocity_covariance = order.iter().map(|&i| self.velocity_covariance[i]).collect();
-        Self { beliefs, velocity_covariance, encounters }
+        let bound_at = order.iter().map(|&i| self.bound_at[i]).collect();
+        Self { beliefs, velocity_covariance, bound_at, encounters }
     }
 }
 
@@ -219,6 +220,7 @@ impl Identities {
     /// Is what another one is, of the first `slots` slots: the others are nobody's.
     pub(crate) fn copy_from(&mut self, other: &Self, slots: usize) {
         self.beliefs[..slots].clone_from_slice(&other.beliefs[..slots]);
+        self.bound_at[..slots].copy_from_slice(&other.bound_at[..slots]);
         self.velocity_covariance[..slots].copy_from_slice(&other.velocity_covariance[..slots]);
         self.encounters.clone_from(&other.encounters);
     }

@@ -407,7 +407,11 @@ pub(crate) struct Send {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum CountOp {
     /// So many more, each for as long as the counter says, or for this long, or until this time of day.
-    Add { by: u32, lasts: Option<DurationNs>, until: Option<i64> },
+    Add {
+        by: u32,
+        lasts: Option<DurationNs>,
+        until: Option<i64>,
+    },
     /// So many fewer, the oldest first.
     Take(u32),
     Reset,
@@ -418,15 +422,31 @@ pub(crate) enum CountOp {
 pub(crate) enum Step {
     Send(Send),
     /// Waits; the rest is not done where `unless` comes true meanwhile.
-    Wait { length: DurationNs, unless: Option<CondId> },
+    Wait {
+        length: DurationNs,
+        unless: Option<CondId>,
+    },
     /// Sends a question and waits for its answer. A yes goes on with the next step; a no or nothing in time does
     /// `branches[otherwise]` instead, and that is the end.
-    Ask { send: Send, length: DurationNs, otherwise: u32 },
+    Ask {
+        send: Send,
+        length: DurationNs,
+        otherwise: u32,
+    },
     /// Sets a mode.
-    Mode { mode: u16, value: u16 },
-    Count { counter: u16, op: CountOp },
+    Mode {
+        mode: u16,
+        value: u16,
+    },
+    Count {
+        counter: u16,
+        op: CountOp,
+    },
     /// What is booked now in the zone is booked no more.
-    ReleaseBooking { calendar: u16, zone: Option<ZoneId> },
+    ReleaseBooking {
+        calendar: u16,
+        zone: Option<ZoneId>,
+    },
 }
 
 /// How a held value may move.

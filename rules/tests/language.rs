@@ -172,7 +172,8 @@ fn a_sequence_survives_a_restart() {
 
 #[test]
 fn what_does_not_happen_in_time_is_noticed() {
-    let text = "rule lost { when p enters lobby then not p enters m7 within 60 s do notify(cleo, \"help {p}\") level info }";
+    let text =
+        "rule lost { when p enters lobby then not p enters m7 within 60 s do notify(cleo, \"help {p}\") level info }";
     let mut b = Bench::new(text);
     b.appears(1, Some(0), None).goes(1, Some(2)).at(30.0).goes(1, Some(0)).at(200.0);
     assert_eq!(b.took(), NOTHING, "he came");
@@ -184,7 +185,8 @@ fn what_does_not_happen_in_time_is_noticed() {
 
 #[test]
 fn repetition_counts_what_happens() {
-    let mut b = Bench::new("rule knock { when desk presses call 3 times within 10 s do lobby-display.wake() level info }");
+    let mut b =
+        Bench::new("rule knock { when desk presses call 3 times within 10 s do lobby-display.wake() level info }");
     let press = |b: &mut Bench, t: f64, button: &str| {
         b.at(t).reads(8, Reading::Button(name(button)));
     };
@@ -222,7 +224,8 @@ fn it_happened_lately_is_a_state() {
 
 #[test]
 fn a_run_waits_and_is_ended_or_begun_anew() {
-    let text = "rule porch { when p enters lobby do m7.light.on(); wait 30 s unless p in m7; m7.light.off() level info }";
+    let text =
+        "rule porch { when p enters lobby do m7.light.on(); wait 30 s unless p in m7; m7.light.off() level info }";
     let mut b = Bench::new(text);
     b.appears(1, None, None).goes(1, Some(2)).at(20.0).restarts().at(40.0);
     assert_eq!(b.took(), ["0 porch: m7.light.on()", "30 porch: m7.light.off()"], "over a restart");
@@ -499,7 +502,9 @@ use t(r: m7)
 use t(r: m7, d: 5 lx)
 use u(r: m7)",
     );
-    for part in ["`lobby` is no room", "parameter `d` is not given", "found an illuminance (lx)", "no template is called `u`"] {
+    for part in
+        ["`lobby` is no room", "parameter `d` is not given", "found an illuminance (lx)", "no template is called `u`"]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
@@ -519,7 +524,10 @@ fn nothing_is_known_of_the_sun_without_a_place_and_so_on() {
         ("counter c per zone rule a { when m7.c > 3 do m7.light.on() }", ""),
         ("rule a { when distance(p, m7) < 3 s do m7.light.on() }", "expected a length"),
         ("combine light.colour = biggest", "way to combine"),
-        ("rule a { when p enters m7 do m7.light.on() } rule b { when p enters m7 do m7.light.off() } rule a over b rule b over a", "over itself"),
+        (
+            "rule a { when p enters m7 do m7.light.on() } rule b { when p enters m7 do m7.light.off() } rule a over b rule b over a",
+            "over itself",
+        ),
     ] {
         let said = said(text);
         assert!(part == "x" || said.contains(part), "{text}: {said}");

@@ -197,9 +197,9 @@ impl Claims {
             Combine::Latest => left().min_by_key(|(c, _)| c.precedence()),
             Combine::Any => left().min_by_key(|(c, _)| c.holder),
             Combine::Max => left().max_by(by_size),
-            Combine::Min => left().min_by(|a, b| {
-                size(&a.1).total_cmp(&size(&b.1)).then(a.0.precedence().cmp(&b.0.precedence()))
-            }),
+            Combine::Min => {
+                left().min_by(|a, b| size(&a.1).total_cmp(&size(&b.1)).then(a.0.precedence().cmp(&b.0.precedence())))
+            }
         }
     }
 
@@ -252,7 +252,8 @@ mod tests {
         for claim in [of_rule(3, 10), of_rule(2, 11), of_rule(5, 12), hold(7, 5, 13)] {
             c.insert(claim);
         }
-        let by = |combine, over: &[(RuleId, RuleId)]| c.winner(0, combine, over, &[], |_, _| true).map(|(c, _)| c.holder.0);
+        let by =
+            |combine, over: &[(RuleId, RuleId)]| c.winner(0, combine, over, &[], |_, _| true).map(|(c, _)| c.holder.0);
         let over = [(RuleId(2), RuleId(5))];
         assert_eq!(by(Combine::Latest, &[]), Some(5));
         assert_eq!(by(Combine::Latest, &over), Some(2), "the latest of those that none there outranks");

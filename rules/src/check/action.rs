@@ -6,8 +6,8 @@ use super::rule::Scope;
 use crate::diag::{Diagnostic, Span};
 use crate::program::{CountOp, Course, ForbidTarget, HoldTarget, Instance, Send, Step, ValueExpr};
 use crate::syntax::ast::{self, Action, AstNode, Expr};
-use osmose_model::device::{ActuatorKind, PropertySpec, VerbSpec};
 use osmose_model::command::Value;
+use osmose_model::device::{ActuatorKind, PropertySpec, VerbSpec};
 use osmose_model::ids::{ActuatorId, HolderId, Name, ZoneId};
 use osmose_model::limits::ARGS_MAX;
 

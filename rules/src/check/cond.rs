@@ -513,7 +513,8 @@ impl Checker<'_> {
         };
         if let Some(id) = ids.iter().find(|id| self.site.sensors[id.index()].kind != kind) {
             let sensor = &self.site.sensors[id.index()];
-            let message = format!("sensor `{}` is of kind {}, and this needs one of kind {kind}", sensor.name, sensor.kind);
+            let message =
+                format!("sensor `{}` is of kind {}, and this needs one of kind {kind}", sensor.name, sensor.kind);
             self.error("type", subject.span(), message);
             return None;
         }

@@ -156,7 +156,8 @@ impl Checker<'_> {
             let Some(name) = Name::new(&property) else { continue };
             if let Some(before) = self.program.combine.iter().position(|(d, p, _)| *d == id && *p == name) {
                 // A device's own line wins over its kind's, whichever comes first.
-                if !matches!(target, Expr::Field(ref f) if matches!(f.expr(), Some(Expr::Name(n)) if ActuatorKind::from_word(&n.text()).is_some())) {
+                if !matches!(target, Expr::Field(ref f) if matches!(f.expr(), Some(Expr::Name(n)) if ActuatorKind::from_word(&n.text()).is_some()))
+                {
                     self.program.combine[before].2 = combine;
                 }
                 continue;
@@ -177,7 +178,9 @@ impl Checker<'_> {
             (Some(word), _, _) if word.text() == "vacant" => {
                 Some(node.exprs().nth(1).map_or_else(|| "0 s".to_owned(), |e| e.syntax().text().to_string()))
             }
-            (Some(word), ..) => return self.unknown_name(word.span(), "end of a manual value", &word.text(), ["vacant"]),
+            (Some(word), ..) => {
+                return self.unknown_name(word.span(), "end of a manual value", &word.text(), ["vacant"]);
+            }
             _ => None,
         };
         for id in ids {
@@ -199,8 +202,10 @@ impl Checker<'_> {
             };
             let level = self.program.levels.iter().find(|l| *l == "user").or(self.program.levels.last()).cloned();
             let level = level.unwrap_or_default();
-            let text =
-                format!("rule {:?} {{ when {when} do {device}.auto() level {level} }}", format!("manual {}", actuator.name));
+            let text = format!(
+                "rule {:?} {{ when {when} do {device}.auto() level {level} }}",
+                format!("manual {}", actuator.name)
+            );
             self.made_rule(&text, node.span());
         }
     }

@@ -282,7 +282,6 @@ impl<'s> Checker<'s> {
             }
         }
         for item in file.items() {
-            let span = item.span();
             match item {
                 Item::Rule(node) => self.rule(rule::Source::from(&node), &defaults),
                 Item::Interlock(node) => self.rule(rule::Source::from(&node), &defaults),

@@ -285,7 +285,8 @@ impl Checker<'_> {
             return Some(var);
         }
         if scope.tracks.len() == 2 {
-            let message = format!("`{text}` would be a third person beside `{}` and `{}`", scope.tracks[0], scope.tracks[1]);
+            let message =
+                format!("`{text}` would be a third person beside `{}` and `{}`", scope.tracks[0], scope.tracks[1]);
             self.error_help("too-many", span, message, "a rule speaks of two at most; `count(...)` speaks of more");
             return None;
         }
@@ -333,9 +334,7 @@ impl Checker<'_> {
                 Meaning::Number(self.push_num(Num::SunElevation), Unit::Degree)
             }
             Meaning::ModePerZone(mode) => match self.zone_called(scope, &member, span) {
-                Some(zone) => {
-                    Meaning::Mode { mode, place: self.program.modes[usize::from(mode)].base + zone.0 }
-                }
+                Some(zone) => Meaning::Mode { mode, place: self.program.modes[usize::from(mode)].base + zone.0 },
                 None => Meaning::Wrong,
             },
             Meaning::CounterPerZone(counter) => match self.zone_called(scope, &member, span) {

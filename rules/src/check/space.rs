@@ -42,7 +42,12 @@ impl Checker<'_> {
                     (_, Some(_)) => Some(Target::Device(ids[0])),
                     (None, None) => {
                         let message = format!("where `{}` is is not known", device.name);
-                        self.error_help("no-place", expr.span(), message, "give it a `pose` or a `wall` in devices.toml");
+                        self.error_help(
+                            "no-place",
+                            expr.span(),
+                            message,
+                            "give it a `pose` or a `wall` in devices.toml",
+                        );
                         None
                     }
                 }
@@ -176,7 +181,9 @@ impl Checker<'_> {
                 Cond::Compare(Compare::LessEqual, distance, radius)
             }
             "sees" => {
-                let (Some(a), Some(b)) = (self.target(scope, subject), self.target(scope, object)) else { return WRONG };
+                let (Some(a), Some(b)) = (self.target(scope, subject), self.target(scope, object)) else {
+                    return WRONG;
+                };
                 Cond::Sees(a, b)
             }
             "facing" => {
@@ -185,7 +192,9 @@ impl Checker<'_> {
                 Cond::Facing { var, target, half_rad: half * RAD_PER_DEG }
             }
             "approaches" | "approaching" => {
-                let Some(speed_mps) = self.measure(scope, verb, Unit::MetrePerSecond, APPROACH_MPS) else { return WRONG };
+                let Some(speed_mps) = self.measure(scope, verb, Unit::MetrePerSecond, APPROACH_MPS) else {
+                    return WRONG;
+                };
                 let Some((var, target)) = self.looker(scope, subject, object) else { return WRONG };
                 Cond::Approaching { var, target, speed_mps }
             }

@@ -20,13 +20,7 @@ pub(super) fn bookings(site: &Site) -> Vec<Booking> {
     let mut bookings: Vec<Booking> = site
         .bookings
         .iter()
-        .map(|b| Booking {
-            calendar: b.calendar,
-            zone: b.zone,
-            from: b.from.0,
-            to: b.to.0,
-            organiser: b.organiser,
-        })
+        .map(|b| Booking { calendar: b.calendar, zone: b.zone, from: b.from.0, to: b.to.0, organiser: b.organiser })
         .collect();
     bookings.sort_by_key(|b| (b.calendar, b.from, b.to, b.zone));
     bookings
@@ -58,7 +52,9 @@ impl Checker<'_> {
                 };
                 return Some(match self.clock(scope, base)? {
                     ClockRef::At(ns) => ClockRef::At((ns + by).rem_euclid(86_400 * NS_PER_S)),
-                    ClockRef::Sun { rises, offset_ns, slot } => ClockRef::Sun { rises, offset_ns: offset_ns + by, slot },
+                    ClockRef::Sun { rises, offset_ns, slot } => {
+                        ClockRef::Sun { rises, offset_ns: offset_ns + by, slot }
+                    }
                 });
             }
         }

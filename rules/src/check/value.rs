@@ -28,9 +28,11 @@ impl Checker<'_> {
     /// An expression with a template's parameter replaced by what it stands for.
     fn value_of(&self, expr: &Expr) -> Expr {
         match expr {
-            Expr::Name(name) => {
-                self.given.iter().find(|(n, _)| *n == name.text()).map_or_else(|| expr.clone(), |(_, value)| value.clone())
-            }
+            Expr::Name(name) => self
+                .given
+                .iter()
+                .find(|(n, _)| *n == name.text())
+                .map_or_else(|| expr.clone(), |(_, value)| value.clone()),
             _ => expr.clone(),
         }
     }

@@ -548,13 +548,15 @@ impl Search<'_, '_> {
                     _ => Some(Tri::Unknown),
                 })
             }
-            Cond::TimeIn { from: ClockRef::At(from_ns), to: ClockRef::At(to_ns) } => match self.get(moment, What::Time)? {
-                Is::Clock(at) => {
-                    let (after, before) = (at >= *from_ns, at < *to_ns);
-                    Some(Tri::from(if from_ns < to_ns { after && before } else { after || before }))
+            Cond::TimeIn { from: ClockRef::At(from_ns), to: ClockRef::At(to_ns) } => {
+                match self.get(moment, What::Time)? {
+                    Is::Clock(at) => {
+                        let (after, before) = (at >= *from_ns, at < *to_ns);
+                        Some(Tri::from(if from_ns < to_ns { after && before } else { after || before }))
+                    }
+                    _ => Some(Tri::Unknown),
                 }
-                _ => Some(Tri::Unknown),
-            },
+            }
             Cond::ModeIs { mode, value } => {
                 self.get(moment, What::Mode(*mode)).map(|is| Tri::from(is == Is::Word(*value)))
             }

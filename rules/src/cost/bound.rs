@@ -51,9 +51,10 @@ impl<'p> Bounds<'p> {
             groups: site.groups.iter().map(|g| g.members.len() as u64).collect(),
             dampers_anywhere: program.rules.iter().any(|r| !r.dampers.is_empty()),
             woken: Ops::NONE,
-            follows_anybody: program.instances.iter().any(|i| {
-                i.shape.per_track() || i.shape == Shape::Event && program.rules[i.rule.index()].settle.0 != 0
-            }),
+            follows_anybody: program
+                .instances
+                .iter()
+                .any(|i| i.shape.per_track() || i.shape == Shape::Event && program.rules[i.rule.index()].settle.0 != 0),
         };
         let woken = bounds.rounds();
         Bounds { woken, ..bounds }

@@ -24,8 +24,7 @@ pub(crate) fn sun_elevation_deg(utc_ns: i64, lat_deg: f64, lon_deg: f64) -> f64 
     let days = utc_ns as f64 / NS_PER_DAY as f64 - 10_957.5;
     let turn = |deg: f64| libm::fmod(deg, 360.0) * RAD_PER_DEG;
     let anomaly = turn(357.528 + 0.985_600_3 * days);
-    let longitude =
-        turn(280.460 + 0.985_647_4 * days + 1.915 * libm::sin(anomaly) + 0.020 * libm::sin(2.0 * anomaly));
+    let longitude = turn(280.460 + 0.985_647_4 * days + 1.915 * libm::sin(anomaly) + 0.020 * libm::sin(2.0 * anomaly));
     let obliquity = (23.439 - 0.000_000_4 * days) * RAD_PER_DEG;
     let (sin_longitude, cos_longitude) = libm::sincos(longitude);
     let ascension = libm::atan2(libm::cos(obliquity) * sin_longitude, cos_longitude);

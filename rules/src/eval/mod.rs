@@ -25,9 +25,9 @@
 //! touched instances, which grows to the busiest step so far.
 
 mod carry;
-pub mod explain;
 mod clock;
 mod course;
+pub mod explain;
 mod fire;
 mod memory;
 mod policy;
@@ -451,7 +451,8 @@ impl Decide for Rules {
 fn said_just_now(stimuli: &[Stimulus], number: u32, source: Source, world: &dyn WorldView) -> Option<SensorId> {
     let Some(Stimulus::Sensor(sensor)) = stimuli.get(number as usize) else { return None };
     let again = stimuli.iter().skip(number as usize + 1).any(|s| *s == Stimulus::Sensor(*sensor));
-    let stale = source.measured.is_some() && world.sensor(*sensor).reading_at.is_some_and(|at| Some(at) != source.measured);
+    let stale =
+        source.measured.is_some() && world.sensor(*sensor).reading_at.is_some_and(|at| Some(at) != source.measured);
     (source.sensor == Some(*sensor) && !again && !stale).then_some(*sensor)
 }
 

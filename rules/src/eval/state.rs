@@ -602,8 +602,11 @@ pub(crate) fn instance_bytes(program: &Program, instance: &Instance, tracks: u64
     let rule = &program.rules[instance.rule.index()];
     let follows = instance.shape.per_track() || instance.shape == Shape::Event && rule.settle.0 != 0;
     let people = if follows { tracks.min(CONTEXTS_MAX as u64) } else { 0 };
-    let damped =
-        rule.dampers.iter().map(|d| if d.per != Per::Instance { tracks.min(MEMORIES_MAX as u64) } else { 1 }).sum::<u64>();
+    let damped = rule
+        .dampers
+        .iter()
+        .map(|d| if d.per != Per::Instance { tracks.min(MEMORIES_MAX as u64) } else { 1 })
+        .sum::<u64>();
     let held = (instance.holds.len() * size_of::<Option<Value>>()) as u64;
     let slots = u64::from(instance.slots) * size_of::<Slot>() as u64;
     let context = size_of::<Context>() + size_of::<Entry>();

@@ -671,7 +671,8 @@ impl Run<'_> {
         let instance = &program.instances[number as usize];
         let rule = &program.rules[instance.rule.index()];
         let bound = event.filter(|_| instance.instant).map(Bound::of_event);
-        let decision = Decision { bounds: [bound, None], event: event.filter(|_| instance.instant), ..Decision::default() };
+        let decision =
+            Decision { bounds: [bound, None], event: event.filter(|_| instance.instant), ..Decision::default() };
         let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
         let ((value, doubt), mut due) = self.evaluate(number, &decision, Peek::Nothing, false, |truth| {
             let value = truth.cond(condition);

@@ -20,8 +20,7 @@ impl Gate {
         let rule = &program.rules[instance.rule.index()];
         // What waits for `settle`, a `for`, and a visit see every event: each may end them.
         let remembers = instance.slots > 0 || instance.guard_remembers || instance.waits;
-        let follows =
-            rule.settle.0 != 0 || remembers || rule.dampers.iter().any(|d| d.once == OncePer::Visit);
+        let follows = rule.settle.0 != 0 || remembers || rule.dampers.iter().any(|d| d.once == OncePer::Visit);
         if instance.shape != Shape::Event || follows {
             return Gate { waits: Waits::ALL, of: None, confidence: rule.confidence };
         }

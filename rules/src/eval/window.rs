@@ -82,11 +82,8 @@ impl Window {
         for back in 0..=PIECES as i64 {
             let piece = &self.pieces[Self::slot(self.at - back)];
             // Of the oldest piece only the share that is still inside.
-            let share = if back == PIECES as i64 {
-                1.0 - (now - self.at * self.piece) as f64 / self.piece as f64
-            } else {
-                1.0
-            };
+            let share =
+                if back == PIECES as i64 { 1.0 - (now - self.at * self.piece) as f64 / self.piece as f64 } else { 1.0 };
             sum += piece.sum * share;
             known += (piece.known as f64 * share) as i64;
         }

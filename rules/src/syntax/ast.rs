@@ -502,9 +502,9 @@ macro_rules! names_and_exprs {
     )*};
 }
 names_and_exprs!(
-    Levels, RuleOrder, Deadline, Level, Once, Suppress, OnUnknown, Forbid, Quantified, AllOf, NoEvidence, For,
-    Binder, Field, Arg, And, Or, Then, Until, Cmp, In, Range, IfExpr, Bin, Verb, PercentOf, Assign, Guard, Counter,
-    Prove, Param, Use, Combine, Manual, Within, Times, WaitAction, AskAction, TellAction, Is
+    Levels, RuleOrder, Deadline, Level, Once, Suppress, OnUnknown, Forbid, Quantified, AllOf, NoEvidence, For, Binder,
+    Field, Arg, And, Or, Then, Until, Cmp, In, Range, IfExpr, Bin, Verb, PercentOf, Assign, Guard, Counter, Prove,
+    Param, Use, Combine, Manual, Within, Times, WaitAction, AskAction, TellAction, Is
 );
 
 impl ForEach {

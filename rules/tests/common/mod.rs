@@ -4,7 +4,8 @@
 use arrayvec::ArrayVec;
 use osmose_model::command::{Command, CommandId, Effect, Value};
 use osmose_model::device::{
-    Actuator, ActuatorKind, BinaryRole, Cell, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind, Unit,
+    Actuator, ActuatorKind, BinaryRole, Cell, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind,
+    Unit,
 };
 use osmose_model::geometry::{Area, Place, Point, Polygon, Segment};
 use osmose_model::ids::{
