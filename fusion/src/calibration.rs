@@ -191,8 +191,9 @@ impl Gauge {
         let p = self.clock_var_s2;
         let gain = -p * r.rate_per_s / (r.rate_per_s * r.rate_per_s * p + noise);
         let bound = 3.0 * noise.sqrt();
-        self.clock_s =
-            (self.clock_s + gain * (r.innovation - self.mean).clamp(-bound, bound)).clamp(-CLOCK_MAX_S, CLOCK_MAX_S);
+        // Where the place is known the constant part is taken off already, and slowly; else it is what was lately.
+        let off = if r.known { r.innovation } else { r.innovation - self.mean };
+        self.clock_s = (self.clock_s + gain * off.clamp(-bound, bound)).clamp(-CLOCK_MAX_S, CLOCK_MAX_S);
         let most = CLOCK_SIGMA_S * CLOCK_SIGMA_S;
         self.clock_var_s2 = (p * (1.0 + gain * r.rate_per_s) + AGEING * most).min(most);
     }
