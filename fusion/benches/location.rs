@@ -84,7 +84,7 @@ fn run(people: usize, rooms: usize, extent_m: [f64; 2], scans: usize) {
     let at = |q: f64| each_ns[((fixes - 1) as f64 * q) as usize];
     println!(
         "{people:>6} people, {rooms:>3} zones: mean {mean} ns, p50 {} ns, p90 {} ns, p99 {} ns, p99.9 {} ns, max {} ns; \
-         {:.2} allocations per 1,000 fixes ({:.1} bytes a fix), all of R-tree nodes; {events} events",
+         {:.2} allocations per 1,000 fixes ({:.1} bytes a fix); {events} events",
         at(0.5),
         at(0.9),
         at(0.99),
