@@ -78,7 +78,7 @@ RULES = """edition 1
 rule pause-recording {
   for each room r where r.recorder
   when any p in members(participants) leaves r
-  do   r.recorder.pause()
+  do r.recorder.pause()
   settle 0 ms
   level user
 }

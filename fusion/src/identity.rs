@@ -32,7 +32,7 @@ const READER_REACH_M: f64 = 2.0;
 /// How far the line of sight from a reader begins off it, metres.
 const READER_OFF_WALL_M: f64 = 0.1;
 /// Where people stand when they show a badge, metres per axis: as the reader's `noise.sigma_m` says, at least this, ...
-const READER_SIGMA_MIN_M: f64 = 0.1;
+const READER_SIGMA_MIN_M: f64 = 0.2;
 /// ... and one in ten somewhere near.
 const READER_FAR_SIGMA_M: f64 = 0.7;
 /// See there.
@@ -100,6 +100,8 @@ pub(crate) struct Identities {
     encounters: Vec<Encounter>,
     /// Tracks whose beliefs a read changed, reused.
     changed: Vec<u32>,
+    /// Everybody else of whom anything is believed, reused.
+    others: Vec<u32>,
     /// Who is near a reader, and how well they fit it, reused.
     at_reader: Vec<(TrackId, u32, f64)>,
     /// Pairs near each other in this scan, reused.
@@ -212,6 +214,7 @@ impl Identities {
             bound_at: vec![LogicalNs(i64::MIN); max],
             encounters: Vec::with_capacity(ENCOUNTERS_MAX),
             changed: Vec::with_capacity(max),
+            others: Vec::with_capacity(max),
             at_reader: Vec::with_capacity(max),
             near: Vec::with_capacity(ENCOUNTERS_MAX),
         }
@@ -369,8 +372,9 @@ impl Fusion {
                 found.push((self.occupants.occupant(slot).track, slot, weight));
             }
         });
-        // The tree lists them in an order of its own; sums have another.
-        found.sort_unstable_by_key(|(track, ..)| *track);
+        // The tree lists them in an order of its own; sums have another, which no late observation changes.
+        let occupants = &self.occupants;
+        found.sort_unstable_by_key(|&(_, slot, _)| (occupants.slot(slot).first_seen, occupants.slot(slot).origin));
         let (mut all, mut best, mut second) = (NOBODY_SEEN, None, NOBODY_SEEN);
         for &(_, slot, weight) in &found {
             all += weight;
@@ -414,8 +418,9 @@ impl Fusion {
         let belief = &self.identities.beliefs[slot as usize];
         let unknown = 1.0 - belief.iter().map(|(_, p)| p).sum::<f64>();
         let bound_s = when.since(self.identities.bound_at[slot as usize]).as_s_f64();
-        let mistaken = MISTAKEN_P * (bound_s / MISTAKEN_AFTER_S).clamp(0.0, 1.0);
-        let prior = p_of(belief, person) / NEW_P + unknown.max(0.0) + mistaken;
+        // Whoever showed a badge just now does not show another one.
+        let since_read = (bound_s / MISTAKEN_AFTER_S).clamp(0.0, 1.0);
+        let prior = p_of(belief, person) / NEW_P + since_read * (unknown.max(0.0) + MISTAKEN_P);
         let track_m2 = 0.5 * (who.covariance_m2[0] + who.covariance_m2[2]);
         Some(prior * fit(distance2, reader.noise.sigma_m.max(READER_SIGMA_MIN_M), track_m2))
     }
@@ -446,13 +451,17 @@ impl Fusion {
         }
         put(&mut belief, person, p);
         self.identities.beliefs[slot as usize] = belief;
-        let Self { identities: Identities { beliefs, changed, .. }, occupants, .. } = self;
+        let Self { identities: Identities { beliefs, changed, others, .. }, occupants, .. } = self;
         changed.clear();
         changed.push(slot);
+        // Numbers depend on what came late; since when somebody is there does not.
+        others.clear();
+        others.extend(occupants.in_order().filter(|&s| s != slot && !beliefs[s as usize].is_empty()));
+        others.sort_unstable_by_key(|&s| (occupants.slot(s).first_seen, occupants.slot(s).origin));
         // How much of the person, and of those the track had been taken for, the others hold.
         let mut lost = 0.0;
         let mut held: ArrayVec<f64, CANDIDATES_MAX> = before.iter().map(|_| 0.0).collect();
-        for other in occupants.in_order().filter(|&s| s != slot) {
+        for &other in &*others {
             let belief = &beliefs[other as usize];
             lost += p_of(belief, person) * (1.0 - left);
             for (held, (q, _)) in held.iter_mut().zip(&before) {
@@ -460,7 +469,7 @@ impl Fusion {
             }
         }
         let swapped = lost.min(1.0);
-        for other in occupants.in_order().filter(|&s| s != slot) {
+        for &other in &*others {
             let belief = &mut beliefs[other as usize];
             let was_person = p_of(belief, person);
             let loses = was_person * (1.0 - left);

@@ -134,7 +134,12 @@ fn a_cut_trace_replays_to_its_last_whole_record_and_says_so() {
         let cut = &whole[..whole.len() * percent / 100];
         let summary = verified(cut);
         assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());
-        assert!(summary.inputs > 0 && summary.inputs < inputs);
+        assert!(
+            summary.inputs > 0 && summary.inputs < inputs,
+            "{percent} % of {} bytes: {} of {inputs}",
+            whole.len(),
+            summary.inputs
+        );
         assert!(matches!(summary.ending, Ending::Cut { only_index: false, .. }));
         assert!(summary.render().contains("the file is cut"), "{}", summary.render());
     }

@@ -9,10 +9,20 @@ use osmose_replay::trace::recording::{Items, Recording};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
-#[group(id = "form", required = true, multiple = false, args = ["csv", "geojson", "perfetto", "foxglove"])]
 pub(crate) struct Export {
     /// The trace, or the folder that recordings go to
     trace: PathBuf,
+    #[command(flatten)]
+    form: Form,
+    /// The file to write (with --csv: the folder)
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+}
+
+/// Which form: exactly one.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Form {
     /// Tables: what sensors said (as `osmose import` reads it), events, commands
     #[arg(long)]
     csv: bool,
@@ -25,16 +35,13 @@ pub(crate) struct Export {
     /// People, plan and log, for Foxglove and Lichtblick
     #[arg(long)]
     foxglove: bool,
-    /// The file to write (with --csv: the folder)
-    #[arg(short, long, value_name = "OUT")]
-    output: PathBuf,
 }
 
 impl Export {
     pub(crate) fn run(self) -> Ended {
         let recording = Recording::open(&self.trace).map_err(Failure::found)?;
         let mut bar = Bar::new();
-        let said = if self.csv {
+        let said = if self.form.csv {
             let done = tables::tables(recording, &self.output).map_err(Failure::found)?;
             for (path, rows) in &done.files {
                 println!("{}: {rows} rows", path.display());
@@ -43,12 +50,12 @@ impl Export {
                 println!("{sensor} is declared with coordinates = \"sensor\": the tables hold site coordinates");
             }
             done.epoch.map_or_else(String::new, |e| format!("second 0 is {e} (give it to `osmose import --epoch`)"))
-        } else if self.geojson {
+        } else if self.form.geojson {
             let tracks = map::tracks(recording, &mut bar).map_err(Failure::found)?;
             let count = tracks["features"].as_array().map_or(0, Vec::len);
             self.write(tracks.to_string().as_bytes())?;
             format!("{count} tracks")
-        } else if self.perfetto {
+        } else if self.form.perfetto {
             let (bytes, commands) = perfetto::timeline(recording).map_err(Failure::found)?;
             self.write(&bytes)?;
             format!("{commands} commands; open the file in ui.perfetto.dev")
