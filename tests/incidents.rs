@@ -17,7 +17,10 @@ fn recorded() -> (TempSite, PathBuf) {
     for t in 0..300 {
         for k in 1..=10 {
             let turn = f64::from(t) / 60.0 + f64::from(k) / 10.0;
-            let (x, y) = (24.0 + 20.0 * (6.283 * turn).cos(), 15.0 + 12.0 * (6.283 * turn).sin());
+            let (x, y) = (
+                24.0 + 20.0 * (std::f64::consts::TAU * turn).cos(),
+                15.0 + 12.0 * (std::f64::consts::TAU * turn).sin(),
+            );
             rows += &format!("{t}.{k:02},positions,p{k},{x:.3},{y:.3}\n");
         }
     }

@@ -124,6 +124,9 @@ enum Order {
     Arrival,
 }
 
+/// The driver of a workshop's machines.
+type DriverOf<W> = Driver<<W as Workshop>::Fuse, <W as Workshop>::Decide, <W as Workshop>::Arbitrate>;
+
 struct Run<W: Workshop> {
     workshop: W,
     driver: Driver<W::Fuse, W::Decide, W::Arbitrate>,
@@ -378,7 +381,7 @@ impl<W: Workshop> Run<W> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn steps(&mut self) -> (&mut Driver<W::Fuse, W::Decide, W::Arbitrate>, Steps<'_>) {
+    fn steps(&mut self) -> (&mut DriverOf<W>, Steps<'_>) {
         let Self { driver, what_if, writing, summary, .. } = self;
         (driver, Steps { what_if: what_if.as_mut(), writing, summary, result: Ok(()) })
     }

@@ -130,7 +130,8 @@ fn an_import_gets_its_ticks_and_gives_the_live_decisions() {
 fn a_cut_trace_replays_to_its_last_whole_record_and_says_so() {
     let whole = rewritten(&live(&walk(20), 50), None, |_, _, p| Some(p.to_vec()), |n| n % 40 == 0);
     let inputs = verified(&whole).inputs;
-    for percent in [30, 60, 90] {
+    // Behind three fifths comes the index.
+    for percent in [20, 35, 50] {
         let cut = &whole[..whole.len() * percent / 100];
         let summary = verified(cut);
         assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());
@@ -179,7 +180,7 @@ fn a_hole_is_declared_and_crossed_only_with_a_keyframe() {
 #[test]
 fn a_damaged_chunk_is_a_hole_with_its_place() {
     let mut trace = rewritten(&live(&walk(20), 100), None, |_, _, p| Some(p.to_vec()), |n| n % 50 == 0);
-    let at = trace.len() / 2;
+    let at = trace.len() * 3 / 10;
     trace[at] ^= 4;
     let summary = verified(&trace);
     assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());

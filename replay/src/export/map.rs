@@ -16,6 +16,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// When somebody was where, taken for whom.
+type At = (LogicalNs, Place, Option<PersonId>);
+
 /// A track's point is written where it moved this far, or after [`STEP`].
 const STEP_M: f64 = 0.1;
 /// A track's point is written after this long.
@@ -75,7 +78,7 @@ impl Earth {
 
 #[derive(Default)]
 struct Paths {
-    by_track: BTreeMap<TrackId, Vec<(LogicalNs, Place, Option<PersonId>)>>,
+    by_track: BTreeMap<TrackId, Vec<At>>,
     points: usize,
 }
 
@@ -112,7 +115,7 @@ pub fn tracks(recording: Recording, watch: &mut dyn Watch) -> Result<Value, Expo
     let paths = paths.borrow();
     let earth = Earth::of(&site.frame);
     let corner = |p: &Place| earth.map_or([p.at.x_m, p.at.y_m], |e| e.degrees(p.at));
-    let feature = |(track, path): (&TrackId, &Vec<(LogicalNs, Place, Option<PersonId>)>)| {
+    let feature = |(track, path): (&TrackId, &Vec<At>)| {
         let corners: Vec<[f64; 2]> = path.iter().map(|(_, p, _)| corner(p)).collect();
         let geometry = match corners.as_slice() {
             [one] => json!({"type": "Point", "coordinates": one}),

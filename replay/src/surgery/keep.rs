@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(kept, [folder.join("1.mcap")]);
         assert!(keep(&folder, Some(s(500)), None, "nothing").is_err());
         let now = SystemTime::now();
-        assert_eq!(expire(&folder, 14, u64::MAX, now).unwrap(), [PathBuf::new(); 0]);
+        assert_eq!(expire(&folder, 14, u64::MAX, now).unwrap(), Vec::<PathBuf>::new());
         let later = now + Duration::from_secs(15 * 86_400);
         assert_eq!(expire(&folder, 14, u64::MAX, later).unwrap(), [folder.join("0.mcap"), folder.join("2.mcap")]);
         assert!(let_go(&folder.join("1.mcap")).unwrap() && !let_go(&folder.join("1.mcap")).unwrap());

@@ -5,7 +5,7 @@ use crate::trace::codec::{self, Record};
 use crate::trace::read::{Item, TraceReader};
 use osmose_model::input::Tag;
 use osmose_model::observation::ScanBuf;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What was joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,8 +29,8 @@ struct Part {
 ///
 /// # Errors
 /// [`SurgeryError`]: parts that overlap, are of different sites, or are damaged.
-pub fn merge(paths: &[PathBuf], out: &std::path::Path) -> Result<Merged, SurgeryError> {
-    let mut parts = paths.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+pub fn merge(paths: &[PathBuf], out: &Path) -> Result<Merged, SurgeryError> {
+    let mut parts = paths.iter().map(|p| part(p)).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|p| p.first.seq);
     for pair in parts.windows(2) {
         if pair[1].first <= pair[0].last {
@@ -70,7 +70,7 @@ pub fn merge(paths: &[PathBuf], out: &std::path::Path) -> Result<Merged, Surgery
     Ok(merged)
 }
 
-fn part(path: &PathBuf) -> Result<Part, SurgeryError> {
+fn part(path: &Path) -> Result<Part, SurgeryError> {
     let mut reader = TraceReader::open(path)?;
     let (mut span, mut scan) = (None::<(Tag, Tag)>, ScanBuf::new());
     while let Some(item) = reader.next_item()? {
@@ -86,5 +86,5 @@ fn part(path: &PathBuf) -> Result<Part, SurgeryError> {
         }
     }
     let (first, last) = span.ok_or_else(|| SurgeryError::Refused(format!("{} holds no input", path.display())))?;
-    Ok(Part { path: path.clone(), first, last })
+    Ok(Part { path: path.to_owned(), first, last })
 }

@@ -177,10 +177,10 @@ impl Checker<'_> {
         };
         let what = match what {
             Expr::String(_) => self.free_value(scope, what).map(|text| (name("text"), text)),
-            Expr::Name(word) if scope.var(&word.text()).is_none() => match Name::new(&word.text()) {
-                Some(word) => Some((name("card"), self.push_value(ValueExpr::Const(Value::Name(word))))),
-                None => None,
-            },
+            Expr::Name(word) if scope.var(&word.text()).is_none() => {
+                let card = |word| (name("card"), self.push_value(ValueExpr::Const(Value::Name(word))));
+                Name::new(&word.text()).map(card)
+            }
             other => self.free_value(scope, other).map(|value| (name("text"), value)),
         };
         let Some(what) = what else { return };

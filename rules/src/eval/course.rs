@@ -37,7 +37,7 @@ impl Run<'_> {
         // A wish for little more or less is none. A value that holds nothing yet is always taken.
         let small = course.band.is_some_and(|band| (wanted - at).abs() < band) && held.is_some();
         let underway = course.over.0 > 0 && at != state.to;
-        if wanted != state.to && !(small && !underway) {
+        if wanted != state.to && (underway || !small) {
             state = CourseState { to: wanted, from: at, began: now, changed: state.changed };
         }
         let rests = state.changed.saturating_add(course.every.0);

@@ -131,11 +131,7 @@ impl Run<'_> {
         for place in 0..self.state.runs.len() {
             let Some(run) = self.state.runs[place].filter(|run| run.instance == number) else { continue };
             match &program.instances[number as usize].steps[usize::from(run.step)] {
-                Step::Wait { unless: Some(cond), .. } => {
-                    if self.run_truth(&run, *cond).is_true() {
-                        self.drop_run(place);
-                    }
-                }
+                Step::Wait { unless: Some(cond), .. } if self.run_truth(&run, *cond).is_true() => self.drop_run(place),
                 Step::Ask { send, otherwise, .. } => match self.answer(send.device, run.question) {
                     Some(true) => {
                         self.drop_run(place);

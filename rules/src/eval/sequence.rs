@@ -132,9 +132,9 @@ impl Truth<'_> {
         }
         if done {
             // It begins anew: what led here leads nowhere again.
-            for number in 0..last {
+            for (number, part) in parts.iter().enumerate().take(last) {
                 if let Some(memory) = self.slot_at(slot, number as u32) {
-                    let still = parts[number].kind == SeqKind::State && number == 0 && memory.possible == HELD;
+                    let still = part.kind == SeqKind::State && number == 0 && memory.possible == HELD;
                     let since = if still { now } else { NONE };
                     self.put_slot(slot, number as u32, Slot { since, ..memory });
                 }

@@ -316,7 +316,6 @@ impl Run<'_> {
             unit.last = Tri::Unknown;
         } else if rule.catch_up.is_some() && unit.last == Tri::False && value == Tri::Unknown {
             // A schedule that waits for the clock to be known waits on: it may have been missed meanwhile.
-            let due = due.min(NEVER);
             self.set_due(number, due);
             return;
         }
@@ -356,8 +355,8 @@ impl Run<'_> {
                 all.push(track);
             }
         }
-        for at in 0..all.len() {
-            self.person(number, all[at], None);
+        for &track in &all {
+            self.person(number, track, None);
         }
         all.truncate(known);
         *self.near = all;
