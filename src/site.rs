@@ -102,14 +102,14 @@ pub(crate) fn site_files(dir: &Path) -> Vec<SourceFile> {
 pub(crate) fn examine(dir: &Path) -> Examined {
     let mut loaded = osmose_load::load_dir(dir);
     let table = cost_table(dir).unwrap_or_else(|fault| {
-        loaded.faults.push(fault);
+        loaded.faults.push(*fault);
         Table::committed()
     });
     with_rules(loaded.site, loaded.faults, table)
 }
 
 /// The table of this machine in `SITE/.osmose/cost.json`; the committed one where there is none.
-fn cost_table(dir: &Path) -> Result<Table, Fault> {
+fn cost_table(dir: &Path) -> Result<Table, Box<Fault>> {
     const FILE: &str = ".osmose/cost.json";
     let text = match std::fs::read_to_string(dir.join(FILE)) {
         Ok(text) => text,
@@ -120,8 +120,8 @@ fn cost_table(dir: &Path) -> Result<Table, Fault> {
     Ok(Table { machine: format!("{FILE} ({})", table.machine), ..table })
 }
 
-fn table_fault(file: &str, message: String) -> Fault {
-    Fault {
+fn table_fault(file: &str, message: String) -> Box<Fault> {
+    Box::new(Fault {
         severity: osmose_load::Severity::Warning,
         code: "cost-table",
         file: file.to_owned(),
@@ -130,7 +130,7 @@ fn table_fault(file: &str, message: String) -> Fault {
         feature: None,
         message,
         help: "The committed table is used; write a new one with `cargo bench -p osmose-rules --bench cost -- --calibrate FILE`.".to_owned(),
-    }
+    })
 }
 
 fn with_rules(site: Option<Site>, mut faults: Vec<Fault>, table: Table) -> Examined {

@@ -67,7 +67,7 @@ pub(crate) struct Replay {
     /// Draw detections, tracks and identities on the floor plan
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Where people really were (t,id,x,y[,level]), drawn beside them
+    /// Where people really were, drawn beside them: columns t, id, x, y and perhaps level
     #[arg(long, value_name = "FILE.csv", requires = "plot")]
     truth: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
 //! Where inputs come from: the sockets of one or more threads, or (in tests) a script.
 //!
 //! An inlet fills lanes. In `inline` and `fused` the stepping thread runs it between two steps; in `split` and
-//! `dedicated` each has a thread of its own ([`serve`]), which wakes the stepping thread when it has put something in.
+//! `dedicated` each has a thread of its own (`serve`), which wakes the stepping thread when it has put something in.
 
 use crate::clock::HostClock;
 use crate::ingress::Ingress;
