@@ -32,7 +32,7 @@ const READER_REACH_M: f64 = 2.0;
 /// How far the line of sight from a reader begins off it, metres.
 const READER_OFF_WALL_M: f64 = 0.1;
 /// Where people stand when they show a badge, metres per axis: as the reader's `noise.sigma_m` says, at least this, ...
-const READER_SIGMA_MIN_M: f64 = 0.2;
+const READER_SIGMA_MIN_M: f64 = 0.7;
 /// ... and one in ten somewhere near.
 const READER_FAR_SIGMA_M: f64 = 0.7;
 /// See there.

@@ -1,4 +1,6 @@
 //! Received strength, directions, heights, and sensors that lie, against where devices really were.
+// Allowed here: the test's own world is simulated with std's mathematics: nothing of it enters the core.
+#![allow(clippy::disallowed_methods)]
 
 mod support;
 
