@@ -27,14 +27,17 @@ impl Fusion {
         told: &Told,
         known: u64,
         (sensor, measured): (SensorId, LogicalNs),
+        at: LogicalNs,
         out: &mut Vec<Stimulus>,
     ) {
+        let (state, horizon) = (&mut self.late.state, self.late.horizon);
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured);
         let mut before = told.iter().peekable();
         for slot in self.occupants.in_order() {
             let entry = self.occupants.slot(slot);
             let now = &entry.occupant;
             while let Some((gone, confirmed)) = before.next_if(|(b, _)| b.track < now.track) {
+                state.note_forgotten(gone, at, horizon);
                 say_gone(gone, *confirmed, self.plan.innermost(&gone.zones), &mut sink);
             }
             match before.next_if(|(b, _)| b.track == now.track) {
@@ -42,10 +45,12 @@ impl Fusion {
                     let last = self.plan.innermost(&now.zones);
                     say_other((b, *confirmed), (now, entry.confirmed), last, &mut sink);
                 }
-                None => say_new(now, entry.confirmed, now.track < TrackId(known), &mut sink),
+                None if now.track < TrackId(known) => say_back(now, entry.confirmed, &state.back(now.track), &mut sink),
+                None => say_new(now, entry.confirmed, &mut sink),
             }
         }
         for (gone, confirmed) in before {
+            state.note_forgotten(gone, at, horizon);
             say_gone(gone, *confirmed, self.plan.innermost(&gone.zones), &mut sink);
         }
     }
@@ -58,18 +63,37 @@ fn say_gone(gone: &Occupant, confirmed: bool, zone: Option<ZoneId>, sink: &mut S
     }
 }
 
-/// Somebody is there who was not: `back` where they were told of before that.
-fn say_new(now: &Occupant, confirmed: bool, back: bool, sink: &mut Sink<'_>) {
-    match (back, confirmed) {
-        (true, true) => sink.event(EventKind::Found, now, None, None),
-        (true, false) => {}
-        (false, _) => sink.event(EventKind::Appears, now, None, None),
-    }
-    if confirmed && !back {
+/// Somebody is there who was not.
+fn say_new(now: &Occupant, confirmed: bool, sink: &mut Sink<'_>) {
+    sink.event(EventKind::Appears, now, None, None);
+    if confirmed {
         sink.event(EventKind::Confirmed, now, None, None);
     }
     if now.person.is_some() {
         sink.event(EventKind::Identified, now, None, None);
+    }
+}
+
+/// Somebody is there again who was told of, and forgotten when last known in the zones `was`.
+fn say_back(now: &Occupant, confirmed: bool, was: &[ZoneId], sink: &mut Sink<'_>) {
+    if confirmed {
+        sink.event(EventKind::Found, now, None, None);
+    }
+    if now.person.is_some() {
+        sink.event(EventKind::Identified, now, None, None);
+    }
+    if confirmed {
+        say_zones(was, now, sink);
+    }
+}
+
+/// Which zones somebody left and entered since they were told to be in `was`.
+fn say_zones(was: &[ZoneId], now: &Occupant, sink: &mut Sink<'_>) {
+    for &zone in was.iter().filter(|z| !now.zones.contains(z)) {
+        sink.event(EventKind::Leaves, now, Some(zone), None);
+    }
+    for &zone in now.zones.iter().filter(|z| !was.contains(z)) {
+        sink.event(EventKind::Enters, now, Some(zone), None);
     }
 }
 
@@ -100,12 +124,7 @@ fn say_other(
         sink.event(EventKind::Identified, now, None, None);
     }
     if confirmed && was_confirmed {
-        for &zone in before.zones.iter().filter(|z| !now.zones.contains(z)) {
-            sink.event(EventKind::Leaves, now, Some(zone), None);
-        }
-        for &zone in now.zones.iter().filter(|z| !before.zones.contains(z)) {
-            sink.event(EventKind::Enters, now, Some(zone), None);
-        }
+        say_zones(&before.zones, now, sink);
     }
     if was_seen && !seen && confirmed {
         sink.event(EventKind::Lost, now, last, None);

@@ -251,6 +251,10 @@ impl Fusion {
         if let Some((level, id)) = self.occupants.slot(slot).tracked() {
             self.positions.release(level, id);
         }
+        if !self.late.runs_again {
+            let who = self.occupants.occupant(slot);
+            self.late.state.note_forgotten(who, self.now, self.late.horizon);
+        }
         self.occupants.remove(slot);
     }
 

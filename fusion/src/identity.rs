@@ -119,15 +119,16 @@ pub(crate) struct SavedIdentities {
 
 impl SavedIdentities {
     /// The same under other numbers: `order` says where each occupant's place was before, ascending by their old numbers,
-    /// and `number` gives each its new one.
-    pub(crate) fn renumbered(&self, order: &[usize], number: impl Fn(TrackId) -> TrackId) -> Self {
-        let mut beliefs: Vec<_> = self.beliefs.iter().map(|(t, b)| (number(*t), b.clone())).collect();
+    /// and `number` gives each that is there its new one. Encounters of somebody who is gone are left out: the next scan
+    /// forgets them.
+    pub(crate) fn renumbered(&self, order: &[usize], number: impl Fn(TrackId) -> Option<TrackId>) -> Self {
+        let mut beliefs: Vec<_> = self.beliefs.iter().filter_map(|(t, b)| Some((number(*t)?, b.clone()))).collect();
         beliefs.sort_unstable_by_key(|(t, _)| *t);
         let pair = |e: &Encounter| {
-            let (a, b) = (number(e.pair.0), number(e.pair.1));
-            Encounter { pair: (a.min(b), a.max(b)), ..*e }
+            let (a, b) = (number(e.pair.0)?, number(e.pair.1)?);
+            Some(Encounter { pair: (a.min(b), a.max(b)), ..*e })
         };
-        let mut encounters: Vec<_> = self.encounters.iter().map(pair).collect();
+        let mut encounters: Vec<_> = self.encounters.iter().filter_map(pair).collect();
         encounters.sort_unstable_by_key(|e| e.pair);
         let velocity_covariance = order.iter().map(|&i| self.velocity_covariance[i]).collect();
         let bound_at = order.iter().map(|&i| self.bound_at[i]).collect();
@@ -544,9 +545,7 @@ impl Fusion {
             let Place { at, .. } = who.place;
             occupants.index.for_each_meeting(level, Aabb { min: at, max: at }.grown(MEET_M), |b| {
                 let other = occupants.occupant(b);
-                // A pair of two who are believed to be somebody is found from both sides: once is enough.
-                let twice = other.track < who.track && !beliefs[b as usize].is_empty();
-                if b == a || twice || other.presence != Presence::Seen || !tracked(b) || near.len() == ENCOUNTERS_MAX {
+                if b == a || other.presence != Presence::Seen || !tracked(b) || near.len() == ENCOUNTERS_MAX {
                     return;
                 }
                 if other.place.at.distance2(at) <= MEET_M * MEET_M {
@@ -560,6 +559,9 @@ impl Fusion {
         // meet the order decides.
         let since = |slot: u32| (occupants.slot(slot).first_seen, occupants.slot(slot).origin);
         near.sort_unstable_by_key(|&(_, (a, b))| (since(a).min(since(b)), since(a).max(since(b))));
+        // A pair of two who are believed to be somebody is found from both sides, unless a track has ended since: once is
+        // enough.
+        near.dedup_by_key(|&mut (pair, _)| pair);
     }
 
     /// Mixes two beliefs by what this moment adds to the probability of having changed places.

@@ -15,15 +15,16 @@ use crate::difference::Told;
 use crate::fuse::Fusion;
 use crate::history::History;
 use crate::order::Key;
+use arrayvec::ArrayVec;
 use osmose_model::device::{ClockKind, SensorKind};
-use osmose_model::ids::{SensorId, Seq, TrackId};
+use osmose_model::ids::{SensorId, Seq, TrackId, ZoneId};
 use osmose_model::input::Tag;
-use osmose_model::limits::EVENTS_PER_STEP_MAX;
+use osmose_model::limits::{EVENTS_PER_STEP_MAX, ZONES_PER_OCCUPANT_MAX};
 use osmose_model::observation::{Body, Observation, ScanBuf};
 use osmose_model::site::Site;
 use osmose_model::stages::Refusal;
 use osmose_model::time::{DurationNs, LogicalNs};
-use osmose_model::world::{EventKind, Stimulus};
+use osmose_model::world::{EventKind, Occupant, Stimulus};
 use serde::{Deserialize, Serialize};
 
 /// Most updates of one re-run, of those behind the late observation: about five milliseconds.
@@ -35,6 +36,17 @@ const COPY_EVERY: u32 = 64;
 const DISARM_AFTER: DurationNs = DurationNs::from_s(60);
 /// Most swaps remembered as said.
 const SAID_MAX: usize = 64;
+
+/// Most people remembered who were forgotten while they were last known in a zone.
+const FORGOTTEN_MAX: usize = 64;
+
+/// Somebody forgotten, and where they were last told to be: late observations may bring them back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Forgotten {
+    track: TrackId,
+    zones: ArrayVec<ZoneId, ZONES_PER_OCCUPANT_MAX>,
+    at: LogicalNs,
+}
 
 /// A swap that was said: the tracks, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +66,8 @@ pub(crate) struct Late {
     pub(crate) history: History,
     /// What runs again, decoded.
     scan: ScanBuf,
+    /// Whoever is forgotten while it runs again was not told to be: that is noted when all is in.
+    pub(crate) runs_again: bool,
     /// What is said while it runs again, and is not.
     muted: Vec<Stimulus>,
     /// Everybody before a re-run.
@@ -73,6 +87,24 @@ pub(crate) struct LateState {
     late_at: LogicalNs,
     /// Swaps said lately, oldest first.
     said: Vec<SaidSwap>,
+    /// Who was forgotten lately, oldest first.
+    forgotten: Vec<Forgotten>,
+}
+
+impl LateState {
+    /// Somebody is forgotten who was last told to be in zones; what no late observation can bring back any more goes.
+    pub(crate) fn note_forgotten(&mut self, who: &Occupant, at: LogicalNs, horizon: DurationNs) {
+        self.forgotten.retain(|f| at.since(f.at) <= horizon);
+        if self.armed && !who.zones.is_empty() && self.forgotten.len() < FORGOTTEN_MAX {
+            self.forgotten.push(Forgotten { track: who.track, zones: who.zones.clone(), at });
+        }
+    }
+
+    /// The zones in which somebody was last told to be before they were forgotten.
+    pub(crate) fn back(&mut self, track: TrackId) -> ArrayVec<ZoneId, ZONES_PER_OCCUPANT_MAX> {
+        let at = self.forgotten.iter().position(|f| f.track == track);
+        at.map_or_else(ArrayVec::new, |at| self.forgotten.remove(at).zones)
+    }
 }
 
 impl Late {
@@ -105,6 +137,7 @@ impl Fusion {
             self.late.told = Vec::with_capacity(max);
             self.late.swaps = Vec::with_capacity(SAID_MAX);
             self.late.state.said.reserve(SAID_MAX);
+            self.late.state.forgotten.reserve(FORGOTTEN_MAX);
         }
         self.add_copy(Key::behind(self.late.state.newest_at, 1));
     }
@@ -287,6 +320,7 @@ impl Fusion {
         let back = &late.history.snapshots()[copy];
         self.go_back(back);
         let first = late.history.behind(back.key);
+        late.runs_again = true;
         self.late = late;
         let mut result = Ok(());
         for i in first..self.late.history.len() {
@@ -302,8 +336,9 @@ impl Fusion {
         self.advance_to(tag.at, &mut muted);
         self.late.muted = muted;
         self.occupants.births.done();
+        self.late.runs_again = false;
         let word = (observation.sensor, observation.measured);
-        self.say_difference(&told, known, word, out);
+        self.say_difference(&told, known, word, tag.at, out);
         self.say_swaps(&swaps, observation.measured, tag.at, out);
         (self.late.told, self.late.swaps) = (told, swaps);
         result
@@ -453,6 +488,7 @@ impl Fusion {
             return Ok(());
         }
         let sound = state.said.len() <= SAID_MAX
+            && state.forgotten.len() <= FORGOTTEN_MAX
             && copies.is_sorted_by(|a, b| a < b)
             && entries.is_sorted_by(|a, b| a.0 < b.0)
             && entries.first().is_none_or(|e| copies.first().is_some_and(|c| *c < e.0))
@@ -466,6 +502,8 @@ impl Fusion {
         self.late.history.clear();
         self.late.state = state;
         self.late.state.said.reserve(SAID_MAX);
+        self.late.state.forgotten.reserve(FORGOTTEN_MAX);
+        self.late.runs_again = true;
         self.add_copy(copies[0]);
         let (mut out, mut swaps) = (Vec::new(), Vec::new());
         let mut scan = ScanBuf::new();
@@ -490,6 +528,7 @@ impl Fusion {
         self.occupants.births.done();
         self.advance_to(now, &mut out);
         self.now = now;
+        self.late.runs_again = false;
         if self.late.history.snapshots().len() != copies.len() || self.late.history.since != since {
             return Err("its last observations are others than it says");
         }

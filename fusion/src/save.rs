@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The layout that this build writes and reads.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Which stage's state it is, in errors.
 const PART: &str = "fusion";
 
@@ -141,13 +141,15 @@ impl Fusion {
         let mut order: Vec<usize> = (0..occupants.len()).collect();
         order.sort_unstable_by_key(|&i| (occupants[i].origin, occupants[i].first_seen));
         let number = |track: TrackId| {
-            let was = before.binary_search(&track).ok();
-            was.and_then(|was| order.iter().position(|&i| i == was)).map_or(track, |rank| TrackId(rank as u64))
+            let was = before.binary_search(&track).ok()?;
+            order.iter().position(|&i| i == was).map(|rank| TrackId(rank as u64))
         };
-        occupants.iter_mut().for_each(|o| o.occupant.track = number(o.occupant.track));
+        for o in &mut occupants {
+            o.occupant.track = number(o.occupant.track).unwrap_or(o.occupant.track);
+        }
         occupants.sort_unstable_by_key(|o| o.occupant.track);
         // Of those lost at one instant the lower number comes first: their order is by number too.
-        let mut lost: Vec<TrackId> = lost.into_iter().map(number).collect();
+        let mut lost: Vec<TrackId> = lost.into_iter().filter_map(number).collect();
         lost.sort_unstable();
         let identities = identities.renumbered(&order, number);
         // As in `save`: a saved state is always writable.
