@@ -33,6 +33,20 @@ pub enum Value {
     Track(TrackId),
 }
 
+/// How several holders of one level make one value of a property.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Combine {
+    /// The latest holder's.
+    #[default]
+    Latest,
+    /// The largest number, or the last in the order of the property's words.
+    Max,
+    /// The smallest, or the first.
+    Min,
+    /// Any one of them: the lowest holder's, whoever came later.
+    Any,
+}
+
 /// Named arguments of a command, sorted by name.
 pub type Args = ArrayVec<(Name, Value), ARGS_MAX>;
 

@@ -5,7 +5,7 @@
 //! of the unit (instance, or person in an instance) that it is evaluated for.
 
 use crate::diag::Span;
-use osmose_model::command::{LevelRank, Value};
+use osmose_model::command::{Combine, LevelRank, Value};
 use osmose_model::ids::{ActuatorId, GroupId, HolderId, Name, PersonId, RuleId, SensorId, WallId, ZoneId};
 use osmose_model::observation::Direction;
 use osmose_model::time::DurationNs;
@@ -725,20 +725,6 @@ pub(crate) struct GuardInfo {
     pub(crate) confidence: f64,
     /// Who is told that it was not let pass, by which device, and what.
     pub(crate) tell: Option<(PersonRef, ActuatorId)>,
-}
-
-/// How several holders of one level make one value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Combine {
-    /// The latest holder's.
-    #[default]
-    Latest,
-    /// The largest number; the last word in the order of the kind's words.
-    Max,
-    /// The smallest.
-    Min,
-    /// Any one of them: the lowest holder's, whoever came later.
-    Any,
 }
 
 /// Instances to wake, by what happened. Every list is ascending.

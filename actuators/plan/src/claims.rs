@@ -4,7 +4,7 @@
 //! inside a list carries no meaning (who wins is decided by a total order over the claims themselves), so a saved
 //! state need not keep it.
 
-use crate::Combine;
+use osmose_model::command::Combine;
 use osmose_model::command::{Cause, LevelRank, Value};
 use osmose_model::ids::{ActuatorId, HolderId, Name, RuleId, Seq};
 use serde::{Deserialize, Serialize};

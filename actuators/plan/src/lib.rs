@@ -45,7 +45,7 @@ pub use device::Dropped;
 
 use claims::{Claim, Claims, Want};
 use device::{Device, Force, Slot, Standing};
-use osmose_model::command::{Args, Cause, Command, Effect, LevelRank, Trigger, Value};
+use osmose_model::command::{Args, Cause, Combine, Command, Effect, LevelRank, Trigger, Value};
 use osmose_model::digest::Digest;
 use osmose_model::ids::{ActuatorId, HolderId, Name, RuleId, Seq};
 use osmose_model::input::{OperatorAction, Report, Tag};
@@ -93,20 +93,6 @@ pub struct Plan {
     over: Vec<(RuleId, RuleId)>,
     /// By slot: how the holders of one level make one value.
     combine: Vec<Combine>,
-}
-
-/// How several holders of one level make one value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Combine {
-    /// The latest holder's.
-    #[default]
-    Latest,
-    /// The largest number, or the last of the property's words.
-    Max,
-    /// The smallest, or the first.
-    Min,
-    /// The lowest holder's, whoever came later.
-    Any,
 }
 
 impl Plan {

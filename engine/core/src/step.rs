@@ -448,16 +448,8 @@ impl Core {
             plan.set_user_level(osmose_model::command::LevelRank(rank));
         }
         plan.set_order(program.over());
-        for (device, property, how) in program.combine() {
-            use osmose_plan::Combine as To;
-            use osmose_rules::Combine as From;
-            let how = match how {
-                From::Latest => To::Latest,
-                From::Max => To::Max,
-                From::Min => To::Min,
-                From::Any => To::Any,
-            };
-            plan.set_combine(*device, *property, how);
+        for &(device, property, how) in program.combine() {
+            plan.set_combine(device, property, how);
         }
         Self::from_stages(site, fusion, rules, plan)
     }
