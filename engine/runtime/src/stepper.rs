@@ -232,23 +232,25 @@ impl Stepper {
         1
     }
 
-    /// Nothing is to do: spins, yields, or blocks.
+    /// Nothing is to do: spins, yields, or blocks. When the next wake-up is due is asked for only before blocking.
     fn rest(&mut self, now: ArrivalNs, worked_at: ArrivalNs) {
-        let in_window = now.since(worked_at) < YIELD_WINDOW;
-        let until_due = self.until_due(now);
+        if let Source::Here(inlet) = &mut self.source {
+            inlet.report(self.driver.machine().site());
+        }
         match (&mut self.source, self.idle) {
-            (Source::Here(inlet), idle) => {
-                inlet.report(self.driver.machine().site());
-                match idle {
-                    Idle::Spin if inlet.looks_always() => std::hint::spin_loop(),
-                    Idle::Spin => _ = inlet.wait(Duration::ZERO),
-                    Idle::Yield if in_window => std::thread::yield_now(),
-                    Idle::Yield => wait_for_sockets(inlet.as_mut(), until_due),
-                }
-            }
-            (Source::Threads, Idle::Spin) => std::hint::spin_loop(),
-            (Source::Threads, Idle::Yield) if in_window => std::thread::yield_now(),
-            (Source::Threads, Idle::Yield) => match until_due.checked_sub(PARK_SLACK) {
+            (_, Idle::Yield) if now.since(worked_at) < YIELD_WINDOW => std::thread::yield_now(),
+            (_, Idle::Yield) => self.block(now),
+            (Source::Here(inlet), Idle::Spin) if !inlet.looks_always() => _ = inlet.wait(Duration::ZERO),
+            (_, Idle::Spin) => std::hint::spin_loop(),
+        }
+    }
+
+    /// Blocks until something comes, the next wake-up is due, or a while has passed.
+    fn block(&mut self, now: ArrivalNs) {
+        let until_due = self.until_due(now);
+        match &mut self.source {
+            Source::Here(inlet) => wait_for_sockets(inlet.as_mut(), until_due),
+            Source::Threads => match until_due.checked_sub(PARK_SLACK) {
                 // An inlet that pushes after our look has unparked us: parking then returns at once.
                 Some(wait) if !wait.is_zero() => std::thread::park_timeout(wait),
                 _ => std::thread::yield_now(),

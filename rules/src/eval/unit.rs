@@ -154,6 +154,19 @@ impl Run<'_> {
         self.set_due(number, due);
     }
 
+    /// The truth of an instance's condition, whether doubt was read as truth on the way to it, and when time alone may
+    /// change it. A guard that remembers sees what there is, too.
+    fn judge(&mut self, number: u32, decision: &Decision<'_>) -> ((Tri, bool), i64) {
+        let instance = &self.program.instances[number as usize];
+        let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
+        self.evaluate(number, decision, Peek::Nothing, false, |truth| {
+            let value = truth.cond(condition);
+            let doubt = truth.doubt;
+            guard.map(|guard| truth.cond(guard));
+            (value, doubt)
+        })
+    }
+
     /// Something that happens, and is remembered with the instance: acts whenever its condition is true.
     pub(super) fn instant(&mut self, number: u32, event: Option<&WorldEvent>) {
         let program = self.program;
@@ -161,13 +174,7 @@ impl Run<'_> {
         let rule = &program.rules[instance.rule.index()];
         let bound = event.map(Bound::of_event);
         let mut decision = Decision { bounds: [bound, None], event, ..Decision::default() };
-        let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
-        let ((value, doubt), due) = self.evaluate(number, &decision, Peek::Nothing, false, |truth| {
-            let value = truth.cond(condition);
-            let doubt = truth.doubt;
-            guard.map(|guard| truth.cond(guard));
-            (value, doubt)
-        });
+        let ((value, doubt), due) = self.judge(number, &decision);
         let counts = value.is_true() || rule.protective && value.may_be_true();
         decision.doubt = doubt || value == Tri::Unknown;
         let due = self.settle_instant(number, counts, due, decision);
@@ -301,13 +308,7 @@ impl Run<'_> {
         let instance = &program.instances[number as usize];
         let rule = &program.rules[instance.rule.index()];
         let decision = Decision::default();
-        let (condition, guard) = (instance.condition, instance.guard.filter(|_| instance.guard_remembers));
-        let ((value, doubt), due) = self.evaluate(number, &decision, Peek::Nothing, false, |truth| {
-            let value = truth.cond(condition);
-            let doubt = truth.doubt;
-            guard.map(|guard| truth.cond(guard));
-            (value, doubt)
-        });
+        let ((value, doubt), due) = self.judge(number, &decision);
         let counts = value.is_true() || rule.protective && value.may_be_true();
         let long_gap = self.long_gap() && rule.catch_up.is_none();
         let unit = &mut self.state.units[number as usize];
