@@ -12,4 +12,4 @@ mod plan;
 mod svg;
 
 pub use plan::{Panel, Panels, Style};
-pub use svg::Svg;
+pub use svg::{Svg, escape};

@@ -127,16 +127,20 @@ impl Svg {
     }
 
     fn escaped(&mut self, text: &str) {
-        for c in text.chars() {
-            match c {
-                '&' => self.text.push_str("&amp;"),
-                '<' => self.text.push_str("&lt;"),
-                '>' => self.text.push_str("&gt;"),
-                '"' => self.text.push_str("&quot;"),
-                // XML 1.0 has no other control characters, not even escaped.
-                c if c.is_control() && !matches!(c, '\n' | '\t') => self.text.push('\u{fffd}'),
-                c => self.text.push(c),
-            }
+        escape(text, &mut self.text);
+    }
+}
+
+/// Appends text as XML and HTML show it: never markup, and without the control characters that neither has.
+pub fn escape(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() && !matches!(c, '\n' | '\t') => out.push('\u{fffd}'),
+            c => out.push(c),
         }
     }
 }

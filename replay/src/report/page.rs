@@ -1,7 +1,7 @@
 //! The page itself: HTML by hand, every text escaped.
 
 use super::{BINS, Collected, Report};
-use crate::draw::Svg;
+use crate::draw::{Svg, escape};
 use crate::wall::format_rfc3339;
 use crate::words;
 use osmose_model::site::Site;
@@ -19,16 +19,7 @@ th{font-weight:600}td.n{text-align:right;font-variant-numeric:tabular-nums;white
 /// Text as HTML shows it.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() && !matches!(c, '\n' | '\t') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
+    escape(text, &mut out);
     out
 }
 

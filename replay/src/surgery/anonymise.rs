@@ -10,9 +10,7 @@ use super::SurgeryError;
 use super::index::EVERY;
 use crate::drive::{Osmose, Workshop};
 use crate::record::Recorder;
-use crate::trace::codec::{self, Record};
 use crate::trace::format::{Build, Meta};
-use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording};
 use crate::trace::write::Packing;
 use osmose_core::CoreDriver;
@@ -20,7 +18,7 @@ use osmose_model::canon;
 use osmose_model::command::{Text, Value};
 use osmose_model::ids::CarriedKey;
 use osmose_model::input::{Input, OperatorAction, Report};
-use osmose_model::observation::{BearingHit, Body, Observation, ScanBuf};
+use osmose_model::observation::{BearingHit, Body, Observation};
 use osmose_model::site::{Attribute, Site, SourceFile};
 use osmose_model::time::ArrivalNs;
 use std::collections::BTreeMap;
@@ -246,17 +244,7 @@ impl Feed<'_> {
         driver: &mut CoreDriver,
         sink: &mut super::index::Run,
     ) -> Result<(), SurgeryError> {
-        let mut scan = ScanBuf::new();
-        while let Some(item) = recording.next_item()? {
-            let raw = match item {
-                Item::Record(raw) => raw,
-                Item::Damage(d) => return Err(SurgeryError::Refused(format!("{d}; `osmose trace recover` it first"))),
-            };
-            let record = codec::decode(&raw, &mut scan).map_err(|e| SurgeryError::Refused(e.to_string()))?;
-            let Record::Input { tag, input } = record else { continue };
-            self.one(ArrivalNs(tag.at.0), &input, keys, driver, sink)?;
-        }
-        Ok(())
+        super::for_each_input(recording, |tag, input| self.one(ArrivalNs(tag.at.0), input, keys, driver, sink))
     }
 
     fn one(
@@ -364,6 +352,7 @@ mod tests {
     use super::*;
     use crate::drive::{Options, Replay, Verdict};
     use crate::testing::{live, walk};
+    use crate::trace::read::Item;
 
     #[test]
     fn no_name_is_left_in_any_byte_and_the_same_is_decided() {

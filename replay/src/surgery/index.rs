@@ -9,7 +9,6 @@ use crate::drive::walk::{Walk, Walked};
 use crate::record::Recorder;
 use crate::trace::codec::{self, Record};
 use crate::trace::format::{Build, Meta, Topic};
-use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording};
 use crate::trace::write::Packing;
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
@@ -50,10 +49,7 @@ fn copy(mut recording: Recording, every: DurationNs, out: &Path) -> Result<Index
     let (mut indexed, mut scan, mut state) = (Indexed::default(), ScanBuf::new(), Vec::new());
     let mut due: Option<LogicalNs> = None;
     while let Some(item) = recording.next_item()? {
-        let raw = match item {
-            Item::Record(raw) => raw,
-            Item::Damage(d) => return Err(SurgeryError::Refused(format!("{d}; `osmose trace recover` it first"))),
-        };
+        let raw = super::whole(item)?;
         let record = codec::decode(&raw, &mut scan).map_err(|e| SurgeryError::Refused(e.to_string()))?;
         if let Record::Input { tag, .. } = &record {
             let last = walk.machine().last();
@@ -155,24 +151,17 @@ fn feed(
     sink: &mut Run,
     in_force: &mut Vec<u8>,
 ) -> Result<(), SurgeryError> {
-    let mut scan = ScanBuf::new();
-    while let Some(item) = recording.next_item()? {
-        let raw = match item {
-            Item::Record(raw) => raw,
-            Item::Damage(d) => return Err(SurgeryError::Refused(format!("{d}; `osmose trace recover` it first"))),
-        };
-        let record = codec::decode(&raw, &mut scan).map_err(|e| SurgeryError::Refused(e.to_string()))?;
-        let Record::Input { tag, input } = record else { continue };
+    super::for_each_input(recording, |tag, input| {
         if let Input::RulesInstalled { files } = input
             && in_force != files
         {
             let sources = osmose_model::canon::decode_files(files).map_err(|e| SurgeryError::Refused(e.to_string()))?;
             driver.machine_mut().stage_rules(workshop.rules(&sources)?);
-            files.clone_into(in_force);
+            (*files).clone_into(in_force);
         }
-        driver.feed(ArrivalNs(tag.at.0), &input, sink);
-    }
-    Ok(())
+        driver.feed(ArrivalNs(tag.at.0), input, sink);
+        Ok(())
+    })
 }
 
 #[cfg(test)]

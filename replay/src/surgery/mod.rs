@@ -18,14 +18,15 @@ pub mod recover;
 
 use crate::drive::walk::WalkError;
 use crate::drive::{ReplayError, WorkshopError};
-use crate::trace::codec::{Encoder, Record};
+use crate::trace::codec::{self, Encoder, Record};
 use crate::trace::format::{Meta, Topic};
-use crate::trace::read::{OpenError, RawRecord};
-use crate::trace::recording::RecordingError;
+use crate::trace::read::{Item, OpenError, RawRecord};
+use crate::trace::recording::{Items, Recording, RecordingError};
 use crate::trace::write::{Packing, TraceWriter, WriteError};
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
 use osmose_model::input::{Input, Tag};
+use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
 use std::fs::File;
@@ -119,4 +120,34 @@ impl Drop for Copy {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// A record, of a trace that must be whole.
+///
+/// # Errors
+/// [`SurgeryError::Refused`] for damage, with the way to mend it.
+fn whole(item: Item<'_>) -> Result<RawRecord<'_>, SurgeryError> {
+    match item {
+        Item::Record(raw) => Ok(raw),
+        Item::Damage(d) => Err(SurgeryError::Refused(format!("{d}; `osmose trace recover` it first"))),
+    }
+}
+
+/// Shows every input of a whole recording.
+///
+/// # Errors
+/// The first damage, a record that cannot be read, or what `f` says.
+fn for_each_input(
+    recording: &mut Recording,
+    mut f: impl FnMut(Tag, &Input<'_>) -> Result<(), SurgeryError>,
+) -> Result<(), SurgeryError> {
+    let mut scan = ScanBuf::new();
+    while let Some(item) = recording.next_item()? {
+        let raw = whole(item)?;
+        let record = codec::decode(&raw, &mut scan).map_err(|e| SurgeryError::Refused(e.to_string()))?;
+        if let Record::Input { tag, input } = record {
+            f(tag, &input)?;
+        }
+    }
+    Ok(())
 }
