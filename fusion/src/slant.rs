@@ -242,7 +242,7 @@ impl Estimate {
 }
 
 /// Copies the upper half of a matrix to its lower half.
-#[allow(clippy::needless_range_loop)] // Both indices change places.
+#[allow(clippy::needless_range_loop, reason = "both indices change places")]
 pub(crate) fn mirror<const M: usize>(p: &mut [[f64; M]; M]) {
     for i in 1..M {
         for j in 0..i {
@@ -280,7 +280,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     /// Whether a matrix is symmetric to the last bit and positive definite (Cholesky finds every pivot above zero).
-    #[allow(clippy::needless_range_loop)] // The textbook's indices.
+    #[allow(clippy::needless_range_loop, reason = "the textbook's indices")]
     pub(crate) fn is_covariance<const M: usize>(p: &[[f64; M]; M]) -> bool {
         let mut l = [[0.0; M]; M];
         for i in 0..M {

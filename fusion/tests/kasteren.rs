@@ -14,8 +14,7 @@
 //!   sensors alone is right about it: the room of the last event is right for 0.31 of the time.
 //! - Whether each room is `occupied`, where contacts are declared to count for ten minutes: how often true is right, and
 //!   how often false is.
-// Allowed here: the test reads recordings: nothing of it enters the core.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "the test reads recordings: nothing of it enters the core")]
 
 mod support;
 

@@ -1,6 +1,8 @@
 //! Received strength, directions, heights, and sensors that lie, against where devices really were.
-// Allowed here: the test's own world is simulated with std's mathematics: nothing of it enters the core.
-#![allow(clippy::disallowed_methods)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the test's own world is simulated with std's mathematics: nothing of it enters the core"
+)]
 
 mod support;
 
@@ -16,6 +18,7 @@ use osmose_model::stages::{Fuse, Refusal};
 use osmose_model::world::Stimulus;
 use proptest::prelude::*;
 use std::sync::Arc;
+use support::dice::Dice;
 use support::{add_sensor, default_margins, said, tag};
 
 const S: i64 = 1_000_000_000;
@@ -37,20 +40,6 @@ fn site(kind: SensorKind, levels: u16) -> Site {
         add_sensor(&mut site, SensorKind::Location, level, &[], None);
     }
     site
-}
-
-/// A linear congruential generator (Knuth's MMIX constants).
-struct Dice(u64);
-
-impl Dice {
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
-    /// Sum of twelve uniforms: near enough to a standard normal.
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
-    }
 }
 
 fn slant(sensor: usize, [x, y, z]: [f64; 3]) -> f64 {

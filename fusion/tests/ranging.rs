@@ -12,6 +12,7 @@ use osmose_model::stages::{Fuse, Refusal};
 use osmose_model::world::{EventKind, Presence, Stimulus};
 use proptest::prelude::*;
 use std::sync::Arc;
+use support::dice::Dice;
 use support::{add_person, add_sensor, default_margins, fix, rectangle, said, tag};
 
 const S: i64 = 1_000_000_000;
@@ -32,20 +33,6 @@ fn site(kind: SensorKind) -> Site {
     add_sensor(&mut site, SensorKind::Location, 0, &[], None);
     add_person(&mut site, "ana");
     site
-}
-
-/// A linear congruential generator (Knuth's MMIX constants).
-struct Dice(u64);
-
-impl Dice {
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
-    /// Sum of twelve uniforms: near enough to a standard normal.
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
-    }
 }
 
 fn slant(anchor: usize, at: Point) -> f64 {

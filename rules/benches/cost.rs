@@ -12,13 +12,13 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::{World, compiled, site};
+use common::{World, compiled, site, someone};
 use osmose_model::geometry::Place;
 use osmose_model::ids::{GroupId, LevelId, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::site::{Person, Site, SourceFile};
 use osmose_model::stages::{Decide, Source};
 use osmose_model::time::LogicalNs;
-use osmose_model::world::{EventKind, Occupant, Presence, Reading, Stimulus, WorldEvent};
+use osmose_model::world::{EventKind, Reading, Stimulus, WorldEvent};
 use osmose_rules::Rules;
 use osmose_rules::cost::{Op, Ops, PerOp, Table, assess};
 use std::time::Instant;
@@ -85,20 +85,8 @@ impl Course {
         world.sensors[3].reading = Some(Reading::Quantity(300.0));
         world.sensors[0].reading = Some(Reading::Switch(false));
         for track in 0..people {
-            let occupant = Occupant {
-                track: TrackId(track),
-                place: Place::flat(LevelId(0), 0.0, 0.0),
-                velocity_mps: [0.0; 2],
-                covariance_m2: [0.1, 0.0, 0.1],
-                heading_rad: None,
-                existence: 1.0,
-                device: None,
-                person: Some(PersonId((track % 3) as u16)),
-                person_p: 0.99,
-                presence: Presence::Seen,
-                seen_at: LogicalNs(0),
-                zones: [ZoneId(if track.is_multiple_of(2) { 2 } else { 0 })].into_iter().collect(),
-            };
+            let zone = if track.is_multiple_of(2) { 2 } else { 0 };
+            let occupant = someone(track, Some((track % 3) as u16), 0.99, [zone]);
             world.people.insert(track, occupant);
         }
         let mut course = Course { rules, world, number: 0, people };

@@ -9,16 +9,15 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::{World, compiled, site};
+use common::{World, compiled, site, someone};
 use osmose_model::command::{Effect, Value};
-use osmose_model::geometry::Place;
-use osmose_model::ids::{ActuatorId, GroupId, LevelId, Name, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::ids::{ActuatorId, GroupId, Name, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::site::{Site, Zone};
 use osmose_model::stages::{Decide, Source};
 use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
 use osmose_model::world::{
-    EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, WallTime, WorldEvent, WorldView, ZoneCount,
+    EventKind, Occupant, Reading, SensorStatus, Stimulus, WallTime, WorldEvent, WorldView, ZoneCount,
 };
 use osmose_rules::Rules;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -48,20 +47,7 @@ impl Dense {
         let mut world = World::new(site);
         world.sensors[0].reading = Some(Reading::Switch(false));
         world.sensors[3].reading = Some(Reading::Quantity(300.0));
-        let people = (0..200).map(|track| Occupant {
-            track: TrackId(track),
-            place: Place::flat(LevelId(0), 0.0, 0.0),
-            velocity_mps: [0.0; 2],
-            covariance_m2: [0.1, 0.0, 0.1],
-            heading_rad: None,
-            existence: 1.0,
-            device: None,
-            person: Some(PersonId((track % 3) as u16)),
-            person_p: 0.99,
-            presence: Presence::Seen,
-            seen_at: LogicalNs(0),
-            zones: [].into_iter().collect(),
-        });
+        let people = (0..200).map(|track| someone(track, Some((track % 3) as u16), 0.99, []));
         let people: Vec<Occupant> = people.collect();
         let inside = world.site.zones.iter().map(|_| Vec::with_capacity(people.len())).collect();
         Dense { world, people, inside }

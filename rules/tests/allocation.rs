@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::{World, compiled, site};
+use common::{World, compiled, site, someone};
 use osmose_model::command::Effect;
 use osmose_model::geometry::Place;
 use osmose_model::ids::{LevelId, PersonId, TrackId, ZoneId};
 use osmose_model::stages::{Decide, Source};
 use osmose_model::time::LogicalNs;
-use osmose_model::world::{EventKind, Occupant, Presence, Reading, Stimulus, WorldEvent};
+use osmose_model::world::{EventKind, Reading, Stimulus, WorldEvent};
 use osmose_rules::Rules;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -67,20 +67,7 @@ fn a_warm_step_allocates_nothing() {
     let mut rules = Rules::new(compiled(&site, RULES));
     let mut world = World::new(site);
     for track in 0..4_u64 {
-        let occupant = Occupant {
-            track: TrackId(track),
-            place: Place::flat(LevelId(0), 0.0, 0.0),
-            velocity_mps: [0.0; 2],
-            covariance_m2: [0.1, 0.0, 0.1],
-            heading_rad: None,
-            existence: 1.0,
-            device: None,
-            person: Some(PersonId((track % 3) as u16)),
-            person_p: 0.9,
-            presence: Presence::Seen,
-            seen_at: LogicalNs(0),
-            zones: [ZoneId(track as u16)].into_iter().collect(),
-        };
+        let occupant = someone(track, Some((track % 3) as u16), 0.9, [track as u16]);
         world.people.insert(track, occupant);
     }
     let mut out = Vec::with_capacity(1024);

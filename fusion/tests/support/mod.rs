@@ -2,6 +2,7 @@
 //! loader is another crate's.
 #![allow(dead_code, unreachable_pub)] // Each test file uses its own part of it.
 
+pub mod dice;
 pub mod run;
 
 use osmose_model::device::{BinaryRole, ClockKind, Noise, Pose, Sensor, SensorKind};

@@ -1,7 +1,6 @@
 //! A small site and a world that tests move by hand. No arbitration: what rules ask for happens at once.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it, as a module of its own")]
 
-use arrayvec::ArrayVec;
 use osmose_model::command::{Command, CommandId, Effect, Value};
 use osmose_model::device::{
     Actuator, ActuatorKind, BinaryRole, Cell, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind,
@@ -233,6 +232,24 @@ pub fn site() -> Site {
         device_owners: Vec::new(),
         badge_owners: Vec::new(),
         carried_names: Vec::new(),
+    }
+}
+
+/// Somebody who is seen in zones, known as a person or not.
+pub fn someone(track: u64, person: Option<u16>, person_p: f64, zones: impl IntoIterator<Item = u16>) -> Occupant {
+    Occupant {
+        track: TrackId(track),
+        place: Place::flat(LevelId(0), 0.0, 0.0),
+        velocity_mps: [0.0; 2],
+        covariance_m2: [0.1, 0.0, 0.1],
+        heading_rad: None,
+        existence: 1.0,
+        device: None,
+        person: person.map(PersonId),
+        person_p,
+        presence: Presence::Seen,
+        seen_at: LogicalNs(0),
+        zones: zones.into_iter().map(ZoneId).collect(),
     }
 }
 
@@ -516,20 +533,9 @@ impl Bench {
 
     /// Somebody new is seen (in a zone or outside of all), known as a person or not.
     pub fn appears(&mut self, track: u64, person: Option<u16>, zone: Option<u16>) -> &mut Self {
-        let occupant = Occupant {
-            track: TrackId(track),
-            place: Place::flat(LevelId(0), 0.0, 0.0),
-            velocity_mps: [0.0; 2],
-            covariance_m2: [0.1, 0.0, 0.1],
-            heading_rad: None,
-            existence: 1.0,
-            device: None,
-            person: person.map(PersonId),
-            person_p: if person.is_some() { 0.99 } else { 0.0 },
-            presence: Presence::Seen,
-            seen_at: LogicalNs(self.world.now),
-            zones: zone.map(ZoneId).into_iter().collect::<ArrayVec<_, 16>>(),
-        };
+        let seen_at = LogicalNs(self.world.now);
+        let p = if person.is_some() { 0.99 } else { 0.0 };
+        let occupant = Occupant { seen_at, ..someone(track, person, p, zone) };
         self.world.people.insert(track, occupant);
         self.tell(EventKind::Appears, track, zone)
     }
