@@ -63,6 +63,7 @@ mod presence;
 mod query;
 mod ranging;
 mod rssi;
+mod rtree;
 mod save;
 mod sensors;
 mod sink;

@@ -170,7 +170,7 @@ impl Occupants {
             by_person: (0..people).map(|_| Vec::with_capacity(4)).collect(),
             rosters: (0..zones).map(|_| Vec::with_capacity(max.min(32))).collect(),
             counts: vec![ZoneCount::default(); zones],
-            index: OccupantIndex::new(levels),
+            index: OccupantIndex::new(levels, max),
             due: Deadlines::new(max),
             lost_first: NOBODY,
             lost_last: NOBODY,
@@ -344,9 +344,9 @@ impl Occupants {
             self.strike(zone, slot);
         }
         self.name(slot, None, 0.0);
-        let Slot { occupant, boxed, .. } = &self.slots[slot as usize];
-        let (track, device, level, boxed) = (occupant.track, occupant.device, occupant.place.level, *boxed);
-        self.index.remove(level, slot, boxed);
+        let occupant = self.occupant(slot);
+        let (track, device, level) = (occupant.track, occupant.device, occupant.place.level);
+        self.index.remove(level, slot);
         self.by_track.remove(track.0);
         if let Some(device) = device
             && self.by_device.get(device.0) == Some(slot)
@@ -595,9 +595,8 @@ impl Occupants {
         for i in 0..self.order.len() {
             let (track, slot) = self.order[i];
             if !self.is_placed_as_in(to, (track, slot)) {
-                let Slot { occupant, boxed, .. } = &self.slots[slot as usize];
-                let (level, device, boxed) = (occupant.place.level, occupant.device, *boxed);
-                self.index.remove(level, slot, boxed);
+                let (level, device) = (self.occupant(slot).place.level, self.occupant(slot).device);
+                self.index.remove(level, slot);
                 self.by_track.remove(track.0);
                 if let Some(device) = device.filter(|d| self.by_device.get(d.0) == Some(slot)) {
                     self.by_device.remove(device.0);
