@@ -211,47 +211,121 @@ impl Apart {
     /// Shares the pieces of `i` and `j` out between them again; false if they are as compact as they can be.
     fn part(&mut self, i: usize, j: usize, round: u32) -> bool {
         let (a, b) = (&self.shares[i], &self.shares[j]);
-        let axis = longest_axis(a, b);
-        let mut pool = [(0.0, Piece::default()); 2 * PIECES_MAX];
-        let mut len = 0;
-        for p in a.pieces().iter().chain(b.pieces()) {
-            let along = p.at[0] * axis[0] + p.at[1] * axis[1];
-            // Insertion sort: at most 16 pieces, and equal ones keep their order.
-            let mut at = len;
-            while at > 0 && pool[at - 1].0 > along {
-                pool[at] = pool[at - 1];
-                at -= 1;
-            }
-            pool[at] = (along, *p);
-            len += 1;
+        let mut pool = Pool::of(a, b);
+        if pool.is_parted(a.count as usize) {
+            return false; // the cut would give each its own
+        }
+        pool.sort();
+        if pool.scatter_of_halves() >= a.scatter + b.scatter - GAIN_MIN_M2 {
+            return false;
         }
         let mut low = Share { track: a.track, changed: round, ..Share::default() };
         let mut high = Share { track: b.track, changed: round, ..Share::default() };
-        let mut room = 1.0;
-        for &(_, p) in &pool[..len] {
-            // What is left of rounding is not worth a piece.
-            if p.weight <= room + 1e-9 {
-                low.add(p);
-                room -= p.weight;
-                continue;
+        let piece = |k: u8| {
+            let k = usize::from(k);
+            if k < a.count as usize { a.pieces[k] } else { b.pieces[k - a.count as usize] }
+        };
+        pool.cut(|k, to_low, to_high| {
+            let at = piece(k).at;
+            if to_low > 0.0 {
+                low.add(Piece { weight: to_low, at });
             }
-            if room > 1e-6 {
-                low.add(Piece { weight: room, at: p.at });
+            if to_high > 0.0 {
+                high.add(Piece { weight: to_high, at });
             }
-            high.add(Piece { weight: p.weight - room.max(0.0), at: p.at });
-            room = 0.0;
-        }
+        });
         if low.count == 0 || high.count == 0 {
             return false;
         }
         low.measure();
         high.measure();
-        if low.scatter + high.scatter >= a.scatter + b.scatter - GAIN_MIN_M2 {
-            return false;
-        }
         self.shares[i] = low;
         self.shares[j] = high;
         true
+    }
+}
+
+/// The pieces of two shares, to be cut in two of weight 1 across their longest axis.
+struct Pool {
+    /// Along the axis; weight; place from the middle of the two means, m; number of the piece, the second share's behind the
+    /// first one's.
+    pieces: [(f64, f64, [f64; 2], u8); 2 * PIECES_MAX],
+    len: usize,
+}
+
+impl Pool {
+    /// Of the first share's pieces and then the second's.
+    fn of(a: &Share, b: &Share) -> Self {
+        let centre = [0.5 * (a.mean[0] + b.mean[0]), 0.5 * (a.mean[1] + b.mean[1])];
+        let mut pool = Pool { pieces: [(0.0, 0.0, [0.0; 2], 0); 2 * PIECES_MAX], len: 0 };
+        let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+        for p in a.pieces().iter().chain(b.pieces()) {
+            let d = [p.at[0] - centre[0], p.at[1] - centre[1]];
+            xx += p.weight * d[0] * d[0];
+            xy += p.weight * d[0] * d[1];
+            yy += p.weight * d[1] * d[1];
+            pool.pieces[pool.len] = (0.0, p.weight, d, pool.len as u8);
+            pool.len += 1;
+        }
+        let axis = longest_axis([xx, xy, yy], [b.mean[0] - a.mean[0], b.mean[1] - a.mean[1]]);
+        for (along, _, d, _) in &mut pool.pieces[..pool.len] {
+            *along = d[0] * axis[0] + d[1] * axis[1];
+        }
+        pool
+    }
+
+    /// Whether the first `count` pieces all lie before the others.
+    fn is_parted(&self, count: usize) -> bool {
+        let (first, second) = self.pieces[..self.len].split_at(count);
+        let last = first.iter().fold(f64::NEG_INFINITY, |last, p| if p.0 > last { p.0 } else { last });
+        second.iter().all(|p| p.0 >= last)
+    }
+
+    /// Along the axis, by insertion: at most 16 pieces, and equal ones keep their order.
+    fn sort(&mut self) {
+        for n in 1..self.len {
+            let piece = self.pieces[n];
+            let mut at = n;
+            while at > 0 && self.pieces[at - 1].0 > piece.0 {
+                self.pieces[at] = self.pieces[at - 1];
+                at -= 1;
+            }
+            self.pieces[at] = piece;
+        }
+    }
+
+    /// Calls `give` with each piece's number and what of its weight goes to the lower half, of weight 1, and to the upper.
+    fn cut(&self, mut give: impl FnMut(u8, f64, f64)) {
+        let mut room = 1.0;
+        for &(_, weight, _, number) in &self.pieces[..self.len] {
+            // What is left of rounding is not worth a piece.
+            if weight <= room + 1e-9 {
+                give(number, weight, 0.0);
+                room -= weight;
+            } else {
+                let part = if room > 1e-6 { room } else { 0.0 };
+                give(number, part, weight - room.max(0.0));
+                room = 0.0;
+            }
+        }
+    }
+
+    /// What the scatter of the two halves would be, m2: by `sum w d2 - (sum w d)2 / sum w`, small numbers from the middle.
+    fn scatter_of_halves(&self) -> f64 {
+        let mut room = 1.0;
+        let (mut whole, mut low, mut high) = (0.0, [0.0; 3], [0.0; 3]);
+        for &(_, weight, d, _) in &self.pieces[..self.len] {
+            let part = if weight < room { weight } else { room };
+            let rest = weight - part;
+            room -= part;
+            whole += weight * (d[0] * d[0] + d[1] * d[1]);
+            for (k, term) in [1.0, d[0], d[1]].into_iter().enumerate() {
+                low[k] += part * term;
+                high[k] += rest * term;
+            }
+        }
+        let mean_part = |m: [f64; 3]| if m[0] > 0.0 { (m[1] * m[1] + m[2] * m[2]) / m[0] } else { 0.0 };
+        whole - mean_part(low) - mean_part(high)
     }
 }
 
@@ -302,22 +376,14 @@ impl Share {
     }
 }
 
-/// Direction in which the pool of two shares is longest, pointing from `a` to `b` (not of unit length).
-fn longest_axis(a: &Share, b: &Share) -> [f64; 2] {
-    let centre = [0.5 * (a.mean[0] + b.mean[0]), 0.5 * (a.mean[1] + b.mean[1])];
-    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
-    for p in a.pieces().iter().chain(b.pieces()) {
-        let d = [p.at[0] - centre[0], p.at[1] - centre[1]];
-        xx += p.weight * d[0] * d[0];
-        xy += p.weight * d[0] * d[1];
-        yy += p.weight * d[1] * d[1];
-    }
+/// Direction in which points of the moments `[xx, xy, yy]` about their middle are longest, on the side of `towards` (not of
+/// unit length).
+fn longest_axis([xx, xy, yy]: [f64; 3], towards: [f64; 2]) -> [f64; 2] {
     // Eigenvector of the larger eigenvalue of [[xx, xy], [xy, yy]], by whichever form does not cancel.
     let half = 0.5 * (xx - yy);
     let root = (half * half + xy * xy).sqrt();
     let axis = if half >= 0.0 { [half + root, xy] } else { [xy, root - half] };
-    let from_a_to_b = axis[0] * (b.mean[0] - a.mean[0]) + axis[1] * (b.mean[1] - a.mean[1]);
-    if from_a_to_b < 0.0 { [-axis[0], -axis[1]] } else { axis }
+    if axis[0] * towards[0] + axis[1] * towards[1] < 0.0 { [-axis[0], -axis[1]] } else { axis }
 }
 
 /// Expected squared error of a mixture's place if it were known which of its Gaussians is right, m2.

@@ -18,6 +18,13 @@
 
 use super::exact::{Few, TRACKS_MAX};
 
+/// By how much more than it should a message moves (successive over-relaxation, Young 1954): in crowds messages creep in
+/// one direction, and with 1.3 they take six in ten of the visits that they take with 1 (100 people: 11,200 and 18,200
+/// edges a scan; 1.2: 13,200, 1.4: 10,500, but 1.5: 14,400).
+const STRETCH: f64 = 1.3;
+/// Sweeps in which it does: the first two go far anyway, and a cluster that takes so many is better off without.
+const STRETCHED: std::ops::Range<u32> = 3..50;
+
 /// The bipartite graph of a scan and the marginals found on it. All arrays are allocated once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Association {
@@ -268,12 +275,13 @@ impl Association {
     }
 
     /// Belief propagation over `members[from..to]`, tracks in order, each using the newest messages (Gauss-Seidel: about
-    /// half the sweeps of the simultaneous order). A track is visited again only if one of its detections changed.
-    /// Returns the sweeps used.
+    /// half the sweeps of the simultaneous order), stretched ([`STRETCH`]). A track is visited again only if one of its
+    /// detections changed. Returns the sweeps used.
     fn propagate(&mut self, from: usize, to: usize, tolerance: f64, sweeps_max: u32) -> u32 {
         let mut sweep = 0;
         loop {
             sweep += 1;
+            let stretch = if STRETCHED.contains(&sweep) { STRETCH } else { 1.0 };
             let mut moved = false;
             for m in from..to {
                 let i = self.members[m] as usize;
@@ -283,7 +291,7 @@ impl Association {
                 if sweep > 1 && !self.detection[edges.clone()].iter().any(|&j| changed[j as usize] + 1 >= sweep) {
                     continue;
                 }
-                moved |= self.visit(edges, sweep, tolerance);
+                moved |= self.visit(edges, sweep, stretch, tolerance);
             }
             if !moved || sweep == sweeps_max {
                 break;
@@ -291,44 +299,55 @@ impl Association {
         }
         for m in from..to {
             let i = self.members[m] as usize;
-            let mut sum = 1.0;
-            for e in self.edges(i) {
-                let j = self.detection[e] as usize;
-                let share = self.psi[e] / (self.total[j] - self.mu[e]).max(self.other[j]);
-                self.marginal[e] = share;
-                sum += share;
-            }
-            let scale = 1.0 / sum;
-            for e in self.edges(i) {
-                self.marginal[e] *= scale;
-            }
+            let edges = self.edges(i);
+            let scale = 1.0 / self.share_out(edges.clone());
+            self.marginal[edges].iter_mut().for_each(|share| *share *= scale);
             self.unseen[i] = scale;
         }
         sweep
     }
 
-    /// New messages of one track. True if one changed by more than the tolerance.
-    #[inline]
-    fn visit(&mut self, edges: std::ops::Range<usize>, sweep: u32, tolerance: f64) -> bool {
-        let Association { detection, psi, mu, marginal, other, total, changed, .. } = self;
+    /// Writes `psi nu` of a track's edges over their marginals; returns 1 + their sum.
+    #[inline(always)]
+    fn share_out(&mut self, edges: std::ops::Range<usize>) -> f64 {
+        let Association { detection, psi, mu, marginal, other, total, .. } = self;
         let (detection, psi) = (&detection[edges.clone()], &psi[edges.clone()]);
-        let (mu, shares) = (&mut mu[edges.clone()], &mut marginal[edges]);
+        let (mu, shares) = (&mu[edges.clone()], &mut marginal[edges]);
+        let total = &mut total[..other.len()];
         let mut sum = 1.0;
-        for (((&j, psi), mu), share) in detection.iter().zip(psi).zip(&*mu).zip(&mut *shares) {
+        for (((&j, psi), mu), share) in detection.iter().zip(psi).zip(mu).zip(shares) {
             // max: a difference of large messages must not fall below what is certainly there.
-            *share = psi / (total[j as usize] - mu).max(other[j as usize]);
+            // Not `f64::max`, which looks after NaN.
+            let (rest, least) = (total[j as usize] - mu, other[j as usize]);
+            *share = psi / if rest > least { rest } else { least };
             sum += *share;
         }
+        sum
+    }
+
+    /// New messages of one track. True if one changed by more than the tolerance: relative to all that its detection is
+    /// told, because the others hear only the sum.
+    #[inline(always)]
+    fn visit(&mut self, edges: std::ops::Range<usize>, sweep: u32, stretch: f64, tolerance: f64) -> bool {
+        let sum = self.share_out(edges.clone());
+        let Association { detection, psi, mu, marginal, total, changed, .. } = self;
+        let (detection, psi) = (&detection[edges.clone()], &psi[edges.clone()]);
+        let (mu, shares) = (&mut mu[edges.clone()], &marginal[edges]);
+        let changed = &mut changed[..total.len()];
         let mut moved = false;
         for (((&j, psi), mu), share) in detection.iter().zip(psi).zip(mu).zip(shares) {
-            let new = psi / (sum - *share);
+            let found = psi / (sum - share);
+            // Never far below what was found: a message is positive.
+            let (stretched, least) = (*mu + stretch * (found - *mu), 0.5 * found);
+            let new = if stretched > least { stretched } else { least };
             let change = new - *mu;
             *mu = new;
-            total[j as usize] += change;
-            if change.abs() > tolerance * new {
-                changed[j as usize] = sweep;
-                moved = true;
-            }
+            let (total, changed) = (&mut total[j as usize], &mut changed[j as usize]);
+            *total += change;
+            // Without a branch: nobody could foretell it.
+            let much = change.abs() > tolerance * *total;
+            *changed = (*changed).max(sweep * u32::from(much));
+            moved |= much;
         }
         moved
     }
