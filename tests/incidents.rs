@@ -57,6 +57,11 @@ fn an_incident_is_found_explained_changed_and_handed_on() {
     let why: serde_json::Value =
         serde_json::from_str(&osmose(&["why", t, "--command", id, "--json"]).expect(0).stdout).expect("JSON");
     assert_eq!(why["command"]["id"], first["id"]);
+    // The frames behind it are the recorded ones, older than the deciding one, with their places in the trace.
+    let links = why["chain"].as_array().expect("links");
+    let frames: Vec<_> = links.iter().filter(|l| l["kind"] == "frame").collect();
+    assert!(frames.len() > 1 && frames.iter().all(|l| l["origin"] == "recorded" && l["seq"].is_u64()), "{links:?}");
+    assert!(!first["cause"]["sightings"].as_array().expect("sightings").is_empty(), "{first}");
     osmose(&["why", t, "--command", "nonsense"]).expect(2);
     osmose(&["why", t, "--command", "1.99"]).expect(1);
     let not = osmose(&["why", t, "--rule", "pause-recording", "--at", "100"]).expect(0).stdout;

@@ -32,7 +32,7 @@ use osmose_model::site::Site;
 use osmose_model::stages::{Fuse, Refusal, RestoreError};
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::tri::Tri;
-use osmose_model::world::{EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, ZoneCount};
+use osmose_model::world::{EventKind, Occupant, Presence, Reading, SensorStatus, Sighting, Stimulus, ZoneCount};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -280,7 +280,7 @@ impl Fusion {
             self.forget(oldest);
             self.counts.evicted += 1;
         }
-        let occupant = newcomer.occupant(sink_of.1);
+        let occupant = newcomer.occupant(Sighting { sensor: sink_of.0, measured: sink_of.1 });
         let lost_after = match origin {
             Origin::Device(_) => self.plan.lost_after(&[]),
             Origin::Tracker { .. } => UNCONFIRMED_FOR,
@@ -321,6 +321,7 @@ impl Fusion {
         let before = self.occupants.occupant(slot).place;
         let entry = self.occupants.slot_mut(slot);
         entry.occupant.seen_at = entry.occupant.seen_at.max(measured);
+        entry.occupant.note_sighting(Sighting { sensor, measured });
         entry.seen_place = place;
         if before != place {
             self.occupants.shift(slot, place);
@@ -472,7 +473,7 @@ pub(crate) struct Newcomer {
 }
 
 impl Newcomer {
-    fn occupant(self, seen_at: LogicalNs) -> Occupant {
+    fn occupant(self, sighting: Sighting) -> Occupant {
         Occupant {
             track: TrackId::default(),
             place: self.place,
@@ -484,7 +485,8 @@ impl Newcomer {
             person: None,
             person_p: 0.0,
             presence: Presence::Seen,
-            seen_at,
+            seen_at: sighting.measured,
+            moved_by: [sighting].into_iter().collect(),
             zones: ArrayVec::new(),
         }
     }

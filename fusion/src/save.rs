@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The layout that this build writes and reads.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 /// Which stage's state it is, in errors.
 const PART: &str = "fusion";
 

@@ -11,7 +11,7 @@ use osmose_model::site::{Site, ZoneMargins};
 use osmose_model::stages::{Fuse, Refusal};
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::tri::Tri;
-use osmose_model::world::{EventKind, Presence, Stimulus, WorldEvent, ZoneCount};
+use osmose_model::world::{EventKind, Presence, Sighting, Stimulus, WorldEvent, ZoneCount};
 use proptest::prelude::*;
 use std::sync::Arc;
 use support::{add_person, add_zone, default_margins, fix, no_margins, rectangle, rooms, said, tag};
@@ -81,6 +81,17 @@ fn a_walk_from_room_to_room_leaves_before_it_enters() {
         Tri::Unknown,
         "event-kind sensors are alive, the position sensor is not"
     );
+}
+
+#[test]
+fn what_moved_somebody_is_remembered_the_newest_four() {
+    let mut run = Run::new(rooms(1, 10, default_margins()));
+    for i in 0..6 {
+        run.fix("p17", 4.0 + 0.1 * i as f64, 3.0, i * S / 10).unwrap();
+    }
+    let moved_by = &run.fusion.occupant(TrackId(1)).expect("somebody").moved_by;
+    let expected: Vec<_> = (2..6).map(|i| Sighting { sensor: SensorId(0), measured: LogicalNs(i * S / 10) }).collect();
+    assert_eq!(moved_by.as_slice(), expected);
 }
 
 #[test]

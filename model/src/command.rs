@@ -4,10 +4,10 @@
 //! command without running anything.
 
 use crate::ids::{ActuatorId, HolderId, Name, PersonId, RuleId, SensorId, Seq, TrackId, ZoneId};
-use crate::limits::{ARGS_MAX, BINDINGS_MAX, CAUSE_CONDITIONS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{ARGS_MAX, BINDINGS_MAX, CAUSE_CONDITIONS_MAX, CAUSE_SIGHTINGS_MAX, TEXT_BYTES_MAX};
 use crate::time::LogicalNs;
 use crate::tri::Tri;
-use crate::world::EventKind;
+use crate::world::{EventKind, Sighting};
 use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,8 @@ pub struct Cause {
     pub conditions: ArrayVec<ConditionValue, CAUSE_CONDITIONS_MAX>,
     /// Whether doubt decided it: a lost track or an identity too weak, read as leaving.
     pub doubt: bool,
+    /// The last observations that moved the people bound, by track, oldest first.
+    pub sightings: ArrayVec<(TrackId, Sighting), CAUSE_SIGHTINGS_MAX>,
 }
 
 impl Cause {
@@ -150,6 +152,7 @@ impl Cause {
             bindings: ArrayVec::new(),
             conditions: ArrayVec::new(),
             doubt: false,
+            sightings: ArrayVec::new(),
         }
     }
 }

@@ -23,6 +23,10 @@ pub const CARRIED_BYTES_MAX: usize = 63;
 pub const CAUSE_CONDITIONS_MAX: usize = 8;
 /// Most variables bound by one rule.
 pub const BINDINGS_MAX: usize = 4;
+/// Most sightings remembered of an occupant: the newest that moved it.
+pub const SIGHTINGS_PER_OCCUPANT_MAX: usize = 4;
+/// Most sightings recorded with a cause: those of its people.
+pub const CAUSE_SIGHTINGS_MAX: usize = 8;
 /// Most events that one step may produce; beyond it they are counted as shed.
 pub const EVENTS_PER_STEP_MAX: usize = 8192;
 /// Most commands that one step may produce; beyond it they are counted as shed.

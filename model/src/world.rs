@@ -7,7 +7,7 @@ use crate::command::Value;
 use crate::geometry::{Place, Point};
 use crate::health::SensorHealth;
 use crate::ids::{ActuatorId, CarriedKey, GroupId, LevelId, Name, PersonId, SensorId, TrackId, ZoneId};
-use crate::limits::ZONES_PER_OCCUPANT_MAX;
+use crate::limits::{SIGHTINGS_PER_OCCUPANT_MAX, ZONES_PER_OCCUPANT_MAX};
 use crate::site::Site;
 use crate::time::{DurationNs, LogicalNs, UtcNs};
 use crate::tri::Tri;
@@ -95,6 +95,15 @@ pub enum Presence {
     Lost,
 }
 
+/// An observation that moved somebody. Its sensor and instant name it in a recording, whatever order it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Who saw.
+    pub sensor: SensorId,
+    /// When it was true.
+    pub measured: LogicalNs,
+}
+
 /// Somebody in the building.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Occupant {
@@ -120,11 +129,24 @@ pub struct Occupant {
     pub presence: Presence,
     /// When the last observation that moved it was true.
     pub seen_at: LogicalNs,
+    /// The last observations that moved it, oldest first: what a decision about it goes back to.
+    pub moved_by: ArrayVec<Sighting, SIGHTINGS_PER_OCCUPANT_MAX>,
     /// The zones it is in (margins and delays applied), ascending; the last known ones when lost.
     pub zones: ArrayVec<ZoneId, ZONES_PER_OCCUPANT_MAX>,
 }
 
 impl Occupant {
+    /// Notes that an observation moved it; the oldest one noted gives way.
+    pub fn note_sighting(&mut self, sighting: Sighting) {
+        if self.moved_by.last() == Some(&sighting) {
+            return;
+        }
+        if self.moved_by.is_full() {
+            self.moved_by.remove(0);
+        }
+        self.moved_by.push(sighting);
+    }
+
     /// Whether it is in the zone: unknown when it was lost there.
     #[must_use]
     pub fn is_in(&self, zone: ZoneId) -> Tri {

@@ -113,6 +113,7 @@ impl Scripted {
             person_p: if person.is_some() { 0.99 } else { 0.0 },
             presence: Presence::Seen,
             seen_at: now,
+            moved_by: [].into_iter().collect(),
             zones: [].into_iter().collect(),
         });
         let before = occupant.zones.first().copied();

@@ -103,7 +103,8 @@ pub fn encode_json(site: &Site, rules: &RuleNames<'_>, command: &Command, out: &
 /// `{"t_s":…,"seq":…,"source_seq":…,"id":…,"rule":…,"device":…,"command":…,"args":{…},"cause":{…}}`
 ///
 /// `seq` is the engine's number of the deciding input, `source_seq` the observation's own or `null`. The cause is
-/// `{"trigger":{"kind":…},"sensor":…,"measured_t_s":…,"bindings":{…},"conditions":[…],"doubt":…}`; `utc` (RFC 3339)
+/// `{"trigger":{"kind":…},"sensor":…,"measured_t_s":…,"bindings":{…},"conditions":[…],"doubt":…,"sightings":[…]}`;
+/// `utc` (RFC 3339)
 /// comes last where the wall clock is known.
 pub fn encode_commands_line(
     site: &Site,
@@ -218,7 +219,21 @@ fn cause(site: &Site, cause: &Cause, out: &mut Vec<u8>) {
     }
     out.push(b']');
     json::key("doubt", out);
-    out.extend_from_slice(if cause.doubt { b"true}" } else { b"false}" });
+    out.extend_from_slice(if cause.doubt { b"true" } else { b"false" });
+    json::key("sightings", out);
+    out.push(b'[');
+    for (track, sighting) in &cause.sightings {
+        json::comma(out);
+        out.push(b'{');
+        json::key("track", out);
+        json::integer(track.0, out);
+        json::key("sensor", out);
+        json::string_or_null(sensor(site, sighting.sensor), out);
+        json::key("measured_t_s", out);
+        json::seconds(sighting.measured.0, out);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
 }
 
 /// Appends what set a rule off: `kind`, and what it was about.

@@ -84,6 +84,7 @@ fn a_commands_line_tells_its_cause_in_names() {
                 { "offset": 160, "truth": "unknown", "value": 0.25 },
             ],
             "doubt": false,
+            "sightings": [{ "track": 5, "sensor": "uwb", "measured_t_s": 12.2 }],
         },
         "utc": "2023-11-14T22:13:20.25Z",
     });

@@ -19,7 +19,7 @@ use osmose_model::input::{Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, LogicalNs};
-use osmose_model::world::{EventKind, WorldEvent, WorldView};
+use osmose_model::world::{EventKind, Sighting, WorldEvent, WorldView};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -151,10 +151,13 @@ pub fn why(path: &Path, id: CommandId) -> Result<Why, WhyError> {
     links.extend(heard.deciding.map(|d| of_deciding(&site, d, command)));
     let caution = match frames(&mut recording, command, &tracks) {
         Ok((found, caution)) => {
-            links.extend(found.iter().map(|f| of_frame(&site, f, command)));
+            links.extend(of_sightings(&site, command, &found));
             caution
         }
-        Err(error) => Some(format!("the frames before the deciding one cannot be found out: {error}")),
+        Err(error) => {
+            links.extend(of_sightings(&site, command, &[]));
+            Some(format!("the frames before the deciding one cannot be found out: {error}"))
+        }
     };
     let build = recording.meta().build.differs_from(&Build::this());
     let other =
@@ -340,6 +343,28 @@ struct Frame {
     track: TrackId,
     from: Option<Place>,
     to: Place,
+}
+
+/// The frames that moved the command's people, newest first: those recorded with it, and what they did as the code
+/// finds out now. A trace made before causes had sightings has only the latter.
+fn of_sightings(site: &Site, c: &Command, found: &[Frame]) -> Vec<Link> {
+    let recorded = &c.cause.sightings;
+    if recorded.is_empty() {
+        return found.iter().map(|f| of_frame(site, f, c)).collect();
+    }
+    let decided = |s: &Sighting| Some(s.sensor) == c.cause.sensor && Some(s.measured) == c.cause.measured;
+    let one = |(track, s): &(TrackId, Sighting)| {
+        let same = |f: &&Frame| (f.track, f.sensor, f.measured) == (*track, s.sensor, s.measured);
+        let (latency, origin) = (Some(c.at.since(s.measured)), Origin::Recorded);
+        match found.iter().find(same) {
+            Some(frame) => Link { origin, ..of_frame(site, frame, c) },
+            None => {
+                let text = format!("{}: measured {} s: moved track {track}", words::sensor(site, s.sensor), s.measured);
+                Link { kind: "frame", origin, at: None, seq: None, latency, text }
+            }
+        }
+    };
+    recorded.iter().rev().filter(|(_, s)| !decided(s)).map(one).collect()
 }
 
 fn of_frame(site: &Site, f: &Frame, c: &Command) -> Link {

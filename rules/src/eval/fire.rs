@@ -154,6 +154,7 @@ impl Run<'_> {
                 let _ = cause.bindings.try_push((*name, track));
             }
         }
+        self.sightings(decision, &mut cause);
         let conditions = &mut cause.conditions;
         self.with_truth(number, decision, |truth| {
             for (offset, cond) in &instance.reported {
@@ -162,6 +163,20 @@ impl Run<'_> {
             }
         });
         cause
+    }
+
+    /// What moved the people whom the rule is about, those of its variables before the one of the event.
+    fn sightings(&self, decision: &Decision<'_>, cause: &mut Cause) {
+        let bound = decision.bounds.iter().flatten().map(|bound| bound.track);
+        for track in bound.chain(decision.event.map(|event| event.track)) {
+            if cause.sightings.iter().any(|(t, _)| *t == track) {
+                continue;
+            }
+            let Some(occupant) = self.world.occupant(track) else { continue };
+            cause
+                .sightings
+                .extend(occupant.moved_by.iter().map(|s| (track, *s)).take(cause.sightings.remaining_capacity()));
+        }
     }
 
     fn trigger(&self, decision: &Decision<'_>) -> Trigger {

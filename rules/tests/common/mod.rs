@@ -249,6 +249,7 @@ pub fn someone(track: u64, person: Option<u16>, person_p: f64, zones: impl IntoI
         person_p,
         presence: Presence::Seen,
         seen_at: LogicalNs(0),
+        moved_by: [].into_iter().collect(),
         zones: zones.into_iter().map(ZoneId).collect(),
     }
 }

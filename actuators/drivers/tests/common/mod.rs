@@ -11,7 +11,7 @@ use osmose_model::input::{Class, Tag};
 use osmose_model::site::{EngineConfig, Frame, Idle, Level, Person, RecordConfig, Site, Topology, Zone, ZoneMargins};
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::tri::Tri;
-use osmose_model::world::{EventKind, WorldEvent};
+use osmose_model::world::{EventKind, Sighting, WorldEvent};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -146,6 +146,7 @@ pub(crate) fn command() -> Command {
     cause.bindings.push((name("r"), Entity::Zone(ZoneId(0))));
     cause.conditions.push(ConditionValue { offset: 120, truth: Tri::True, value: None });
     cause.conditions.push(ConditionValue { offset: 160, truth: Tri::Unknown, value: Some(0.25) });
+    cause.sightings.push((TrackId(5), Sighting { sensor: SensorId(0), measured: LogicalNs(12_200_000_000) }));
     Command {
         id: CommandId { seq: Seq(7), n: 0 },
         at: LogicalNs(12_345_000_000),

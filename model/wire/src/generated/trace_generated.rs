@@ -1999,6 +1999,166 @@ impl<'a> BearingHit {
 
 }
 
+/// An observation that moved a track: its sensor and instant name it.
+// struct Sighting, aligned to 8
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq)]
+pub struct Sighting(pub [u8; 24]);
+impl Default for Sighting { 
+  fn default() -> Self { 
+    Self([0; 24])
+  }
+}
+impl ::core::fmt::Debug for Sighting {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    f.debug_struct("Sighting")
+      .field("track", &self.track())
+      .field("measured_ns", &self.measured_ns())
+      .field("sensor", &self.sensor())
+      .finish()
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for Sighting {}
+impl<'a> ::flatbuffers::Follow<'a> for Sighting {
+  type Inner = &'a Sighting;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { <&'a Sighting>::follow(buf, loc) }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for &'a Sighting {
+  type Inner = &'a Sighting;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { ::flatbuffers::follow_cast_ref::<Sighting>(buf, loc) }
+  }
+}
+impl<'b> ::flatbuffers::Push for Sighting {
+    type Output = Sighting;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        let src = unsafe { ::core::slice::from_raw_parts(self as *const Sighting as *const u8, <Self as ::flatbuffers::Push>::size()) };
+        dst.copy_from_slice(src);
+    }
+    #[inline]
+    fn alignment() -> ::flatbuffers::PushAlignment {
+        ::flatbuffers::PushAlignment::new(8)
+    }
+}
+
+impl<'a> ::flatbuffers::Verifiable for Sighting {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.in_buffer::<Self>(pos)
+  }
+}
+
+impl<'a> Sighting {
+  #[allow(clippy::too_many_arguments)]
+  pub fn new(
+    track: u64,
+    measured_ns: i64,
+    sensor: u16,
+  ) -> Self {
+    let mut s = Self([0; 24]);
+    s.set_track(track);
+    s.set_measured_ns(measured_ns);
+    s.set_sensor(sensor);
+    s
+  }
+
+  pub fn track(&self) -> u64 {
+    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[0..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_track(&mut self, x: u64) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[0..].as_mut_ptr(),
+        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+  pub fn measured_ns(&self) -> i64 {
+    let mut mem = ::core::mem::MaybeUninit::<<i64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[8..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<i64 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_measured_ns(&mut self, x: i64) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[8..].as_mut_ptr(),
+        ::core::mem::size_of::<<i64 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+  pub fn sensor(&self) -> u16 {
+    let mut mem = ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[16..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<u16 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_sensor(&mut self, x: u16) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[16..].as_mut_ptr(),
+        ::core::mem::size_of::<<u16 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+}
+
 pub enum PlaceOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -9316,6 +9476,7 @@ impl<'a> Cause<'a> {
   pub const VT_BINDINGS: ::flatbuffers::VOffsetT = 12;
   pub const VT_CONDITIONS: ::flatbuffers::VOffsetT = 14;
   pub const VT_DOUBT: ::flatbuffers::VOffsetT = 16;
+  pub const VT_SIGHTINGS: ::flatbuffers::VOffsetT = 18;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -9328,6 +9489,7 @@ impl<'a> Cause<'a> {
   ) -> ::flatbuffers::WIPOffset<Cause<'bldr>> {
     let mut builder = CauseBuilder::new(_fbb);
     if let Some(x) = args.measured_ns { builder.add_measured_ns(x); }
+    if let Some(x) = args.sightings { builder.add_sightings(x); }
     if let Some(x) = args.conditions { builder.add_conditions(x); }
     if let Some(x) = args.bindings { builder.add_bindings(x); }
     if let Some(x) = args.trigger { builder.add_trigger(x); }
@@ -9387,6 +9549,14 @@ impl<'a> Cause<'a> {
     // Created from valid Table for this object
     // which contains a valid value in this slot
     unsafe { self._tab.get::<bool>(Cause::VT_DOUBT, Some(false)).unwrap()}
+  }
+  /// The last observations that moved the people bound, by track, oldest first.
+  #[inline]
+  pub fn sightings(&self) -> Option<::flatbuffers::Vector<'a, Sighting>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Sighting>>>(Cause::VT_SIGHTINGS, None)}
   }
   #[inline]
   #[allow(non_snake_case)]
@@ -9511,6 +9681,7 @@ impl ::flatbuffers::Verifiable for Cause<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Binding>>>>("bindings", Self::VT_BINDINGS, true)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Condition>>>>("conditions", Self::VT_CONDITIONS, true)?
      .visit_field::<bool>("doubt", Self::VT_DOUBT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Sighting>>>("sightings", Self::VT_SIGHTINGS, false)?
      .finish();
     Ok(())
   }
@@ -9523,6 +9694,7 @@ pub struct CauseArgs<'a> {
     pub bindings: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Binding<'a>>>>>,
     pub conditions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Condition<'a>>>>>,
     pub doubt: bool,
+    pub sightings: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Sighting>>>,
 }
 impl<'a> Default for CauseArgs<'a> {
   #[inline]
@@ -9535,6 +9707,7 @@ impl<'a> Default for CauseArgs<'a> {
       bindings: None, // required field
       conditions: None, // required field
       doubt: false,
+      sightings: None,
     }
   }
 }
@@ -9571,6 +9744,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CauseBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_doubt(&mut self, doubt: bool) {
     self.fbb_.push_slot::<bool>(Cause::VT_DOUBT, doubt, false);
+  }
+  #[inline]
+  pub fn add_sightings(&mut self, sightings: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , Sighting>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Cause::VT_SIGHTINGS, sightings);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CauseBuilder<'a, 'b, A> {
@@ -9654,6 +9831,7 @@ impl ::core::fmt::Debug for Cause<'_> {
       ds.field("bindings", &self.bindings());
       ds.field("conditions", &self.conditions());
       ds.field("doubt", &self.doubt());
+      ds.field("sightings", &self.sightings());
       ds.finish()
   }
 }

@@ -9,8 +9,10 @@ use arrayvec::ArrayVec;
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 use osmose_model::command::{Cause, Command, CommandId, ConditionValue, Entity, Trigger};
 use osmose_model::ids::{ActuatorId, Name, PersonId, RuleId, SensorId, Seq, TrackId, ZoneId};
+use osmose_model::limits::CAUSE_SIGHTINGS_MAX;
 use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
+use osmose_model::world::Sighting;
 
 /// Writes a command.
 pub fn encode_command<'b>(builder: &'b mut TraceBuilder, command: &Command) -> &'b [u8] {
@@ -57,6 +59,10 @@ fn put_cause(builder: &mut TraceBuilder, cause: &Cause) -> WIPOffset<schema::Cau
         builder.offsets.push(schema::Condition::create(&mut builder.fbb, &args).value());
     }
     let conditions = Some(builder.noted::<schema::Condition<'static>>());
+    let sightings: ArrayVec<schema::Sighting, CAUSE_SIGHTINGS_MAX> =
+        cause.sightings.iter().map(|(t, s)| schema::Sighting::new(t.0, s.measured.0, s.sensor.0)).collect();
+    // None is not written: commands without people stay as short as they were.
+    let sightings = (!sightings.is_empty()).then(|| builder.fbb.create_vector(&sightings));
     let (trigger_type, trigger) = put_trigger(&mut builder.fbb, &cause.trigger);
     let args = schema::CauseArgs {
         trigger_type,
@@ -66,6 +72,7 @@ fn put_cause(builder: &mut TraceBuilder, cause: &Cause) -> WIPOffset<schema::Cau
         bindings,
         conditions,
         doubt: cause.doubt,
+        sightings,
     };
     schema::Cause::create(&mut builder.fbb, &args)
 }
@@ -172,6 +179,11 @@ fn take_cause(c: schema::Cause<'_>) -> Result<Cause, WireError> {
         };
         let value = ConditionValue { offset: condition.offset(), truth, value: condition.value() };
         cause.conditions.try_push(value).map_err(|_| WireError::TooManyItems(c.conditions().len()))?;
+    }
+    for s in c.sightings().into_iter().flatten() {
+        let sighting = Sighting { sensor: SensorId(s.sensor()), measured: LogicalNs(s.measured_ns()) };
+        let all = c.sightings().map_or(0, |all| all.len());
+        cause.sightings.try_push((TrackId(s.track()), sighting)).map_err(|_| WireError::TooManyItems(all))?;
     }
     Ok(cause)
 }

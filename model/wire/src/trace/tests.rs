@@ -11,7 +11,7 @@ use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::observation::{BearingHit, Body, CloudPoint, Detection, Direction, Observation, ScanBuf};
 use osmose_model::time::{DurationNs, LogicalNs, UtcNs};
 use osmose_model::tri::Tri;
-use osmose_model::world::{EventKind, WorldEvent};
+use osmose_model::world::{EventKind, Sighting, WorldEvent};
 use proptest::prelude::*;
 use proptest::{collection::vec, option::of};
 
@@ -233,7 +233,9 @@ fn cause() -> impl Strategy<Value = Cause> {
     let truth = prop_oneof![Just(Tri::False), Just(Tri::Unknown), Just(Tri::True)];
     let condition =
         (any::<u32>(), truth, of(number())).prop_map(|(offset, truth, value)| ConditionValue { offset, truth, value });
-    let lists = (vec((name(), entity()), 0..=4), vec(condition, 0..=8));
+    let sighting = (any::<u64>(), any::<u16>(), any::<i64>())
+        .prop_map(|(t, s, m)| (TrackId(t), Sighting { sensor: SensorId(s), measured: LogicalNs(m) }));
+    let lists = (vec((name(), entity()), 0..=4), vec(condition, 0..=8), vec(sighting, 0..=8));
     (trigger(), of(any::<u16>()), of(any::<i64>()), lists, any::<bool>()).prop_map(|(trigger, s, m, lists, doubt)| {
         Cause {
             trigger,
@@ -242,6 +244,7 @@ fn cause() -> impl Strategy<Value = Cause> {
             bindings: lists.0.into_iter().collect(),
             conditions: lists.1.into_iter().collect(),
             doubt,
+            sightings: lists.2.into_iter().collect(),
         }
     })
 }
