@@ -75,3 +75,8 @@ pub use fuse::{Counts, Fusion};
 pub use identity::{CANDIDATES_MAX, Posterior};
 pub use presence::ZonePresence;
 pub use query::Hit;
+
+/// The examples of `README.md`, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
