@@ -158,6 +158,9 @@ impl Fusion {
         }
         others.sort_unstable_by_key(|slot| self.occupants.occupant(*slot).track);
         for slot in others {
+            if self.turns_up(slot, by, from, out) {
+                continue;
+            }
             self.disbelieve(slot, person);
             self.name_by_belief(slot, from, out);
         }

@@ -7,6 +7,7 @@
 //! Observations are used in the order of when they were true, whenever they come (`late.rs`).
 
 use crate::calibration::Calibration;
+use crate::doors::Doors;
 use crate::identity::Identities;
 use crate::late::Late;
 use crate::levels::Ways;
@@ -43,8 +44,6 @@ pub(crate) const FORGET_REFUTED: DurationNs = DurationNs::from_s(30);
 /// A track that is yet to be confirmed is no more when it was not hit for so long: from then on the tracker does not
 /// report it either (`silent_after_s`).
 pub(crate) const UNCONFIRMED_FOR: DurationNs = DurationNs::from_s(2);
-/// Within this distance a gesture or a facing belongs to a track, metres.
-const AT_HAND_M: f64 = 1.0;
 
 /// What was not used, dropped or forgotten so far: nothing of it is silent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +76,8 @@ pub struct Counts {
     pub parted: u64,
     /// Tracks that went on under the same name on another level, by stairs or lift.
     pub changed_level: u64,
+    /// Gestures and facings that fitted several people about as well, and so were nobody's.
+    pub ambiguous: u64,
     /// Stimuli beyond the limit of one step.
     pub stimuli_shed: u64,
 }
@@ -98,6 +99,7 @@ pub struct Fusion {
     pub(crate) carriers: Carriers,
     pub(crate) chains: Chains,
     pub(crate) clouds: Clouds,
+    pub(crate) doors: Doors,
     pub(crate) counts: Counts,
     /// The latest instant that was told.
     pub(crate) now: LogicalNs,
@@ -129,6 +131,7 @@ impl Fusion {
             carriers: Carriers::new(&site, max),
             chains: Chains::new(&site, max),
             clouds: Clouds::new(&site),
+            doors: Doors::new(&site),
             counts: Counts::default(),
             now: LogicalNs::default(),
             fired_at: LogicalNs(i64::MIN),
@@ -235,6 +238,8 @@ impl Fusion {
         let entry = self.occupants.slot(slot);
         let forget_at = match entry.device() {
             Some(key) if self.site.owner_of_device(key).is_some() => NEVER,
+            // Somebody known is unknown from now on, and not gone: until they are known to be elsewhere.
+            _ if entry.occupant.person.is_some() && !entry.refuted => NEVER,
             _ if entry.refuted => at.plus(FORGET_REFUTED),
             _ => at.plus(FORGET_ANONYMOUS),
         };
@@ -356,6 +361,10 @@ impl Fusion {
     ) {
         let before = self.occupants.occupant(slot).person;
         self.occupants.name(slot, person, person_p);
+        if before.is_some() && person.is_none() && self.occupants.occupant(slot).presence == Presence::Lost {
+            self.occupants.hasten(slot, self.now.plus(FORGET_ANONYMOUS));
+            self.occupants.schedule(slot, self.now);
+        }
         if person.is_some() && person != before {
             Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured).event(
                 EventKind::Identified,
@@ -376,22 +385,6 @@ impl Fusion {
         if self.sensors.read(sensor, reading, measured) {
             Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured).push(Stimulus::Sensor(sensor));
         }
-    }
-
-    /// The confirmed and seen occupant nearest to a place, where one is at hand; the lower track where equally near.
-    pub(crate) fn nearest_seen(&self, place: Place) -> Option<u32> {
-        let mut best: Option<(f64, TrackId, u32)> = None;
-        let reach = osmose_model::geometry::Aabb { min: place.at, max: place.at }.grown(AT_HAND_M);
-        self.occupants.index.for_each_meeting(place.level, reach, |slot| {
-            let who = self.occupants.occupant(slot);
-            let distance_m = who.place.at.distance(place.at);
-            let nearer = best.is_none_or(|(d, t, _)| (distance_m, who.track) < (d, t));
-            let somebody = self.occupants.slot(slot).confirmed && who.presence == Presence::Seen;
-            if somebody && distance_m <= AT_HAND_M && nearer {
-                best = Some((distance_m, who.track, slot));
-            }
-        });
-        best.map(|(_, _, slot)| slot)
     }
 
     /// What an observation says, by kind.
@@ -424,8 +417,17 @@ impl Fusion {
                     self.bind_badge(person, from, out);
                 }
             }
-            Body::Crossing { direction } => self.take_reading(Reading::Crossing(direction), from, out),
-            Body::Count { people } => self.take_reading(Reading::People(people), from, out),
+            Body::Crossing { direction } => {
+                self.take_reading(Reading::Crossing(direction), from, out);
+                self.observe_crossing(direction, from, out);
+            }
+            Body::Count { people } => {
+                self.take_reading(Reading::People(people), from, out);
+                self.observe_count(people, from);
+            }
+            Body::Voice { person, likelihood, bearing_rad } => {
+                return self.observe_voice(person, likelihood, bearing_rad, from, out);
+            }
             Body::Value { value } if value.is_finite() => self.take_reading(Reading::Quantity(value), from, out),
             Body::Value { .. } => return Err(Refusal::NotPlausible),
             Body::Button { button } => self.take_reading(Reading::Button(button), from, out),
@@ -433,21 +435,22 @@ impl Fusion {
                 if !self.is_here(place) {
                     return Err(Refusal::NotPlausible);
                 }
-                let track = self.nearest_seen(place).map(|slot| self.occupants.occupant(slot).track);
+                let sigma_m = self.site.sensors[from.0.index()].noise.sigma_m;
+                let track = self.made_by(place, sigma_m).map(|slot| self.occupants.occupant(slot).track);
                 self.take_reading(Reading::Gesture { gesture, track }, from, out);
             }
             Body::Facing { place, heading_rad, .. } => {
                 if !self.is_here(place) || !heading_rad.is_finite() {
                     return Err(Refusal::NotPlausible);
                 }
-                if let Some(slot) = self.nearest_seen(place) {
+                let sigma_m = self.site.sensors[from.0.index()].noise.sigma_m;
+                if let Some(slot) = self.made_by(place, sigma_m) {
                     let who = &mut self.occupants.slot_mut(slot).occupant;
                     who.heading_rad = Some(heading_rad);
                     let track = who.track;
                     Sink::new(out, &mut self.counts.stimuli_shed, Some(from.0), from.1).push(Stimulus::Moved(track));
                 }
             }
-            _ => return Err(Refusal::KindNotUsed),
         }
         Ok(())
     }
@@ -553,7 +556,12 @@ impl Fuse for Fusion {
             return Tri::True;
         }
         let by_tracks = if count.lost > 0 { Tri::Unknown } else { Tri::False };
-        by_tracks.or(self.sensors.somebody(zone, self.now))
+        let by_sensors = match (self.doors.somebody(zone), self.sensors.has_evidence(zone)) {
+            (Some(by_doors), true) => by_doors.or(self.sensors.somebody(zone, self.now)),
+            (Some(by_doors), false) => by_doors,
+            (None, _) => self.sensors.somebody(zone, self.now),
+        };
+        by_tracks.or(by_sensors)
     }
 
     fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)> {

@@ -18,7 +18,7 @@ use crate::sink::Sink;
 use arrayvec::ArrayVec;
 use osmose_model::device::Sensor;
 use osmose_model::geometry::{Aabb, Place, Point, Segment};
-use osmose_model::ids::{LevelId, PersonId, SensorId, TrackId};
+use osmose_model::ids::{LevelId, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::time::LogicalNs;
 use osmose_model::world::{EventKind, Presence, Stimulus};
 use serde::{Deserialize, Serialize};
@@ -321,6 +321,22 @@ impl Fusion {
         self.identities.beliefs[slot as usize] = belief;
     }
 
+    /// The probability that an occupant is a person: by its device, else by belief.
+    pub(crate) fn believed(&self, slot: u32, person: PersonId) -> f64 {
+        let who = self.occupants.occupant(slot);
+        match (self.is_anonymous(slot), who.person == Some(person)) {
+            (true, _) => p_of(&self.identities.beliefs[slot as usize], person),
+            (false, true) => who.person_p,
+            (false, false) => 0.0,
+        }
+    }
+
+    /// The probability that an occupant is nobody known, by belief.
+    pub(crate) fn unknown_p(&self, slot: u32) -> f64 {
+        let known: f64 = self.identities.beliefs[slot as usize].iter().map(|&(_, p)| p).sum();
+        (1.0 - known).max(0.0)
+    }
+
     /// Believes an occupant not to be a person.
     pub(crate) fn disbelieve(&mut self, slot: u32, person: PersonId) {
         self.identities.beliefs[slot as usize].retain(|(q, _)| *q != person);
@@ -496,10 +512,50 @@ impl Fusion {
         changed.sort_unstable_by_key(|s| occupants.occupant(*s).track);
         for i in 0..self.identities.changed.len() {
             let s = self.identities.changed[i];
-            if self.is_anonymous(s) {
+            if !self.is_anonymous(s) {
+                continue;
+            }
+            let was_here = s != slot && self.occupants.occupant(s).person == Some(person);
+            let is_there = p_of(&self.identities.beliefs[slot as usize], person) >= 0.5;
+            if !(was_here && is_there && self.turns_up(s, slot, from, out)) {
                 self.name_by_belief(s, from, out);
             }
         }
+    }
+
+    /// Somebody known was lost and is now known to be another occupant: the lost one leaves where the other is not, and is
+    /// no more. False where they were not lost.
+    pub(crate) fn turns_up(
+        &mut self,
+        lost: u32,
+        found: u32,
+        (sensor, at): (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) -> bool {
+        if self.occupants.occupant(lost).presence != Presence::Lost {
+            return false;
+        }
+        let who = self.occupants.occupant(lost);
+        let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), at);
+        for &zone in who.zones.iter().filter(|zone| !self.occupants.occupant(found).zones.contains(zone)) {
+            sink.event(EventKind::Leaves, who, Some(zone), None);
+        }
+        self.forget(lost);
+        true
+    }
+
+    /// The probability that an occupant is in a zone, by how sure its place is: of a normal beyond the nearest boundary,
+    /// taken for a straight line (`Phi(depth / sigma)`, sigma the standard deviation of the place per axis). `None` where
+    /// there is no such track; of one who is lost it is that of the place where it was last known.
+    #[must_use]
+    pub fn in_zone_p(&self, track: TrackId, zone: ZoneId) -> Option<f64> {
+        let who = self.occupants.occupant(self.occupants.of_track(track)?);
+        if zone.index() >= self.site.zones.len() {
+            return None;
+        }
+        let depth = self.plan.depth(zone, who.place.level, who.place.at);
+        let sigma_m = (0.5 * (who.covariance_m2[0] + who.covariance_m2[2])).max(1e-6).sqrt();
+        Some(0.5 * libm::erfc(-depth / sigma_m * std::f64::consts::FRAC_1_SQRT_2))
     }
 
     /// After a scan: mixes the beliefs of tracks that are close to each other.

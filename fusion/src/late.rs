@@ -443,6 +443,7 @@ impl Fusion {
             clouds: self.clouds.clone(),
             carriers: self.carriers.clone(),
             chains: self.chains.clone(),
+            doors: self.doors.clone(),
             counts: self.counts,
             now: self.now,
             fired_at: self.fired_at,

@@ -23,6 +23,8 @@
 //! | `calibration.rs` | what each sensor is worth: noise, bias, clock |
 //! | `merge.rs`, `bearers.rs` | which track carries which device: the two as one occupant |
 //! | `positions.rs` | position scans through [`tracker`] |
+//! | `doors.rs` | how many are in a zone, by crossings and counters |
+//! | `voices.rs` | whose a voice, a gesture, a facing is |
 //! | `points.rs` | radar clouds to scans |
 //! | `presence.rs` | how likely somebody is in a zone, by its two-state sensors |
 //! | `sensors.rs` | readings, who is alive, what a zone's sensors say |
@@ -44,6 +46,7 @@ mod carried;
 mod cloud;
 mod deadlines;
 mod difference;
+mod doors;
 mod fuse;
 mod history;
 mod identity;
@@ -70,7 +73,9 @@ mod sink;
 mod slant;
 mod snapshot;
 pub mod tracker;
+mod voices;
 
+pub use doors::{PEOPLE_MAX, People};
 pub use fuse::{Counts, Fusion};
 pub use identity::{CANDIDATES_MAX, Posterior};
 pub use presence::ZonePresence;

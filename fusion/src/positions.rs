@@ -438,7 +438,7 @@ impl Fusion {
     }
 
     /// A track proved to be somebody: one whom a device told of already, one who climbed the stairs, or somebody more.
-    fn prove(&mut self, slot: u32, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+    pub(crate) fn prove(&mut self, slot: u32, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
         if !self.is_carriers(slot, from, out) && !self.has_climbed(slot, from, out) {
             self.confirm(slot, from, out);
         }

@@ -325,7 +325,8 @@ impl Fusion {
             nobody *= 1.0 - self.existence_now(slot, self.now);
         }
         let by_tracks = any.then_some(1.0 - nobody);
-        let p = [by_tracks, self.chains.p(zone, self.now)].into_iter().flatten();
+        let by_doors = self.doors.people(zone).map(|people| 1.0 - people.nobody_p);
+        let p = [by_tracks, self.chains.p(zone, self.now), by_doors].into_iter().flatten();
         ZonePresence { occupied: self.occupied(zone), p: p.max_by(f64::total_cmp) }
     }
 
@@ -338,14 +339,19 @@ impl Fusion {
             let zone = self.site.sensors[sensor.index()].zones[i];
             // Somebody who is seen there explains a firing; else whoever was lost there may be still.
             let ratio = fired.filter(|_| self.occupants.count_in(zone).seen == 0);
-            let mut inside = std::mem::take(&mut self.chains.inside);
-            inside.clear();
-            inside.extend(self.occupants.in_zone(zone));
-            for &slot in &inside {
-                self.doubt(slot, at, ratio);
-            }
-            self.chains.inside = inside;
+            self.doubt_lost(zone, at, ratio);
         }
+    }
+
+    /// Weighs those lost in a zone anew.
+    pub(crate) fn doubt_lost(&mut self, zone: ZoneId, at: LogicalNs, ratio: Option<f64>) {
+        let mut inside = std::mem::take(&mut self.chains.inside);
+        inside.clear();
+        inside.extend(self.occupants.in_zone(zone));
+        for &slot in &inside {
+            self.doubt(slot, at, ratio);
+        }
+        self.chains.inside = inside;
     }
 
     /// The probability that an occupant is there, by how long the sensors about it have been silent since it was lost.
@@ -371,9 +377,12 @@ impl Fusion {
         }
         let zones = &self.occupants.occupant(slot).zones;
         let silence_hz = zones.iter().map(|z| self.chains.silence_hz(*z)).fold(0.0, f64::max);
-        let known = self.occupants.slot(slot).device().is_some_and(|d| self.site.owner_of_device(d).is_some());
+        let who = self.occupants.slot(slot);
+        let known = who.occupant.person.is_some() && !who.refuted;
         let odds = |p: f64| libm::log(p / (1.0 - p));
-        let gone_in = if silence_hz > 0.0 && r > 0.0 && !known {
+        let gone_in = if r > 0.0 && r < LOST_P_MIN && !known {
+            Some(DurationNs::ZERO)
+        } else if silence_hz > 0.0 && r > 0.0 && !known {
             let left_s = (odds(r.min(LOST_P_MAX)) - odds(LOST_P_MIN)) / silence_hz;
             DurationNs::from_s_f64(left_s.max(0.0))
         } else {

@@ -4,6 +4,7 @@
 //! a rebuilt tree may differ and never shows, because every answer is sorted.
 
 use crate::calibration::Gauge;
+use crate::doors::Counted;
 use crate::fuse::{Counts, Fusion};
 use crate::identity::SavedIdentities;
 use crate::late::SavedLate;
@@ -49,6 +50,7 @@ struct Saved {
     carriers: Vec<Carrier>,
     chains: SavedChains,
     clouds: Vec<Option<SavedMap>>,
+    doors: Vec<Option<Counted>>,
     counts: Counts,
     /// What was observed since, up to `until`.
     late: SavedLate,
@@ -177,6 +179,7 @@ impl Fusion {
             carriers: self.carriers.saved(),
             chains: self.chains.saved(),
             clouds: self.clouds.saved(),
+            doors: self.doors.saved(),
             counts: self.counts,
             late,
             until,
@@ -227,6 +230,9 @@ impl Fusion {
         }
         if !fresh.carriers.refill(saved.carriers) {
             return Err(malformed("its carried devices are borne by nobody"));
+        }
+        if !fresh.doors.refill(saved.doors) {
+            return Err(malformed("its counted zones are others"));
         }
         if !fresh.clouds.refill(saved.clouds) {
             return Err(malformed("what its radars learnt is of other radars"));

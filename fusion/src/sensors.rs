@@ -164,6 +164,11 @@ impl Sensors {
         }
     }
 
+    /// Whether any sensor speaks for a zone.
+    pub(crate) fn has_evidence(&self, zone: ZoneId) -> bool {
+        self.evidence.get(zone.index()).is_some_and(|e| !e.is_empty())
+    }
+
     /// Whether somebody is in a zone, by sensors alone: true where one says so, false where each is alive and silent,
     /// else unknown; unknown where no sensor speaks for the zone.
     pub(crate) fn somebody(&self, zone: ZoneId, now: LogicalNs) -> Tri {

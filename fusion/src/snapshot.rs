@@ -4,6 +4,7 @@
 //! arrival), readings but those of two-state sensors (one gives way to a newer one only), and counts of what came in.
 
 use crate::calibration::Gauge;
+use crate::doors::Doors;
 use crate::fuse::{Counts, Fusion};
 use crate::identity::Identities;
 use crate::merge::Carriers;
@@ -35,6 +36,7 @@ pub(crate) struct Snapshot {
     clouds: KeptClouds,
     carriers: Carriers,
     chains: Chains,
+    doors: Doors,
     readings: KeptReadings,
     counts: Counts,
 }
@@ -56,6 +58,7 @@ impl Fusion {
             clouds: KeptClouds::default(),
             carriers: self.carriers.clone(),
             chains: self.chains.clone(),
+            doors: self.doors.clone(),
             readings: KeptReadings::default(),
             counts: self.counts,
         }
@@ -75,6 +78,7 @@ impl Fusion {
             clouds,
             carriers,
             chains,
+            doors,
             sensors,
             counts,
             site: _,
@@ -95,6 +99,7 @@ impl Fusion {
         clouds.keep(&mut to.clouds);
         to.carriers.clone_from(carriers);
         to.chains.copy_from(chains);
+        to.doors.copy_from(doors);
         sensors.keep(&mut to.readings);
     }
 
@@ -121,6 +126,7 @@ impl Fusion {
         self.clouds.go_back(&to.clouds);
         self.carriers.clone_from(&to.carriers);
         self.chains.copy_from(&to.chains);
+        self.doors.copy_from(&to.doors);
         self.sensors.go_back(&self.site, &to.readings, to.now);
     }
 

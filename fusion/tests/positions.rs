@@ -430,17 +430,6 @@ fn gestures_and_facing_belong_to_whoever_is_at_hand() {
     assert_eq!(run.fusion.sensor(READER).reading, Some(Reading::Gesture { gesture: wave, track: None }));
 }
 
-#[test]
-fn unused_kinds_are_refused_by_name_and_heard() {
-    let mut run = Run::new(site());
-    let bodies = [Body::Voice { person: PersonId(0), likelihood: 2.0, bearing_rad: None }];
-    for (i, body) in bodies.into_iter().enumerate() {
-        assert_eq!(run.observe(READER, i as i64, body), Err(Refusal::KindNotUsed));
-        assert_eq!(run.fusion.sensor(READER).heard_at, Some(LogicalNs(i as i64)));
-    }
-    assert_eq!(run.fusion.counts().kind_not_used, 1);
-}
-
 /// One step of a scene: how long after the last, and which of three walkers are detected, or a badge is read.
 fn steps() -> impl Strategy<Value = Vec<(i64, u8, f64, f64)>> {
     prop::collection::vec((1_000_000i64..300_000_000, 0u8..12, -0.3..0.3f64, -0.3..0.3f64), 1..60)

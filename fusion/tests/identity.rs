@@ -1,0 +1,95 @@
+//! Somebody known who is lost is unknown, not gone; and leaves where they were when they turn up elsewhere.
+
+mod support;
+
+use osmose_model::device::SensorKind;
+use osmose_model::geometry::{Point, Polygon};
+use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::observation::Body;
+use osmose_model::site::Site;
+use osmose_model::stages::Fuse;
+use osmose_model::time::LogicalNs;
+use osmose_model::world::{EventKind, Presence, ZoneCount};
+use support::run::{Run, S, seen_on};
+use support::{add_person, add_sensor, default_margins, rooms};
+
+const CEILING: SensorId = SensorId(1);
+const OTHER: SensorId = SensorId(2);
+const ANA: PersonId = PersonId(0);
+
+/// Two rooms, each under its own ceiling and with a reader of its own: at (4, 3) and at (14, 3).
+fn site() -> Site {
+    let mut site = rooms(2, 20, default_margins());
+    add_sensor(&mut site, SensorKind::Position, 0, &[], Some(10.0));
+    for (sensor, x) in [(CEILING, 0.0), (OTHER, 10.0)] {
+        let corners = [(0.0, 0.0), (8.0, 0.0), (8.0, 6.0), (0.0, 6.0)].map(|(dx, y)| Point::new(x + dx, y));
+        let sensor = &mut site.sensors[sensor.index()];
+        sensor.field_of_view = Some(Polygon::simple(corners.to_vec()));
+        (sensor.noise.sigma_m, sensor.noise.clutter_per_scan) = (0.1, 0.1);
+    }
+    for x in [4.0, 14.0] {
+        let reader = add_sensor(&mut site, SensorKind::Badge, 0, &[], None);
+        (site.sensors[reader.index()].pose.x_m, site.sensors[reader.index()].pose.y_m) = (x, 3.0);
+    }
+    add_person(&mut site, "ana");
+    site
+}
+
+/// Ana is read in the first room, walks out of its ceiling's view and is lost.
+fn lost() -> Run {
+    let mut run = Run::new(site());
+    for i in 0..50 {
+        let x = 4.0 + 0.13 * (i - 20).max(0) as f64;
+        run.scan(CEILING, i * S / 10, &[seen_on(0, x, 3.0)]);
+        if i == 15 {
+            run.observe(SensorId(3), i * S / 10, Body::Badge { badge: CarriedKey::of("ana-badge") }).unwrap();
+        }
+    }
+    for i in 50..100 {
+        run.scan(CEILING, i * S / 10, &[]);
+    }
+    run
+}
+
+#[test]
+fn somebody_known_is_unknown_for_hours_and_never_left() {
+    let mut run = lost();
+    run.fusion.advance(LogicalNs(7200 * S), &mut run.out);
+    let all = run.everybody();
+    assert_eq!((all.len(), all[0].presence, all[0].person), (1, Presence::Lost, Some(ANA)));
+    assert!(run.events().iter().all(|e| e.kind != EventKind::Leaves));
+    assert_eq!(run.fusion.count_in(ZoneId(0)), ZoneCount { seen: 0, lost: 1 });
+}
+
+#[test]
+fn who_turns_up_elsewhere_leaves_where_they_were() {
+    let mut run = lost();
+    run.events();
+    for i in 100..130 {
+        run.scan(OTHER, i * S / 10, &[seen_on(0, 14.0, 3.0)]);
+    }
+    run.observe(SensorId(4), 13 * S, Body::Badge { badge: CarriedKey::of("ana-badge") }).unwrap();
+    let events = run.events();
+    let leaves: Vec<_> = events.iter().filter(|e| e.kind == EventKind::Leaves).collect();
+    assert_eq!(leaves.len(), 1, "{events:?}");
+    assert_eq!((leaves[0].zone, leaves[0].person, leaves[0].track), (Some(ZoneId(0)), Some(ANA), TrackId(1)));
+    let all = run.everybody();
+    assert_eq!((all.len(), all[0].person, all[0].presence), (1, Some(ANA), Presence::Seen));
+    assert_eq!(run.fusion.count_in(ZoneId(0)), ZoneCount::default());
+}
+
+#[test]
+fn how_likely_somebody_is_in_a_zone_goes_with_how_deep_and_how_sure() {
+    let mut run = Run::new(site());
+    for i in 0..30 {
+        run.scan(CEILING, i * S / 10, &[seen_on(0, 7.98, 3.0), seen_on(0, 4.0, 3.0)]);
+    }
+    let p = |x: f64| {
+        let all = run.everybody();
+        let who = all.iter().find(|w| (w.place.at.x_m - x).abs() < 0.3).expect("somebody");
+        run.fusion.in_zone_p(who.track, ZoneId(0)).unwrap()
+    };
+    assert!((0.5..0.9).contains(&p(7.98)) && p(4.0) > 0.9999, "{} {}", p(7.98), p(4.0));
+    assert_eq!(run.fusion.in_zone_p(TrackId(99), ZoneId(0)), None);
+    assert_eq!(run.fusion.in_zone_p(TrackId(1), ZoneId(99)), None);
+}
