@@ -3,6 +3,8 @@
 //! ascending by zone), lost.
 
 use crate::fuse::Fusion;
+use crate::identity::zones_left;
+use crate::occupants::Occupants;
 use crate::sink::Sink;
 use osmose_model::ids::{SensorId, TrackId, ZoneId};
 use osmose_model::time::LogicalNs;
@@ -30,15 +32,16 @@ impl Fusion {
         at: LogicalNs,
         out: &mut Vec<Stimulus>,
     ) {
-        let (state, horizon) = (&mut self.late.state, self.late.horizon);
+        let (state, horizon, occupants) = (&mut self.late.state, self.late.horizon, &self.occupants);
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured);
         let mut before = told.iter().peekable();
         for slot in self.occupants.in_order() {
             let entry = self.occupants.slot(slot);
             let now = &entry.occupant;
             while let Some((gone, confirmed)) = before.next_if(|(b, _)| b.track < now.track) {
-                state.note_forgotten(gone, at, horizon);
-                say_gone(gone, *confirmed, self.plan.innermost(&gone.zones), &mut sink);
+                let gone = turned_up(gone, *confirmed, occupants, &mut sink);
+                state.note_forgotten(&gone, at, horizon);
+                say_gone(&gone, *confirmed, self.plan.innermost(&gone.zones), &mut sink);
             }
             match before.next_if(|(b, _)| b.track == now.track) {
                 Some((b, confirmed)) => {
@@ -50,10 +53,24 @@ impl Fusion {
             }
         }
         for (gone, confirmed) in before {
-            state.note_forgotten(gone, at, horizon);
-            say_gone(gone, *confirmed, self.plan.innermost(&gone.zones), &mut sink);
+            let gone = turned_up(gone, *confirmed, occupants, &mut sink);
+            state.note_forgotten(&gone, at, horizon);
+            say_gone(&gone, *confirmed, self.plan.innermost(&gone.zones), &mut sink);
         }
     }
+}
+
+/// Somebody known who was told to be lost is somebody else now: they left the zones in which that one is not.
+fn turned_up(gone: &Occupant, confirmed: bool, occupants: &Occupants, sink: &mut Sink<'_>) -> Occupant {
+    let mut gone = gone.clone();
+    let Some(person) = gone.person.filter(|_| confirmed && gone.presence == Presence::Lost) else { return gone };
+    let seen = |slot: &&u32| occupants.occupant(**slot).presence == Presence::Seen;
+    let Some(&found) = occupants.of_person(person).iter().find(seen) else { return gone };
+    for zone in zones_left(&gone, occupants.occupant(found)) {
+        gone.zones.retain(|z| *z != zone);
+        sink.event(EventKind::Leaves, &gone, Some(zone), None);
+    }
+    gone
 }
 
 /// Somebody who was told of is not there.

@@ -19,8 +19,9 @@ use arrayvec::ArrayVec;
 use osmose_model::device::Sensor;
 use osmose_model::geometry::{Aabb, Place, Point, Segment};
 use osmose_model::ids::{LevelId, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::limits::ZONES_PER_OCCUPANT_MAX;
 use osmose_model::time::LogicalNs;
-use osmose_model::world::{EventKind, Presence, Stimulus};
+use osmose_model::world::{EventKind, Occupant, Presence, Stimulus};
 use serde::{Deserialize, Serialize};
 
 /// Most people that one track may be taken for.
@@ -535,10 +536,11 @@ impl Fusion {
         if self.occupants.occupant(lost).presence != Presence::Lost {
             return false;
         }
-        let who = self.occupants.occupant(lost);
-        let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), at);
-        for &zone in who.zones.iter().filter(|zone| !self.occupants.occupant(found).zones.contains(zone)) {
-            sink.event(EventKind::Leaves, who, Some(zone), None);
+        let left = zones_left(self.occupants.occupant(lost), self.occupants.occupant(found));
+        for zone in left {
+            self.occupants.part(lost, zone);
+            let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), at);
+            sink.event(EventKind::Leaves, self.occupants.occupant(lost), Some(zone), None);
         }
         self.forget(lost);
         true
@@ -665,6 +667,11 @@ impl Fusion {
             );
         }
     }
+}
+
+/// The zones of somebody lost in which they are not, now that they are known to be another occupant. Ascending.
+pub(crate) fn zones_left(lost: &Occupant, found: &Occupant) -> ArrayVec<ZoneId, ZONES_PER_OCCUPANT_MAX> {
+    lost.zones.iter().copied().filter(|zone| !found.zones.contains(zone)).collect()
 }
 
 #[cfg(test)]

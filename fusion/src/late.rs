@@ -179,8 +179,11 @@ impl Fusion {
     /// A two-state sensor has been silent for too long: what it no longer says is weighed, and remembered with what was
     /// observed, since no re-run could tell when it had been heard.
     pub(crate) fn fall_silent(&mut self, sensor: SensorId, due: LogicalNs) {
+        if self.site.sensors[sensor.index()].kind != SensorKind::Binary {
+            return;
+        }
         self.weigh_switch(sensor, None, due);
-        if !self.late.state.armed || self.site.sensors[sensor.index()].kind != SensorKind::Binary {
+        if !self.late.state.armed {
             return;
         }
         let newest = self.late.history.newest().unwrap_or_default();

@@ -131,12 +131,12 @@ impl Fusion {
     }
 
     /// What observations and time made of the state, in bytes: the trackers, the devices, the occupants with their zones,
-    /// and who they are taken for. Two runs that used the same observations up to the same instant give the same bytes,
+    /// who they are taken for, and how many are in counted zones. Two runs that used the same observations up to the same instant give the same bytes,
     /// in whatever order the observations came, as long as none was degraded. What depends on the order by its meaning is
     /// left out: under which numbers occupants were told of, when a sensor was heard, what was counted.
     #[must_use]
     pub fn state_bytes(&self) -> Vec<u8> {
-        let Saved { now, mut occupants, lost, trackers, identities, ranging, beacons, carriers, .. } =
+        let Saved { now, mut occupants, lost, trackers, identities, ranging, beacons, carriers, doors, .. } =
             self.saved(SavedLate::default(), self.now);
         // Numbered by what they come from instead.
         let before: Vec<TrackId> = occupants.iter().map(|o| o.occupant.track).collect();
@@ -155,7 +155,7 @@ impl Fusion {
         lost.sort_unstable();
         let identities = identities.renumbered(&order, number);
         // As in `save`: a saved state is always writable.
-        postcard::to_stdvec(&(now, occupants, lost, trackers, identities, ranging, beacons, carriers))
+        postcard::to_stdvec(&(now, occupants, lost, trackers, identities, ranging, beacons, carriers, doors))
             .unwrap_or_default()
     }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use osmose_model::device::SensorKind;
+use osmose_model::device::{ClockKind, SensorKind};
 use osmose_model::geometry::{Point, Polygon};
 use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::observation::Body;
@@ -11,10 +11,12 @@ use osmose_model::stages::Fuse;
 use osmose_model::time::LogicalNs;
 use osmose_model::world::{EventKind, Presence, ZoneCount};
 use support::run::{Run, S, seen_on};
-use support::{add_person, add_sensor, default_margins, rooms};
+use support::{add_person, add_sensor, default_margins, rooms, said, tag};
 
 const CEILING: SensorId = SensorId(1);
 const OTHER: SensorId = SensorId(2);
+const READER: SensorId = SensorId(3);
+const OTHER_READER: SensorId = SensorId(4);
 const ANA: PersonId = PersonId(0);
 
 /// Two rooms, each under its own ceiling and with a reader of its own: at (4, 3) and at (14, 3).
@@ -35,25 +37,28 @@ fn site() -> Site {
     site
 }
 
-/// Ana is read in the first room, walks out of its ceiling's view and is lost.
-fn lost() -> Run {
-    let mut run = Run::new(site());
-    for i in 0..50 {
+/// Ana is read in the first room, walks out of its ceiling's view and is lost. Somebody else may stand in the second all
+/// along: track 2.
+fn lost(site: Site, beside: bool) -> Run {
+    let mut run = Run::new(site);
+    for i in 0..100 {
+        let ns = i * S / 10;
         let x = 4.0 + 0.13 * (i - 20).max(0) as f64;
-        run.scan(CEILING, i * S / 10, &[seen_on(0, x, 3.0)]);
+        let scan = [seen_on(0, x, 3.0)];
+        run.scan(CEILING, ns, if i < 50 { &scan } else { &[] });
         if i == 15 {
-            run.observe(SensorId(3), i * S / 10, Body::Badge { badge: CarriedKey::of("ana-badge") }).unwrap();
+            run.observe(READER, ns, Body::Badge { badge: CarriedKey::of("ana-badge") }).unwrap();
         }
-    }
-    for i in 50..100 {
-        run.scan(CEILING, i * S / 10, &[]);
+        if beside {
+            run.scan(OTHER, ns + 1, &[seen_on(0, 14.0, 3.0)]);
+        }
     }
     run
 }
 
 #[test]
 fn somebody_known_is_unknown_for_hours_and_never_left() {
-    let mut run = lost();
+    let mut run = lost(site(), false);
     run.fusion.advance(LogicalNs(7200 * S), &mut run.out);
     let all = run.everybody();
     assert_eq!((all.len(), all[0].presence, all[0].person), (1, Presence::Lost, Some(ANA)));
@@ -61,21 +66,51 @@ fn somebody_known_is_unknown_for_hours_and_never_left() {
     assert_eq!(run.fusion.count_in(ZoneId(0)), ZoneCount { seen: 0, lost: 1 });
 }
 
-#[test]
-fn who_turns_up_elsewhere_leaves_where_they_were() {
-    let mut run = lost();
-    run.events();
-    for i in 100..130 {
-        run.scan(OTHER, i * S / 10, &[seen_on(0, 14.0, 3.0)]);
-    }
-    run.observe(SensorId(4), 13 * S, Body::Badge { badge: CarriedKey::of("ana-badge") }).unwrap();
+/// What is said of leaving: once, of the first room, by the lost track.
+fn left_once(run: &mut Run) {
     let events = run.events();
     let leaves: Vec<_> = events.iter().filter(|e| e.kind == EventKind::Leaves).collect();
     assert_eq!(leaves.len(), 1, "{events:?}");
     assert_eq!((leaves[0].zone, leaves[0].person, leaves[0].track), (Some(ZoneId(0)), Some(ANA), TrackId(1)));
+    assert!(events.iter().any(|e| (e.kind, e.track, e.person) == (EventKind::Identified, TrackId(2), Some(ANA))));
     let all = run.everybody();
-    assert_eq!((all.len(), all[0].person, all[0].presence), (1, Some(ANA), Presence::Seen));
+    let who: Vec<_> = all.iter().map(|w| (w.track, w.person, w.presence)).collect();
+    assert_eq!(who, [(TrackId(2), Some(ANA), Presence::Seen)]);
     assert_eq!(run.fusion.count_in(ZoneId(0)), ZoneCount::default());
+}
+
+#[test]
+fn who_turns_up_elsewhere_leaves_where_they_were() {
+    let mut run = lost(site(), true);
+    run.events();
+    run.observe(OTHER_READER, 10 * S, Body::Badge { badge: CarriedKey::of("ana-badge") }).unwrap();
+    left_once(&mut run);
+}
+
+#[test]
+fn who_turned_up_elsewhere_by_a_late_badge_leaves_too() {
+    let mut site = site();
+    site.sensors[OTHER_READER.index()].clock = ClockKind::Device;
+    let mut run = lost(site, true);
+    run.events();
+    // Told 200 ms after it was shown: what came since runs again, and says nothing by itself.
+    let late = said(OTHER_READER, 98 * S / 10, Body::Badge { badge: CarriedKey::of("ana-badge") });
+    run.fusion.observe(tag(10 * S, 999), &late, &mut run.out).unwrap();
+    assert_eq!(run.fusion.counts().late_rerun, 1);
+    left_once(&mut run);
+}
+
+#[test]
+fn who_is_seen_on_elsewhere_leaves_as_they_are_found() {
+    let mut run = lost(site(), false);
+    run.events();
+    for i in 100..130 {
+        run.scan(OTHER, i * S / 10, &[seen_on(0, 14.0, 3.0)]);
+    }
+    let kinds: Vec<_> = run.events().iter().map(|e| (e.kind, e.zone, e.person)).collect();
+    let (from, to) = (Some(ZoneId(0)), Some(ZoneId(1)));
+    let want = [(EventKind::Found, None), (EventKind::Leaves, from), (EventKind::Enters, to)];
+    assert_eq!(kinds, want.map(|(kind, zone)| (kind, zone, Some(ANA))));
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod support;
 use osmose_fusion::Fusion;
 use osmose_model::device::{ClockKind, SensorKind};
 use osmose_model::geometry::Place;
-use osmose_model::ids::{CarriedKey, LevelId, PersonId, SensorId, TrackId, ZoneId};
-use osmose_model::observation::{Body, Detection};
+use osmose_model::ids::{CarriedKey, LevelId, Name, PersonId, SensorId, TrackId, ZoneId};
+use osmose_model::observation::{Body, Detection, Direction};
 use osmose_model::site::Site;
 use osmose_model::stages::{Fuse, Refusal};
 use osmose_model::time::LogicalNs;
@@ -25,6 +25,12 @@ const OTHER: SensorId = SensorId(2);
 const READER: SensorId = SensorId(3);
 const ANCHORS: u16 = 4;
 const MOTION: SensorId = SensorId(8);
+/// At the door between the rooms; counts, hears and sees gestures in the first.
+const DOOR: SensorId = SensorId(9);
+const COUNTER: SensorId = SensorId(10);
+const MIC: SensorId = SensorId(11);
+const WALL: SensorId = SensorId(12);
+const COMPASS: SensorId = SensorId(13);
 
 fn seen(x_m: f64, y_m: f64) -> Detection {
     Detection { place: Place::flat(LevelId(0), x_m, y_m), sigma_m: None }
@@ -48,6 +54,11 @@ fn site() -> Site {
     (site.sensors[reader.index()].pose.x_m, site.sensors[reader.index()].pose.y_m) = (9.0, 3.0);
     // A motion detector in the first room.
     add_sensor(&mut site, SensorKind::Binary, 0, &[ZoneId(0)], None);
+    let door = add_sensor(&mut site, SensorKind::Crossing, 0, &[ZoneId(0)], None);
+    (site.sensors[door.index()].pose.x_m, site.sensors[door.index()].pose.y_m) = (8.0, 3.0);
+    for kind in [SensorKind::Count, SensorKind::Voice, SensorKind::Gesture, SensorKind::Facing] {
+        add_sensor(&mut site, kind, 0, &[ZoneId(0)], None);
+    }
     site.sensors.iter_mut().for_each(|s| s.clock = ClockKind::Device);
     add_person(&mut site, "ana");
     add_person(&mut site, "ben");
@@ -93,6 +104,21 @@ impl Said {
             16 => (READER, Body::Badge { badge: CarriedKey::of("ana-badge") }),
             17 => (READER, Body::Badge { badge: CarriedKey::of("ben-badge") }),
             24 | 25 => (MOTION, Body::Binary { on: what == 24 }),
+            26 => (DOOR, Body::Crossing { direction: Direction::In }),
+            27 => (DOOR, Body::Crossing { direction: Direction::Out }),
+            28 => (COUNTER, Body::Count { people: u32::from(dx > 0.0) + u32::from(dy > 0.0) }),
+            29 => {
+                let bearing_rad = (dy > 0.0).then_some(libm::atan2(3.0, 3.0 + walk) + 0.3 * dx);
+                (MIC, Body::Voice { person: PersonId(u16::from(dx > 0.0)), likelihood: 30.0, bearing_rad })
+            }
+            30 => {
+                let place = Place::flat(LevelId(0), 3.0 + walk + dx, 3.0 + dy);
+                (WALL, Body::Gesture { place, gesture: Name::new("wave").unwrap() })
+            }
+            31 => {
+                let place = Place::flat(LevelId(0), 3.0 + walk + dx, 3.0 + dy);
+                (COMPASS, Body::Facing { place, heading_rad: dx, sigma_rad: None })
+            }
             18 | 19 => {
                 let place = Place::flat(LevelId(0), 15.0 - walk + dx, 3.2 + dy);
                 (SensorId(0), Body::Location { device: CarriedKey::of("ben-tag"), place, sigma_m: None })
@@ -115,7 +141,7 @@ fn site_pose(anchor: u16) -> [f64; 2] {
 fn scene() -> impl Strategy<Value = Vec<Said>> {
     let wait = prop_oneof![3 => 1i64..120 * MS, 1 => Just(0i64), 1 => Just(50 * MS), 1 => 300 * MS..3 * S];
     let delay = prop_oneof![2 => Just(0i64), 2 => 0..30 * MS, 2 => 0..=LATE_MAX];
-    let what = prop_oneof![6 => 0u8..16, 1 => 16u8..20, 3 => 20u8..26];
+    let what = prop_oneof![6 => 0u8..16, 1 => 16u8..20, 3 => 20u8..26, 2 => 26u8..32];
     let one = (wait, delay, what, -0.2..0.2f64, -0.2..0.2f64);
     prop::collection::vec(one, 1..70).prop_map(|steps| {
         let mut ns = S;

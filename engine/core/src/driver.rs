@@ -9,7 +9,7 @@ use osmose_model::input::{Input, Shed, ShedReason, Tag};
 use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::observation::ScanBuf;
 use osmose_model::stages::{Arbitrate, Decide, Fuse};
-use osmose_model::time::ArrivalNs;
+use osmose_model::time::{ArrivalNs, DurationNs};
 
 /// Sees every step: before it (for the journal) and after it (for the outputs).
 pub trait StepSink<F, D, A> {
@@ -100,7 +100,10 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Driver<F, D, A> {
 
     fn too_late(&self, tag: Tag, input: &Input<'_>) -> Option<Shed> {
         let o = input.observation()?;
-        let late_max = self.machine.site().engine.late_max;
+        let site = self.machine.site();
+        // A source that is always late may be as late as it declares on top of what all may: fusion sorts it in.
+        let expected = site.sensors.get(o.sensor.index()).map_or(0, |s| s.expect_late.0);
+        let late_max = DurationNs(site.engine.late_max.0.saturating_add(expected));
         let fits = in_time(tag, o.measured, late_max);
         (!fits).then_some(Shed { sensor: o.sensor, count: 1, reason: ShedReason::TooLate })
     }

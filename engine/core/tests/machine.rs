@@ -2,6 +2,7 @@
 //! rules that wake each other are cut.
 
 use osmose_core::{Driver, Machine, Outbox, StepSink};
+use osmose_fusion::Fusion;
 use osmose_model::command::{Cause, Command, CommandId, Effect, Trigger, Value};
 use osmose_model::geometry::Point;
 use osmose_model::ids::{ActuatorId, LevelId, Name, PersonId, RuleId, SensorId, Seq, TrackId, ZoneId};
@@ -195,6 +196,66 @@ fn an_observation_that_is_too_old_enters_as_counted_and_not_as_data() {
     assert_eq!(log.shed, [Shed { sensor: SensorId(0), count: 1, reason: ShedReason::TooLate }]);
     feed(&mut driver, &mut log, 1.0, 1, 501);
     assert_eq!(log.shed.len(), 1, "exactly late_max old is still data");
+}
+
+/// Where everybody is in fusion's own words, after scans of somebody walking: of the site's first sensor at once, and of
+/// its second so much later each, both every 100 ms.
+fn walked(site: &Arc<Site>, expect: DurationNs, late_ms: &dyn Fn(i64) -> i64) -> (Vec<u8>, u64, usize) {
+    struct Seen(Vec<Shed>);
+    impl StepSink<Fusion, Echo, Relay> for Seen {
+        fn sequenced(&mut self, _: Tag, _: &[u8]) {}
+        fn decided(&mut self, _: Tag, input: &Input<'_>, _: &Outbox, _: &Machine<Fusion, Echo, Relay>) {
+            self.0.extend(if let Input::Shed(s) = input { Some(*s) } else { None });
+        }
+    }
+    let mut site = Site::clone(site);
+    let mut second = site.sensors[0].clone();
+    (second.id, second.name) = (SensorId(site.sensors.len() as u16), "second".into());
+    second.expect_late = expect;
+    let sensors = [SensorId(0), second.id];
+    site.sensors.push(second);
+    let site = Arc::new(site);
+    let mut inputs: Vec<(i64, i64, usize)> = Vec::new();
+    for i in 0..60 {
+        inputs.push((i * 100, i * 100, 0));
+        inputs.push((i * 100 + 50 + late_ms(i), i * 100 + 50, 1));
+    }
+    inputs.sort_unstable();
+    let fusion = Fusion::new(site.clone());
+    let mut driver = Driver::new(Machine::from_stages(site.clone(), fusion, Echo { left: 0 }, Relay));
+    let mut seen = Seen(Vec::new());
+    for (arrival_ms, measured_ms, sensor) in inputs {
+        let items = [detection(LevelId(0), Point::new(0.5 + measured_ms as f64 / 2000.0, 1.0))];
+        let measured = LogicalNs(measured_ms * 1_000_000);
+        let body = Body::Position(&items);
+        let o = Observation { sensor: sensors[sensor], source_seq: None, measured, body };
+        driver.feed(ArrivalNs(arrival_ms * 1_000_000), &Input::Observation(o), &mut seen);
+    }
+    let end = Observation {
+        sensor: sensors[0],
+        source_seq: None,
+        measured: LogicalNs(12_000_000_000),
+        body: Body::Position(&[]),
+    };
+    driver.feed(ArrivalNs(12_000_000_000), &Input::Observation(end), &mut seen);
+    let fusion = driver.machine().fusion();
+    (fusion.state_bytes(), fusion.counts().late_rerun, seen.0.len())
+}
+
+#[test]
+fn a_source_that_says_it_is_always_late_is_sorted_in_and_one_that_does_not_is_shed() {
+    let site = site();
+    let (in_order, reruns, shed) = walked(&site, DurationNs::from_ms(2_000), &|_| 0);
+    assert_eq!((reruns, shed), (0, 0));
+    // Always 1.6 s late and more, out of order among themselves too.
+    let late = |i: i64| 1_600 + 350 * (i % 3);
+    let (sorted, reruns, shed) = walked(&site, DurationNs::from_ms(2_000), &late);
+    assert_eq!((reruns, shed), (60, 0));
+    assert!(sorted == in_order, "the state is that of the run in order");
+    let (_, _, shed) = walked(&site, DurationNs::ZERO, &late);
+    assert_eq!(shed, 60, "not declared: too late, and counted");
+    let (_, _, shed) = walked(&site, DurationNs::from_ms(2_000), &|_| 2_501);
+    assert_eq!(shed, 60, "later than declared");
 }
 
 #[test]
