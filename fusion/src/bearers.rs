@@ -233,7 +233,8 @@ impl Fusion {
         let (kept, gone) = if self.was_first(carried, tracked) { (carried, tracked) } else { (tracked, carried) };
         let followed = self.occupants.slot(tracked).tracked_at;
         let fixed = self.occupants.slot(carried).carried;
-        if self.site.owner_of_device(device).is_none() && kept == carried {
+        let strangers = self.site.owner_of_device(device).is_none();
+        if strangers && kept == carried && self.unknown_p(gone) < self.unknown_p(kept) {
             self.take_over_belief(kept, gone);
         }
         self.bid_farewell(gone, from, out);
@@ -248,6 +249,10 @@ impl Fusion {
         self.become_one(kept, device, (level, id), p, from, out);
         if kept == carried {
             self.take_place(kept, (level, id), from, out);
+            if strangers {
+                // It is named by what it is believed to be from now on: a name without a belief would never go.
+                self.name_by_belief(kept, from, out);
+            }
         } else {
             let who = self.occupants.occupant(kept);
             let name = (who.person, who.person_p);

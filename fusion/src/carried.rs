@@ -18,8 +18,22 @@ use osmose_model::world::Stimulus;
 
 /// How long a fix outranks ranges, and ranges strengths.
 pub(crate) const LOCATED_FOR: DurationNs = DurationNs::from_s(2);
+/// How long what was learnt of a device is kept while it is silent: telephones change their names every quarter of an
+/// hour, and each would leave its last one behind.
+const DEVICE_KEPT_FOR: DurationNs = DurationNs::from_s(1800);
 /// The least and the largest standard deviation that a range may have, metres.
 const RANGE_SIGMA_M: (f64, f64) = (1e-3, 1e3);
+
+/// Whose room a new device takes, of devices by when they were last heard: the one silent for longest (the lower key where
+/// equal), where it was for long or where there is no other room. `None`: there is other room.
+pub(crate) fn room_of(
+    all: impl Iterator<Item = (LogicalNs, CarriedKey)>,
+    is_full: bool,
+    now: LogicalNs,
+) -> Option<usize> {
+    let (oldest, (heard, _)) = all.enumerate().min_by_key(|(_, heard)| *heard)?;
+    (is_full || now.since(heard) > DEVICE_KEPT_FOR).then_some(oldest)
+}
 
 /// Where a device is, by whatever means.
 struct Where {

@@ -32,6 +32,8 @@ const RERUN_UPDATES_MAX: u32 = 10_000;
 /// A copy is taken after so many times the updates that taking it costs ([`Fusion::copy_updates`]): a sixty-fourth of the
 /// time is spent on copies.
 const COPY_EVERY: u32 = 64;
+/// The same while observations run again: where one came late the next will too, and goes back no further than needed.
+const COPY_EVERY_AGAIN: u32 = 8;
 /// A site that declares no late sensor stops keeping copies when nothing came late for so long.
 const DISARM_AFTER: DurationNs = DurationNs::from_s(60);
 /// Most swaps remembered as said.
@@ -159,7 +161,8 @@ impl Fusion {
 
     /// The same where enough has been done since the last one.
     fn add_copy_in_time(&mut self, key: Key) {
-        if self.late.history.since >= self.copy_updates().saturating_mul(COPY_EVERY) {
+        let every = if self.late.runs_again { COPY_EVERY_AGAIN } else { COPY_EVERY };
+        if self.late.history.since >= self.copy_updates().saturating_mul(every) {
             self.add_copy(key);
         }
     }

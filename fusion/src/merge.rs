@@ -9,6 +9,7 @@
 //!
 //! Errors of fixes within a second are much the same error, so a fix counts at most once a second.
 
+use crate::carried::room_of;
 use crate::in_place::clone_in_place;
 use crate::keys::SlotTable;
 use arrayvec::ArrayVec;
@@ -229,17 +230,18 @@ impl Carriers {
             None if near.is_empty() => return,
             None => {
                 let fresh = Carrier::begin(device, level, at, fix, var_m2);
-                let i = if self.carriers.len() < self.max {
-                    self.carriers.push(fresh);
-                    self.carriers.len() - 1
-                } else {
-                    let all = 0..self.carriers.len();
-                    let Some(oldest) = all.min_by_key(|&i| (self.carriers[i].at, self.carriers[i].device)) else {
-                        return;
-                    };
-                    self.by_device.remove(self.carriers[oldest].device.0);
-                    self.carriers[oldest] = fresh;
-                    oldest
+                let heard = self.carriers.iter().map(|c| (c.at, c.device));
+                let i = match room_of(heard, self.carriers.len() >= self.max, at) {
+                    None if self.max == 0 => return,
+                    None => {
+                        self.carriers.push(fresh);
+                        self.carriers.len() - 1
+                    }
+                    Some(oldest) => {
+                        self.by_device.remove(self.carriers[oldest].device.0);
+                        self.carriers[oldest] = fresh;
+                        oldest
+                    }
                 };
                 self.by_device.insert(device.0, i as u32);
                 i

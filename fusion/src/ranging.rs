@@ -13,6 +13,7 @@
 
 use crate::begin;
 use crate::calibration::Residual;
+use crate::carried::room_of;
 use crate::in_place::clone_in_place;
 use crate::keys::SlotTable;
 use crate::slant::{Estimate, Height, Met, N, Row, Tail, Z};
@@ -420,14 +421,18 @@ impl Ranging {
             Some(i) => i as usize,
             None => {
                 let fresh = Filter::new(device, level, at);
-                let i = if self.filters.len() < self.max {
-                    self.filters.push(fresh);
-                    self.filters.len() - 1
-                } else {
-                    let oldest = (0..self.max).min_by_key(|&i| (self.filters[i].at, self.filters[i].device))?;
-                    self.by_device.remove(self.filters[oldest].device.0);
-                    self.filters[oldest] = fresh;
-                    oldest
+                let heard = self.filters.iter().map(|d| (d.at, d.device));
+                let i = match room_of(heard, self.filters.len() >= self.max, at) {
+                    None if self.max == 0 => return None,
+                    None => {
+                        self.filters.push(fresh);
+                        self.filters.len() - 1
+                    }
+                    Some(oldest) => {
+                        self.by_device.remove(self.filters[oldest].device.0);
+                        self.filters[oldest] = fresh;
+                        oldest
+                    }
                 };
                 self.by_device.insert(device.0, i as u32);
                 i

@@ -9,6 +9,7 @@
 //! A device is on the level whose receivers hear it strongest, by [`LEVEL_MARGIN_DB`] for [`LEVEL_AFTER`].
 
 use crate::calibration::{Calibration, Residual};
+use crate::carried::room_of;
 use crate::cloud::{Cloud, Measured, Summary};
 use crate::in_place::clone_in_place;
 use crate::keys::SlotTable;
@@ -495,14 +496,18 @@ impl Beacons {
             return self.beacons.get_mut(i as usize);
         }
         let fresh = Beacon::new(device, level, at);
-        let i = if self.beacons.len() < self.max {
-            self.beacons.push(fresh);
-            self.beacons.len() - 1
-        } else {
-            let oldest = (0..self.max).min_by_key(|&i| (self.beacons[i].at, self.beacons[i].device))?;
-            self.by_device.remove(self.beacons[oldest].device.0);
-            self.beacons[oldest] = fresh;
-            oldest
+        let heard = self.beacons.iter().map(|d| (d.at, d.device));
+        let i = match room_of(heard, self.beacons.len() >= self.max, at) {
+            None if self.max == 0 => return None,
+            None => {
+                self.beacons.push(fresh);
+                self.beacons.len() - 1
+            }
+            Some(oldest) => {
+                self.by_device.remove(self.beacons[oldest].device.0);
+                self.beacons[oldest] = fresh;
+                oldest
+            }
         };
         self.by_device.insert(device.0, i as u32);
         self.beacons.get_mut(i)

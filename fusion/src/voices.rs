@@ -6,7 +6,8 @@
 //! A voice comes with a person and how much likelier they are than an unknown speaker, and perhaps with a bearing. Each
 //! track in hearing (in the sensor's zones, else within [`HEARD_M`] and in sight) is the speaker with a share by how well
 //! it fits the bearing. One person is one track, so the belief about where that person is, over all tracks and "on none",
-//! is multiplied (Bayes) by `1 + share (L - 1)` for a track in hearing and by 1 for all else.
+//! is multiplied (Bayes) by `1 + share (L - 1)` for a track in hearing and by 1 for all else. Somebody lost may have gone
+//! elsewhere unseen ([`MOVED_ON_P`]): heard there, they turn up, and leave where they were.
 
 use crate::fuse::Fusion;
 use arrayvec::ArrayVec;
@@ -28,6 +29,12 @@ const HEARD_M: f64 = 6.0;
 const UNSEEN_WEIGHT: f64 = 0.05;
 /// Of being on one of the tracks taken for nobody, when a person is on none that is known.
 const NEWLY_HERE_P: f64 = 0.5;
+/// Of a person who was last known on a track that is lost: how likely they are not on it any more, whatever was heard.
+const MOVED_ON_P: f64 = 0.1;
+/// No belief is surer than that, or no other voice could change it.
+const BELIEVED_P_MAX: f64 = 0.999;
+/// A person is on a track from here on, and no longer on the one that was lost.
+const THERE_P: f64 = 0.5;
 /// Likelihood ratios beyond these are taken for these: no recogniser is that sure.
 const RATIO_RANGE: (f64, f64) = (1e-3, 1e4);
 /// Most tracks that a voice is weighed over.
@@ -129,10 +136,15 @@ impl Fusion {
         let mut heard: ArrayVec<Hearing, HEARD_MAX> = ArrayVec::new();
         for slot in self.occupants.in_order() {
             let weight = self.speaks(slot, from.0, bearing_rad);
-            let prior = self.believed(slot, person);
+            let believed = self.believed(slot, person).min(BELIEVED_P_MAX);
+            let is_lost = self.occupants.occupant(slot).presence == Presence::Lost;
+            let prior = if is_lost { (1.0 - MOVED_ON_P) * believed } else { believed };
             if weight > 0.0 || prior > 0.0 {
                 let _ = heard.try_push(Hearing { slot, weight, prior });
             }
+        }
+        if heard.iter().all(|h| h.weight == 0.0) {
+            return Ok(());
         }
         self.share_out(&mut heard);
         let all: f64 = UNSEEN_WEIGHT + heard.iter().map(|h| h.weight).sum::<f64>();
@@ -144,7 +156,15 @@ impl Fusion {
         if sum <= 0.0 {
             return Ok(());
         }
+        let seen = |h: &&Hearing| h.weight > 0.0 && h.prior >= THERE_P * sum;
+        let there = heard.iter().find(seen).map(|h| h.slot);
         for h in &heard {
+            let was = self.occupants.occupant(h.slot).person == Some(person) && self.is_anonymous(h.slot);
+            if let Some(there) = there.filter(|there| was && *there != h.slot)
+                && self.turns_up(h.slot, there, from, out)
+            {
+                continue;
+            }
             if self.is_anonymous(h.slot) {
                 self.believe(h.slot, person, (h.prior / sum).min(1.0));
                 self.name_by_belief(h.slot, from, out);

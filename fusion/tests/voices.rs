@@ -4,10 +4,11 @@ mod support;
 
 use osmose_model::device::SensorKind;
 use osmose_model::geometry::Place;
-use osmose_model::ids::{CarriedKey, LevelId, Name, PersonId, SensorId};
+use osmose_model::ids::{CarriedKey, LevelId, Name, PersonId, SensorId, ZoneId};
 use osmose_model::observation::Body;
 use osmose_model::site::Site;
 use osmose_model::stages::{Fuse, Refusal};
+use osmose_model::time::LogicalNs;
 use osmose_model::world::{EventKind, Reading};
 use support::run::{Run, S, seen_on};
 use support::{add_person, add_sensor, default_margins, rooms};
@@ -100,6 +101,33 @@ fn a_voice_elsewhere_takes_the_name_along() {
         voice(&mut run, s, ANA, 0.02, Some(NORTH_RAD)).unwrap();
     }
     assert!(ana_at(&run, NORTH) < 0.3, "{}", ana_at(&run, NORTH));
+}
+
+#[test]
+fn who_was_surely_heard_and_lost_is_heard_again_as_somebody_new_and_left() {
+    let mut site = site();
+    site.sensors[MIC.index()].zones = vec![ZoneId(0), ZoneId(1)];
+    let mut run = Run::new(site);
+    for i in 0..40 {
+        run.scan(CEILING, i * S / 2, &[seen_on(0, 4.0, 3.0)]);
+        if i > 4 {
+            run.observe(MIC, i * S / 2, Body::Voice { person: ANA, likelihood: 50.0, bearing_rad: None }).unwrap();
+        }
+    }
+    assert!(ana_at(&run, (4.0, 3.0)) > 0.99);
+    // The ceiling says nothing for long: she is lost, and nothing speaks against her being there.
+    run.fusion.advance(LogicalNs(2999 * S), &mut run.out);
+    run.events();
+    for s in 3000..3010 {
+        run.scan(CEILING, s * S, &[seen_on(0, 14.0, 3.0)]);
+        if s > 3002 {
+            run.observe(MIC, s * S, Body::Voice { person: ANA, likelihood: 50.0, bearing_rad: None }).unwrap();
+        }
+    }
+    assert!(ana_at(&run, (14.0, 3.0)) > 0.95);
+    let leaves: Vec<_> = run.events().into_iter().filter(|e| e.kind == EventKind::Leaves).collect();
+    assert_eq!(leaves.iter().map(|e| (e.zone, e.person)).collect::<Vec<_>>(), [(Some(ZoneId(0)), Some(ANA))]);
+    assert_eq!(run.everybody().len(), 1, "nobody stays behind");
 }
 
 #[test]
