@@ -65,7 +65,7 @@ fn an_incident_is_found_explained_changed_and_handed_on() {
     osmose(&["why", t, "--command", "nonsense"]).expect(2);
     osmose(&["why", t, "--command", "1.99"]).expect(1);
     let not = osmose(&["why", t, "--rule", "pause-recording", "--at", "100"]).expect(0).stdout;
-    assert!(not.contains("rules/peer-job.rules") && not.contains("nearest at"), "{not}");
+    assert!(not.contains("rules/peer-job.rules") && not.contains("at its nearest"), "{not}");
     // Other rules.
     let other = site.file("other.rules");
     let rules = site.read("rules/peer-job.rules").replace("members(participants)", "members(staff)");
@@ -116,4 +116,153 @@ fn an_incident_is_cut_merged_recovered_kept_exported_and_reported() {
     osmose(&["report", t, "-o", text(&page)]).expect(0);
     let html = std::fs::read_to_string(&page).expect("written");
     assert!(html.contains("pause-recording") && !html.contains("<script"));
+}
+
+/// One command that the guide shows, and what it prints.
+struct Shown {
+    /// Behind `$ `.
+    command: String,
+    /// The lines below it.
+    output: Vec<String>,
+}
+
+/// The guide as pieces: text as it stands, and the shown commands.
+enum Piece {
+    Text(String),
+    Shown(Shown),
+}
+
+fn pieces(guide: &str) -> Vec<Piece> {
+    let (mut all, mut inside) = (Vec::new(), false);
+    for line in guide.lines() {
+        let fence = line.starts_with("```");
+        if fence {
+            inside = line == "```console";
+        }
+        match (line.strip_prefix("$ "), all.last_mut()) {
+            (Some(command), _) if inside => {
+                all.push(Piece::Shown(Shown { command: command.to_owned(), output: Vec::new() }));
+            }
+            (None, Some(Piece::Shown(shown))) if inside && !fence => shown.output.push(line.to_owned()),
+            _ => all.push(Piece::Text(line.to_owned())),
+        }
+    }
+    all
+}
+
+/// A command line's words; `'...'` is one.
+fn split(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (i, part) in command.split('\'').enumerate() {
+        if i % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+/// Runs a shown command in a folder: its exit status, and what it prints.
+fn run_shown(command: &str, dir: &Path) -> (Option<i32>, Vec<String>) {
+    let mut words = split(command);
+    let both = words.last().is_some_and(|w| w == "2>&1");
+    if both {
+        words.pop();
+    }
+    assert_eq!(words[0], "osmose", "{command}");
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_osmose"))
+        .args(&words[1..])
+        .current_dir(dir)
+        .output()
+        .expect("osmose runs");
+    let mut text = String::from_utf8(done.stdout).expect("text");
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    if both {
+        text += &told;
+    }
+    let status = done.status.code();
+    assert!(matches!(status, Some(0 | 1)), "{command}: {status:?}\n{told}");
+    // Digests are no business of the guide's: they change with every cause that says more.
+    let lines = text.lines().filter(|l| !l.starts_with("input_digest "));
+    (status, lines.map(|l| l.trim_end().to_owned()).collect())
+}
+
+/// Files of one folder and those below it.
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("listed") {
+        let path = entry.expect("an entry").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copied(&path, &to);
+        } else {
+            std::fs::copy(&path, to).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn the_guide_shows_what_its_commands_print() {
+    let path = common::root().join("docs/incidents.md");
+    let guide = std::fs::read_to_string(&path).expect("the guide");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    copied(&common::root().join("examples/incidents"), &dir.path().join("examples/incidents"));
+    let (mut written, mut wrong, mut shown, mut broken) = (String::new(), Vec::new(), 0, 0);
+    for piece in pieces(&guide) {
+        let Shown { command, output } = match piece {
+            Piece::Text(line) => {
+                written += &format!("{line}\n");
+                continue;
+            }
+            Piece::Shown(shown) => shown,
+        };
+        let (status, printed) = run_shown(&command, dir.path());
+        shown += 1;
+        broken += u32::from(status == Some(1));
+        written += &format!("$ {command}\n");
+        printed.iter().for_each(|line| written += &format!("{line}\n"));
+        let trimmed: Vec<&str> = output.iter().map(|l| l.trim_end()).collect();
+        if trimmed != printed {
+            wrong.push(format!(
+                "$ {command}\nprints\n{}\nand is shown with\n{}",
+                printed.join("\n"),
+                trimmed.join("\n")
+            ));
+        }
+    }
+    println!("{shown} commands of the guide run");
+    assert!(shown >= 20, "{shown}");
+    assert_eq!(broken, 1, "one replay breaks a promise");
+    if std::env::var_os("OSMOSE_BLESS").is_some() {
+        std::fs::write(&path, written).expect("written");
+        return;
+    }
+    assert!(wrong.is_empty(), "OSMOSE_BLESS=1 writes the guide anew\n{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn a_recording_of_the_guide_is_the_same_byte_for_byte_and_verifies() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let site = common::root().join("examples/incidents");
+    let script = site.join("late-pause.toml");
+    let make = |name: &str, seed: &str| {
+        let out = dir.path().join(name);
+        let args = ["--seconds", "20", "--seed", seed, "--epoch", "2026-03-02T10:00:00Z"];
+        let all = ["simulate", text(&site), "--script", text(&script), "-o", text(&out)];
+        osmose(&[&all[..], &args[..]].concat()).expect(0);
+        std::fs::read(out).expect("written")
+    };
+    let (a, b, other) = (make("a.mcap", "7"), make("b.mcap", "7"), make("c.mcap", "8"));
+    assert!(a == b, "one seed makes one trace");
+    assert!(a != other, "another seed makes another");
+    osmose(&["replay", text(&dir.path().join("a.mcap")), "--verify"]).expect(0);
+    let truth = dir.path().join("truth.csv");
+    let crowd = dir.path().join("crowd.mcap");
+    let args = ["--people", "3", "--seconds", "5", "--truth", text(&truth), "-o", text(&crowd)];
+    osmose(&[&["simulate", text(&site)], &args[..]].concat()).expect(0);
+    let rows = std::fs::read_to_string(&truth).expect("written");
+    assert_eq!(rows.lines().next(), Some("t,id,x,y,level,name"));
+    assert_eq!(rows.lines().count(), 1 + 51 * 3, "three people, ten times a second");
+    osmose(&["simulate", text(&site), "-o", text(&crowd)]).expect(2);
 }

@@ -44,6 +44,8 @@ pub struct Moment {
     pub because: String,
     /// Whether doubt did.
     pub doubt: bool,
+    /// The wall clock then, where the log has one.
+    wall: words::Tied,
 }
 
 impl Moment {
@@ -52,13 +54,13 @@ impl Moment {
     pub fn to_json(&self) -> Value {
         let bindings: serde_json::Map<String, Value> =
             self.bindings.iter().map(|(name, v)| (name.clone(), json!(v))).collect();
-        json!({"t_s": self.at.0 as f64 / 1e9, "bindings": bindings, "because": self.because, "doubt": self.doubt})
+        json!({"t_s": self.at.0 as f64 / 1e9, "time_of_day": words::time_of_day(self.at, self.wall), "bindings": bindings, "because": self.because, "doubt": self.doubt})
     }
 }
 
 impl std::fmt::Display for Moment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} s  {}", self.at, self.because)?;
+        write!(f, "{}  {}", words::instant(self.at, self.wall), self.because)?;
         for (name, v) in &self.bindings {
             write!(f, "; {name} = {v}")?;
         }
@@ -159,21 +161,32 @@ pub fn find(
     let site = workshop.site().clone();
     let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
     let sink = told.clone();
-    let each: crate::drive::sinks::Each = Box::new(move |tag, _, out, _| {
+    let each: crate::drive::sinks::Each = Box::new(move |tag, _, out, view| {
         if from.is_none_or(|from| tag.at >= from) {
-            sink.borrow_mut().extend(out.commands.iter().filter(|c| c.device == device).cloned());
+            let wall = view.wall().map(|w| (tag.at, w));
+            let told = out.commands.iter().filter(|c| c.device == device);
+            sink.borrow_mut().extend(told.map(|c| (c.clone(), wall)));
         }
     });
     let sinks = crate::drive::Sinks { each: Some(each), ..Default::default() };
     Replay::new(recording, workshop, Options { from, to, sinks, ..Options::default() })?.run(watch)?;
-    let moment = |c: &osmose_model::command::Command| Moment {
+    let moment = |(c, wall): &(osmose_model::command::Command, words::Tied)| Moment {
         at: c.at,
         bindings: c.cause.bindings.iter().map(|(name, e)| (name.to_string(), words::entity(&site, e))).collect(),
-        because: words::trigger(&site, &c.cause.trigger),
+        because: because(&site, condition, c),
         doubt: c.cause.doubt,
+        wall: *wall,
     };
     let moments = told.borrow().iter().map(moment).collect();
     Ok(moments)
+}
+
+/// What made a condition true: an event or a reading; where only time passed, the condition itself.
+fn because(site: &osmose_model::site::Site, condition: &str, c: &osmose_model::command::Command) -> String {
+    match &c.cause.trigger {
+        osmose_model::command::Trigger::Timer => condition.trim().to_owned(),
+        trigger => words::trigger(site, trigger),
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! | [`mod@find`] | every moment when a condition became true |
 //! | [`export`] | a trace for other programs |
 //! | [`mod@report`] | an incident as one page |
+//! | [`promises`] | what `prove` could not show, watched along a recording |
 //! | [`rulebook`] | what a rule's number stands for |
 //! | [`mod@import`] | CSV recordings to traces |
 //! | [`mod@info`], [`mod@check`] | what is in a trace; whether it is what was recorded |
@@ -28,6 +29,7 @@ pub mod export;
 pub mod find;
 pub mod import;
 pub mod info;
+pub mod promises;
 pub mod record;
 pub mod report;
 pub mod resume;

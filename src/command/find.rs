@@ -52,7 +52,7 @@ impl Find {
             }
         }
         if !self.json {
-            println!("{} moments", moments.len());
+            println!("{} moment{}", moments.len(), if moments.len() == 1 { "" } else { "s" });
         }
         Ok(Outcome::Success)
     }

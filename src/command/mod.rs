@@ -16,6 +16,7 @@ mod report;
 mod rule;
 mod run;
 mod score;
+mod simulate;
 mod test;
 mod trace;
 mod why;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Run(run::Run),
     /// Show what a site's sensors say, decoded, or why it was refused
     Listen(listen::Listen),
+    /// Let simulated people live in a site, and record it
+    Simulate(simulate::Simulate),
     /// Turn CSV recordings into a trace
     Import(import::Import),
     /// Run the code again on a trace's recorded inputs
@@ -82,6 +85,7 @@ impl Command {
             Self::Mode(c) => c.run(),
             Self::Run(c) => c.run(),
             Self::Listen(c) => c.run(),
+            Self::Simulate(c) => c.run(),
             Self::Import(c) => c.run(),
             Self::Replay(c) => c.run(),
             Self::Why(c) => c.run(),

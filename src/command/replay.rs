@@ -8,6 +8,7 @@ use osmose_model::time::DurationNs;
 use osmose_replay::diff;
 use osmose_replay::drive::what_if::Both;
 use osmose_replay::drive::{self, Options, ReplayError, Sinks, Speed, TracksFormat, Workshop};
+use osmose_replay::promises;
 use osmose_replay::score;
 use osmose_replay::trace::recording::{Items, Recording};
 use std::fs::File;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
     after_help = "Examples:\n  osmose replay incident.mcap --verify\n  osmose replay walk.mcap --tracks tracks.csv \
                   --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n  osmose replay walk.mcap --plot walk.svg --truth truth.csv\n\nA time is \
                   seconds of the trace (12.5, as t_s in --events), HH:MM:SS in the site's zone, or RFC 3339.\nA file \
-                  name of - is stdout."
+                  name of - is stdout. What `prove` could not show of the rules is watched: exit status 1 where it was broken."
 )]
 pub(crate) struct Replay {
     /// The trace, or the folder that recordings go to
@@ -133,6 +134,14 @@ impl Replay {
         };
         let Self { speed, verify, .. } = self;
         let (recorded, site) = (reader.files().to_vec(), workshop.site().clone());
+        let again = Options {
+            from,
+            to,
+            rules: rules.clone(),
+            without: without.clone(),
+            delayed: delayed.clone(),
+            ..Options::default()
+        };
         let options = Options { from, to, speed, verify, rules: rules.clone(), without, delayed, sinks };
         let replay = drive::Replay::new(reader, workshop, options).map_err(refused)?;
         let replay = replay.from_keyframe().map_err(Failure::found)?;
@@ -146,7 +155,13 @@ impl Replay {
         if let Some(both) = &summary.what_if {
             show_what_if(&site, &recorded, rules, both, self.json);
         }
+        let watched = Recording::open(&self.trace).map_err(Failure::found)?;
+        let promises = promises::watch(watched, &site.files, again, &mut ()).map_err(Failure::found)?;
+        if !promises.is_empty() {
+            say!("{}", promises::render(&promises).trim_end());
+        }
         Ok(match summary.exit_status() {
+            0 if promises.iter().any(promises::Promise::is_broken) => Outcome::Found,
             0 => Outcome::Success,
             4 => Outcome::NothingToVerify,
             _ => Outcome::Found,

@@ -194,6 +194,57 @@ mod tests {
     use super::*;
     use crate::testing::{live, walk};
 
+    /// The fields of Foxglove's published schemas (docs.foxglove.dev, `schemas/jsonschema`) of what is written here, as
+    /// `name:type`, a type in capitals being another schema. Facts of theirs, written down once more: a field renamed
+    /// in the export is in no list.
+    const PUBLISHED: &[(&str, &str)] = &[
+        ("SceneUpdate", "deletions:[SceneEntityDeletion entities:[SceneEntity"),
+        (
+            "SceneEntity",
+            "timestamp:Time frame_id:string id:string lifetime:Duration frame_locked:boolean metadata:[KeyValuePair \
+             arrows:[Arrow cubes:[Cube spheres:[Sphere cylinders:[Cylinder lines:[Line triangles:[Triangle texts:[Text models:[Model",
+        ),
+        ("Sphere", "pose:Pose size:Vector3 color:Color"),
+        ("Text", "pose:Pose billboard:boolean font_size:number scale_invariant:boolean color:Color text:string"),
+        ("Pose", "position:Vector3 orientation:Quaternion"),
+        ("Vector3", "x:number y:number z:number"),
+        ("Quaternion", "x:number y:number z:number w:number"),
+        ("Color", "r:number g:number b:number a:number"),
+        ("Time", "sec:integer nsec:integer"),
+        ("Duration", "sec:integer nsec:integer"),
+        ("GeoJSON", "geojson:string"),
+        ("Log", "timestamp:Time level:integer message:string name:string file:string line:integer"),
+    ];
+
+    /// Fails unless a message has every field of its schema, of its type, and no other.
+    fn fits(value: &Value, schema: &str, at: &str) {
+        let fields = PUBLISHED.iter().find(|s| s.0 == schema).unwrap_or_else(|| panic!("{at}: no schema {schema}")).1;
+        let fields: BTreeMap<&str, &str> = fields.split_whitespace().map(|f| f.split_once(':').unwrap()).collect();
+        let object = value.as_object().unwrap_or_else(|| panic!("{at} is no object: {value}"));
+        assert_eq!(
+            object.keys().map(String::as_str).collect::<Vec<_>>(),
+            fields.keys().copied().collect::<Vec<_>>(),
+            "{at}"
+        );
+        for (name, kind) in fields {
+            let (value, at) = (&object[name], format!("{at}.{name}"));
+            match kind {
+                "string" => assert!(value.is_string(), "{at}: {value}"),
+                "boolean" => assert!(value.is_boolean(), "{at}: {value}"),
+                "number" => assert!(value.as_f64().is_some_and(f64::is_finite), "{at}: {value}"),
+                "integer" => assert!(value.is_u64(), "{at}: {value}"),
+                list if list.starts_with('[') => {
+                    value
+                        .as_array()
+                        .unwrap_or_else(|| panic!("{at}: {value}"))
+                        .iter()
+                        .for_each(|v| fits(v, &list[1..], &at));
+                }
+                other => fits(value, other, &at),
+            }
+        }
+    }
+
     #[test]
     fn any_mcap_reader_finds_scenes_plan_and_log() {
         let dir = tempfile::tempdir().unwrap();
@@ -208,8 +259,17 @@ mod tests {
             let body: Value = serde_json::from_slice(&message.data).unwrap();
             let schema = message.channel.schema.as_ref().unwrap();
             assert_eq!((schema.encoding.as_str(), message.channel.message_encoding.as_str()), ("jsonschema", "json"));
+            let name = schema.name.strip_prefix("foxglove.").expect("viewers go by this name");
+            fits(&body, name, name);
+            // The schema that travels in the file names the same fields.
+            let carried: Value = serde_json::from_slice(&schema.data).unwrap();
+            assert_eq!(carried["title"], schema.name.as_str());
+            let fields = |v: &Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            assert_eq!(fields(&carried["properties"]), fields(&body), "{name}");
             match schema.name.as_str() {
                 "foxglove.SceneUpdate" => {
+                    let carried = &carried["properties"]["entities"]["items"]["properties"];
+                    assert_eq!(fields(carried), fields(&body["entities"][0]));
                     scenes += 1;
                     let texts = body["entities"][0]["texts"].as_array().unwrap();
                     assert_eq!(texts.len(), body["entities"][0]["spheres"].as_array().unwrap().len());

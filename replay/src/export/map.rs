@@ -157,6 +157,17 @@ mod tests {
         assert_eq!(line.as_array().unwrap().len(), times.as_array().unwrap().len());
         assert!(line.as_array().unwrap().len() > 50, "{ana}");
         assert_eq!(line[0], json!([1.0, 2.0]));
+        // RFC 7946: a feature has these members, a line of two positions at least; times never go back.
+        for f in features {
+            assert_eq!(f["type"], "Feature");
+            let kind = f["geometry"]["type"].as_str().unwrap();
+            assert!(matches!(kind, "LineString" | "Point"), "{kind}");
+            let keys: Vec<&str> = f["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            assert!(["track", "person", "t_s"].iter().all(|k| keys.contains(k)), "{keys:?}");
+            let times: Vec<f64> =
+                f["properties"]["t_s"].as_array().unwrap().iter().map(|t| t.as_f64().unwrap()).collect();
+            assert!(times.is_sorted(), "{f}");
+        }
     }
 
     #[test]

@@ -267,6 +267,83 @@ mod tests {
         all
     }
 
+    /// A field: number, name, type.
+    type Field = (u64, &'static str, &'static str);
+
+    /// Field numbers and types of the published messages (`protos/perfetto/trace/*.proto`) that are written here, by
+    /// their names there: `n` a whole number, `s` a text, else another message.
+    const PUBLISHED: &[(&str, &[Field])] = &[
+        ("Trace", &[(1, "packet", "TracePacket")]),
+        (
+            "TracePacket",
+            &[
+                (8, "timestamp", "n"),
+                (10, "trusted_packet_sequence_id", "n"),
+                (11, "track_event", "TrackEvent"),
+                (13, "sequence_flags", "n"),
+                (60, "track_descriptor", "TrackDescriptor"),
+            ],
+        ),
+        (
+            "TrackDescriptor",
+            &[
+                (1, "uuid", "n"),
+                (2, "name", "s"),
+                (3, "process", "ProcessDescriptor"),
+                (5, "parent_uuid", "n"),
+                (8, "counter", "CounterDescriptor"),
+            ],
+        ),
+        ("ProcessDescriptor", &[(1, "pid", "n"), (6, "process_name", "s")]),
+        ("CounterDescriptor", &[]),
+        (
+            "TrackEvent",
+            &[
+                (4, "debug_annotations", "DebugAnnotation"),
+                (9, "type", "n"),
+                (11, "track_uuid", "n"),
+                (22, "categories", "s"),
+                (23, "name", "s"),
+                (30, "counter_value", "n"),
+            ],
+        ),
+        ("DebugAnnotation", &[(6, "string_value", "s"), (10, "name", "s")]),
+    ];
+
+    /// Fails unless every field of a message is one of the published ones and of its type; counts them by name.
+    fn fits(bytes: &[u8], message: &str, seen: &mut BTreeMap<String, u64>) {
+        let known = PUBLISHED.iter().find(|m| m.0 == message).unwrap_or_else(|| panic!("no message {message}")).1;
+        for (number, value) in fields(bytes) {
+            let (_, name, kind) = known.iter().find(|f| f.0 == number).unwrap_or_else(|| panic!("{message}.{number}"));
+            *seen.entry(format!("{message}.{name}")).or_default() += 1;
+            match (*kind, value) {
+                ("n", Ok(_)) => {}
+                ("s", Err(text)) => assert!(std::str::from_utf8(text).is_ok(), "{message}.{name}"),
+                (inner, Err(body)) if inner.len() > 1 => fits(body, inner, seen),
+                (_, other) => panic!("{message}.{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_is_the_published_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("walk.mcap");
+        std::fs::write(&path, live(&walk(20), 0)).unwrap();
+        let (bytes, commands) = timeline(Recording::open(&path).unwrap()).unwrap();
+        let mut seen = BTreeMap::new();
+        fits(&bytes, "Trace", &mut seen);
+        let of = |name: &str| seen.get(name).copied().unwrap_or(0);
+        assert_eq!(of("TracePacket.sequence_flags"), 1, "the first packet alone says that nothing came before");
+        assert_eq!(of("TracePacket.trusted_packet_sequence_id"), of("Trace.packet"));
+        assert_eq!(of("TrackEvent.type"), of("TracePacket.timestamp"), "each event has its time");
+        assert_eq!(of("TrackEvent.track_uuid"), of("TrackEvent.type"));
+        assert_eq!(of("TrackDescriptor.uuid"), of("TrackDescriptor.name"));
+        assert_eq!(of("DebugAnnotation.name"), of("DebugAnnotation.string_value"));
+        assert!(of("TrackEvent.debug_annotations") >= 3 * commands && of("TrackEvent.counter_value") > 0, "{seen:?}");
+        assert_eq!((of("ProcessDescriptor.pid"), of("ProcessDescriptor.process_name")), (1, 1));
+    }
+
     #[test]
     fn every_command_is_a_slice_that_ends_and_every_track_is_described() {
         let dir = tempfile::tempdir().unwrap();

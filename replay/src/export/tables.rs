@@ -307,6 +307,20 @@ mod tests {
             exported.files.iter().map(|(p, n)| (p.file_stem().unwrap().to_string_lossy().into_owned(), *n)).collect();
         assert_eq!((rows["location"], rows["position"]), (200, 50));
         assert!(rows["events"] > 0 && rows["commands"] > 0);
+        // Columns are what others script against.
+        let head = |name: &str| {
+            let mut reader = csv::Reader::from_path(out.join(name)).unwrap();
+            let head: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+            let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+            assert!(
+                rows.iter().all(|r| r[0].parse::<f64>().is_ok_and(f64::is_finite)),
+                "{name}: the first column is a time"
+            );
+            head.join(",")
+        };
+        assert_eq!(head("events.csv"), "t_s,seq,kind,track,person,person_p,zone,x_m,y_m,level,sensor,measured_t_s");
+        assert_eq!(head("commands.csv"), "t_s,id,rule,device,command,because");
+        assert_eq!(head("location.csv"), "t_s,sensor,device,x_m,y_m,sigma_m,z_m,level,arrival_t_s");
         let epoch = crate::wall::parse_rfc3339(exported.epoch.as_deref().unwrap()).unwrap();
         let files =
             [(SensorKind::Location, out.join("location.csv")), (SensorKind::Position, out.join("position.csv"))];

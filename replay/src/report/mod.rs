@@ -13,6 +13,7 @@ use crate::info::{Info, InfoError, survey};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::Record;
 use crate::trace::recording::{Items, Recording, RecordingError};
+use crate::words;
 use osmose_core::Outbox;
 use osmose_model::command::Command;
 use osmose_model::ids::{SensorId, ZoneId};
@@ -77,13 +78,62 @@ struct Late {
     deadline: DurationNs,
 }
 
-/// What one sensor said, and for how long it said nothing.
-#[derive(Clone, Copy, Debug)]
+/// What one sensor said, how late it came, and for how long it said nothing.
+#[derive(Clone, Debug)]
 struct Heard {
     first: LogicalNs,
     last: LogicalNs,
     longest: DurationNs,
     longest_from: LogicalNs,
+    /// From measured to arrived.
+    delays: Delays,
+}
+
+impl Heard {
+    /// The longest silence, the one at the end included.
+    fn silence(&self, end: LogicalNs) -> (DurationNs, LogicalNs) {
+        let at_end = end.since(self.last);
+        if at_end > self.longest { (at_end, self.last) } else { (self.longest, self.longest_from) }
+    }
+}
+
+/// Buckets of a power of two.
+const STEPS: u64 = 8;
+
+/// How delays were spread, in buckets of at most an eighth of their value: a day of samples in a few kilobytes.
+#[derive(Clone, Debug)]
+struct Delays {
+    counts: Vec<u64>,
+    max_ns: u64,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self { counts: vec![0; 64 * STEPS as usize], max_ns: 0 }
+    }
+}
+
+impl Delays {
+    fn add(&mut self, ns: u64) {
+        let log = u64::from(ns.max(STEPS).ilog2());
+        let part = (ns.max(STEPS) >> (log - 3)) & (STEPS - 1);
+        self.counts[(log * STEPS + part) as usize] += 1;
+        self.max_ns = self.max_ns.max(ns);
+    }
+
+    /// The value that a share of all are not above, to an eighth.
+    fn at(&self, share: f64) -> u64 {
+        let total: u64 = self.counts.iter().sum();
+        let rank = ((share * total as f64).ceil() as u64).max(1);
+        let mut below = 0;
+        let found = self.counts.iter().position(|n| {
+            below += n;
+            below >= rank
+        });
+        // The upper edge of the topmost bucket is beyond what 64 bits hold.
+        let last_in = |i: u64| (u128::from(STEPS + i % STEPS + 1) << (i / STEPS).saturating_sub(3)) - 1;
+        found.map_or(0, |i| u64::try_from(last_in(i as u64)).unwrap_or(u64::MAX).min(self.max_ns))
+    }
 }
 
 /// What a replay shows on the way.
@@ -91,16 +141,31 @@ struct Collected {
     span: (LogicalNs, LogicalNs),
     /// By zone, then by column: most people in it.
     people: Vec<Vec<u32>>,
+    /// By zone: people in it after the last step.
+    now: Vec<u32>,
     column: usize,
+    /// How the sensors agreed with each other at the end, by sensor.
+    verdicts: BTreeMap<SensorId, &'static str>,
     sensors: BTreeMap<SensorId, Heard>,
     commands: Vec<Command>,
     more_commands: u64,
+    /// The first instant at which the wall clock was known.
+    wall: words::Tied,
 }
 
 impl Collected {
     fn new(span: (LogicalNs, LogicalNs), zones: usize) -> Self {
-        let (people, commands) = (vec![vec![0; BINS]; zones], Vec::new());
-        Self { span, people, column: 0, sensors: BTreeMap::new(), commands, more_commands: 0 }
+        Self {
+            span,
+            people: vec![vec![0; BINS]; zones],
+            now: vec![0; zones],
+            column: 0,
+            verdicts: BTreeMap::new(),
+            sensors: BTreeMap::new(),
+            commands: Vec::new(),
+            more_commands: 0,
+            wall: None,
+        }
     }
 
     fn column_of(&self, at: LogicalNs) -> usize {
@@ -113,27 +178,46 @@ impl Collected {
     fn step(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, view: &dyn WorldView) {
         if let Some(o) = input.observation() {
             let at = tag.at;
-            let first = Heard { first: at, last: at, longest: DurationNs::ZERO, longest_from: at };
-            let heard = self.sensors.entry(o.sensor).or_insert(first);
+            let heard = self.sensors.entry(o.sensor).or_insert_with(|| Heard {
+                first: at,
+                last: at,
+                longest: DurationNs::ZERO,
+                longest_from: at,
+                delays: Delays::default(),
+            });
             if at.since(heard.last) > heard.longest {
                 (heard.longest, heard.longest_from) = (at.since(heard.last), heard.last);
             }
             heard.last = at;
+            heard.delays.add(at.since(o.measured).0.unsigned_abs());
         }
+        if self.wall.is_none() {
+            self.wall = view.wall().map(|w| (tag.at, w));
+        }
+        self.count(tag, !out.events.is_empty(), view);
+        self.take_commands(out);
+    }
+
+    /// Who is where, and since the last step was.
+    fn count(&mut self, tag: Tag, something_happened: bool, view: &dyn WorldView) {
         let column = self.column_of(tag.at);
-        if column == self.column && out.events.is_empty() && tag.seq.0 > 1 {
-            self.take_commands(out);
+        if column == self.column && !something_happened {
             return;
         }
-        // Nothing moved between the columns that were passed over.
         for zone in 0..self.people.len() {
-            let seen = view.count_in(ZoneId(zone as u16)).seen;
-            for c in self.column.min(column)..=column {
-                self.people[zone][c] = self.people[zone][c].max(seen);
+            // Until now it was as the last step left it.
+            for c in self.column..=column {
+                self.people[zone][c] = self.people[zone][c].max(self.now[zone]);
             }
+            self.now[zone] = view.count_in(ZoneId(zone as u16)).seen;
+            self.people[zone][column] = self.people[zone][column].max(self.now[zone]);
+        }
+        if column != self.column {
+            let judged = view.site().sensors.iter().map(|s| (s.id, view.sensor(s.id).health));
+            let judged = judged.filter(|(_, h)| h.compared > 0).map(|(id, h)| (id, h.verdict.as_str()));
+            self.verdicts = judged.collect();
         }
         self.column = column;
-        self.take_commands(out);
     }
 
     fn take_commands(&mut self, out: &Outbox) {
@@ -160,6 +244,10 @@ struct Report {
     late: Vec<Late>,
     /// Commands whose way through the engine was recorded.
     timed: usize,
+    /// From the sample that decided to the command, of those that a sample decided.
+    sensed: Spread,
+    /// The local time of day of an instant, where the log has a wall clock.
+    wall: words::Tied,
 }
 
 /// A buffer that a replay writes into and that is read afterwards.
@@ -222,7 +310,9 @@ pub fn report(path: &Path, watch: &mut dyn Watch) -> Result<String, ReportError>
     let plan = String::from_utf8_lossy(&plan.0.borrow()).into_owned();
     let hops = hops.into_iter().map(|(hop, all)| (hop, Spread::of(all))).collect();
     let title = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-    let report = Report { title, info, summary, plan, collected, book, hops, late, timed };
+    let sensed = recorded.iter().filter_map(|c| u64::try_from(c.at.since(c.cause.measured?).0).ok()).collect();
+    let (sensed, wall) = (Spread::of(sensed), collected.wall);
+    let report = Report { title, info, summary, plan, collected, book, hops, late, timed, sensed, wall };
     Ok(page::render(&report, &site))
 }
 
@@ -269,6 +359,39 @@ mod tests {
         assert_eq!([0, 1, 120, 239, 240, 999].map(|t| collected.column_of(LogicalNs(t))), [0, 1, 120, 239, 239, 239]);
         collected.span = (LogicalNs(5), LogicalNs(5));
         assert_eq!(collected.column_of(LogicalNs(5)), 0);
+    }
+
+    #[test]
+    fn delays_are_told_to_an_eighth_and_the_greatest_as_it_is() {
+        let mut d = Delays::default();
+        assert_eq!((d.at(0.5), d.max_ns), (0, 0));
+        for ns in [0, 3, 1000, 1_000_000, 10_000_000, 420_000_000, u64::MAX] {
+            d = Delays::default();
+            d.add(ns);
+            let told = d.at(0.5);
+            assert_eq!(d.max_ns, ns);
+            assert!(told == ns, "one alone is told as it is: {told} of {ns}");
+        }
+        let mut d = Delays::default();
+        (1..=1000).for_each(|ms| d.add(ms * 1_000_000));
+        for (share, exact) in [(0.5, 500e6), (0.99, 990e6), (1.0, 1000e6)] {
+            let told = d.at(share) as f64;
+            assert!(told >= exact && told <= exact * 1.126, "{share}: {told} of {exact}");
+        }
+    }
+
+    #[test]
+    fn a_silence_that_lasts_to_the_end_counts() {
+        let at = |s: i64| LogicalNs(s * 1_000_000_000);
+        let heard = Heard {
+            first: at(0),
+            last: at(9),
+            longest: DurationNs::from_s(4),
+            longest_from: at(2),
+            delays: Delays::default(),
+        };
+        assert_eq!(heard.silence(at(10)), (DurationNs::from_s(4), at(2)));
+        assert_eq!(heard.silence(at(60)), (DurationNs::from_s(51), at(9)));
     }
 
     #[test]

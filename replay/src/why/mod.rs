@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`chain`] | from a command back to the sensor frames that it came of |
 //! | [`nearest`] | a rule that did nothing: how near each of its conditions came |
+//! | `misses` | how near, in words: in space, time, identity and sensor health |
 //!
 //! What was recorded with a command is told as it was; what the code finds out today, by running it again along the
 //! recording, is told as that. Every link says which of the two it is.
 
 pub mod chain;
+mod misses;
 pub mod nearest;
 
 use crate::drive::WorkshopError;

@@ -5,6 +5,7 @@
 //! at once. Nothing of this was recorded, so all of it is recomputed.
 
 use super::WhyError;
+use super::misses::{self, Sensed, Somebody};
 use crate::drive::Workshop;
 use crate::drive::walk::{Walk, Walked};
 use crate::rulebook::Rulebook;
@@ -21,7 +22,7 @@ use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Presence, WorldEvent, WorldView};
-use osmose_rules::eval::explain::{Explained, Gauge, Part, Whom};
+use osmose_rules::eval::explain::{Explained, Gauge, Part};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -33,6 +34,8 @@ const LOOK_EVERY: DurationNs = DurationNs::from_ms(50);
 const TRACKS_MAX: usize = 200;
 /// Most rooms and people followed; beyond, the later ones are left out and that is said.
 const FOLLOWED_MAX: usize = 20_000;
+/// Out of sight for longer than this is told of a person.
+const UNSEEN: DurationNs = DurationNs::from_ms(250);
 /// Most of them told.
 const TOLD_MAX: usize = 3;
 
@@ -41,13 +44,19 @@ type Key = (Vec<(Name, ZoneId)>, Option<(Name, TrackId)>);
 
 /// How near one condition came.
 #[derive(Clone, Debug)]
-struct Near {
-    part: Part,
-    at: LogicalNs,
+pub(super) struct Near {
+    pub(super) part: Part,
+    pub(super) at: LogicalNs,
     /// Larger is nearer: truth first, then what is measured.
     score: (Tri, f64),
     /// Where the person was at that instant, relative to the zones of the condition: depth in metres, positive inside.
-    depths: Vec<(ZoneId, f64)>,
+    pub(super) depths: Vec<(ZoneId, f64)>,
+    /// How the sensors that it hangs on were then.
+    pub(super) sensed: Vec<Sensed>,
+    /// Where those were whom the condition names.
+    pub(super) people: Vec<Somebody>,
+    /// When it held, nearest to the instant asked about.
+    pub(super) held_at: Option<LogicalNs>,
 }
 
 /// One room or person, over the stretch looked at.
@@ -59,6 +68,8 @@ struct Followed {
     off_until: Option<LogicalNs>,
     acted_at: Option<LogicalNs>,
     who: Option<String>,
+    /// The longest that the person was not seen, and until when.
+    unseen: (DurationNs, LogicalNs),
 }
 
 /// How one condition came out.
@@ -70,8 +81,23 @@ pub struct Miss {
     pub truth: Tri,
     /// When it came nearest.
     pub at: LogicalNs,
-    /// What was missing, or what it measured: space, time, identity, sensor health.
-    pub misses: Vec<String>,
+    /// When it held in the stretch, nearest to the instant asked about.
+    pub held_at: Option<LogicalNs>,
+    /// What was missing, or what it measured: in space, in time, in identity, in the sensors' health.
+    pub misses: Vec<Shortfall>,
+}
+
+/// What one aspect of a condition measured at its nearest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shortfall {
+    /// `space`, `time`, `identity`, `sensors`, `number`, `presence`, `device`, `mode` or `operator`.
+    pub aspect: &'static str,
+    /// By how much it fell short, 0 where it did not; `None` where that is no number.
+    pub short: Option<f64>,
+    /// The unit of `short`; empty for probabilities.
+    pub unit: &'static str,
+    /// In words.
+    pub text: String,
 }
 
 /// One room or person that the rule could have been about.
@@ -85,7 +111,7 @@ pub struct Candidate {
     pub at: LogicalNs,
     /// Every condition.
     pub conditions: Vec<Miss>,
-    /// Why it would not have acted even so: switched off, damped.
+    /// What else held it back or is to be known: switched off, damped, out of sight.
     pub besides: Vec<String>,
 }
 
@@ -106,6 +132,8 @@ pub struct WhyNot {
     pub followed: usize,
     /// What is to be known about the answer.
     pub caution: Option<String>,
+    /// The wall clock, where the log has one.
+    wall: words::Tied,
 }
 
 /// Why a rule did not act about an instant.
@@ -118,7 +146,8 @@ pub fn why_not(recording: &mut Recording, rule: &str, at: LogicalNs, round: Dura
     let site = walk.workshop().site().clone();
     let mut book = book(&site, walk.in_force());
     let mut id = named(&book, rule);
-    let mut look = Look { site: &site, followed: BTreeMap::new(), left_out: 0, events: Vec::new(), sent: Vec::new() };
+    let mut look =
+        Look { site: &site, at, followed: BTreeMap::new(), left_out: 0, events: Vec::new(), sent: Vec::new() };
     let (mut scan, mut last_look) = (ScanBuf::new(), LogicalNs(i64::MIN));
     let mut reached = false;
     while let Some(item) = recording.next_item()? {
@@ -172,6 +201,8 @@ fn named(book: &Rulebook, rule: &str) -> Option<RuleId> {
 
 struct Look<'a> {
     site: &'a Site,
+    /// The instant asked about.
+    at: LogicalNs,
     followed: BTreeMap<Key, Followed>,
     left_out: u64,
     events: Vec<(Tag, WorldEvent)>,
@@ -216,12 +247,23 @@ impl Look<'_> {
                 _ => None,
             });
             let depths: Vec<(ZoneId, f64)> = zones.filter_map(depth).collect();
-            Near { score: (part.truth, score(part, &depths)), part: part.clone(), at: now, depths }
+            let sensed = misses::sensors_of(self.site, part).map(|s| Sensed::of(view, s)).collect();
+            let people = misses::people_of(view, part);
+            let held_at = (part.truth == Tri::True).then_some(now);
+            Near {
+                score: (part.truth, score(part, &depths)),
+                part: part.clone(),
+                at: now,
+                depths,
+                sensed,
+                people,
+                held_at,
+            }
         };
         let who = occupant.map(|o| {
             let lost = if o.presence == Presence::Lost { ", lost" } else { "" };
             match o.person {
-                Some(p) => format!("{} {:.3}{lost}", words::person(self.site, p), o.person_p),
+                Some(p) => format!("{}, p {:.3}{lost}", words::person(self.site, p), o.person_p),
                 None => format!("nobody known{lost}"),
             }
         });
@@ -233,14 +275,23 @@ impl Look<'_> {
             off_until: None,
             acted_at: None,
             who: who.clone(),
+            unseen: (DurationNs::ZERO, now),
         });
+        // Of instants that are equally near, the one asked about is told, or the nearest to it.
+        let asked = self.at;
+        let off = |t: LogicalNs| t.since(asked).0.saturating_abs();
         for (kept, new) in entry.parts.iter_mut().zip(parts) {
-            if new.score > kept.score {
+            let held_at = [kept.held_at, new.held_at].into_iter().flatten().min_by_key(|t| off(*t));
+            if new.score > kept.score || new.score == kept.score && off(now) < off(kept.at) {
                 *kept = new;
             }
+            kept.held_at = held_at;
         }
-        if missing < entry.best.0 {
+        if missing < entry.best.0 || missing == entry.best.0 && off(now) < off(entry.best.1) {
             entry.best = (missing, now);
+        }
+        if let Some(unseen) = occupant.map(|o| now.since(o.seen_at)).filter(|d| *d > entry.unseen.0) {
+            entry.unseen = (unseen, now);
         }
         (entry.off_until, entry.acted_at) = (e.off_until, e.acted_at);
         if who.is_some() {
@@ -275,7 +326,10 @@ impl Look<'_> {
         if self.left_out > 0 {
             caution.push(format!("more than {FOLLOWED_MAX} rooms and people: the later ones were left out"));
         }
-        let sent = |c: &Command| format!("{} s {} (id {})", c.at, words::command(self.site, c), c.id);
+        let view = walk.machine().view();
+        let wall = view.wall().map(|w| (view.now(), w));
+        let sent =
+            |c: &Command| format!("{} {} (id {})", words::instant(c.at, wall), words::command(self.site, c), c.id);
         WhyNot {
             rule: format!("{}{level}{place}", book.name(rule)),
             at,
@@ -284,6 +338,7 @@ impl Look<'_> {
             candidates,
             followed: self.followed.len(),
             caution: (!caution.is_empty()).then(|| caution.join("; ")),
+            wall,
         }
     }
 
@@ -304,129 +359,29 @@ impl Look<'_> {
                 ),
                 truth: near.part.truth,
                 at: near.at,
-                misses: near.part.gauges.iter().filter_map(|g| self.gauge(g, near, key.1.map(|(_, t)| t))).collect(),
+                held_at: near.held_at,
+                misses: misses::of(self.site, &self.events, self.at, near, key.1.map(|(_, t)| t)),
             }
         });
         let mut besides = Vec::new();
         if let Some(until) = f.off_until {
-            besides.push(format!("an operator has switched the rule off until {until} s"));
+            besides.push(format!("an operator has switched the rule off until {}", words::seconds(until)));
         }
         if let Some(acted) = f.acted_at {
-            besides.push(format!("it last acted here at {acted} s: `once per` or `suppress` may hold it back"));
+            besides.push(format!(
+                "it last acted here at {}: `once per` or `suppress` may hold it back",
+                words::seconds(acted)
+            ));
+        }
+        if let Some((_, track)) = key.1.filter(|_| f.unseen.0 > UNSEEN) {
+            besides.push(format!(
+                "nothing was heard of track {track} for {}, until {}",
+                words::span(f.unseen.0),
+                words::seconds(f.unseen.1)
+            ));
         }
         let bindings = if bindings.is_empty() { "the rule as a whole".to_owned() } else { bindings.join(", ") };
         Candidate { bindings, missing: f.best.0, at: f.best.1, conditions: conditions.collect(), besides }
-    }
-
-    /// What one part of a condition measured at its nearest, in words.
-    fn gauge(&self, g: &Gauge, near: &Near, track: Option<TrackId>) -> Option<String> {
-        let site = self.site;
-        let depth = |zone: ZoneId| near.depths.iter().find(|(z, _)| *z == zone).map(|(_, d)| *d);
-        Some(match g {
-            Gauge::Event { kind, whom, zone } => {
-                let mut text = format!("space: {}", self.place(*zone, depth(*zone), *kind));
-                text += &format!("; time: {}", self.nearest_event(*kind, *zone, track, near.at));
-                if *whom != Whom::Anyone {
-                    text += &format!("; of {}", self.whom(*whom));
-                }
-                text
-            }
-            Gauge::InZone { zone, inside } => {
-                format!("space: {} ({})", self.place(*zone, depth(*zone), EventKind::Enters), inside.as_str())
-            }
-            Gauge::Identity { whom, person, p, needed } => {
-                let wanted = whom.map_or_else(|| "anybody known".to_owned(), |w| self.whom(w));
-                let who = person.map_or_else(|| "nobody known".to_owned(), |x| words::person(site, x).to_owned());
-                let short = if p < needed { format!(", {:.3} short", needed - p) } else { String::new() };
-                format!("identity: {who} with {p:.3} of {needed:.3} needed{short}; wanted is {wanted}")
-            }
-            Gauge::Dwell { reached_s, needed_s } => {
-                let short = (needed_s - reached_s).max(0.0);
-                format!("time: reached {reached_s:.3} of {needed_s:.3} s, {short:.3} s short")
-            }
-            Gauge::Number { left, how, right } => {
-                let range = |r: &(f64, f64)| match r {
-                    (a, b) if a == b => format!("{a}"),
-                    (a, b) if a.is_infinite() && b.is_infinite() => "unknown".to_owned(),
-                    (a, b) => format!("{a} to {b}"),
-                };
-                format!("number: {} {how} {}", range(left), range(right))
-            }
-            Gauge::Occupied(zone, truth) => {
-                format!("presence: somebody in {}: {}; {}", words::zone(site, *zone), truth.as_str(), self.watch(*zone))
-            }
-            Gauge::Somebody { whom, zone, all } => {
-                let who = if *all { "all of" } else { "any of" };
-                format!("presence: {who} {} in {}", self.whom(*whom), words::zone(site, *zone))
-            }
-            Gauge::Device { device, property, found, wanted } => {
-                let found = found.map_or_else(|| "unknown".to_owned(), |v| words::value(site, &v));
-                let wanted = wanted.map_or_else(|| "unknown".to_owned(), |v| words::value(site, &v));
-                format!("device: {}.{property} is {found}, wanted {wanted}", words::device(site, *device))
-            }
-            Gauge::Sensor { sensor, alive, heard_at } => {
-                let heard = heard_at.map_or_else(|| "never heard".to_owned(), |t| format!("last heard at {t} s"));
-                format!("sensor: {} alive {}, {heard}", words::sensor(site, *sensor), alive.as_str())
-            }
-            Gauge::TimeOfDay { now, from, to } => {
-                let clock = |d: &DurationNs| {
-                    let s = d.0 / 1_000_000_000;
-                    format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-                };
-                let now = now.map_or_else(|| "not known: no wall clock".to_owned(), |n| clock(&n));
-                format!("time of day: {now}, wanted {} to {}", clock(from), clock(to))
-            }
-            Gauge::Mode { .. } => "mode: another one".to_owned(),
-            Gauge::Operator => "operator: no reset".to_owned(),
-        })
-    }
-
-    fn whom(&self, w: Whom) -> String {
-        match w {
-            Whom::Anyone => "anybody".to_owned(),
-            Whom::Person(p) => words::person(self.site, p).to_owned(),
-            Whom::Members(g) => {
-                let name = self.site.groups.get(g.index()).map_or("?", |g| g.name.as_str());
-                format!("the members of {name}")
-            }
-            Whom::Participants(z) => format!("the participants of {}", words::zone(self.site, z)),
-            Whom::InZone(z) => format!("those in {}", words::zone(self.site, z)),
-        }
-    }
-
-    /// Where the person was against what the zone's margins ask for.
-    fn place(&self, zone: ZoneId, depth_m: Option<f64>, kind: EventKind) -> String {
-        let name = words::zone(self.site, zone);
-        let Some(depth_m) = depth_m else { return format!("nobody to place at {name}") };
-        let Some(z) = self.site.zones.get(zone.index()) else { return format!("no zone {name}") };
-        let side = if depth_m >= 0.0 { "inside" } else { "outside" };
-        let leaving = matches!(kind, EventKind::Leaves | EventKind::Lost);
-        let margin = if leaving { z.margins.exit_margin_m } else { z.margins.enter_margin_m };
-        let short = if leaving { depth_m + margin } else { margin - depth_m };
-        let say = if short > 0.0 {
-            format!("{short:.2} m short of {} it", if leaving { "leaving" } else { "entering" })
-        } else {
-            "far enough".to_owned()
-        };
-        format!("{:.2} m {side} {name} (margin {margin:.2} m): {say}", depth_m.abs())
-    }
-
-    /// The event of this kind at this zone that came nearest in time.
-    fn nearest_event(&self, kind: EventKind, zone: ZoneId, track: Option<TrackId>, at: LogicalNs) -> String {
-        let here = self.events.iter().filter(|(_, e)| e.kind == kind && e.zone == Some(zone));
-        let own = here.clone().filter(|(_, e)| Some(e.track) == track);
-        let by_time = |e: &&(Tag, WorldEvent)| e.0.at.since(at).0.abs();
-        match own.min_by_key(by_time).or_else(|| here.min_by_key(by_time)) {
-            Some((tag, e)) => format!("{} at {} s", words::event(self.site, e), tag.at),
-            None => format!("nobody {} {} in the stretch", kind.as_str(), words::zone(self.site, zone)),
-        }
-    }
-
-    /// The sensors that watch a zone.
-    fn watch(&self, zone: ZoneId) -> String {
-        let names: Vec<&str> =
-            self.site.sensors.iter().filter(|s| s.zones.contains(&zone)).map(|s| s.name.as_str()).collect();
-        if names.is_empty() { "no sensor watches it".to_owned() } else { format!("watched by {}", names.join(", ")) }
     }
 }
 
@@ -459,13 +414,18 @@ impl WhyNot {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let s = |t: LogicalNs| t.0 as f64 / 1e9;
-        let condition = |m: &Miss| json!({"condition": m.condition, "truth": m.truth.as_str(), "nearest_t_s": s(m.at), "misses": m.misses});
+        let clock = |t: LogicalNs| words::time_of_day(t, self.wall);
+        let shortfall = |m: &Shortfall| json!({"aspect": m.aspect, "short": m.short, "unit": m.unit, "text": m.text});
+        let condition = |m: &Miss| {
+            json!({"condition": m.condition, "truth": m.truth.as_str(), "nearest_t_s": s(m.at),
+                "held_t_s": m.held_at.map(s), "misses": m.misses.iter().map(shortfall).collect::<Vec<_>>()})
+        };
         let candidate = |c: &Candidate| {
             json!({"bindings": c.bindings, "missing": c.missing, "t_s": s(c.at), "besides": c.besides,
                 "conditions": c.conditions.iter().map(condition).collect::<Vec<_>>()})
         };
-        json!({"rule": self.rule, "t_s": s(self.at), "from_s": s(self.looked.0), "to_s": s(self.looked.1),
-            "origin": "recomputed", "sent": self.sent, "looked_at": self.followed,
+        json!({"rule": self.rule, "t_s": s(self.at), "time_of_day": clock(self.at), "from_s": s(self.looked.0),
+            "to_s": s(self.looked.1), "origin": "recomputed", "sent": self.sent, "looked_at": self.followed,
             "nearest": self.candidates.iter().map(candidate).collect::<Vec<_>>(), "caution": self.caution})
     }
 
@@ -473,7 +433,13 @@ impl WhyNot {
     #[must_use]
     pub fn render(&self) -> String {
         let (from, to) = self.looked;
-        let mut text = format!("rule {}\nlooked at from {from} s to {to} s (recomputed)\n", self.rule);
+        let mut text = format!("rule {}\n", self.rule);
+        text += &format!(
+            "asked about {}, looked at from {} to {}; all that follows is recomputed\n",
+            words::instant(self.at, self.wall),
+            words::seconds(from),
+            words::seconds(to)
+        );
         for sent in &self.sent {
             text += &format!("it DID act: {sent}\n");
         }
@@ -481,21 +447,20 @@ impl WhyNot {
             text += "there was nothing for it to look at: no such room, or nobody there\n";
         }
         for c in &self.candidates {
-            text += &format!(
-                "\n{}: {} of {} conditions missing at {} s\n",
-                c.bindings,
-                c.missing,
-                c.conditions.len(),
-                c.at
-            );
+            let (conditions, at) = (c.conditions.len(), words::instant(c.at, self.wall));
+            text += &match c.missing {
+                0 => format!("\n{}: every condition held at {at}\n", c.bindings),
+                n => format!("\n{}: {n} of {conditions} conditions missing at {at}, its best moment\n", c.bindings),
+            };
             for m in &c.conditions {
                 text += &format!("  {:<8}{}\n", m.truth.as_str(), m.condition);
+                text += &format!("          at its nearest, {}:\n", words::instant(m.at, self.wall));
                 for miss in &m.misses {
-                    text += &format!("          nearest at {} s: {miss}\n", m.at);
+                    text += &format!("            {:<9} {}\n", miss.aspect, miss.text);
                 }
             }
             for b in &c.besides {
-                text += &format!("  besides {b}\n");
+                text += &format!("  besides, {b}\n");
             }
         }
         if self.followed > self.candidates.len() {
@@ -531,10 +496,17 @@ mod tests {
         let when = &first.conditions[0];
         assert_ne!(when.truth, Tri::True, "{text}");
         assert!(when.condition.contains("leaves meeting (rules/first.rules:3:"), "{text}");
-        assert!(when.misses[0].contains("m short of leaving it"), "{text}");
-        assert!(when.misses[0].contains("nobody leaves meeting in the stretch"), "{text}");
-        assert!(when.misses.iter().any(|m| m.starts_with("identity: ")), "{text}");
-        assert_eq!(not.to_json()["origin"], "recomputed");
+        let of = |aspect: &str| {
+            when.misses.iter().find(|m| m.aspect == aspect).unwrap_or_else(|| panic!("{aspect}: {text}"))
+        };
+        assert!(of("space").text.contains("m short of leaving it"), "{text}");
+        assert!(of("space").short.is_some_and(|m| m > 0.0 && m < 10.0) && of("space").unit == "m", "{text}");
+        assert!(of("time").text.contains("nobody leaves meeting in the stretch"), "{text}");
+        assert!(of("identity").text.contains("wanted is"), "{text}");
+        assert!(when.misses.iter().any(|m| m.aspect == "sensors" && m.text.starts_with("tags: alive")), "{text}");
+        let json = not.to_json();
+        assert_eq!((json["origin"].as_str(), json["time_of_day"].is_string()), (Some("recomputed"), true));
+        assert_eq!(json["nearest"][0]["conditions"][0]["misses"][0]["aspect"], "space");
     }
 
     #[test]

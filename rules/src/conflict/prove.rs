@@ -30,6 +30,9 @@ pub struct Proof {
     pub proven: Proven,
     /// Why, or why not, as a sentence.
     pub why: String,
+    /// Of a statement that is neither shown nor refuted: the condition that must never hold, as a rule's `while` takes
+    /// it; `None` where it can stand in none.
+    pub watched: Option<String>,
 }
 
 /// Whether a statement is shown.
@@ -73,11 +76,14 @@ fn diagnostic(proof: &Proof) -> Option<Diagnostic> {
 fn one(program: &Program, site: &Site, files: &[SourceFile], source: &SourceFile, node: &ast::Prove) -> Proof {
     let span = node.span();
     let text = source.text.get(span.start as usize..span.end as usize).unwrap_or_default().to_owned();
-    let (proven, why) = match node.exprs().next() {
+    let (proven, why, watched) = match node.exprs().next() {
         Some(condition) => never(program, site, files, source, node, &condition),
-        None => outranks(program, node),
+        None => {
+            let (proven, why) = outranks(program, node);
+            (proven, why, None)
+        }
     };
-    Proof { text, file: source.path.clone(), span, proven, why }
+    Proof { text, file: source.path.clone(), span, proven, why, watched }
 }
 
 // ---- `prove a outranks b` ----
@@ -148,31 +154,33 @@ fn never(
     source: &SourceFile,
     node: &ast::Prove,
     condition: &Expr,
-) -> (Proven, String) {
+) -> (Proven, String, Option<String>) {
     let always = ast::own_tokens(node.syntax()).any(|t| t.kind() == SyntaxKind::IDENT && t.text() == "always");
     let text = |e: &Expr| source.text.get(e.span().start as usize..e.span().end as usize).unwrap_or_default();
-    let (inner, length) = match condition {
+    let (inner, length, lasting) = match condition {
         Expr::For(held) => match held.exprs().collect::<Vec<_>>().as_slice() {
-            [inner, length] => (text(inner), duration(length)),
-            _ => (text(condition), DurationNs::ZERO),
+            [inner, length] => (text(inner), duration(length), text(length)),
+            _ => (text(condition), DurationNs::ZERO, ""),
         },
-        other => (text(other), DurationNs::ZERO),
+        other => (text(other), DurationNs::ZERO, ""),
     };
     let asked = if always { format!("not ({inner})") } else { inner.to_owned() };
+    let watched = Some(if lasting.is_empty() { asked.clone() } else { format!("({asked}) for {lasting}") });
     let Some((with, cond)) = compiled(program, site, files, &asked) else {
-        return (Proven::Open, "its condition cannot stand in a `while`, so nothing can be shown of it".to_owned());
+        let why = "its condition cannot stand in a `while`, so nothing can be shown of it".to_owned();
+        return (Proven::Open, why, None);
     };
     let problem = Problem::new(&with, vec![Goal::is_true(cond)]);
     let scene = match problem.solve() {
-        Found::Never => return (Proven::Yes, "no moment is like this, whatever happens".to_owned()),
-        Found::TooMany => return (Proven::Open, "there are too many cases to try".to_owned()),
+        Found::Never => return (Proven::Yes, "no moment is like this, whatever happens".to_owned(), None),
+        Found::TooMany => return (Proven::Open, "there are too many cases to try".to_owned(), watched),
         Found::Moment(found) => Scene::of(&with, site, &problem, &found),
     };
     if let Some(rule) = guardian(&with, site, cond, length) {
         let name = &with.rules[rule.index()].name;
-        return (Proven::Yes, format!("`{name}` sees to it, as long as its device obeys"));
+        return (Proven::Yes, format!("`{name}` sees to it, as long as its device obeys"), None);
     }
-    (Proven::Open, format!("nothing rules this out: {}", scene.said()))
+    (Proven::Open, format!("nothing rules this out: {}", scene.said()), watched)
 }
 
 fn duration(expr: &Expr) -> DurationNs {

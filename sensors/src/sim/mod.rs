@@ -15,7 +15,7 @@
 //! | `rng` | randomness by name |
 //!
 //! What is not simulated yet: the kinds `points`, `range`, `tdoa`, `rssi`, `bearing` and `voice` (they say nothing,
-//! and [`Sim::notes`] names them); drifting clocks, dropouts, duplicates and dying sensors; crowds that push.
+//! and [`Sim::notes`] names them); drifting clocks and duplicates; crowds that push.
 
 mod devices;
 mod grid;
@@ -175,7 +175,7 @@ impl Sim {
             Scenario::Morning { script } => script::parse(&script, site)?,
         };
         check_places(site, &nav, &script)?;
-        let senses = Senses::new(site, &nav, seed, &mut notes);
+        let senses = Senses::new(site, &nav, seed, &script.faults, &mut notes);
         let mut outbox = Outbox::default();
         let devices = Devices::new(site, seed, &mut |at, report| outbox.report(at, report));
         Ok(Self {
@@ -387,7 +387,7 @@ fn crowd(site: &Site, nav: &Nav, people: usize, stay_s: [f64; 2], notes: &mut Ve
             does: vec![now(Task::Start(start)), now(wander)],
         }
     });
-    Ok(Script { actors: actors.collect(), events: Vec::new() })
+    Ok(Script { actors: actors.collect(), ..Script::default() })
 }
 
 /// Whether everybody can stand where the script wants them.

@@ -66,15 +66,24 @@ impl Outbox {
 
     /// Something that a sensor says, other than a scan.
     pub(super) fn observation(&mut self, said: Said, body: Body<'static>) {
-        let Said { arrival, class, sensor, source_seq, measured } = said;
+        let Said { arrival, class, sensor, source_seq, measured, is_lost } = said;
+        if is_lost {
+            return;
+        }
         self.push(arrival, class, sensor_source(sensor), Item::Observation { sensor, source_seq, measured, body });
     }
 
     /// A scan, which may be empty.
     pub(super) fn scan(&mut self, said: Said, places: impl FnOnce(&mut Vec<Detection>)) {
         let mut detections = self.free.pop().unwrap_or_default();
+        // Asked for what is lost too: a fault of one sensor changes nothing else of a scene.
         places(&mut detections);
-        let Said { arrival, class, sensor, source_seq, measured } = said;
+        let Said { arrival, class, sensor, source_seq, measured, is_lost } = said;
+        if is_lost {
+            detections.clear();
+            self.free.push(detections);
+            return;
+        }
         self.push(arrival, class, sensor_source(sensor), Item::Scan { sensor, source_seq, measured, detections });
     }
 
@@ -121,6 +130,8 @@ pub(super) struct Said {
     pub(super) sensor: SensorId,
     pub(super) source_seq: u64,
     pub(super) measured: LogicalNs,
+    /// A fault keeps it from arriving.
+    pub(super) is_lost: bool,
 }
 
 /// A detection at a place, with no accuracy of its own.

@@ -22,6 +22,11 @@
 //! at_s = 120.0
 //! sensor = "fire-panel"
 //! on = true                         # or `button = "..."`
+//! [[fault]]                         # what goes wrong between a sensor and the engine
+//! sensor = "ceiling-m7"
+//! from_s = 20.0
+//! to_s = 26.0
+//! late_ms = 400                     # everything arrives so much later; or `silent = true`: nothing arrives
 //! ```
 
 use super::SimError;
@@ -93,12 +98,31 @@ pub(super) enum Happening {
     Button(Name),
 }
 
+/// What goes wrong between a sensor and the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// Nothing arrives.
+    Silent,
+    /// Everything arrives so much later, in its order.
+    Late(DurationNs),
+}
+
+/// A fault of one sensor, while it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) sensor: SensorId,
+    pub(super) from: ArrivalNs,
+    pub(super) to: ArrivalNs,
+    pub(super) wrong: Wrong,
+}
+
 /// A script with every name looked up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Script {
     pub(super) actors: Vec<Actor>,
     /// Ascending by time.
     pub(super) events: Vec<(ArrivalNs, SensorId, Happening)>,
+    pub(super) faults: Vec<Fault>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +134,8 @@ struct File {
     extras: Vec<Extras>,
     #[serde(default)]
     event: Vec<Event>,
+    #[serde(default)]
+    fault: Vec<Broken>,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +174,17 @@ struct Event {
     sensor: Spanned<String>,
     on: Option<bool>,
     button: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Broken {
+    sensor: Spanned<String>,
+    from_s: Spanned<f64>,
+    to_s: Spanned<f64>,
+    late_ms: Option<f64>,
+    #[serde(default)]
+    silent: bool,
 }
 
 /// Reads a script against its site.
@@ -206,6 +243,9 @@ pub(super) fn parse(text: &str, site: &Site) -> Result<Script, SimError> {
         script.events.push(scene_event(event, site, &at)?);
     }
     script.events.sort_by_key(|e| e.0);
+    for broken in &file.fault {
+        script.faults.push(fault(broken, site, &at)?);
+    }
     Ok(script)
 }
 
@@ -239,6 +279,25 @@ fn scene_event(event: &Event, site: &Site, at: At<'_>) -> Result<(ArrivalNs, Sen
         }
     };
     Ok((ArrivalNs(when.0), sensor, happening))
+}
+
+fn fault(broken: &Broken, site: &Site, at: At<'_>) -> Result<Fault, SimError> {
+    let time = |s: &Spanned<f64>| {
+        seconds(*s.get_ref()).map(|d| ArrivalNs(d.0)).ok_or_else(|| at(s.span().start, "this is no time.".into()))
+    };
+    let (from, to) = (time(&broken.from_s)?, time(&broken.to_s)?);
+    let wrong_at = |message: &str| at(broken.sensor.span().start, message.to_owned());
+    let name = broken.sensor.get_ref();
+    let sensor = site.sensor_named(name).ok_or_else(|| wrong_at(&format!("There is no sensor `{name}`.")))?;
+    if to <= from {
+        return Err(wrong_at("A fault ends after it begins: `to_s` is greater than `from_s`."));
+    }
+    let wrong = match (broken.late_ms.map(|ms| seconds(ms / 1e3)), broken.silent) {
+        (None, true) => Wrong::Silent,
+        (Some(Some(late)), false) if late.0 > 0 => Wrong::Late(late),
+        _ => return Err(wrong_at("Say what is wrong with it: `late_ms` above 0, or `silent = true`.")),
+    };
+    Ok(Fault { sensor, from, to, wrong })
 }
 
 fn sentences(does: &[Spanned<String>], site: &Site, at: At<'_>) -> Result<Vec<Timed>, SimError> {

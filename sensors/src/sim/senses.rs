@@ -11,7 +11,7 @@ use super::presence::Presence;
 use super::rng::Rng;
 use super::rooms::Rooms;
 use super::scans::View;
-use super::script::Happening;
+use super::script::{Fault, Happening, Wrong};
 use osmose_model::device::{BinaryRole, ClockKind, Sensor, SensorKind};
 use osmose_model::geometry::{Place, Point};
 use osmose_model::ids::SensorId;
@@ -71,28 +71,36 @@ pub(super) struct Voice {
     next: ArrivalNs,
     said: u64,
     last: ArrivalNs,
+    faults: Vec<Fault>,
 }
 
 impl Voice {
-    fn new(sensor: &Sensor, seed: u64) -> Self {
+    fn new(sensor: &Sensor, seed: u64, faults: &[Fault]) -> Self {
         let mut rng = Rng::stream(seed, &format!("sensor {}", sensor.name));
         let rate = sensor.rate_hz.filter(|r| r.is_finite() && *r > 0.0).or(default_rate_hz(sensor.kind));
         let period = rate.and_then(|r| DurationNs::from_s_f64(1.0 / r)).map(|p| p.max(DurationNs::from_ms(1)));
         let phase = rng.unit() * period.map_or(0.0, |p| p.min(FIRST_WITHIN).as_s_f64());
         let next = ArrivalNs((phase * NS_PER_S as f64) as i64);
-        Self { rng, period, next, said: 0, last: ArrivalNs(0) }
+        let faults = faults.iter().filter(|f| f.sensor == sensor.id).copied().collect();
+        Self { rng, period, next, said: 0, last: ArrivalNs(0), faults }
     }
 
     /// The head of something sensed at `at`.
     pub(super) fn says(&mut self, sensor: &Sensor, at: ArrivalNs) -> Said {
         let [least, most] = latency_ms(sensor.kind);
         let latency = DurationNs((self.rng.between(least, most) * 1e6) as i64);
-        let arrival = at.plus(latency).max(self.last.plus(DurationNs(1)));
-        self.last = arrival;
+        let fault = self.faults.iter().find(|f| f.from <= at && at < f.to).map(|f| f.wrong);
+        let late = if let Some(Wrong::Late(late)) = fault { late } else { DurationNs::ZERO };
+        let arrival = at.plus(latency).plus(late).max(self.last.plus(DurationNs(1)));
+        let is_lost = fault == Some(Wrong::Silent);
+        if !is_lost {
+            self.last = arrival;
+        }
         self.said += 1;
         // A sensor with no clock of its own is timed when its datagram is read.
         let measured = if sensor.clock == ClockKind::Arrival { arrival } else { at };
-        Said { arrival, class: sensor.class, sensor: sensor.id, source_seq: self.said, measured: LogicalNs(measured.0) }
+        let (class, measured) = (sensor.class, LogicalNs(measured.0));
+        Said { arrival, class, sensor: sensor.id, source_seq: self.said, measured, is_lost }
     }
 
     /// The next instant of a periodic sensor, where it is not after `to`.
@@ -128,10 +136,10 @@ pub(super) struct Senses {
 
 impl Senses {
     /// The sensors of a site; what cannot be simulated is added to `notes` as sentences.
-    pub(super) fn new(site: &Site, nav: &Nav, seed: u64, notes: &mut Vec<String>) -> Self {
+    pub(super) fn new(site: &Site, nav: &Nav, seed: u64, faults: &[Fault], notes: &mut Vec<String>) -> Self {
         let mut silent: Vec<&str> = Vec::new();
         let channels = site.sensors.iter().map(|sensor| {
-            let mut voice = Voice::new(sensor, seed);
+            let mut voice = Voice::new(sensor, seed, faults);
             let sense = match sensor.kind {
                 SensorKind::Position => Sense::Position(View::new(site, nav, sensor)),
                 SensorKind::Location => Sense::Location(View::new(site, nav, sensor)),

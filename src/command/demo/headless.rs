@@ -1,7 +1,8 @@
 //! The demo in virtual time: simulator and core in one thread, slice by slice.
 
 use super::story::{Story, Took};
-use super::{Demo, simulate};
+use super::{Demo, simulate as building};
+use crate::command::simulate;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::Ready;
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
@@ -27,18 +28,25 @@ struct Sink {
     story: Story,
     commands: Vec<Command>,
     file: Option<BufWriter<File>>,
+    recording: Option<simulate::Recording>,
     line: Vec<u8>,
     begun: Instant,
     failed: Option<std::io::Error>,
 }
 
 impl StepSink<Fusion, Rules, Plan> for Sink {
-    fn sequenced(&mut self, _: Tag, _: &[u8]) {
+    fn sequenced(&mut self, tag: Tag, canonical: &[u8]) {
+        if let Some(recording) = &mut self.recording {
+            simulate::sequenced(recording, tag, canonical);
+        }
         self.begun = Instant::now();
     }
 
     fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Core) {
         let took = Took { step: self.begun.elapsed(), whole: None };
+        if let Some(recording) = &mut self.recording {
+            recording.decided(tag, input, out, machine);
+        }
         let rule = |r: RuleId| machine.rules().rule_name(r);
         self.story.sensed(input);
         self.story.stepped(took);
@@ -59,14 +67,16 @@ impl StepSink<Fusion, Rules, Plan> for Sink {
 
 pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let Ready { site, program } = ready;
-    let mut sim = simulate(&site, demo.seed)?;
+    let mut sim = building(&site, demo.seed)?;
     let create = |path: &std::path::PathBuf| {
         File::create(path)
             .map(BufWriter::new)
             .map_err(|e| Failure::found(format!("cannot write {}: {e}", path.display())))
     };
     let file = demo.commands.as_ref().map(create).transpose()?;
+    let recording = demo.record.as_deref().map(|path| simulate::begin(path, &site, &program)).transpose()?;
     let mut sink = Sink {
+        recording,
         story: Story::new(site.clone()),
         commands: vec![],
         file,
@@ -95,6 +105,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
         sink.story.second(now, sim.truth(now).count(), Some(driver.machine()));
     }
     driver.run_until(end, &mut sink);
+    sink.recording.take().map(simulate::finish).transpose()?;
     let written = sink.file.as_mut().map_or(Ok(()), |f| f.flush());
     if let Some(error) = sink.failed.or(written.err()) {
         return Err(Failure::found(format!("the commands could not all be written: {error}")));

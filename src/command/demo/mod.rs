@@ -17,7 +17,7 @@ use std::path::PathBuf;
 /// Run the co-working building with simulated sensors
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  osmose demo\n  osmose demo --headless --seconds 30 --seed 7 --commands commands.jsonl"
+    after_help = "Examples:\n  osmose demo\n  osmose demo --headless --seconds 30 --seed 7 --record morning.mcap"
 )]
 pub(crate) struct Demo {
     /// As fast as it can, in virtual time
@@ -32,6 +32,9 @@ pub(crate) struct Demo {
     /// Also write every command as a JSON line
     #[arg(long, value_name = "FILE.jsonl")]
     commands: Option<PathBuf>,
+    /// Record everything into a trace (with --headless; `osmose run --record` does it live)
+    #[arg(long, value_name = "FILE.mcap", requires = "headless")]
+    record: Option<PathBuf>,
 }
 
 macro_rules! embedded {

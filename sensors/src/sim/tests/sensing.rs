@@ -3,6 +3,7 @@
 use super::*;
 use osmose_model::geometry::Point;
 use osmose_model::observation::Direction;
+use osmose_model::time::LogicalNs;
 
 fn position(id: &str, x_m: f64, field: [f64; 2], p_detect: f64, sigma_m: f64, clutter: f64) -> String {
     let [from, to] = field;
@@ -248,4 +249,47 @@ fn somebody_who_faces_the_counter_is_told_from_somebody_who_passes() {
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
     assert!((mean(&faces) - std::f64::consts::FRAC_PI_2).abs() < 0.1, "faces {}", mean(&faces));
     assert!(mean(&walks).abs() < 0.2, "walks {}", mean(&walks));
+}
+
+#[test]
+fn a_fault_holds_back_or_swallows_what_one_sensor_says_and_nothing_else() {
+    let devices =
+        position("eye", 1.0, [0.0, 6.0], 0.9, 0.12, 0.5) + &position("other", 7.0, [6.0, 12.0], 0.9, 0.12, 0.5);
+    let site = rooms(&devices);
+    let eye = site.sensor_named("eye").unwrap();
+    let fault = |what: &str| format!("{ANA}[[fault]]\nsensor = \"eye\"\nfrom_s = 5.0\nto_s = 8.0\n{what}\n");
+    let heard = |script: &str| {
+        let mut sim = Sim::new(&site, morning(script), 1).unwrap();
+        let mut all = Vec::new();
+        sim.advance(seconds(20.0), &mut |arrival, _, _, input| {
+            if let Some(o) = input.observation() {
+                all.push((o.sensor, o.measured, arrival, format!("{:?}", o.body)));
+            }
+        });
+        all
+    };
+    let inside = |m: LogicalNs| (seconds(5.0).0..seconds(8.0).0).contains(&m.0);
+    let (plain, silent, late) = (heard(ANA), heard(&fault("silent = true")), heard(&fault("late_ms = 400")));
+    let others = |all: &[(SensorId, LogicalNs, ArrivalNs, String)]| -> Vec<_> {
+        all.iter().filter(|x| x.0 != eye || !inside(x.1)).map(|x| (x.0, x.1, x.3.clone())).collect()
+    };
+    assert_eq!(others(&silent), others(&plain), "what is not concerned is the same, errors included");
+    assert!(plain.iter().filter(|x| x.0 == eye && inside(x.1)).count() >= 29);
+    assert!(!silent.iter().any(|x| x.0 == eye && inside(x.1)));
+    let mut as_said = late.clone();
+    as_said.sort_by_key(|x| (x.1, x.0));
+    let mut plain_as_said = plain.clone();
+    plain_as_said.sort_by_key(|x| (x.1, x.0));
+    let words = |all: &[(SensorId, LogicalNs, ArrivalNs, String)]| -> Vec<_> {
+        all.iter().map(|x| (x.0, x.1, x.3.clone())).collect()
+    };
+    assert_eq!(words(&as_said), words(&plain_as_said), "nothing is lost");
+    for (_, measured, arrival, _) in late.iter().filter(|x| x.0 == eye && inside(x.1)) {
+        assert!(arrival.0 - measured.0 >= 400_000_000, "{arrival:?} of {measured:?}");
+    }
+    let own: Vec<_> = late.iter().filter(|x| x.0 == eye).map(|x| x.1).collect();
+    assert!(own.is_sorted(), "a sensor's own order is kept");
+    for wrong in ["", "late_ms = 400\nsilent = true", "late_ms = -1"] {
+        assert!(matches!(Sim::new(&site, morning(&fault(wrong)), 1), Err(SimError::Script { line: 5, .. })), "{wrong}");
+    }
 }
