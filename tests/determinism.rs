@@ -67,6 +67,46 @@ fn the_demo_shows_a_sensors_frame_become_a_leave_and_a_pause() {
     }
 }
 
+/// Runs the command in another locale and time zone. Every process has hash seeds of its own besides, which the standard
+/// library draws anew at each start.
+fn osmose_in(locale: &str, zone: &str, args: &[&str]) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_osmose"));
+    command.args(args).env("LANG", locale).env("LC_ALL", locale).env("TZ", zone);
+    let out = command.output().expect("the binary starts");
+    let text = [out.stdout, out.stderr].map(|b| String::from_utf8_lossy(&b).into_owned()).concat();
+    assert!(out.status.success(), "{locale} {zone}: {text}");
+    text
+}
+
+fn word_after<'t>(text: &'t str, before: &str) -> &'t str {
+    let rest = text.split(before).nth(1).unwrap_or_else(|| panic!("no {before:?} in {text}"));
+    rest.split([' ', ',', '\n']).next().expect("split gives one")
+}
+
+#[test]
+fn locale_time_zone_and_hash_seeds_decide_nothing() {
+    let site = TempSite::example("peer-job");
+    let (trace, _) = recorded(&site);
+    let path = trace.to_str().expect("text");
+    let places = [("C", "UTC"), ("tr_TR.UTF-8", "Asia/Kathmandu"), ("de_DE.UTF-8", "America/St_Johns"), ("C", "UTC")];
+    let digests: Vec<[String; 4]> = places
+        .iter()
+        .map(|(locale, zone)| {
+            let demo = osmose_in(locale, zone, &["demo", "--headless", "--seconds", "10", "--seed", "7"]);
+            let replay = osmose_in(locale, zone, &["replay", path, "--verify"]);
+            assert!(replay.contains("verified: the same, bit for bit"), "{replay}");
+            let all = [
+                (&demo, "input digest "),
+                (&demo, "decision digest "),
+                (&replay, "input_digest "),
+                (&replay, "decision_digest "),
+            ];
+            all.map(|(text, before)| word_after(text, before).to_owned())
+        })
+        .collect();
+    assert!(digests.iter().all(|d| *d == digests[0]), "{digests:?}");
+}
+
 /// A live run of the peer job, recorded.
 fn recorded(site: &TempSite) -> (std::path::PathBuf, Ended) {
     let (trace, devices) = (site.file("job.mcap"), site.devices(7802));

@@ -91,6 +91,52 @@ fn one_flipped_bit_is_found_by_its_chunks_checksum() {
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
 }
 
+#[test]
+fn a_site_that_says_so_is_recorded_into_files_that_rotate_and_expire() {
+    let site = TempSite::example("peer-job");
+    let devices = site.devices(7802);
+    let settings = site.read("site.toml");
+    let table = "\n[record]\ndir = \"traces\"\nrotate = \"1s\"\nkeep_days = 14\nmax_gib = 1\n";
+    std::fs::write(site.path().join("site.toml"), settings + table).expect("written");
+    let folder = site.path().join("traces");
+    let files = || {
+        let all = std::fs::read_dir(&folder).expect("made").map(|e| e.expect("readable").path());
+        let mut all: Vec<PathBuf> = all.filter(|p| p.extension().is_some_and(|e| e == "mcap")).collect();
+        all.sort();
+        all
+    };
+    let run = |n: usize| {
+        let engine = Engine::run(site.path(), &["--quiet"]);
+        play(&site.sender(7801), 1000.0, n, |played| {
+            played.drain(&devices);
+            played.expected.len().saturating_sub(played.came.len())
+        });
+        let said = engine.stop(Signal::INT).expect(0);
+        assert!(said.stderr.contains("recording to "), "{}", said.stderr);
+    };
+    // Long enough that the state at the stop ends one file and begins another; then the log goes on in a third.
+    run(2000);
+    let first = files();
+    assert_eq!(first.len(), 2, "{first:?}");
+    run(300);
+    assert!(files().len() >= 3, "{:?}", files());
+    let folder = folder.to_str().expect("text");
+    let whole = osmose(&["replay", folder, "--verify"]).expect(0);
+    assert!(whole.stderr.contains("verified: the same, bit for bit"), "{}", whole.stderr);
+    assert_eq!(whole.stderr.matches("missing after input").count(), 1, "the time between both runs: {}", whole.stderr);
+    // What is kept outlives a limit that nothing else fits in.
+    osmose(&["trace", "keep", first[0].to_str().expect("text"), "--because", "the late pause"]).expect(0);
+    let small = site.read("site.toml").replace("max_gib = 1", "max_gib = 0.000001");
+    std::fs::write(site.path().join("site.toml"), small).expect("written");
+    run(100);
+    let left = files();
+    assert!(left.contains(&first[0]) && !left.contains(&first[1]), "{left:?}");
+    // Nothing is recorded where that is asked for.
+    let engine = Engine::run(site.path(), &["--quiet", "--state", "none", "--record", "none"]);
+    engine.stop(Signal::INT).expect(0);
+    assert_eq!(files(), left);
+}
+
 /// Counts the messages on each topic with CRC validation on, streaming and seeking.
 const READER: &str = r#"
 import json, sys

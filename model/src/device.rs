@@ -1,5 +1,6 @@
 //! Sensors and actuators: their kinds, what each kind declares, and what each kind of actuator can be told.
 
+use crate::command::Value;
 use crate::geometry::Polygon;
 use crate::ids::{ActuatorId, LevelId, Name, SensorId, WallId, ZoneId};
 use crate::input::Class;
@@ -493,6 +494,28 @@ impl ActuatorKind {
             }
             // `answer` is what the device reports of a question: the question's number, and `yes` or `no`.
             Self::Notify => const { &[property("state", None, &["idle"]), property("answer", None, &[])] },
+        }
+    }
+
+    /// What a command does to a device of this kind that works as its table says: each property that it gives a value,
+    /// and the value. This is the device's model where there is no device to ask: in a simulation, and in a replay that
+    /// asks what would have been.
+    pub fn outcomes(self, verb: Name, args: &[(Name, Value)], mut set: impl FnMut(Name, Value)) {
+        let word = |text: &str| Value::Name(Name::new(text).unwrap_or_default());
+        let spec = self.verbs().iter().find(|v| verb == v.verb);
+        if let (Some(state), Some(to)) = (Name::new("state"), spec.and_then(|s| s.leads_to)) {
+            set(state, word(to));
+        }
+        let lock = Name::new("lock").unwrap_or_default();
+        match verb.as_str() {
+            "lock" => set(lock, word("locked")),
+            "unlock" => set(lock, word("open")),
+            // Every kind understands `set`, with the property's own name.
+            "set" => args.iter().for_each(|&(name, value)| set(name, value)),
+            _ => {
+                let known = |name: &Name| self.properties().iter().any(|p| *name == p.property);
+                args.iter().filter(|(n, _)| known(n)).for_each(|&(name, value)| set(name, value));
+            }
         }
     }
 

@@ -62,7 +62,7 @@ pub struct EngineConfig {
 /// `[record]` of site.toml: where recordings go and how long they stay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordConfig {
-    /// The folder, relative to the site's.
+    /// The folder, relative to the site's; empty where site.toml has no `[record]`: then nothing is recorded unasked.
     pub dir: String,
     /// A new file after this long.
     pub rotate: DurationNs,

@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`trace`] | the file format: MCAP with FlatBuffers records, written and read with every checksum |
-//! | [`record`] | the recording agent of a running engine |
+//! | [`record`], [`rotate`] | the recording agent of a running engine; a folder of recordings, of which the oldest go |
 //! | [`state`], [`mod@resume`] | the state folder, and starting where the last run stopped |
 //! | [`draw`] | a site on paper (SVG) |
 //! | [`drive`] | replay: the core on the recorded inputs, compared with the recording |
@@ -33,6 +33,7 @@ pub mod promises;
 pub mod record;
 pub mod report;
 pub mod resume;
+pub mod rotate;
 pub mod rulebook;
 pub mod score;
 pub mod state;

@@ -184,6 +184,14 @@ impl<W: Write> Recorder<W> {
         }
     }
 
+    /// Hands all that waits to the operating system now, as one chunk.
+    pub fn flush(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            let result = writer.flush();
+            self.keep(result);
+        }
+    }
+
     /// Ends the trace with its index, and gives back what was written to.
     ///
     /// # Errors
@@ -272,6 +280,10 @@ impl<W: Write + Send> Tap for Recorder<W> {
 
     fn digest(&mut self, seq: Seq, input: Digest, decision: Digest) {
         Self::digest(self, seq, input, decision);
+    }
+
+    fn wants_keyframes(&self) -> bool {
+        true
     }
 
     fn keyframe(&mut self, keyframe: &Keyframe) -> bool {

@@ -839,6 +839,35 @@ impl Program {
         &self.combine
     }
 
+    /// The devices that may be told something else because `device` is in another state, ascending: those of every rule
+    /// that reads it, those of rules that read a mode or counter which such a rule sets, and those under a policy, which
+    /// may read anything.
+    pub fn followers(&self, device: ActuatorId) -> Vec<ActuatorId> {
+        let mut wake = self.index.by_device.get(device.index()).cloned().unwrap_or_default();
+        let mut seen = vec![false; self.instances.len()];
+        let mut devices: Vec<ActuatorId> = self.guards.iter().flat_map(|g| &g.devices).copied().collect();
+        while let Some(number) = wake.pop() {
+            let number = number as usize;
+            if std::mem::replace(&mut seen[number], true) {
+                continue;
+            }
+            let instance = &self.instances[number];
+            devices.extend(instance.sends().map(|s| s.device));
+            devices.extend(instance.holds.iter().map(|h| h.device));
+            devices.extend(instance.forbids.iter().map(|f| f.device));
+            for step in instance.steps.iter().chain(instance.branches.iter().flatten()) {
+                match step {
+                    Step::Mode { mode, .. } => wake.extend(&self.index.by_mode[usize::from(*mode)]),
+                    Step::Count { counter, .. } => wake.extend(&self.index.by_counter[usize::from(*counter)]),
+                    _ => {}
+                }
+            }
+        }
+        devices.sort_unstable();
+        devices.dedup();
+        devices
+    }
+
     /// The devices that a rule can drive, ascending.
     pub fn drives(&self, rule: RuleId) -> Vec<ActuatorId> {
         let mut devices: Vec<ActuatorId> = Vec::new();

@@ -149,7 +149,7 @@ impl Replay {
             say!("{caution}");
         }
         let mut bar = Bar::new();
-        let summary = replay.run(&mut bar).map_err(Failure::found)?;
+        let summary = replay.ahead().map_err(Failure::found)?.run(&mut bar).map_err(Failure::found)?;
         bar.done();
         say!("{}", summary.render().trim_end());
         if let Some(both) = &summary.what_if {
@@ -180,7 +180,10 @@ fn show_what_if(site: &Site, recorded: &[SourceFile], rules: Option<Vec<SourceFi
     } else {
         print!("{}", found.render());
         if both.reports_left_out > 0 {
-            println!("{} recorded reports of devices that parted were left out", both.reports_left_out);
+            println!(
+                "{} recorded reports of devices that parted were left out, {} came from their models",
+                both.reports_left_out, both.reports_modelled
+            );
         }
     }
 }

@@ -12,6 +12,7 @@ use osmose_model::time::ArrivalNs;
 use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
 use osmose_replay::resume::{self, Started};
+use osmose_replay::rotate::{Plan, Rotating};
 use osmose_replay::trace::codec::NameOf;
 use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
@@ -34,8 +35,9 @@ const CONTROLS_MAX: usize = 64;
 pub(crate) struct Run {
     /// The site's folder
     site: PathBuf,
-    /// Record inputs and decisions into this trace; it must not exist yet
-    #[arg(long, value_name = "FILE.mcap")]
+    /// Record inputs and decisions into this trace, which must not exist yet [default: files that rotate and expire as
+    /// [record] in site.toml says; where it has none, nothing is recorded]
+    #[arg(long, value_name = "FILE.mcap|none")]
     record: Option<PathBuf>,
     /// Where state is kept, so that a restart goes on where the engine stopped [default: SITE/.osmose]
     #[arg(long, value_name = "DIR|none")]
@@ -133,7 +135,8 @@ impl Run {
         Ok(taps)
     }
 
-    /// Begins `--record`. The recording of a resumed log begins with the state that it goes on from.
+    /// Begins to record, into `--record` or as site.toml says. The recording of a resumed log begins with the state that
+    /// it goes on from.
     fn begin_recording(
         &self,
         site: &Site,
@@ -141,11 +144,25 @@ impl Run {
         from: Option<&Started<Osmose>>,
         taps: &mut Vec<Box<dyn Tap>>,
     ) -> Result<(), Failure> {
-        let Some(path) = &self.record else { return Ok(()) };
         let meta = Meta::new(Origin::Live, &site.name);
         let files = from.map_or(&site.files, |s| &s.files);
+        let from = from.filter(|s| s.resend_held());
+        let Some(path) = &self.record else {
+            let Some(plan) = Plan::of(&site.record, &self.site) else { return Ok(()) };
+            let mut rotating = Rotating::create(plan, meta, files, names.to_vec()).map_err(Failure::found)?;
+            if let Some(started) = from {
+                let (tag, digests) = started.head();
+                rotating.resumed(tag, &started.state, digests);
+            }
+            say!("recording to {}", rotating.path().display());
+            taps.push(Box::new(rotating));
+            return Ok(());
+        };
+        if path.as_os_str() == "none" {
+            return Ok(());
+        }
         let mut recorder = Recorder::create(path, &meta, files, Packing::default()).map_err(Failure::found)?;
-        if let Some(started) = from.filter(|s| s.resend_held()) {
+        if let Some(started) = from {
             let (tag, digests) = started.head();
             recorder.keyframe(tag, &started.state, digests);
         }

@@ -39,7 +39,7 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.expect("an entry");
         let name = entry.file_name();
         match entry.file_type().expect("a type") {
-            t if t.is_dir() && name != ".osmose" => copy(&entry.path(), &to.join(name)),
+            t if t.is_dir() && name != ".osmose" && name != "traces" => copy(&entry.path(), &to.join(name)),
             t if t.is_file() => _ = std::fs::copy(entry.path(), to.join(name)).expect("a copy"),
             _ => {}
         }

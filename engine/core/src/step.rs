@@ -66,6 +66,8 @@ pub struct Machine<F, D, A> {
     effects: Vec<Effect>,
     changed: Vec<ActuatorId>,
     canon: Vec<u8>,
+    /// Where an input is encoded whose caller has no canonical bytes.
+    encoded: Vec<u8>,
 }
 
 /// What rules see during a step.
@@ -137,6 +139,7 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
             effects: Vec::with_capacity(4 * COMMANDS_PER_STEP_MAX),
             changed: Vec::with_capacity(1024),
             canon: vec![0; INPUT_BYTES_MAX.max(DECISION_BYTES_MAX)],
+            encoded: vec![0; INPUT_BYTES_MAX],
         }
     }
 
@@ -151,10 +154,10 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
     /// Where the tag's number does not follow, or its time goes back: the order is broken and nothing that came
     /// after could be trusted.
     pub fn step(&mut self, tag: Tag, input: &Input<'_>, out: &mut Outbox) {
-        let mut buffer = std::mem::take(&mut self.canon);
+        let mut buffer = std::mem::take(&mut self.encoded);
         let len = encode_growing(input, &mut buffer);
         self.step_canonical(tag, input, &buffer[..len], out);
-        self.canon = buffer;
+        self.encoded = buffer;
     }
 
     /// The same for a caller that has the input's canonical bytes already (the journal wrote them).

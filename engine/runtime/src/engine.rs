@@ -207,6 +207,7 @@ impl Engine {
         };
         let out = Outputs::new(setup.journal.take(), tap, outlet, clock);
         let mut stepper = stepper(setup, source, lanes, out);
+        stepper.keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
         let mut summary = if topology == Topology::Inline {
             inline(stepper, side, taps, stop)
         } else {
@@ -269,6 +270,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         keyframe: Some(Box::default()),
         keyframe_at: setup.clock.now(),
         keyframe_inputs: 0,
+        keyframes_wanted: false,
         first: setup.first,
         resend_held: setup.resend_held,
         control: setup.control,

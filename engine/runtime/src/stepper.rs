@@ -28,8 +28,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
-/// A keyframe at least this often while inputs come.
+/// A keyframe this often while inputs come, at the first moment when nothing else waits.
 const KEYFRAME_EVERY: DurationNs = DurationNs::from_s(30);
+/// Where there is no such moment for this long, the keyframe is taken all the same: a log under constant load must be
+/// sought in too, and its files must be able to end.
+const KEYFRAME_LATEST: DurationNs = DurationNs::from_s(60);
 /// Uncovered share of the journal ring that makes a keyframe urgent: taken even under load.
 const KEYFRAME_URGENT: f64 = 0.5;
 /// The last stretch to a due instant is yielded away: a parked thread wakes later than asked.
@@ -78,6 +81,8 @@ pub(crate) struct Stepper {
     pub(crate) keyframe: Option<Box<Keyframe>>,
     pub(crate) keyframe_at: ArrivalNs,
     pub(crate) keyframe_inputs: u64,
+    /// Somebody at the side wants keyframes although no state is kept.
+    pub(crate) keyframes_wanted: bool,
     pub(crate) first: Vec<OwnedInput>,
     pub(crate) resend_held: bool,
     pub(crate) control: Option<rtrb::Consumer<Control>>,
@@ -276,7 +281,8 @@ impl Stepper {
         self.out.outlet.send(&held.commands, self.driver.machine(), self.clock.now());
     }
 
-    /// Takes a keyframe when one is due and nothing else waits; under load only when the ring needs one.
+    /// Takes a keyframe when one is due and nothing else waits; under load when it is long overdue, or the ring needs
+    /// one.
     fn keyframe_if_due(&mut self, now: ArrivalNs, is_idle: bool) {
         while let Some((frame, durable)) = self.out.tap.returned() {
             if durable && let Some(journal) = &mut self.out.journal {
@@ -284,9 +290,13 @@ impl Stepper {
             }
             self.keyframe = Some(frame);
         }
-        let Some(journal) = &self.out.journal else { return };
-        let urgent = self.out.journal_broken || journal.uncovered() > KEYFRAME_URGENT;
-        let due = is_idle && self.keyframe_inputs > 0 && now.since(self.keyframe_at) >= KEYFRAME_EVERY;
+        let urgent = match &self.out.journal {
+            Some(journal) => self.out.journal_broken || journal.uncovered() > KEYFRAME_URGENT,
+            None if self.keyframes_wanted => false,
+            None => return,
+        };
+        let patience = if is_idle { KEYFRAME_EVERY } else { KEYFRAME_LATEST };
+        let due = self.keyframe_inputs > 0 && now.since(self.keyframe_at) >= patience;
         if !urgent && !due {
             return;
         }

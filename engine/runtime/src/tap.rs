@@ -63,6 +63,10 @@ pub trait Tap: Send {
     fn digest(&mut self, seq: Seq, input: Digest, decision: Digest) {
         let _ = (seq, input, decision);
     }
+    /// Whether keyframes are wanted although no state is kept: a recording is sought in by them.
+    fn wants_keyframes(&self) -> bool {
+        false
+    }
     /// A keyframe was taken; true once it is durable (then the journal before it may go).
     fn keyframe(&mut self, keyframe: &Keyframe) -> bool {
         let _ = keyframe;

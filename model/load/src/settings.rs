@@ -45,7 +45,8 @@ impl Default for Settings {
                 lost: DurationNs::from_s(2),
             },
             record: RecordConfig {
-                dir: "traces".to_owned(),
+                // Empty: site.toml has no [record].
+                dir: String::new(),
                 rotate: DurationNs::from_s(3600),
                 keep_days: 14,
                 max_gib: 20.0,
@@ -193,9 +194,7 @@ fn duration(text: &str) -> Option<DurationNs> {
 }
 
 fn record(mut t: Fields<'_>, record: &mut RecordConfig, faults: &mut Faults) {
-    if let Some((dir, _)) = t.string(faults, "dir") {
-        record.dir = dir.to_owned();
-    }
+    record.dir = t.string(faults, "dir").map_or("traces", |(dir, _)| dir).to_owned();
     if let Some((text, spot)) = t.string(faults, "rotate") {
         match duration(text) {
             Some(d) => record.rotate = d,

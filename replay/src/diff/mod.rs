@@ -10,9 +10,11 @@ use crate::drive::what_if::{Both, says_the_same};
 use crate::rulebook::Rulebook;
 use crate::words;
 use osmose_model::command::Command;
+use osmose_model::ids::ActuatorId;
 use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, LogicalNs};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Commands further apart than this are two, not one that moved.
 pub const MOVED_MAX: DurationNs = DurationNs::from_s(10);
@@ -65,8 +67,18 @@ pub struct Difference<'a> {
     pub a: Option<&'a Command>,
     /// The second side's.
     pub b: Option<&'a Command>,
-    /// It lies behind the first one, where a device's state comes from its model: a hypothesis.
-    pub hypothesis: bool,
+    /// It hangs on a device whose state comes from its model by then: a hypothesis. `None` where everything that it hangs
+    /// on is recorded.
+    pub hypothesis: Option<Hypothesis>,
+}
+
+/// What a difference takes for granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hypothesis {
+    /// The device whose state comes from its model.
+    pub of: ActuatorId,
+    /// Since when.
+    pub since: LogicalNs,
 }
 
 /// Both sides compared.
@@ -133,18 +145,46 @@ pub fn diff<'a>(a: Side<'a>, b: Side<'a>, both: Option<&Both>) -> Diff<'a> {
             }
         };
         let at = y.map_or(x.at, |y| y.at.min(x.at));
-        differences.push(Difference { change, at, a: Some(x), b: y, hypothesis: false });
+        differences.push(Difference { change, at, a: Some(x), b: y, hypothesis: None });
     }
     for (y, _) in b.commands.iter().zip(&taken).filter(|(_, taken)| !**taken) {
-        differences.push(Difference { change: Change::New, at: y.at, a: None, b: Some(y), hypothesis: false });
+        differences.push(Difference { change: Change::New, at: y.at, a: None, b: Some(y), hypothesis: None });
     }
     differences.sort_by_key(|d| (d.at, d.a.or(d.b).map(|c| c.id)));
     let hypothesis_from = both.and_then(Both::hypothesis_from);
-    if both.is_some() {
-        // Behind the first difference the devices' states are the model's.
-        differences.iter_mut().skip(1).for_each(|d| d.hypothesis = true);
+    if let Some(both) = both {
+        let reach = reach(both, [a.book, b.book]);
+        for d in &mut differences {
+            let device = d.a.or(d.b).map(|c| c.device);
+            d.hypothesis = device.and_then(|device| hypothesis(&reach, device, d.at));
+        }
     }
     Diff { a, b, differences, same, hypothesis_from, causes: Vec::new() }
+}
+
+/// For each device that parted: since when, and every device that may be told something else because of it, itself
+/// included, by the rules of either side.
+type Reach = Vec<(Hypothesis, BTreeSet<ActuatorId>)>;
+
+fn reach(both: &Both, books: [&Rulebook; 2]) -> Reach {
+    let mut all: Reach = Vec::new();
+    for (&of, &since) in &both.parted {
+        let (mut reached, mut open) = (BTreeSet::new(), vec![of]);
+        while let Some(device) = open.pop() {
+            if reached.insert(device) {
+                open.extend(books.iter().filter_map(|b| b.program()).flat_map(|p| p.followers(device)));
+            }
+        }
+        all.push((Hypothesis { of, since }, reached));
+    }
+    all.sort_by_key(|(h, _)| (h.since, h.of));
+    all
+}
+
+/// The earliest hypothesis that a difference of `device` at `at` hangs on. What parts a device is none of its own.
+fn hypothesis(reach: &Reach, device: ActuatorId, at: LogicalNs) -> Option<Hypothesis> {
+    let hangs = |(h, reached): &&(Hypothesis, BTreeSet<ActuatorId>)| h.since < at && reached.contains(&device);
+    reach.iter().find(hangs).map(|(h, _)| *h)
 }
 
 impl Diff<'_> {
@@ -197,12 +237,16 @@ impl Diff<'_> {
         }
         if let Some(from) = self.hypothesis_from {
             text += &format!(
-                "from {from} s on the state of what was told otherwise comes from its model: what is marked ? is a hypothesis\n"
+                "from {from} s on the state of what was told otherwise comes from its model, people stay as recorded: what is \
+                 marked ? hangs on that, and is a hypothesis\n"
             );
         }
         for d in &self.differences {
-            let mark = if d.hypothesis { '?' } else { ' ' };
-            text += &format!("{mark} {:<7} {}\n", d.change.as_str(), self.line(d));
+            let (mark, since) = match d.hypothesis {
+                Some(h) => ('?', format!(" (hypothesis since {} s, of {})", h.since, words::device(self.b.site, h.of))),
+                None => (' ', String::new()),
+            };
+            text += &format!("{mark} {:<7} {}{since}\n", d.change.as_str(), self.line(d));
         }
         text
     }
@@ -235,7 +279,9 @@ impl Diff<'_> {
         };
         let one = |d: &Difference<'_>| {
             json!({"change": d.change.as_str(), "t_s": d.at.0 as f64 / 1e9, "a": told(self.a, d.a),
-                "b": told(self.b, d.b), "hypothesis": d.hypothesis})
+                "b": told(self.b, d.b), "hypothesis": d.hypothesis.is_some(),
+                "hypothesis_since_s": d.hypothesis.map(|h| h.since.0 as f64 / 1e9),
+                "hypothesis_of": d.hypothesis.map(|h| words::device(self.b.site, h.of))})
         };
         json!({
             "a": {"name": self.a.name, "commands": self.a.commands.len()},
@@ -265,7 +311,7 @@ mod tests {
     use crate::drive::Workshop;
     use crate::testing::{files, workshop};
     use osmose_model::command::{Args, Cause, CommandId, Trigger};
-    use osmose_model::ids::{ActuatorId, Name, RuleId, Seq};
+    use osmose_model::ids::{Name, RuleId, Seq};
 
     fn told(at_ms: i64, device: u16, verb: &str, level: Option<f64>) -> Command {
         let mut args = Args::new();
@@ -300,5 +346,53 @@ mod tests {
         }
         let none = diff(side("a", &a), side("b", &a), None);
         assert_eq!((none.same, none.differences.len()), (3, 0));
+    }
+
+    #[test]
+    fn what_hangs_on_a_device_that_parted_is_a_hypothesis_since_then_and_nothing_else_is() {
+        let site = workshop().site().clone();
+        let text = "edition 1
+rule light {
+  while meeting is occupied
+  hold  meeting.light.level = 80 %
+  level comfort
+}
+rule record {
+  while meeting.light is on
+  hold  meeting.recorder.state = recording
+  level comfort
+}
+";
+        let mut rules: Vec<_> = files().into_iter().filter(|f| f.path.ends_with(".rules")).collect();
+        rules.truncate(1);
+        rules[0].text = text.to_owned();
+        let book = Rulebook::new(&site, &rules);
+        assert!(book.program().is_some(), "the rules compile");
+        let (light, recorder) =
+            (site.actuator_named("meeting.light").unwrap(), site.actuator_named("meeting.recorder").unwrap());
+        let a = [told(1000, light.0, "set", Some(80.0)), told(3000, light.0, "off", None)];
+        let b = [
+            told(500, recorder.0, "start", None),
+            told(1000, light.0, "set", Some(60.0)),
+            told(4000, recorder.0, "pause", None),
+            told(20_000, light.0, "off", None),
+        ];
+        let mut both = Both::default();
+        both.parted.insert(light, LogicalNs(1_000_000_000));
+        let side = |name, commands| Side { name, commands, site: &site, book: &book };
+        let found = diff(side("a", &a), side("b", &b), Some(&both));
+        let marked: Vec<_> = found.differences.iter().map(|d| (d.at.0 / 1_000_000, d.hypothesis)).collect();
+        let since = Some(Hypothesis { of: light, since: LogicalNs(1_000_000_000) });
+        // The recorder follows the lamp by its rule; before the lamp parted, and the parting itself, are no hypotheses.
+        assert_eq!(marked, [(500, None), (1000, None), (3000, since), (4000, since), (20_000, since)]);
+        // A lamp does not follow the recorder.
+        both.parted.clear();
+        both.parted.insert(recorder, LogicalNs(500_000_000));
+        let found = diff(side("a", &a), side("b", &b), Some(&both));
+        let marked: Vec<bool> = found.differences.iter().map(|d| d.hypothesis.is_some()).collect();
+        assert_eq!(marked, [false, false, false, true, false]);
+        let text = found.render();
+        assert!(text.contains("(hypothesis since 0.5 s, of meeting.recorder)"), "{text}");
+        assert_eq!(found.to_json()["differences"][3]["hypothesis_of"], "meeting.recorder");
     }
 }

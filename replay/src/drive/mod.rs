@@ -6,6 +6,7 @@
 //! | `run.rs` | the loop: inputs in their order, keyframes, holes |
 //! | [`sinks`] | tracks as CSV, events and commands as JSON lines |
 //! | `verify.rs` | recording against replay |
+//! | `standing.rs` | both sides' state where they part |
 //! | [`walk`] | the core along a recording, for whoever looks on |
 //! | [`what_if`] | the recorded commands beside those of other rules or sensors |
 //! | `sensors.rs` | how the sensors did |
@@ -18,6 +19,7 @@ mod plot;
 mod run;
 mod sensors;
 pub mod sinks;
+mod standing;
 pub mod summary;
 mod verify;
 pub mod walk;

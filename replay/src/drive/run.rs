@@ -5,6 +5,7 @@ use super::summary::{HOLES_MAX, Hole, HoleKind, Summary, Verdict};
 use super::verify::Verifier;
 use super::what_if::{Delays, WhatIf};
 use super::workshop::{Workshop, WorkshopError};
+use crate::trace::ahead::Ahead;
 use crate::trace::codec::{self, Record};
 use crate::trace::format::{Build, Meta};
 use crate::trace::read::{Ending, Item};
@@ -193,7 +194,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             out: Outbox::new(),
             order: if *has_ticks && !other_ticks { Order::Recorded } else { Order::Arrival },
             other_ticks,
-            what_if: (other_ticks && *has_decisions).then(|| WhatIf::new(from)),
+            what_if: (other_ticks && *has_decisions).then(|| WhatIf::new(workshop.site().clone(), from)),
             delays: Delays::new(std::mem::take(&mut options.delayed)),
             other_build: build.differs_from(&Build::this()),
             from,
@@ -209,6 +210,18 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             workshop,
         };
         Ok(Self { reader, scan: ScanBuf::new(), run })
+    }
+
+    /// The same replay with its log read ahead in a thread of its own. From here on the log is only read forwards.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn ahead(self) -> std::io::Result<Replay<Ahead, W>>
+    where
+        S: Send + 'static,
+    {
+        let Self { reader, scan, run } = self;
+        Ok(Replay { reader: Ahead::new(reader)?, scan, run })
     }
 
     /// What is to be said before it runs: another build or architecture recorded the trace.
@@ -313,6 +326,9 @@ where
 
 impl<W: Workshop> Run<W> {
     fn record(&mut self, record: &Record<'_>) -> Result<ControlFlow<()>, ReplayError> {
+        if let Some(v) = self.verifier.as_mut().filter(|v| v.difference().is_some()) {
+            v.beyond(record);
+        }
         match record {
             Record::Input { tag, input } => return self.input(*tag, input),
             Record::Event { tag, event } => {
@@ -482,6 +498,12 @@ impl<W: Workshop> Run<W> {
         Ok(steps.result?)
     }
 
+    /// When the last of what was delayed is due: a replay does not end before it.
+    fn last_due(&self) -> LogicalNs {
+        let last = self.driver.machine().last().at;
+        self.delays.last_due().map_or(last, |due| due.max(last))
+    }
+
     /// Holds the replay back to the speed asked for.
     fn wait_until(&mut self, at: LogicalNs) {
         let Speed::Times(speed) = self.options.speed else { return };
@@ -494,7 +516,7 @@ impl<W: Workshop> Run<W> {
     }
 
     fn finish(mut self, ending: Ending) -> Result<Summary, ReplayError> {
-        self.delays_until(self.options.to.unwrap_or(LogicalNs(i64::MAX)))?;
+        self.catch_up(self.options.to.unwrap_or_else(|| self.last_due()))?;
         if let (Order::Arrival, Some(to), true) = (self.order, self.options.to, self.summary.stopped) {
             self.grid_until(to)?;
             let (driver, mut steps) = self.steps();
@@ -522,11 +544,9 @@ impl<W: Workshop> Run<W> {
                     v.close();
                 }
                 self.summary.checked = v.checked();
-                match (v.difference(), &self.other_build) {
-                    (Some(d), Some(why)) => {
-                        Verdict::NotComparable { why: why.clone(), difference: Box::new(d.clone()) }
-                    }
-                    (Some(d), None) => Verdict::Different(Box::new(d.clone())),
+                match (v.into_difference(self.workshop.site()), &self.other_build) {
+                    (Some(d), Some(why)) => Verdict::NotComparable { why: why.clone(), difference: Box::new(d) },
+                    (Some(d), None) => Verdict::Different(Box::new(d)),
                     (None, _) if !self.summary.checked.any() => Verdict::NothingToVerify,
                     (None, _) => Verdict::Same,
                 }

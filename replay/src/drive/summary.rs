@@ -109,13 +109,24 @@ pub struct Difference {
     pub recorded: Option<String>,
     /// The replay's side; `None` where it has nothing there.
     pub replayed: Option<String>,
+    /// Devices and tracks that stand otherwise behind it, a line each: recorded, replayed.
+    pub states: [Vec<String>; 2],
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "first difference behind input {} at {} s, in the {}:", self.tag.seq, self.tag.at, self.what)?;
         writeln!(f, "  recorded: {}", self.recorded.as_deref().unwrap_or("nothing"))?;
-        write!(f, "  replayed: {}", self.replayed.as_deref().unwrap_or("nothing"))
+        write!(f, "  replayed: {}", self.replayed.as_deref().unwrap_or("nothing"))?;
+        if self.states.iter().all(Vec::is_empty) {
+            return f.write_str("\n  state: no device and no track stands otherwise by then");
+        }
+        for (side, lines) in ["recorded", "replayed"].iter().zip(&self.states) {
+            for line in lines {
+                write!(f, "\n  state {side}: {line}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -110,6 +110,53 @@ fn a_person_moved_across_a_line_changes_the_decisions_and_the_first_is_shown() {
     assert!(after.render().contains("first difference behind input"), "{}", after.render());
     let Verdict::Different(d) = after.verdict else { panic!("{:?}", after.verdict) };
     assert_eq!(d.what, summary::Compared::Event, "{d}");
+    // Both sides' state there: somebody stands in another zone.
+    let [recorded, replayed] = &d.states;
+    assert!(recorded.len() == replayed.len() && recorded.iter().zip(replayed).all(|(a, b)| a != b), "{d}");
+    assert!(recorded.iter().any(|l| l.starts_with("track 1: ana, in ")), "{d}");
+    assert!(
+        d.to_string().contains("state recorded: track ") && d.to_string().contains("state replayed: track "),
+        "{d}"
+    );
+}
+
+#[test]
+fn a_state_that_is_another_is_looked_into() {
+    let trace = live(&walk(10), 54);
+    let other = live(&walk(10), 0);
+    let moved = nudged(&other, 41, 60.0);
+    // The states of a walk in which somebody stood elsewhere, put into the recording of the plain one.
+    let mut states = Vec::new();
+    let reader = TraceReader::new(&moved[..], moved.len() as u64).unwrap();
+    let workshop = Osmose::of_files(reader.files()).unwrap();
+    let keep = Rc::new(RefCell::new(Vec::new()));
+    let seen = keep.clone();
+    let mut machine = workshop.core().unwrap();
+    let mut out = osmose_core::Outbox::new();
+    let each = move |tag: osmose_model::input::Tag,
+                     input: &Input<'_>,
+                     _: &osmose_core::Outbox,
+                     _: &dyn osmose_model::world::WorldView| {
+        machine.step(tag, input, &mut out);
+        if tag.seq.0.is_multiple_of(54) {
+            let mut state = Vec::new();
+            machine.save(&mut state);
+            seen.borrow_mut().push((tag.seq, state));
+        }
+    };
+    replay(&moved, Options { sinks: Sinks { each: Some(Box::new(each)), ..Sinks::default() }, ..Options::default() });
+    states.append(&mut keep.borrow_mut());
+    let mut encoder = Encoder::default();
+    let change = |_: Topic, record: &Record<'_>, payload: &[u8]| match record {
+        Record::Keyframe { tag, .. } => {
+            let state = states.iter().find(|(seq, _)| *seq == tag.seq);
+            Some(state.map_or_else(|| payload.to_vec(), |(_, s)| encoder.keyframe(*tag, s).to_vec()))
+        }
+        _ => Some(payload.to_vec()),
+    };
+    let Verdict::Different(d) = verified(&rewritten(&trace, None, change, |_| false)).verdict else { panic!("found") };
+    assert_eq!(d.what, summary::Compared::Keyframe, "{d}");
+    assert!(!d.states[0].is_empty() && d.states[0].len() == d.states[1].len(), "{d}");
 }
 
 #[test]
@@ -450,4 +497,76 @@ fn what_if_says_who_would_have_been_told_what_and_from_when_devices_are_on_their
     let (then, now) = (pauses(&delayed.recorded), pauses(&delayed.replayed));
     assert!(!then.is_empty() && then.len() == now.len(), "{then:?} {now:?}");
     assert!(then.iter().zip(&now).all(|(a, b)| b - a == 400_000_000), "{then:?} {now:?}");
+}
+
+/// The same walk with a lamp that answers: 15 ms after it is told something it says what it has become.
+fn answered(inputs: &[(osmose_model::time::ArrivalNs, Vec<u8>)]) -> Vec<(osmose_model::time::ArrivalNs, Vec<u8>)> {
+    use osmose_model::input::Report;
+    let site = workshop().site().clone();
+    let light = site.actuator_named("meeting.light").unwrap();
+    let mut all = inputs.to_vec();
+    let say = |all: &mut Vec<_>, at_ns: i64, property, value| {
+        let report = Input::Report(Report { actuator: light, property, value, source_seq: None });
+        let mut bytes = vec![0; 512];
+        let n = osmose_model::canon::encode_input(&report, &mut bytes).unwrap();
+        bytes.truncate(n);
+        all.push((osmose_model::time::ArrivalNs(at_ns), bytes));
+    };
+    // It is dim when the log begins, and says so.
+    let level = osmose_model::ids::Name::new("level").unwrap();
+    say(&mut all, 1, level, osmose_model::command::Value::Number(20.0));
+    let told = replay(&live(inputs, 0), Options { rules: Some(rule_files()), ..Options::default() });
+    for command in told.what_if.expect("asked").recorded.iter().filter(|c| c.device == light) {
+        let kind = site.actuators[light.index()].kind;
+        let at_ns = command.at.0 + 15_000_000;
+        kind.outcomes(command.verb, &command.args, |property, value| say(&mut all, at_ns, property, value));
+    }
+    all.sort_by_key(|(at, _)| *at);
+    all
+}
+
+fn rule_files() -> Vec<osmose_model::site::SourceFile> {
+    files().into_iter().filter(|f| f.path.ends_with(".rules")).collect()
+}
+
+/// What the lamp's level is known to be behind each input, where it changes.
+fn levels(trace: &[u8], options: Options) -> (Summary, Vec<(i64, f64)>) {
+    let seen: Rc<RefCell<Vec<(i64, f64)>>> = Rc::default();
+    let (keep, light) = (seen.clone(), workshop().site().actuator_named("meeting.light").unwrap());
+    let level = osmose_model::ids::Name::new("level").unwrap();
+    let each = move |tag: osmose_model::input::Tag,
+                     _: &Input<'_>,
+                     _: &osmose_core::Outbox,
+                     view: &dyn osmose_model::world::WorldView| {
+        if let Some(osmose_model::command::Value::Number(x)) = view.device(light, level)
+            && keep.borrow().last().is_none_or(|(_, last)| *last != x)
+        {
+            keep.borrow_mut().push((tag.at.0, x));
+        }
+    };
+    let sinks = Sinks { each: Some(Box::new(each)), ..Sinks::default() };
+    let summary = replay(trace, Options { sinks, ..options });
+    let levels = seen.borrow().clone();
+    (summary, levels)
+}
+
+#[test]
+fn a_device_that_would_have_been_told_something_else_is_what_its_model_makes_of_that() {
+    let trace = live(&answered(&walk(20)), 0);
+    let (_, then) = levels(&trace, Options::default());
+    assert!(then.iter().any(|(_, x)| *x == 80.0), "{then:?}");
+    let mut other = rule_files();
+    other.iter_mut().for_each(|f| f.text = f.text.replace("80 %", "60 %"));
+    let (summary, now) = levels(&trace, Options { rules: Some(other), ..Options::default() });
+    let both = summary.what_if.expect("asked");
+    assert!(both.reports_left_out > 0 && both.reports_modelled > 0, "{}", both.reports_modelled);
+    // The recorded reports say 80 %; what the lamp would have become is 60 %, as often as it was lit.
+    assert!(now.iter().all(|(_, x)| *x != 80.0) && now.iter().any(|(_, x)| *x == 60.0), "{now:?}");
+    let lit = |list: &[(i64, f64)], level: f64| list.iter().filter(|(_, x)| *x == level).count();
+    assert_eq!(lit(&now, 60.0), lit(&then, 80.0), "{now:?} {then:?}");
+    // With the recorded rules nothing parts, and no model is asked.
+    let same = levels(&trace, Options { rules: Some(rule_files()), ..Options::default() });
+    let both = same.0.what_if.expect("asked");
+    assert_eq!((both.reports_left_out, both.reports_modelled, both.parted.len()), (0, 0, 0));
+    assert_eq!(same.1, then);
 }

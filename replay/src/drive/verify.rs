@@ -1,13 +1,16 @@
 //! Compares what the code decides with what the trace says it decided: every event, every command with its cause,
 //! both digests, and the whole state at keyframes. By canonical bytes, so that equal means equal to the bit.
 
+use super::standing::{self, Standing};
 use super::summary::{Checked, Compared, Difference};
+use crate::trace::codec::Record;
 use osmose_core::Outbox;
 use osmose_model::canon;
 use osmose_model::command::Command;
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
 use osmose_model::input::Tag;
+use osmose_model::site::Site;
 use osmose_model::world::WorldEvent;
 
 /// Bytes that hold any event's or command's canonical form.
@@ -25,6 +28,8 @@ pub(super) struct Verifier {
     complete: bool,
     first: Option<Difference>,
     checked: Checked,
+    recorded: Standing,
+    replayed: Standing,
 }
 
 fn same<T>(a: &T, b: &T, encode: impl Fn(&T, &mut [u8]) -> Result<usize, canon::CanonError>) -> bool {
@@ -45,7 +50,33 @@ impl Verifier {
     }
 
     fn differs(&mut self, tag: Tag, what: Compared, recorded: Option<String>, replayed: Option<String>) {
-        self.first.get_or_insert(Difference { tag, what, recorded, replayed });
+        self.first.get_or_insert(Difference { tag, what, recorded, replayed, states: Default::default() });
+    }
+
+    /// The rest of what the recording has of the step in which both sides part belongs to its state there.
+    pub(super) fn beyond(&mut self, record: &Record<'_>) {
+        let Some(parted) = self.first.as_ref().map(|d| d.tag.seq) else { return };
+        match record {
+            Record::Event { tag, event } if tag.seq == parted => self.recorded.event(event),
+            Record::Command(command) if command.id.seq == parted => self.recorded.command(command),
+            _ => {}
+        }
+    }
+
+    /// Whole states stand where both sides part.
+    pub(super) fn states(&mut self, states: [Vec<String>; 2]) {
+        if let Some(d) = &mut self.first {
+            d.states = states;
+        }
+    }
+
+    /// The first difference, with both sides' state.
+    pub(super) fn into_difference(self, site: &Site) -> Option<Difference> {
+        let mut difference = self.first?;
+        if difference.what != Compared::Keyframe {
+            difference.states = standing::of_decisions(site, &self.recorded, &self.replayed);
+        }
+        Some(difference)
     }
 
     /// A step is done: what it decided waits for the recording's side.
@@ -54,6 +85,8 @@ impl Verifier {
         self.events.clone_from(&out.events);
         self.commands.clone_from(&out.commands);
         (self.next_event, self.next_command, self.complete) = (0, 0, true);
+        out.events.iter().for_each(|e| self.replayed.event(e));
+        out.commands.iter().for_each(|c| self.replayed.command(c));
     }
 
     /// The recording has come to the next input: whatever still waits is missing there.
@@ -83,6 +116,7 @@ impl Verifier {
             return;
         }
         self.checked.events += 1;
+        self.recorded.event(recorded);
         let replayed = (tag == self.tag).then(|| self.events.get(self.next_event)).flatten();
         self.next_event += usize::from(replayed.is_some());
         if !replayed.is_some_and(|e| same(e, recorded, canon::encode_event)) {
@@ -96,6 +130,7 @@ impl Verifier {
             return;
         }
         self.checked.commands += 1;
+        self.recorded.command(recorded);
         let here = recorded.id.seq == self.tag.seq;
         let replayed = here.then(|| self.commands.get(self.next_command)).flatten();
         self.next_command += usize::from(replayed.is_some());

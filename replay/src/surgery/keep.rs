@@ -66,11 +66,17 @@ pub fn let_go(path: &Path) -> std::io::Result<bool> {
 }
 
 /// Removes the recordings of a folder that are older than `keep_days`, then the oldest until all of them together have
-/// at most `bytes_max`. Kept ones stay, and count. Gives what was removed.
+/// at most `bytes_max`. Kept ones stay, and count; so does `writing`, the file being written. Gives what was removed.
 ///
 /// # Errors
 /// The disk's.
-pub fn expire(dir: &Path, keep_days: u32, bytes_max: u64, now: SystemTime) -> std::io::Result<Vec<PathBuf>> {
+pub fn expire(
+    dir: &Path,
+    keep_days: u32,
+    bytes_max: u64,
+    now: SystemTime,
+    writing: Option<&Path>,
+) -> std::io::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for path in recordings(dir)? {
         let about = std::fs::metadata(&path)?;
@@ -82,7 +88,7 @@ pub fn expire(dir: &Path, keep_days: u32, bytes_max: u64, now: SystemTime) -> st
     let mut removed = Vec::new();
     for (modified, len, kept, path) in all {
         let old = now.duration_since(modified).is_ok_and(|d| d > age);
-        if kept || !(old || bytes > bytes_max) {
+        if kept || writing == Some(path.as_path()) || !(old || bytes > bytes_max) {
             continue;
         }
         std::fs::remove_file(&path)?;
@@ -115,10 +121,10 @@ mod tests {
         assert_eq!(kept, [folder.join("1.mcap")]);
         assert!(keep(&folder, Some(s(500)), None, "nothing").is_err());
         let now = SystemTime::now();
-        assert_eq!(expire(&folder, 14, u64::MAX, now).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(expire(&folder, 14, u64::MAX, now, None).unwrap(), Vec::<PathBuf>::new());
         let later = now + Duration::from_secs(15 * 86_400);
-        assert_eq!(expire(&folder, 14, u64::MAX, later).unwrap(), [folder.join("0.mcap"), folder.join("2.mcap")]);
+        assert_eq!(expire(&folder, 14, u64::MAX, later, None).unwrap(), [folder.join("0.mcap"), folder.join("2.mcap")]);
         assert!(let_go(&folder.join("1.mcap")).unwrap() && !let_go(&folder.join("1.mcap")).unwrap());
-        assert_eq!(expire(&folder, 14, 0, now).unwrap(), [folder.join("1.mcap")]);
+        assert_eq!(expire(&folder, 14, 0, now, None).unwrap(), [folder.join("1.mcap")]);
     }
 }

@@ -68,6 +68,10 @@ pub enum Record<'a> {
 pub fn decode<'a>(raw: &RawRecord<'a>, scan: &'a mut ScanBuf) -> Result<Record<'a>, WireError> {
     Ok(match raw.topic {
         Topic::Input => {
+            // What a checksum covers is what was written: the short way, where there is one.
+            if let Some((tag, fix)) = raw.checked.then(|| wire::decode_location(raw.data)).flatten() {
+                return Ok(Record::Input { tag, input: Input::Observation(fix) });
+            }
             let (tag, input) = wire::decode_input(raw.data, scan)?;
             Record::Input { tag, input }
         }

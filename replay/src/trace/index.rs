@@ -53,6 +53,10 @@ pub struct TraceIndex {
     pub installs: Vec<u64>,
     /// Whether the file's own summary said so; else it was looked through.
     pub from_summary: bool,
+    /// Bytes of the summary; 0 where it was looked through.
+    pub summary_bytes: u64,
+    /// Bytes of the message indexes behind the chunks, as the summary counts them.
+    pub message_index_bytes: u64,
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -109,7 +113,7 @@ impl TraceIndex {
     }
 
     fn of_summary(summary: &[u8]) -> Option<Self> {
-        let mut index = Self { from_summary: true, ..Self::default() };
+        let mut index = Self { from_summary: true, summary_bytes: summary.len() as u64, ..Self::default() };
         let mut at = 0;
         // Channels come before the index of chunks, as the writer writes them.
         while at < summary.len() {
@@ -121,7 +125,11 @@ impl TraceIndex {
                     let Ok(Record::Channel(c)) = mcap::parse_record(opcode, body) else { return None };
                     index.channels.insert(c.id, Topic::from_name(&c.topic));
                 }
-                op::CHUNK_INDEX => index.chunks.push(index.chunk_index(body)?),
+                op::CHUNK_INDEX => {
+                    index.chunks.push(index.chunk_index(body)?);
+                    // ChunkIndex: the length of the message indexes stands behind the map of their places.
+                    index.message_index_bytes += u64_at(body, 36 + u32_at(body, 32)? as usize)?;
+                }
                 op::METADATA_INDEX => {
                     let Ok(Record::MetadataIndex(m)) = mcap::parse_record(opcode, body) else { return None };
                     if m.name == INSTALL_NAME {

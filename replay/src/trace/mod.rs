@@ -8,7 +8,9 @@
 //! | [`read`] | reading, with every checksum, up to the last whole record of a cut file |
 //! | [`index`] | where chunks, keyframes and installations stand: what seeking needs |
 //! | [`recording`] | one trace, or a folder of traces that follow each other, as one log |
+//! | [`ahead`] | a log read in a thread of its own |
 
+pub mod ahead;
 mod chunk;
 pub mod codec;
 pub mod format;

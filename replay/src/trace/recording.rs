@@ -142,7 +142,7 @@ impl Recording {
                 parts.push((Part { path: file, bytes: reader.progress().1, first }, last));
             }
         }
-        parts.sort_by(|a, b| (a.0.first, &a.0.path).cmp(&(b.0.first, &b.0.path)));
+        parts.sort_by(|a, b| (a.0.first, a.1, &a.0.path).cmp(&(b.0.first, b.1, &b.0.path)));
         for pair in parts.windows(2) {
             let ((a, a_last), (b, b_last)) = (&pair[0], &pair[1]);
             // Files of one log meet in an instant, at most.
@@ -200,7 +200,8 @@ impl Recording {
             if let Some(point) = self.reader.keyframe_before(at, &index)? {
                 let rules = match point.install_at {
                     Some(install_at) => self.installed(install_at, &index)?,
-                    None => None,
+                    // A later file carries the rules in force at its beginning, which need not be the first one's.
+                    None => (part > 0).then(|| self.attached_rules()),
                 };
                 self.reader.seek(point.chunk_at, &index)?;
                 return Ok(Some(Sought { log_time: point.log_time, rules }));
@@ -210,6 +211,13 @@ impl Recording {
             self.turn_to(was)?;
         }
         Ok(None)
+    }
+
+    /// The rules that the current part begins with.
+    fn attached_rules(&self) -> Vec<u8> {
+        let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
+        let rules: Vec<SourceFile> = self.reader.files().iter().filter(is_rules).cloned().collect();
+        osmose_model::canon::encode_files(&rules)
     }
 
     /// The files that the installation behind a note puts in force.

@@ -1,6 +1,6 @@
 //! Simulated actuators: each takes a command, and says a few milliseconds later what it has become.
 //!
-//! What a command does to a device is read from the kind's own table in the model (`leads_to`, `sets`), so a device
+//! What a command does to a device is read from the kind's own table in the model ([`ActuatorKind::outcomes`]), so a device
 //! here and the arbitration that commands it cannot disagree.
 
 use super::rng::Rng;
@@ -70,25 +70,9 @@ impl Devices {
         let [least, most] = delay_ms(actuator.kind);
         let delay = DurationNs((device.rng.between(least, most) * 1e6) as i64);
         let done = at.plus(delay).max(device.last.plus(DurationNs(1)));
-        let spec = actuator.kind.verbs().iter().find(|v| command.verb == v.verb);
-        let mut set = |property: Option<Name>, value| {
-            if let Some(property) = property {
-                self.set(actuator.id, property, value, done, say);
-            }
-        };
-        if let Some(to) = spec.and_then(|s| s.leads_to).and_then(Name::new) {
-            set(Name::new("state"), Value::Name(to));
-        }
-        match (command.verb.as_str(), actuator.kind) {
-            ("lock", _) => set(Name::new("lock"), Value::Name(Name::new("locked").unwrap_or_default())),
-            ("unlock", _) => set(Name::new("lock"), Value::Name(Name::new("open").unwrap_or_default())),
-            // Every kind understands `set`, with the property's own name.
-            ("set", _) => command.args.iter().for_each(|&(name, value)| set(Some(name), value)),
-            _ => {
-                let known = |name: &Name| actuator.kind.properties().iter().any(|p| *name == p.property);
-                command.args.iter().filter(|(n, _)| known(n)).for_each(|&(name, value)| set(Some(name), value));
-            }
-        }
+        actuator.kind.outcomes(command.verb, &command.args, |property, value| {
+            self.set(actuator.id, property, value, done, say);
+        });
     }
 
     fn set(

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`mod@input`] | [`encode_input`], [`decode_input`] |
 //! | [`observation`] | the part of it that sensors fill, which is most of a trace |
+//! | [`fix`] | [`decode_location`]: a location fix, read the short way |
 //! | [`event`] | [`encode_event`], [`decode_event`] |
 //! | [`command`] | [`encode_command`], [`decode_command`] |
 //! | [`log`] | digests, keyframes, names, latencies, counters |
@@ -13,6 +14,7 @@
 
 pub mod command;
 pub mod event;
+pub mod fix;
 pub mod input;
 pub mod log;
 pub mod observation;
@@ -23,6 +25,7 @@ use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions, WIPOff
 
 pub use command::{decode_command, encode_command};
 pub use event::{decode_event, encode_event};
+pub use fix::decode_location;
 pub use input::{decode_input, encode_input};
 pub use log::{
     Counter, Digests, Keyframe, Latency, NameOf, NameRecord, decode_counter, decode_digest, decode_keyframe,

@@ -1,6 +1,7 @@
 //! Beginning at a saved state: where a replay of a stretch may begin, and where the state got lost on the way.
 
 use super::{Order, Replay, ReplayError, Run, compile};
+use crate::drive::standing;
 use crate::drive::workshop::Workshop;
 use crate::trace::codec::{self, Record};
 use crate::trace::format::Topic;
@@ -46,6 +47,9 @@ impl<W: Workshop> Run<W> {
                 if let Some(v) = &mut self.verifier {
                     v.keyframe(tag, state, &self.save);
                 }
+                if self.verifier.as_ref().is_some_and(|v| v.difference().is_some()) {
+                    self.look_into(state)?;
+                }
             }
             return Ok(());
         }
@@ -66,6 +70,20 @@ impl<W: Workshop> Run<W> {
             self.summary.began_at = Some(tag.seq);
         }
         self.read = Some(tag);
+        Ok(())
+    }
+
+    /// Both sides' state at a keyframe where they part.
+    fn look_into(&mut self, recorded: &[u8]) -> Result<(), ReplayError> {
+        let Some(files) = &self.in_force else { return Ok(()) };
+        let mut other = self.workshop.machine(compile(&self.workshop, files)?);
+        let states = match other.restore(recorded) {
+            Ok(()) => standing::of_states(&other.view(), &self.driver.machine().view()),
+            Err(why) => [vec![format!("cannot be taken back: {why}")], Vec::new()],
+        };
+        if let Some(v) = &mut self.verifier {
+            v.states(states);
+        }
         Ok(())
     }
 

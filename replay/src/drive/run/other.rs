@@ -14,7 +14,7 @@ impl<W: Workshop> Run<W> {
         if !self.other_ticks {
             return Ok(false);
         }
-        self.delays_until(tag.at)?;
+        self.catch_up(tag.at)?;
         if matches!(input, Input::Tick) {
             return Ok(true);
         }
@@ -34,17 +34,40 @@ impl<W: Workshop> Run<W> {
         }
         let Some(what_if) = &mut self.what_if else { return Ok(false) };
         what_if.settle(tag.at);
-        Ok(matches!(input, Input::Report(r) if what_if.replaces(r.actuator)))
+        // A device that parted just now may have an answer of its model due already.
+        self.catch_up(tag.at)?;
+        let Some(what_if) = &mut self.what_if else { return Ok(false) };
+        Ok(matches!(input, Input::Report(r) if what_if.replaces(r.actuator, tag.at)))
     }
 
-    /// Feeds what was delayed until now.
-    pub(super) fn delays_until(&mut self, at: LogicalNs) -> Result<(), ReplayError> {
-        while let Some((arrival, bytes)) = self.delays.due(at) {
-            let mut scan = ScanBuf::default();
-            if let Ok(input) = canon::decode_input(&bytes, &mut scan) {
-                self.feed(arrival, &input)?;
+    /// Feeds what was delayed, and what models report, until now; what is due on the way is decided on the way, since it
+    /// may give a model something to report.
+    pub(super) fn catch_up(&mut self, at: LogicalNs) -> Result<(), ReplayError> {
+        loop {
+            let (delayed, reported) = (self.delays.due(), self.what_if.as_ref().and_then(|w| w.due()));
+            let due = [delayed, reported].into_iter().flatten().min().filter(|due| *due <= at);
+            let woken = self.driver.machine().next_wakeup().filter(|w| *w <= at && due.is_none_or(|due| *w < due));
+            if let (Some(woken), true) = (woken, self.what_if.is_some()) {
+                let before = self.driver.machine().last();
+                let (driver, mut steps) = self.steps();
+                driver.run_until(ArrivalNs(woken.0), &mut steps);
+                steps.result?;
+                if self.driver.machine().last() != before {
+                    continue;
+                }
+            }
+            let Some(due) = due else { return Ok(()) };
+            if reported == Some(due) {
+                let next = self.what_if.as_mut().and_then(super::WhatIf::next_report);
+                if let Some((arrival, report)) = next {
+                    self.feed(arrival, &Input::Report(report))?;
+                }
+            } else if let Some((arrival, bytes)) = self.delays.next_input() {
+                let mut scan = ScanBuf::default();
+                if let Ok(input) = canon::decode_input(&bytes, &mut scan) {
+                    self.feed(arrival, &input)?;
+                }
             }
         }
-        Ok(())
     }
 }
