@@ -105,7 +105,7 @@ fn a_site_that_says_so_is_recorded_into_files_that_rotate_and_expire() {
         all.sort();
         all
     };
-    let run = |n: usize| {
+    let run = |n: u64| {
         let engine = Engine::run(site.path(), &["--quiet"]);
         play(&site.sender(7801), 1000.0, n, |played| {
             played.drain(&devices);
