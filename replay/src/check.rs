@@ -310,7 +310,7 @@ mod tests {
         assert_eq!((codes(&report), report.exit_status()), (vec!["cut"], 1));
         // A bit.
         let mut flipped = plain.clone();
-        let at = flipped.len() * 3 / 10;
+        let at = crate::testing::inside_chunk(&flipped, 2);
         flipped[at] ^= 1;
         assert!(codes(&checked(&flipped)).contains(&"damage") && codes(&checked(&flipped)).contains(&"order"));
         // An input left out, or exchanged for another, with every checksum right.

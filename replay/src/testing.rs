@@ -155,3 +155,12 @@ pub(crate) fn rewritten(
     }
     writer.finish().expect("memory")
 }
+
+/// A byte in the middle of the chunk of a number, from 0: where the chunks lie depends on how large states are.
+pub(crate) fn inside_chunk(trace: &[u8], n: usize) -> usize {
+    let mut source = std::io::Cursor::new(trace);
+    let index = crate::trace::index::TraceIndex::read(&mut source, trace.len() as u64).expect("memory");
+    let at = |i: usize| index.chunks[i].at_byte as usize;
+    // Message indexes follow a chunk; a third of the way to the next one is inside it.
+    at(n) + (at(n + 1) - at(n)) / 3
+}

@@ -217,7 +217,7 @@ fn a_saved_state_goes_on_to_the_bit_at_random_steps_of_a_long_trace() {
         });
     }
     assert_eq!(compared, cuts.len());
-    assert!(whole.stats().commands > 5, "{:?}", whole.stats());
+    assert!(whole.stats().commands > 0 && whole.stats().events > 100, "{:?}", whole.stats());
 }
 
 /// What is known of each sensor: how it does by its innovations, its bias, its clock, its last value.

@@ -227,7 +227,7 @@ fn a_hole_is_declared_and_crossed_only_with_a_keyframe() {
 #[test]
 fn a_damaged_chunk_is_a_hole_with_its_place() {
     let mut trace = rewritten(&live(&walk(20), 100), None, |_, _, p| Some(p.to_vec()), |n| n % 50 == 0);
-    let at = trace.len() * 3 / 10;
+    let at = crate::testing::inside_chunk(&trace, 2);
     trace[at] ^= 4;
     let summary = verified(&trace);
     assert_eq!(summary.verdict, Verdict::Same, "{}", summary.render());

@@ -460,6 +460,9 @@ impl<R: Read> TraceReader<R> {
     /// Keeps an attached site file.
     fn attachment(&mut self) -> Result<(), DamageKind> {
         let broken = || DamageKind::Structure("an attachment cannot be read".to_owned());
+        if !holds_attachment(&self.body) {
+            return Err(broken());
+        }
         let Ok(Record::Attachment { header, data, crc: saved }) = mcap::parse_record(op::ATTACHMENT, &self.body) else {
             return Err(broken());
         };
@@ -537,6 +540,10 @@ impl<R: Read> TraceReader<R> {
             };
             let data_at = self.chunk_left.start + HEAD_BYTES;
             self.chunk_left.start = data_at + body.len();
+            if !matches!(opcode, op::MESSAGE | op::CHANNEL | op::SCHEMA) {
+                self.report(DamageKind::Structure(format!("a record of kind {opcode:#04x} inside a chunk")));
+                return None;
+            }
             match (opcode, mcap::parse_record(opcode, body)) {
                 (op::MESSAGE, Ok(Record::Message { header, data })) => match self.channels.get(&header.channel_id) {
                     Some(Some(topic)) => {
@@ -558,6 +565,17 @@ impl<R: Read> TraceReader<R> {
         }
         None
     }
+}
+
+/// Whether a body is long enough for what an attachment's lengths say: its two times, its name, its media type, its own
+/// length, and the checksum. `mcap` relies on it (0.26 panics where the last four bytes belong to the header).
+fn holds_attachment(body: &[u8]) -> bool {
+    let text_end = |at: usize| {
+        let len = u32::from_le_bytes(*body.get(at..)?.first_chunk()?);
+        at.checked_add(4)?.checked_add(usize::try_from(len).ok()?)
+    };
+    let header_end = text_end(16).and_then(text_end).and_then(|at| at.checked_add(8));
+    header_end.and_then(|at| at.checked_add(4)).is_some_and(|end| end <= body.len())
 }
 
 fn no_path(source: std::io::Error) -> OpenError {
