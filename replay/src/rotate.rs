@@ -118,7 +118,6 @@ impl Rotating {
             scan: ScanBuf::new(),
             refused: false,
         };
-        rotating.write_names();
         rotating.expire();
         Ok(rotating)
     }
@@ -131,10 +130,12 @@ impl Rotating {
 
     /// The state that a resumed log goes on from: the first record of its first file.
     pub fn resumed(&mut self, tag: Tag, state: &[u8], digests: (Digest, Digest)) {
-        self.begun.get_or_insert(tag.at);
+        self.begun = Some(tag.at);
         self.recorder.keyframe(tag, state, digests);
+        self.write_names();
     }
 
+    /// Behind the first record of a file: a name bears the time of what stands before it.
     fn write_names(&mut self) {
         for (rule, name) in self.names.iter().enumerate() {
             self.recorder.name(NameOf::Rule, rule as u64, name);
@@ -207,12 +208,16 @@ fn begin(dir: &Path, meta: &Meta, files: &[SourceFile]) -> Result<(Recorder<BufW
 
 impl Tap for Rotating {
     fn input(&mut self, tag: Tag, canonical: &[u8]) {
+        let is_first = self.begun.is_none();
         self.begun.get_or_insert(tag.at);
         // Most inputs are observations, which are the first of their kind and so begin with a zero.
         if canonical.first() != Some(&0) {
             self.note(tag, canonical);
         }
         Tap::input(&mut self.recorder, tag, canonical);
+        if is_first {
+            self.write_names();
+        }
     }
 
     fn event(&mut self, tag: Tag, event: &WorldEvent) {
