@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 /// Every crate of ours, its floor, and which of ours it may use. A crate that is not listed fails the test.
 const FLOORS: &[(&str, u8, &[&str])] = &[
     ("osmose-model", 1, &[]),
-    ("osmose-load", 1, &["osmose-model"]),
+    ("osmose-calendar", 1, &[]),
+    ("osmose-load", 1, &["osmose-model", "osmose-calendar"]),
     ("osmose-wire", 1, &["osmose-model"]),
     ("osmose-sensors", 2, &["osmose-model", "osmose-wire"]),
     ("osmose-fusion", 2, &["osmose-model"]),
@@ -73,7 +74,7 @@ const NOT_IN_CORE: &[&str] = &[
 ];
 
 /// Libraries that belong to one crate of ours only.
-const ONLY_IN: &[(&str, &str)] = &[("geo", "osmose-load"), ("geojson", "osmose-load"), ("flatbuffers", "osmose-wire")];
+const ONLY_IN: &[(&str, &str)] = &[("chrono", "osmose-calendar"), ("flatbuffers", "osmose-wire"), ("geo", "osmose-load"), ("geojson", "osmose-load")];
 
 /// Crates of ours that may hold unsafe code: generated accessors, and the one mapped file of the journal.
 const MAY_HOLD_UNSAFE: &[&str] = &["osmose-wire", "osmose-runtime"];

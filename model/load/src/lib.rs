@@ -13,10 +13,12 @@
 //! | `settings` | site.toml |
 //! | `plan` | the floor plan: IMDF, WRLD, loose GeoJSON |
 //! | `people` | people.toml |
+//! | `bookings` | calendars, as stretches of time given to zones |
 //! | `devices` | devices.toml |
 //! | `template` | the site that `osmose new` writes |
 #![forbid(unsafe_code)]
 
+mod bookings;
 mod devices;
 mod doc;
 mod fault;
@@ -146,7 +148,9 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
     let forms: Vec<Normalise> = forms.into_iter().map(|(lower, alnum)| Normalise { lower, alnum }).collect();
     let owners = people.owners(&forms, faults);
     check_words(&settings, &plan, faults);
-    check_resources(&settings, files, faults);
+    let timezone = &settings.frame.timezone;
+    let known = bookings::Known { timezone, zones: &plan.zones, people: &people.people };
+    let bookings = bookings::load(&settings.resources, files, &known, faults);
     let mut files = files.to_vec();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Site {
@@ -167,7 +171,7 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
         attributes: settings.attributes,
         words: settings.words,
         resources: settings.resources,
-        bookings: Vec::new(),
+        bookings,
         files,
         device_owners: owners.devices,
         badge_owners: owners.badges,
@@ -193,17 +197,6 @@ fn check_words(settings: &Settings, plan: &plan::Plan, faults: &mut Faults) {
         if let Some(near) = nearest(category, categories.iter().copied()) {
             let message = format!("No zone has the category `{}` that a word means.", shown(category));
             faults.warning("unknown-category", spot, category, message, format!("Did you mean `{near}`?"));
-        }
-    }
-}
-
-fn check_resources(settings: &Settings, files: &[SourceFile], faults: &mut Faults) {
-    for resource in &settings.resources {
-        if !files.iter().any(|f| f.path == resource.file) {
-            let message =
-                format!("The file {} of resource `{}` is not there.", shown(&resource.file), shown(&resource.name));
-            let help = "Put it beside site.toml, with a name that ends in `.ics`; until then the calendar is unknown.";
-            faults.warning("missing-file", &Spot::file("site.toml"), &resource.name, message, help);
         }
     }
 }
