@@ -132,7 +132,8 @@ impl Fusion {
 
     /// How much there is to copy, in updates: an occupant or track copied costs about a sixteenth of one updated.
     pub(crate) fn copy_updates(&self) -> u32 {
-        let all = 64 + self.positions.track_count() + self.occupants.slot_count();
+        // Of what is saved only: when copies are taken must not hang on how many slots there once were.
+        let all = 64 + self.positions.track_count() + self.occupants.len();
         let all = all + self.ranging.len() + self.beacons.len() + self.clouds.cells() / 32;
         u32::try_from(all / 16).unwrap_or(u32::MAX)
     }

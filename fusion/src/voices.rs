@@ -143,6 +143,9 @@ impl Fusion {
                 let _ = heard.try_push(Hearing { slot, weight, prior });
             }
         }
+        // Sums have an order that no late observation changes, which numbers are not.
+        let occupants = &self.occupants;
+        heard.sort_unstable_by_key(|h| (occupants.slot(h.slot).first_seen, occupants.slot(h.slot).origin));
         if heard.iter().all(|h| h.weight == 0.0) {
             return Ok(());
         }
