@@ -19,7 +19,8 @@ use osmose_model::stages::{Decide, Source};
 use osmose_model::time::{DurationNs, LogicalNs, NS_PER_S, UtcNs};
 use osmose_model::tri::Tri;
 use osmose_model::world::{
-    EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, WallTime, WorldEvent, WorldView, ZoneCount,
+    EventKind, Occupant, Presence, Reading, SensorStatus, Sighting, Stimulus, WallTime, WorldEvent, WorldView,
+    ZoneCount,
 };
 use osmose_rules::cost::{Ops, StepBound};
 use osmose_rules::{Program, Rules, check};
@@ -249,7 +250,7 @@ pub fn someone(track: u64, person: Option<u16>, person_p: f64, zones: impl IntoI
         person_p,
         presence: Presence::Seen,
         seen_at: LogicalNs(0),
-        moved_by: [].into_iter().collect(),
+        moved_by: [Sighting { sensor: SensorId(0), measured: LogicalNs(0) }].into_iter().collect(),
         zones: zones.into_iter().map(ZoneId).collect(),
     }
 }
