@@ -293,10 +293,10 @@ fn sizes(path: &Path, live: &Live) {
     );
 }
 
-/// Time that this process has had a processor for; what other programs took is not in it. Zero where the system does
-/// not say.
+/// Time that this thread has had a processor for; what other programs took is not in it. Zero where the system does not
+/// say.
 fn on_cpu() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(text.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0))
 }
 
@@ -318,7 +318,7 @@ fn rates(path: &Path, what: &str, of: f64) {
         let (took, cpu, inputs) = replayed(path, verify);
         let rate = |d: Duration| of / d.as_secs_f64();
         println!(
-            "  {} in {:.3} s: {:.0} {what}; on a processor {:.3} s: {:.0} {what}, {:.0} ns an input",
+            "  {} in {:.3} s: {:.0} {what}; this thread on a processor {:.3} s: {:.0} {what}, {:.0} ns an input",
             if verify { "verified" } else { "replayed" },
             took.as_secs_f64(),
             rate(took),

@@ -211,6 +211,7 @@ fn a_saved_state_goes_on_to_the_bit_at_random_steps_of_a_long_trace() {
             let over = i - cut == 600 || i + 1 == inputs.len();
             if over {
                 assert_eq!(world(machine), world(&whole), "taken back at input {cut} of {}", inputs.len());
+                assert!(saved(machine) == saved(&whole), "what nobody can read too: input {cut} of {}", inputs.len());
                 compared += 1;
             }
             !over
@@ -275,6 +276,7 @@ fn what_is_known_of_the_sources_is_taken_back_where_a_replay_begins() {
     assert_eq!(sources(&began), sources(&whole));
     assert_ne!(sources(&fresh), sources(&whole), "forgetting them would show");
     assert_eq!(world(&began), world(&whole));
+    assert!(saved(&began) == saved(&whole), "what nobody can read too");
 }
 
 #[test]

@@ -21,11 +21,22 @@ use osmose_model::time::{DurationNs, LogicalNs, UtcNs};
 /// assert_eq!(decode_input(bytes, &mut ScanBuf::new()), Ok((Tag::default(), Input::Tick)));
 /// ```
 pub fn encode_input<'b>(builder: &'b mut TraceBuilder, tag: Tag, input: &Input<'_>) -> &'b [u8] {
-    let fbb = builder.begin();
+    let TraceBuilder { fbb, fix, .. } = builder;
+    if let Input::Observation(o) = input
+        && fix.fits(o)
+    {
+        return fix.fill(tag, o);
+    }
+    fbb.reset();
     let (body_type, body) = put_input(fbb, input);
     let args = schema::InputArgs { at_ns: tag.at.0, seq: tag.seq.0, body_type, body: Some(body) };
     let root = schema::Input::create(fbb, &args);
-    builder.finish(root)
+    fbb.finish(root, None);
+    let record = fbb.finished_data();
+    if let Input::Observation(o) = input {
+        fix.keep(o, record);
+    }
+    record
 }
 
 type Put = (schema::Body, WIPOffset<UnionWIPOffset>);

@@ -91,6 +91,8 @@ pub struct TraceBuilder {
     fbb: FlatBufferBuilder<'static>,
     /// Offsets of the tables of the vector under construction.
     offsets: Vec<u32>,
+    /// The last location fix that was written.
+    fix: fix::Template,
 }
 
 impl Default for TraceBuilder {
@@ -112,7 +114,7 @@ impl TraceBuilder {
         let mut fbb = FlatBufferBuilder::with_capacity(16 * 1024);
         // A scalar that equals its default is written too: minus zero equals zero, and is not it.
         fbb.force_defaults(true);
-        Self { fbb, offsets: Vec::with_capacity(16) }
+        Self { fbb, offsets: Vec::with_capacity(16), fix: fix::Template::default() }
     }
 
     fn begin(&mut self) -> &mut FlatBufferBuilder<'static> {
