@@ -7,7 +7,7 @@ use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::DurationNs;
 use osmose_replay::diff;
 use osmose_replay::drive::what_if::Both;
-use osmose_replay::drive::{self, Options, ReplayError, Sinks, Speed, TracksFormat, Workshop};
+use osmose_replay::drive::{self, Names, Options, ReplayError, Sinks, Speed, TracksFormat, Workshop};
 use osmose_replay::promises;
 use osmose_replay::score;
 use osmose_replay::trace::recording::{Items, Recording};
@@ -59,6 +59,10 @@ pub(crate) struct Replay {
     /// The header of --tracks
     #[arg(long, value_enum, default_value = "osmose")]
     tracks_format: Format,
+    /// Whom rows of --tracks name: who was believed to be there at that moment, or who is likeliest by everything heard
+    /// before and after
+    #[arg(long, value_enum, default_value = "live", requires = "tracks")]
+    names: Naming,
     /// Write events as JSON lines
     #[arg(long, value_name = "FILE.jsonl")]
     events: Option<PathBuf>,
@@ -77,6 +81,12 @@ pub(crate) struct Replay {
 enum Format {
     Osmose,
     Eval,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Naming {
+    Live,
+    Smoothed,
 }
 
 fn speed(text: &str) -> Result<Speed, String> {
@@ -124,9 +134,14 @@ impl Replay {
             Format::Osmose => TracksFormat::Osmose,
             Format::Eval => TracksFormat::Eval,
         };
+        let names = match self.names {
+            Naming::Live => Names::Live,
+            Naming::Smoothed => Names::Smoothed,
+        };
         let truth = self.truth.as_deref().map(score::load_truth).transpose().map_err(Failure::found)?;
         let sinks = Sinks {
             tracks: self.tracks.as_deref().map(out).transpose()?.map(|o| (tracks_format, o)),
+            names,
             events: self.events.as_deref().map(out).transpose()?,
             commands: self.commands.as_deref().map(out).transpose()?,
             plot: self.plot.as_deref().map(out).transpose()?.map(|o| (truth, o)),

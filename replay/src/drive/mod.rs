@@ -15,6 +15,7 @@
 //! A replay never copies recorded decisions: it runs the code. Where the trace has a hole, the state is not known
 //! until the next keyframe; what lies between is skipped, counted and declared.
 
+mod names;
 mod plot;
 mod run;
 mod sensors;
@@ -27,7 +28,7 @@ pub mod what_if;
 pub mod workshop;
 
 pub use run::{Options, Replay, ReplayError, Speed, Watch};
-pub use sinks::{Sinks, TracksFormat};
+pub use sinks::{Names, Sinks, TracksFormat};
 pub use summary::{Difference, Hole, HoleKind, Summary, Verdict};
 pub use workshop::{Osmose, Workshop, WorkshopError};
 

@@ -3,17 +3,18 @@
 //! Track rows are written *between* inputs, from the state that the inputs so far made: after the last position scan
 //! of an instant, and on a grid of 100 ms where no scan comes.
 
+use super::names::{Read, Row, Smoother};
 use super::plot::Plot;
 use crate::score::Truth;
 use osmose_core::Outbox;
 use osmose_drivers::{RuleNames, lines};
 use osmose_model::device::SensorKind;
-use osmose_model::ids::PersonId;
+use osmose_model::geometry::Place;
 use osmose_model::input::{Input, Tag};
 use osmose_model::observation::Body;
 use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, LogicalNs, UtcNs, format_seconds};
-use osmose_model::world::{Occupant, Presence, WorldView};
+use osmose_model::world::{Presence, WorldView};
 use std::io::{self, Write};
 
 /// Rows where no scan comes, this far apart.
@@ -35,6 +36,16 @@ pub enum TracksFormat {
     Eval,
 }
 
+/// Who the rows of a tracks file are named by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// What the engine believed at that moment.
+    #[default]
+    Live,
+    /// What is likeliest by everything that was heard before and after; rows are kept and written at the end.
+    Smoothed,
+}
+
 /// Somewhere to write to.
 pub type Out = Box<dyn Write>;
 
@@ -46,6 +57,8 @@ pub type Each = Box<dyn FnMut(Tag, &Input<'_>, &Outbox, &dyn WorldView)>;
 pub struct Sinks {
     /// `--tracks`.
     pub tracks: Option<(TracksFormat, Out)>,
+    /// `--names`, of those rows.
+    pub names: Names,
     /// `--events`.
     pub events: Option<Out>,
     /// `--commands`.
@@ -60,6 +73,8 @@ pub struct Sinks {
 pub(super) struct Writing {
     sinks: Sinks,
     plot: Option<(Plot, Out)>,
+    /// The rows so far, where they are named at the end.
+    smoother: Option<Smoother>,
     from: LogicalNs,
     line: Vec<u8>,
     quiet: DurationNs,
@@ -87,7 +102,18 @@ impl Writing {
         let slowest_hz = scanning.filter_map(|s| s.rate_hz).filter(|hz| *hz > 0.0).fold(f64::INFINITY, f64::min);
         let quiet = DurationNs::from_s_f64(3.0 / slowest_hz).map_or(QUIET, |d| d.max(QUIET));
         let plot = sinks.plot.take().map(|(truth, out)| (Plot::new(truth), out));
-        Ok(Self { sinks, plot, from, line: Vec::new(), quiet, scan_due: None, last_scan: None, grid_next: None })
+        let smoother = (sinks.names == Names::Smoothed && sinks.tracks.is_some()).then(Smoother::default);
+        Ok(Self {
+            sinks,
+            plot,
+            smoother,
+            from,
+            line: Vec::new(),
+            quiet,
+            scan_due: None,
+            last_scan: None,
+            grid_next: None,
+        })
     }
 
     /// How far back a scan decides whether rows are due.
@@ -142,6 +168,9 @@ impl Writing {
         if let Some((plot, _)) = self.plot.as_mut().filter(|_| tag.at >= self.from) {
             plot.input(tag.at, input);
         }
+        if let Some(smoother) = self.smoother.as_mut().filter(|_| tag.at >= self.from) {
+            smoother.reads.extend(badge_read(input, view.site()));
+        }
         if tag.at < self.from || (out.events.is_empty() && out.commands.is_empty()) {
             return Ok(());
         }
@@ -164,8 +193,19 @@ impl Writing {
         Ok(())
     }
 
-    /// Everything is written: the picture too.
+    /// Everything is written: the rows that waited for their names, and the picture too.
     pub(super) fn finish(&mut self, site: &Site) -> io::Result<()> {
+        if let (Some(mut smoother), Some((format, out))) = (self.smoother.take(), &mut self.sinks.tracks) {
+            smoother.name_rows()?;
+            for rows in smoother.rows.chunk_by(|a, b| a.at == b.at) {
+                self.line.clear();
+                let t = format_seconds(rows[0].at.0);
+                for one in rows {
+                    row(*format, site, &t, one, &mut self.line)?;
+                }
+                out.write_all(&self.line)?;
+            }
+        }
         if let Some((plot, out)) = &mut self.plot {
             out.write_all(plot.render(site).as_bytes())?;
             out.flush()?;
@@ -185,18 +225,21 @@ impl Writing {
             return Ok(());
         }
         let (line, site, t) = (&mut self.line, view.site(), format_seconds(at.0));
-        let (tracks, plot) = (&mut self.sinks.tracks, &mut self.plot);
+        let (tracks, plot, smoother) = (&mut self.sinks.tracks, &mut self.plot, &mut self.smoother);
         line.clear();
         let mut result = Ok(());
         view.for_each_occupant(&mut |o| {
             if o.presence != Presence::Seen || o.existence < EXISTENCE_MIN || result.is_err() {
                 return;
             }
+            let one = Row::of(at, o, PERSON_P_MIN);
             if let Some((plot, _)) = plot {
-                plot.occupant(at, o, named(o));
+                plot.occupant(at, o, one.person.map(|(person, _)| person));
             }
-            if let Some((format, _)) = tracks {
-                result = row(*format, site, &t, o, line);
+            match (&mut *smoother, &*tracks) {
+                (Some(smoother), _) => smoother.rows.push(one),
+                (None, Some((format, _))) => result = row(*format, site, &t, &one, line),
+                (None, None) => {}
             }
         });
         result?;
@@ -204,9 +247,13 @@ impl Writing {
     }
 }
 
-/// Who a row names: nobody below [`PERSON_P_MIN`].
-fn named(o: &Occupant) -> Option<PersonId> {
-    o.person.filter(|_| o.person_p >= PERSON_P_MIN)
+/// The read of a known person's badge.
+fn badge_read(input: &Input<'_>, site: &Site) -> Option<Read> {
+    let o = input.observation()?;
+    let Body::Badge { badge } = o.body else { return None };
+    let reader = site.sensors.get(o.sensor.index())?;
+    let place = Place::flat(reader.level, reader.pose.x_m, reader.pose.y_m);
+    Some(Read { at: o.measured, place, sigma_m: reader.noise.sigma_m, person: site.owner_of_badge(badge)? })
 }
 
 /// The first instant of the grid at or after `at`.
@@ -226,9 +273,9 @@ fn field(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-fn row(format: TracksFormat, site: &Site, t: &str, o: &Occupant, out: &mut Vec<u8>) -> io::Result<()> {
-    let person = named(o).and_then(|p| site.people.get(p.index()));
-    let name = person.map_or("", |p| p.name.as_str());
+fn row(format: TracksFormat, site: &Site, t: &str, o: &Row, out: &mut Vec<u8>) -> io::Result<()> {
+    let person = o.person.and_then(|(person, p)| Some((site.people.get(person.index())?, p)));
+    let name = person.map_or("", |(person, _)| person.name.as_str());
     let (x, y) = (o.place.at.x_m, o.place.at.y_m);
     match format {
         TracksFormat::Eval => {
@@ -240,7 +287,7 @@ fn row(format: TracksFormat, site: &Site, t: &str, o: &Occupant, out: &mut Vec<u
             write!(out, "{t},{},{x},{y},{vx},{vy},", o.track)?;
             field(name, out);
             match person {
-                Some(_) => write!(out, ",{},", o.person_p)?,
+                Some((_, p)) => write!(out, ",{p},")?,
                 None => out.extend_from_slice(b",,"),
             }
             if let Some(z) = o.place.z_m {

@@ -48,6 +48,7 @@ fn outputs(trace: &[u8], options: Options) -> (Summary, String, String, String) 
     let (events, commands, tracks) = (Kept::default(), Kept::default(), Kept::default());
     let sinks = Sinks {
         tracks: Some((TracksFormat::Osmose, Box::new(tracks.clone()))),
+        names: Names::Live,
         events: Some(Box::new(events.clone())),
         commands: Some(Box::new(commands.clone())),
         plot: None,
@@ -403,6 +404,7 @@ fn a_replay_from_a_keyframe_is_the_one_from_the_start() {
         let (events, commands, tracks) = (Kept::default(), Kept::default(), Kept::default());
         let sinks = Sinks {
             tracks: Some((TracksFormat::Osmose, Box::new(tracks.clone()))),
+            names: Names::Live,
             events: Some(Box::new(events.clone())),
             commands: Some(Box::new(commands.clone())),
             plot: None,
