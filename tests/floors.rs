@@ -74,7 +74,12 @@ const NOT_IN_CORE: &[&str] = &[
 ];
 
 /// Libraries that belong to one crate of ours only.
-const ONLY_IN: &[(&str, &str)] = &[("chrono", "osmose-calendar"), ("flatbuffers", "osmose-wire"), ("geo", "osmose-load"), ("geojson", "osmose-load")];
+const ONLY_IN: &[(&str, &str)] = &[
+    ("chrono", "osmose-calendar"),
+    ("flatbuffers", "osmose-wire"),
+    ("geo", "osmose-load"),
+    ("geojson", "osmose-load"),
+];
 
 /// Crates of ours that may hold unsafe code: generated accessors, and the one mapped file of the journal.
 const MAY_HOLD_UNSAFE: &[&str] = &["osmose-wire", "osmose-runtime"];
