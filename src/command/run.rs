@@ -35,8 +35,8 @@ const CONTROLS_MAX: usize = 64;
 pub(crate) struct Run {
     /// The site's folder
     site: PathBuf,
-    /// Record inputs and decisions into this trace, which must not exist yet [default: files that rotate and expire as
-    /// [record] in site.toml says; where it has none, nothing is recorded]
+    /// Record inputs and decisions into this trace, which must not exist yet [default: files that rotate and expire as the
+    /// table `record` of site.toml says; where there is none, nothing is recorded]
     #[arg(long, value_name = "FILE.mcap|none")]
     record: Option<PathBuf>,
     /// Where state is kept, so that a restart goes on where the engine stopped [default: SITE/.osmose]
