@@ -6,6 +6,7 @@
 
 use super::chunk::HEAD_BYTES;
 use super::format::{CHUNK_BYTES_MAX, INSTALL_NAME, Topic};
+use super::lengths;
 use mcap::records::{Record, op};
 use osmose_model::time::LogicalNs;
 use std::collections::BTreeMap;
@@ -122,7 +123,7 @@ impl TraceIndex {
             let body = summary.get(at + HEAD_BYTES..)?.get(..body_bytes)?;
             match opcode {
                 op::CHANNEL => {
-                    let Ok(Record::Channel(c)) = mcap::parse_record(opcode, body) else { return None };
+                    let Some(Record::Channel(c)) = lengths::parse(opcode, body) else { return None };
                     index.channels.insert(c.id, Topic::from_name(&c.topic));
                 }
                 op::CHUNK_INDEX => {
@@ -131,7 +132,7 @@ impl TraceIndex {
                     index.message_index_bytes += u64_at(body, 36 + u32_at(body, 32)? as usize)?;
                 }
                 op::METADATA_INDEX => {
-                    let Ok(Record::MetadataIndex(m)) = mcap::parse_record(opcode, body) else { return None };
+                    let Some(Record::MetadataIndex(m)) = lengths::parse(opcode, body) else { return None };
                     if m.name == INSTALL_NAME {
                         index.installs.push(m.offset);
                     }
@@ -190,7 +191,7 @@ impl TraceIndex {
                 }
                 op::METADATA => {
                     read_at(source, at + HEAD_BYTES as u64, body_bytes, &mut body)?;
-                    if matches!(mcap::parse_record(op::METADATA, &body), Ok(Record::Metadata(m)) if m.name == INSTALL_NAME)
+                    if matches!(lengths::parse(op::METADATA, &body), Some(Record::Metadata(m)) if m.name == INSTALL_NAME)
                     {
                         index.installs.push(at);
                     }
@@ -263,7 +264,7 @@ fn first_channels<R: Read + Seek>(
     }
     let mut left = records.as_slice();
     while let Some((opcode, record)) = split_record(left) {
-        if let (op::CHANNEL, Ok(Record::Channel(c))) = (opcode, mcap::parse_record(opcode, record)) {
+        if let (op::CHANNEL, Some(Record::Channel(c))) = (opcode, lengths::parse(opcode, record)) {
             channels.insert(c.id, Topic::from_name(&c.topic));
         }
         left = &left[HEAD_BYTES + record.len()..];

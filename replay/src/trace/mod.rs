@@ -7,6 +7,7 @@
 //! | [`mod@write`] | writing, chunk by whole chunk |
 //! | [`read`] | reading, with every checksum, up to the last whole record of a cut file |
 //! | [`index`] | where chunks, keyframes and installations stand: what seeking needs |
+//! | `lengths` | one record, after a look at the lengths inside it |
 //! | [`recording`] | one trace, or a folder of traces that follow each other, as one log |
 //! | [`ahead`] | a log read in a thread of its own |
 
@@ -16,6 +17,7 @@ pub mod codec;
 pub mod format;
 mod found;
 pub mod index;
+mod lengths;
 pub mod read;
 pub mod recording;
 pub mod write;

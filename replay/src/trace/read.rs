@@ -17,6 +17,7 @@ use super::format::{
 };
 pub use super::found::{Damage, DamageKind, Ending, Item, OpenError, RawRecord, ReadCounts};
 use super::index::{SeekPoint, TraceIndex};
+use super::lengths;
 use mcap::records::{Record, op};
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
@@ -291,7 +292,7 @@ impl<R: Read> TraceReader<R> {
             match opcode {
                 op::HEADER => {}
                 op::METADATA => {
-                    let Ok(Record::Metadata(found)) = mcap::parse_record(opcode, &self.body) else {
+                    let Some(Record::Metadata(found)) = lengths::parse(opcode, &self.body) else {
                         return Err(OpenError::NotATrace("its metadata cannot be read".to_owned()));
                     };
                     if found.name == METADATA_NAME {
@@ -460,10 +461,7 @@ impl<R: Read> TraceReader<R> {
     /// Keeps an attached site file.
     fn attachment(&mut self) -> Result<(), DamageKind> {
         let broken = || DamageKind::Structure("an attachment cannot be read".to_owned());
-        if !holds_attachment(&self.body) {
-            return Err(broken());
-        }
-        let Ok(Record::Attachment { header, data, crc: saved }) = mcap::parse_record(op::ATTACHMENT, &self.body) else {
+        let Some(Record::Attachment { header, data, crc: saved }) = lengths::parse(op::ATTACHMENT, &self.body) else {
             return Err(broken());
         };
         let covered = self.body.len().checked_sub(4).ok_or_else(broken)?;
@@ -544,8 +542,8 @@ impl<R: Read> TraceReader<R> {
                 self.report(DamageKind::Structure(format!("a record of kind {opcode:#04x} inside a chunk")));
                 return None;
             }
-            match (opcode, mcap::parse_record(opcode, body)) {
-                (op::MESSAGE, Ok(Record::Message { header, data })) => match self.channels.get(&header.channel_id) {
+            match (opcode, lengths::parse(opcode, body)) {
+                (op::MESSAGE, Some(Record::Message { header, data })) => match self.channels.get(&header.channel_id) {
                     Some(Some(topic)) => {
                         let range = self.chunk_left.start - data.len()..self.chunk_left.start;
                         return Some((*topic, header, range));
@@ -553,10 +551,10 @@ impl<R: Read> TraceReader<R> {
                     Some(None) => self.counts.unknown += 1,
                     None => self.report(DamageKind::Structure("a record on a channel that is not there".to_owned())),
                 },
-                (op::CHANNEL, Ok(Record::Channel(channel))) if self.channels.len() < CHANNELS_MAX => {
+                (op::CHANNEL, Some(Record::Channel(channel))) if self.channels.len() < CHANNELS_MAX => {
                     self.channels.insert(channel.id, Topic::from_name(&channel.topic));
                 }
-                (op::SCHEMA, Ok(_)) => {}
+                (op::SCHEMA, Some(_)) => {}
                 _ => self.report(DamageKind::Structure(format!("a record of kind {opcode:#04x} inside a chunk"))),
             }
             if self.given < self.damage.len() {
@@ -565,17 +563,6 @@ impl<R: Read> TraceReader<R> {
         }
         None
     }
-}
-
-/// Whether a body is long enough for what an attachment's lengths say: its two times, its name, its media type, its own
-/// length, and the checksum. `mcap` relies on it (0.26 panics where the last four bytes belong to the header).
-fn holds_attachment(body: &[u8]) -> bool {
-    let text_end = |at: usize| {
-        let len = u32::from_le_bytes(*body.get(at..)?.first_chunk()?);
-        at.checked_add(4)?.checked_add(usize::try_from(len).ok()?)
-    };
-    let header_end = text_end(16).and_then(text_end).and_then(|at| at.checked_add(8));
-    header_end.and_then(|at| at.checked_add(4)).is_some_and(|end| end <= body.len())
 }
 
 fn no_path(source: std::io::Error) -> OpenError {
