@@ -106,8 +106,9 @@ fn conjuncts(condition: &str) -> Vec<&str> {
     parts
 }
 
-/// The recording's files with the rule and its device, by the first reading that the language takes.
-fn with_rule(files: &[SourceFile], condition: &str) -> Result<(Osmose, ActuatorId), FindError> {
+/// The recording's files with a device to tell, and the rule that tells it, by the first reading that the language
+/// takes.
+fn with_rule(files: &[SourceFile], condition: &str) -> Result<(Osmose, ActuatorId, SourceFile), FindError> {
     let mut files = files.to_vec();
     let device = format!("\n[[actuator]]\nid = \"{DEVICE}\"\nkind = \"notify\"\nconnect = \"log\"\n");
     match files.iter_mut().find(|f| f.path == "devices.toml") {
@@ -130,12 +131,8 @@ fn with_rule(files: &[SourceFile], condition: &str) -> Result<(Osmose, ActuatorI
         rules.push(rule.clone());
         let checked = osmose_rules::check(plain.site(), &rules);
         if checked.program.is_some() {
-            files.push(rule);
-            files.sort_by(|a, b| a.path.cmp(&b.path));
-            let workshop = Osmose::of_files(&files)?;
-            let device = workshop.site().actuator_named(DEVICE);
-            return match device {
-                Some(device) => Ok((workshop, device)),
+            return match plain.site().actuator_named(DEVICE) {
+                Some(device) => Ok((plain, device, rule)),
                 None => Err(FindError::Condition("the site takes no device of its own for the search".to_owned())),
             };
         }
@@ -157,7 +154,7 @@ pub fn find(
     to: Option<LogicalNs>,
     watch: &mut dyn Watch,
 ) -> Result<Vec<Moment>, FindError> {
-    let (workshop, device) = with_rule(recording.files(), condition)?;
+    let (workshop, device, rule) = with_rule(recording.files(), condition)?;
     let site = workshop.site().clone();
     let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
     let sink = told.clone();
@@ -169,7 +166,8 @@ pub fn find(
         }
     });
     let sinks = crate::drive::Sinks { each: Some(each), ..Default::default() };
-    Replay::new(recording, workshop, Options { from, to, sinks, ..Options::default() })?.run(watch)?;
+    Replay::new(recording, workshop, Options { from, to, beside: vec![rule], sinks, ..Options::default() })?
+        .run(watch)?;
     let moment = |(c, wall): &(osmose_model::command::Command, words::Tied)| Moment {
         at: c.at,
         bindings: c.cause.bindings.iter().map(|(name, e)| (name.to_string(), words::entity(&site, e))).collect(),
@@ -233,6 +231,21 @@ mod tests {
         let busy = found(&trace, "count(people in meeting) >= 2").unwrap();
         assert!(!busy.is_empty());
         assert!(busy.windows(2).all(|w| w[0].at < w[1].at));
+    }
+
+    /// Rules that are installed in the middle do not end the search: the same moments as without the installation.
+    #[test]
+    fn rules_installed_on_the_way_do_not_end_the_search() {
+        let plain = walk(40);
+        let mut later: Vec<_> = crate::testing::files().into_iter().filter(|f| f.path.ends_with(".rules")).collect();
+        later.iter_mut().for_each(|f| f.text = f.text.replace("80 %", "60 %"));
+        let (at, inputs) = crate::testing::with_install(&plain, 20, &later);
+        let trace = crate::testing::live_with(&inputs, 50, &[(at, later)]);
+        let condition = "any p in members(staff) leaves meeting";
+        let times = |trace: &[u8]| found(trace, condition).unwrap().iter().map(|m| m.at).collect::<Vec<_>>();
+        let (with, without) = (times(&trace), times(&live(&plain, 50)));
+        assert_eq!(with, without);
+        assert!(with.iter().filter(|at| at.0 > 20_000_000_000).count() > 1, "{with:?}");
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub fn watch(
     let plain = Osmose::of_files(site_files)?;
     let own: Vec<SourceFile> = options.rules.clone().unwrap_or_else(|| plain.site().rule_files().cloned().collect());
     let mut statements = open_statements(plain.site(), &own);
-    let Some((site, rules)) = with_watchers(&plain, site_files, &own, &mut statements) else {
+    let Some((site, watcher)) = with_watchers(&plain, site_files, &own, &mut statements) else {
         return Ok(statements.into_iter().map(|(p, _)| p).collect());
     };
     let workshop = Osmose::of_files(&site)?;
@@ -150,25 +150,34 @@ pub fn watch(
     });
     let options = Options {
         verify: false,
-        rules: Some(rules.clone()),
+        beside: vec![watcher.clone()],
         sinks: Sinks { each: Some(each), ..Sinks::default() },
         ..options
     };
-    Replay::new(recording, workshop, options)?.run(watch)?;
-    let text = rules.last().map_or("", |f| f.text.as_str());
+    let ran = Replay::new(recording, workshop, options)?.run(watch);
     for (i, c, wall) in told.borrow().iter() {
-        note(&mut statements[*i].0, &site, text, c, *wall);
+        note(&mut statements[*i].0, &site, &watcher.text, c, *wall);
+    }
+    match ran {
+        Ok(_) => {}
+        // Rules that were installed on the way may not have what a statement names.
+        Err(ReplayError::Installed { seq, .. }) => {
+            for (promise, _) in statements.iter_mut().filter(|(p, _)| p.unwatched.is_none()) {
+                promise.unwatched = Some(format!("watched until input {seq}, whose rules lack what it names"));
+            }
+        }
+        Err(other) => return Err(other),
     }
     Ok(statements.into_iter().map(|(p, _)| p).collect())
 }
 
-/// The site with a device for each statement, and the rules with a rule for each; `None` where none can be watched.
+/// The site with a device for each statement, and a file with a rule for each; `None` where none can be watched.
 fn with_watchers(
     plain: &Osmose,
     site_files: &[SourceFile],
     own: &[SourceFile],
     statements: &mut [(Promise, Option<String>)],
-) -> Option<(Vec<SourceFile>, Vec<SourceFile>)> {
+) -> Option<(Vec<SourceFile>, SourceFile)> {
     let lowest = osmose_rules::check(plain.site(), own).program.and_then(|p| p.levels().last().cloned())?;
     let (mut devices, mut text, mut any) = (String::new(), "edition 1\n".to_owned(), false);
     for (i, (_, condition)) in statements.iter().enumerate() {
@@ -189,9 +198,7 @@ fn with_watchers(
         Some(f) => f.text += &devices,
         None => site.push(SourceFile { path: "devices.toml".to_owned(), text: devices }),
     }
-    let mut rules = own.to_vec();
-    rules.push(SourceFile { path: FILE.to_owned(), text });
-    Some((site, rules))
+    Some((site, SourceFile { path: FILE.to_owned(), text }))
 }
 
 /// Takes what a statement's device was told: that it is broken, or that it is not any more.

@@ -89,6 +89,22 @@ fn observation(sensor: SensorId, at_ms: i64, source_seq: Option<u64>, body: Body
     Input::Observation(Observation { sensor, source_seq, measured: LogicalNs(at_ms * 1_000_000), body })
 }
 
+/// The walk with other rules installed from `at_s` on, and the number of the input that installs them.
+pub(crate) fn with_install(
+    inputs: &[(ArrivalNs, Vec<u8>)],
+    at_s: i64,
+    rules: &[SourceFile],
+) -> (usize, Vec<(ArrivalNs, Vec<u8>)>) {
+    let mut bytes = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
+    let block = canon::encode_files(rules);
+    let n = canon::encode_input(&Input::RulesInstalled { files: &block }, &mut bytes).expect("fits");
+    bytes.truncate(n);
+    let mut inputs = inputs.to_vec();
+    let at = inputs.partition_point(|(a, _)| a.0 < at_s * 1_000_000_000);
+    inputs.insert(at, (inputs[at].0, bytes));
+    (at, inputs)
+}
+
 /// A live trace of a walk: ticks, decisions, digests, and a keyframe behind every `keyframe_every`-th input.
 pub(crate) fn live(inputs: &[(ArrivalNs, Vec<u8>)], keyframe_every: u64) -> Vec<u8> {
     live_with(inputs, keyframe_every, &[])

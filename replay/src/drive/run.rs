@@ -14,7 +14,7 @@ use osmose_core::{Driver, Machine, Outbox, StepSink};
 use osmose_model::canon;
 use osmose_model::digest::Digest;
 use osmose_model::ids::{SensorId, Seq};
-use osmose_model::input::{Gap, GapReason, Input, Tag};
+use osmose_model::input::{Gap, GapReason, Input, ShedReason, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::stages::Decide;
@@ -49,6 +49,8 @@ pub struct Options {
     /// These rules instead of the recorded ones, throughout. (A workshop whose site has other rules than the trace's
     /// does the same.)
     pub rules: Option<Vec<SourceFile>>,
+    /// Rules of whoever asks, laid beside those in force, and beside each set that the trace installs: they watch.
+    pub beside: Vec<SourceFile>,
     /// What if these sensors had not been there.
     pub without: Vec<SensorId>,
     /// What if these sensors had spoken later.
@@ -177,7 +179,8 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             return Err(ReplayError::Speed(x));
         }
         let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
-        let machine = workshop.machine(workshop.rules(options.rules.as_deref().unwrap_or(&own))?);
+        let rules = options.rules.as_deref().unwrap_or(&own);
+        let machine = workshop.machine(workshop.rules(&[rules, &options.beside].concat())?);
         // Another site's own rules hold throughout, as rules given by the options do.
         let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
         let same_rules = reader.files().iter().filter(is_rules).eq(own.iter());
@@ -294,6 +297,11 @@ where
 
     fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Machine<F, D, A>) {
         self.summary.ticks_added += u64::from(matches!(input, Input::Tick));
+        if let Input::Shed(shed) = input
+            && shed.reason == ShedReason::TooLate
+        {
+            self.summary.too_late += u64::from(shed.count);
+        }
         if let Some(what_if) = &mut self.what_if {
             what_if.replayed(&out.commands);
         }
@@ -447,7 +455,8 @@ impl<W: Workshop> Run<W> {
         if in_force == files {
             return Ok(());
         }
-        let rules = compile(&self.workshop, files).map_err(|source| ReplayError::Installed { seq: tag.seq, source })?;
+        let rules = compile(&self.workshop, files, &self.options.beside)
+            .map_err(|source| ReplayError::Installed { seq: tag.seq, source })?;
         files.clone_into(in_force);
         self.driver.machine_mut().stage_rules(rules);
         Ok(())
@@ -557,7 +566,8 @@ impl<W: Workshop> Run<W> {
 }
 
 /// Compiles rules that travel as one block.
-fn compile<W: Workshop>(workshop: &W, files: &[u8]) -> Result<W::Decide, WorkshopError> {
-    let files = canon::decode_files(files).map_err(|e| WorkshopError::Rules(e.to_string()))?;
+fn compile<W: Workshop>(workshop: &W, files: &[u8], beside: &[SourceFile]) -> Result<W::Decide, WorkshopError> {
+    let mut files = canon::decode_files(files).map_err(|e| WorkshopError::Rules(e.to_string()))?;
+    files.extend_from_slice(beside);
     workshop.rules(&files)
 }

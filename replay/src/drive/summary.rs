@@ -179,6 +179,9 @@ pub struct Summary {
     pub inputs: u64,
     /// Ticks that were added because the trace has none.
     pub ticks_added: u64,
+    /// Observations of inputs stepped by arrival that came later than the site takes, and were shed: a sensor that is
+    /// delayed further than that is a sensor removed.
+    pub too_late: u64,
     /// Events that came out.
     pub events: u64,
     /// Commands that came out.
@@ -245,6 +248,12 @@ impl Summary {
                 "replayed {} inputs ({} ticks added) from {} s to {} s, last input {}: {} events, {} commands",
                 self.inputs, self.ticks_added, first.at, last.at, last.seq, self.events, self.commands
             )),
+        }
+        if self.too_late > 0 {
+            line(format!(
+                "{} observations came later than `late_max_ms` of site.toml allows and counted for nothing",
+                self.too_late
+            ));
         }
         if let Some(seq) = self.began_at {
             line(format!("began from the keyframe behind input {seq}"));

@@ -387,16 +387,10 @@ fn a_plot_shows_what_was_seen_who_was_there_and_the_truth() {
 /// and rules installed half-way, the same digests, events, commands and track rows.
 #[test]
 fn a_replay_from_a_keyframe_is_the_one_from_the_start() {
-    let mut inputs = walk(60);
     // Other rules from 30 s on, of the same names and shapes: a saved state alone does not tell which ones hold.
     let mut later: Vec<_> = files().into_iter().filter(|f| f.path.ends_with(".rules")).collect();
     later.iter_mut().for_each(|f| f.text = f.text.replace("80 %", "60 %"));
-    let mut bytes = vec![0; 4096];
-    let block = osmose_model::canon::encode_files(&later);
-    let n = osmose_model::canon::encode_input(&Input::RulesInstalled { files: &block }, &mut bytes).unwrap();
-    bytes.truncate(n);
-    let at = inputs.partition_point(|(a, _)| a.0 < 30_000_000_000);
-    inputs.insert(at, (inputs[at].0, bytes));
+    let (at, inputs) = crate::testing::with_install(&walk(60), 30, &later);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("walk.mcap");
     std::fs::write(&path, crate::testing::live_with(&inputs, 97, &[(at, later)])).unwrap();
@@ -499,6 +493,11 @@ fn what_if_says_who_would_have_been_told_what_and_from_when_devices_are_on_their
     let (then, now) = (pauses(&delayed.recorded), pauses(&delayed.replayed));
     assert!(!then.is_empty() && then.len() == now.len(), "{then:?} {now:?}");
     assert!(then.iter().zip(&now).all(|(a, b)| b - a == 400_000_000), "{then:?} {now:?}");
+    // Later than the site takes, they count for nothing, and the summary says so.
+    let late = osmose_model::time::DurationNs::from_ms(osmose_model::limits::LATE_MAX_MS + 100);
+    let refused = replay(&trace, Options { delayed: vec![(tags, late)], ..Options::default() });
+    assert!(refused.too_late > 0 && refused.render().contains("counted for nothing"), "{}", refused.render());
+    assert!(!refused.what_if.expect("asked").replayed.iter().any(known));
 }
 
 /// The same walk with a lamp that answers: 15 ms after it is told something it says what it has become.

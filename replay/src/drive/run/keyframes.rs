@@ -76,7 +76,7 @@ impl<W: Workshop> Run<W> {
     /// Both sides' state at a keyframe where they part.
     fn look_into(&mut self, recorded: &[u8]) -> Result<(), ReplayError> {
         let Some(files) = &self.in_force else { return Ok(()) };
-        let mut other = self.workshop.machine(compile(&self.workshop, files)?);
+        let mut other = self.workshop.machine(compile(&self.workshop, files, &self.options.beside)?);
         let states = match other.restore(recorded) {
             Ok(()) => standing::of_states(&other.view(), &self.driver.machine().view()),
             Err(why) => [vec![format!("cannot be taken back: {why}")], Vec::new()],
@@ -90,7 +90,7 @@ impl<W: Workshop> Run<W> {
     /// A machine in a saved state; false where the state is none of these rules and this site.
     fn restore(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
         let Some(files) = &self.in_force else { return Ok(false) };
-        let mut machine = self.workshop.machine(compile(&self.workshop, files)?);
+        let mut machine = self.workshop.machine(compile(&self.workshop, files, &self.options.beside)?);
         let fits = machine.restore(state).is_ok() && machine.last() == tag;
         if fits {
             self.driver = Driver::new(machine);
