@@ -157,7 +157,8 @@ impl Replay {
             delayed: delayed.clone(),
             ..Options::default()
         };
-        let options = Options { from, to, speed, verify, rules: rules.clone(), without, delayed, sinks };
+        let options =
+            Options { from, to, speed, verify, rules: rules.clone(), without, delayed, sinks, ..Options::default() };
         let replay = drive::Replay::new(reader, workshop, options).map_err(refused)?;
         let replay = replay.from_keyframe().map_err(Failure::found)?;
         if let Some(caution) = replay.caution() {

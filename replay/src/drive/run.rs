@@ -300,7 +300,7 @@ where
         if let Input::Shed(shed) = input
             && shed.reason == ShedReason::TooLate
         {
-            self.summary.too_late += u64::from(shed.count);
+            self.summary.too_late += shed.count;
         }
         if let Some(what_if) = &mut self.what_if {
             what_if.replayed(&out.commands);
