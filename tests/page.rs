@@ -136,7 +136,43 @@ fn the_running_demo_is_shown_as_it_is_and_says_why() {
     }
     keys(&mut browser);
     names(&mut browser);
+    shapes(&mut browser);
     browser.expect_clean();
+}
+
+/// Widths and heights that PAGE's layouts are for, with the theme that each is shown in.
+const SHAPES: [(&str, u32, u32, f64, &str); 5] = [
+    ("live-dark", 1440, 900, 1.0, "dark"),
+    ("live-light", 1440, 900, 1.0, "light"),
+    ("live-phone", 390, 844, 1.5, "light"),
+    ("live-wall", 3840, 2160, 0.5, "dark"),
+    ("live-tablet", 900, 1200, 1.0, "light"),
+];
+/// A picture in the documentation is no larger.
+const PICTURE_BYTES_MAX: usize = 300_000;
+
+/// The page in every shape: nothing hangs over the window's edge. The pictures are kept where they are asked for.
+fn shapes(browser: &mut Browser) {
+    for (name, width, height, dense, theme) in SHAPES {
+        browser.show_as(width, height, dense, theme);
+        browser.eval("new Promise((r) => setTimeout(r, 700))");
+        let over = browser.eval("document.documentElement.scrollWidth - innerWidth").as_i64().expect("pixels");
+        assert!(over <= 0, "{name}: the page is {over} px wider than its window");
+        keep(name, &browser.picture());
+    }
+    browser.show_as(1440, 900, 1.0, "dark");
+}
+
+/// Writes a picture for the documentation with `OSMOSE_PICTURES=1`, and else only looks at its size.
+fn keep(name: &str, png: &[u8]) {
+    assert!(png.starts_with(b"\x89PNG"), "{name} is no picture");
+    println!("{name}: {} bytes", png.len());
+    assert!(png.len() < PICTURE_BYTES_MAX, "{name} has {} bytes", png.len());
+    if std::env::var_os("OSMOSE_PICTURES").is_some_and(|v| v == "1") {
+        let dir = root().join("docs/img");
+        std::fs::create_dir_all(&dir).expect("a folder");
+        std::fs::write(dir.join(format!("{name}.png")), png).expect("written");
+    }
 }
 
 /// The keyboard does what the map of it says.
