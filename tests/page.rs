@@ -4,9 +4,9 @@
 //!
 //! Pictures for the documentation are written with `OSMOSE_PICTURES=1`.
 
-mod common;
 #[path = "page/browser.rs"]
 mod browser;
+mod common;
 
 use browser::{Browser, installed};
 use common::engine::Engine;
@@ -70,7 +70,9 @@ struct Seen {
 
 /// An instant of the page, and whom it shows then.
 fn shown(browser: &mut Browser) -> (f64, Vec<Seen>) {
-    let told = browser.eval("[osmose.S.t, [...osmose.S.runs.A.tracks.values()].filter((t) => !t.lost).map((t) => [t.x, t.y, t.level])]");
+    let told = browser.eval(
+        "[osmose.S.t, [...osmose.S.runs.A.tracks.values()].filter((t) => !t.lost).map((t) => [t.x, t.y, t.level])]",
+    );
     let one = |t: &Value| Seen {
         x_m: t[0].as_f64().expect("metres"),
         y_m: t[1].as_f64().expect("metres"),
@@ -113,7 +115,15 @@ fn the_running_demo_is_shown_as_it_is_and_says_why() {
     println!("of {there} people truly there in eight looks, {found} shown within {NEAR_M} m; {shown_in_all} shown");
     assert!(there > 0 && found * 10 >= there * 8, "{found} of {there} are shown where they are");
     assert!(shown_in_all * 10 <= there * 13 + 20, "{shown_in_all} are shown, {there} are there");
-    assert_eq!(browser.text("document.querySelector('#kpis .kpi b').textContent").split(' ').next().map(str::parse::<usize>).map(|n| n.is_ok()), Some(true));
+    assert_eq!(
+        browser
+            .text("document.querySelector('#kpis .kpi b').textContent")
+            .split(' ')
+            .next()
+            .map(str::parse::<usize>)
+            .map(|n| n.is_ok()),
+        Some(true)
+    );
 
     // A click on a command tells why.
     browser.until("a command", "document.querySelector('#ledger-rows tr')");
@@ -132,7 +142,10 @@ fn the_running_demo_is_shown_as_it_is_and_says_why() {
         ("device", "osmose.S.plan.devices[0].id"),
     ] {
         browser.eval(&format!("osmose.select({{kind: '{kind}', id: {pick}}})"));
-        browser.until("the story", &format!("osmose.S.story && osmose.S.story.of === '{kind}' && document.querySelector('#story-body dl')"));
+        browser.until(
+            "the story",
+            &format!("osmose.S.story && osmose.S.story.of === '{kind}' && document.querySelector('#story-body dl')"),
+        );
     }
     keys(&mut browser);
     names(&mut browser);

@@ -301,8 +301,11 @@ pub(crate) fn seconds(at: LogicalNs) -> f64 {
 
 /// Which part of the way took longest.
 fn blame(t: Timing) -> String {
-    let parts =
-        [("waiting", us(t.read, t.step_start)), ("deciding", us(t.step_start, t.step_end)), ("hand-over", us(t.step_end, t.sent))];
+    let parts = [
+        ("waiting", us(t.read, t.step_start)),
+        ("deciding", us(t.step_start, t.step_end)),
+        ("hand-over", us(t.step_end, t.sent)),
+    ];
     let (what, us) = parts.into_iter().max_by_key(|(_, us)| *us).unwrap_or(("waiting", 0));
     format!("{what} took {:.2} ms of it", us as f64 / 1e3)
 }

@@ -271,7 +271,8 @@ impl Gathering {
             }
             Request::Test(at_s) => {
                 let at = LogicalNs((at_s * 1e9) as i64);
-                let told = test_at(at, &self.chronicle).unwrap_or_else(|| "# Nothing is remembered of this moment.\n".to_owned());
+                let told = test_at(at, &self.chronicle)
+                    .unwrap_or_else(|| "# Nothing is remembered of this moment.\n".to_owned());
                 page.tell(text(&json!({"type": "test", "text": told})));
             }
             // What only a replay can do is not asked of a running engine by the page that it serves.

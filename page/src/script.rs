@@ -41,7 +41,8 @@ fn test_of(sent: &Sent, chronicle: &Chronicle) -> String {
     match moved {
         Some((who, kind, zone)) => {
             let who = who.map_or("somebody", |p| names.person(p));
-            let where_to = if kind == EventKind::Leaves { "is outside".to_owned() } else { format!("in {}", names.zone(zone)) };
+            let where_to =
+                if kind == EventKind::Leaves { "is outside".to_owned() } else { format!("in {}", names.zone(zone)) };
             let _ = writeln!(out, "  at 5 s {who} {where_to}");
         }
         None => {

@@ -184,7 +184,8 @@ async fn guard(State(door): State<Door>, request: axum::extract::Request, next: 
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     if !is_ours(request.headers()) {
-        return (StatusCode::FORBIDDEN, "This page is for this machine: open it as http://127.0.0.1.\n").into_response();
+        return (StatusCode::FORBIDDEN, "This page is for this machine: open it as http://127.0.0.1.\n")
+            .into_response();
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

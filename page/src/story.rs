@@ -5,7 +5,7 @@ use crate::request::Of;
 use crate::snap::{axes, instant};
 use crate::tell::Names;
 use osmose_model::command::CommandId;
-use osmose_model::ids::{ActuatorId, Seq, SensorId, TrackId, ZoneId};
+use osmose_model::ids::{ActuatorId, SensorId, Seq, TrackId, ZoneId};
 use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Presence};
@@ -85,15 +85,18 @@ fn frame(sent: &Sent, names: Names<'_>) -> Option<Value> {
     let sensor = c.cause.sensor?;
     let measured = c.cause.measured.unwrap_or(sent.tag.at);
     let number = c.source_seq.map_or_else(String::new, |n| format!("frame {n}, "));
-    Some(json!({"n": 1, "kind": "frame", "what": "Sensor frame", "title": names.sensor(sensor), "device": names.sensor(sensor),
+    Some(
+        json!({"n": 1, "kind": "frame", "what": "Sensor frame", "title": names.sensor(sensor), "device": names.sensor(sensor),
         "detail": [format!("{number}input {}", sent.tag.seq)], "at_s": seconds(measured),
-        "took_us": -(sent.tag.at.since(measured).0 / 1000), "of": "sensing", "source": "recorded"}))
+        "took_us": -(sent.tag.at.since(measured).0 / 1000), "of": "sensing", "source": "recorded"}),
+    )
 }
 
 fn track(sent: &Sent, chronicle: &Chronicle) -> Option<Value> {
     let names = chronicle.names();
     let (track, person, p) = names.about(&sent.command)?;
-    let event = chronicle.events().rev().find(|e| e.tag.seq <= sent.tag.seq && e.track == Some(track) && e.event.is_some());
+    let event =
+        chronicle.events().rev().find(|e| e.tag.seq <= sent.tag.seq && e.track == Some(track) && e.event.is_some());
     let place = event.and_then(|e| e.event).map(|e| format!("{:.2}, {:.2} m", e.place.at.x_m, e.place.at.y_m));
     let identity = match person {
         Some(_) => format!("identity {p:.2}"),
@@ -101,9 +104,11 @@ fn track(sent: &Sent, chronicle: &Chronicle) -> Option<Value> {
     };
     let detail: Vec<String> = place.into_iter().chain([identity]).collect();
     let took = sent.timing.map(|t| us(t.read, t.step_start));
-    Some(json!({"n": 2, "kind": "track", "what": "Track", "title": format!("#{track} {}", person.map_or("unknown", |p| names.person(p))),
+    Some(
+        json!({"n": 2, "kind": "track", "what": "Track", "title": format!("#{track} {}", person.map_or("unknown", |p| names.person(p))),
         "track": track.0, "detail": [detail.join(", ")], "took_us": took, "of": "arrive", "source": "recorded",
-        "x_m": event.and_then(|e| e.event).map(|e| e.place.at.x_m), "y_m": event.and_then(|e| e.event).map(|e| e.place.at.y_m)}))
+        "x_m": event.and_then(|e| e.event).map(|e| e.place.at.x_m), "y_m": event.and_then(|e| e.event).map(|e| e.place.at.y_m)}),
+    )
 }
 
 fn conditions(sent: &Sent, names: Names<'_>) -> Option<Value> {
@@ -149,7 +154,8 @@ fn rule_text(sent: &Sent, names: Names<'_>) -> Option<Value> {
         .enumerate()
         .map(|(i, line)| {
             let n = place.line + i as u32;
-            let is_when = decided.is_empty() && (line.trim_start().starts_with("when") || line.trim_start().starts_with("while"));
+            let is_when =
+                decided.is_empty() && (line.trim_start().starts_with("when") || line.trim_start().starts_with("while"));
             json!({"line": n, "text": line, "decides": decided.contains(&n) || is_when})
         })
         .collect();
@@ -169,7 +175,12 @@ fn handed_over(sent: &Sent, names: Names<'_>) -> Value {
 // ---- what followed ----
 
 fn rows<'a>(events: impl DoubleEndedIterator<Item = &'a Told>) -> Value {
-    events.rev().filter(|e| e.command.is_some() || e.event.is_some()).take(FOLLOWED_MAX).map(|e| e.entry.clone()).collect()
+    events
+        .rev()
+        .filter(|e| e.command.is_some() || e.event.is_some())
+        .take(FOLLOWED_MAX)
+        .map(|e| e.entry.clone())
+        .collect()
 }
 
 // ---- a person ----
@@ -181,7 +192,8 @@ fn person(track: TrackId, chronicle: &Chronicle, picture: &Picture) -> Option<Va
     let label = |z: &ZoneId| names.site.zones.get(z.index()).map_or("?", |z| &z.label);
     let within = who.zones.first().map_or_else(|| "In no zone".to_owned(), |z| format!("In {}", label(z)));
     let since = chronicle.events().rev().find(|e| {
-        e.track == Some(track) && e.event.is_some_and(|v| v.kind == EventKind::Enters && v.zone == who.zones.first().copied())
+        e.track == Some(track)
+            && e.event.is_some_and(|v| v.kind == EventKind::Enters && v.zone == who.zones.first().copied())
     });
     let now = instant(picture);
     let lost_s = now.since(who.seen_at).0 as f64 / 1e9;
@@ -191,7 +203,8 @@ fn person(track: TrackId, chronicle: &Chronicle, picture: &Picture) -> Option<Va
     };
     let (major, minor, _) = axes(who.covariance_m2);
     let speed = who.velocity_mps[0].hypot(who.velocity_mps[1]);
-    let facing = who.heading_rad.map_or_else(String::new, |h| format!(", facing {:.0}°", h.to_degrees().rem_euclid(360.0)));
+    let facing =
+        who.heading_rad.map_or_else(String::new, |h| format!(", facing {:.0}°", h.to_degrees().rem_euclid(360.0)));
     let seen_by: Vec<&str> = seen_by(who, names);
     let level = names.site.levels.get(who.place.level.index()).map_or("?", |l| &l.label);
     let mut facts = vec![
@@ -296,12 +309,18 @@ fn device(name: &str, chronicle: &Chronicle, picture: &Picture) -> Option<Value>
     let id = names.site.actuator_named(name)?;
     let a = &names.site.actuators[id.index()];
     let word = |n: Option<osmose_model::ids::Name>| n.map_or_else(|| "none declared".to_owned(), |n| n.to_string());
-    let mut facts = vec![fact("State", how(id, names, picture)), fact("Default", word(a.default)), fact("Safe state", word(a.safe))];
+    let mut facts = vec![
+        fact("State", how(id, names, picture)),
+        fact("Default", word(a.default)),
+        fact("Safe state", word(a.safe)),
+    ];
     if let Some(zone) = a.zone {
         facts.push(fact("Zone", names.zone(zone)));
     }
-    Some(json!({"title": name, "lead": format!("{} that acts.", sentence(a.kind.as_str()).trim_end_matches('.')), "facts": facts,
-        "followed": rows(chronicle.events().filter(|e| e.device == Some(id)))}))
+    Some(
+        json!({"title": name, "lead": format!("{} that acts.", sentence(a.kind.as_str()).trim_end_matches('.')), "facts": facts,
+        "followed": rows(chronicle.events().filter(|e| e.device == Some(id)))}),
+    )
 }
 
 fn sensor(id: SensorId, chronicle: &Chronicle, picture: &Picture) -> Value {

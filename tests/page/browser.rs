@@ -46,7 +46,12 @@ impl Browser {
             .args(["--headless=new", "--remote-debugging-port=0", "--no-first-run", "--no-default-browser-check"])
             // Tests run as root in containers, whose kernels often refuse the sandbox; the pages are our own.
             .args(["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars", "--mute-audio"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-extensions", "--disable-sync"])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-extensions",
+                "--disable-sync",
+            ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdin(Stdio::null())
@@ -108,20 +113,28 @@ impl Browser {
         let text = match self.socket.read() {
             Ok(Message::Text(text)) => text,
             Ok(_) => return None,
-            Err(tungstenite::Error::Io(e)) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => return None,
+            Err(tungstenite::Error::Io(e))
+                if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+            {
+                return None;
+            }
             Err(error) => panic!("Chromium is gone: {error}"),
         };
         let heard: Value = serde_json::from_str(&text).expect("DevTools speaks JSON");
         let params = &heard["params"];
         match heard["method"].as_str() {
-            Some("Runtime.consoleAPICalled") if matches!(params["type"].as_str(), Some("error" | "warning" | "assert")) => {
+            Some("Runtime.consoleAPICalled")
+                if matches!(params["type"].as_str(), Some("error" | "warning" | "assert")) =>
+            {
                 self.complaints.push(params["args"].to_string());
             }
             Some("Runtime.exceptionThrown") => self.complaints.push(params["exceptionDetails"].to_string()),
             Some("Log.entryAdded") if matches!(params["entry"]["level"].as_str(), Some("error" | "warning")) => {
                 self.complaints.push(params["entry"].to_string());
             }
-            Some("Network.requestWillBeSent") => self.asked.extend(params["request"]["url"].as_str().map(str::to_owned)),
+            Some("Network.requestWillBeSent") => {
+                self.asked.extend(params["request"]["url"].as_str().map(str::to_owned))
+            }
             Some("Network.webSocketCreated") => self.asked.extend(params["url"].as_str().map(str::to_owned)),
             _ => {}
         }
@@ -136,7 +149,8 @@ impl Browser {
 
     /// The value of an expression; a promise is waited for.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let said = self.call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true, "awaitPromise": true}));
+        let said = self
+            .call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true, "awaitPromise": true}));
         assert!(said.get("exceptionDetails").is_none(), "{expression}: {}", said["exceptionDetails"]);
         said["result"]["value"].clone()
     }

@@ -249,7 +249,8 @@ impl Builder<'_> {
             Some(said) => said.iter().filter_map(|z| self.joined_zone(z, zones, f, &name, faults)).collect(),
         };
         // IMDF says it in an object, our own plans in a word.
-        let in_object = f.properties.get("door").and_then(|d| d.get("type")).and_then(|t| t.as_str()).map(str::to_owned);
+        let in_object =
+            f.properties.get("door").and_then(|d| d.get("type")).and_then(|t| t.as_str()).map(str::to_owned);
         let door = f.text("door").or(in_object).unwrap_or_default();
         self.plan.openings.push(Opening { name, level, segments, joins, door });
     }
