@@ -37,6 +37,19 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "osmose-runtime",
         ],
     ),
+    (
+        "osmose-bench",
+        4,
+        &[
+            "osmose-model",
+            "osmose-load",
+            "osmose-wire",
+            "osmose-sensors",
+            "osmose-rules",
+            "osmose-core",
+            "osmose-replay",
+        ],
+    ),
 ];
 
 /// The root package, on the top floor, may use all of them.
