@@ -118,8 +118,10 @@ impl Event {
 pub fn seq_of(command: &[u8]) -> Option<u64> {
     const KEY: &[u8] = b"\"seq\":";
     let at = command.windows(KEY.len()).rposition(|w| w == KEY)? + KEY.len();
-    let digits = command[at..].iter().skip_while(|b| **b == b' ').take_while(|b| b.is_ascii_digit());
-    digits.fold(None, |n: Option<u64>, b| n.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(b - b'0')))
+    let mut digits = command[at..].iter().skip_while(|b| **b == b' ').take_while(|b| b.is_ascii_digit());
+    let value = |b: &u8| u64::from(b - b'0');
+    let first = digits.next()?;
+    digits.try_fold(value(first), |n, b| n.checked_mul(10)?.checked_add(value(b)))
 }
 
 #[cfg(test)]
