@@ -218,7 +218,10 @@ mod tests {
         assert_eq!(facts.governors, ["powersave"]);
         let names: Vec<_> = facts.sleep_states.iter().map(|s| (s.name.as_str(), s.wake_us)).collect();
         assert_eq!(names, [("POLL", 0), ("C6", 133)], "what is switched off does not count");
-        assert_eq!((facts.timer_slack_ns, facts.receive_max, facts.swap_used_kib), (Some(50_000), Some(212_992), Some(600)));
+        assert_eq!(
+            (facts.timer_slack_ns, facts.receive_max, facts.swap_used_kib),
+            (Some(50_000), Some(212_992), Some(600))
+        );
         assert_eq!(facts.capabilities, Some(CAP_SYS_NICE));
         assert_eq!(facts.send_max, None, "what is not there is not made up");
     }

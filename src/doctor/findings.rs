@@ -110,13 +110,19 @@ fn isolated(f: &Facts) -> Finding {
     costs(
         "isolated",
         "no core is kept free of other work",
-        format!("Other programs and the kernel's own work interrupt the pipeline. Boot with isolcpus={last} nohz_full={last} rcu_nocbs={last}; the pipeline is pinned to the last core that it may use."),
+        format!(
+            "Other programs and the kernel's own work interrupt the pipeline. Boot with isolcpus={last} nohz_full={last} rcu_nocbs={last}; the pipeline is pinned to the last core that it may use."
+        ),
     )
 }
 
 fn sleep_states(f: &Facts) -> Option<Finding> {
-    let deep: Vec<String> =
-        f.sleep_states.iter().filter(|s| s.wake_us > WAKE_US_MAX).map(|s| format!("{} ({} us)", s.name, s.wake_us)).collect();
+    let deep: Vec<String> = f
+        .sleep_states
+        .iter()
+        .filter(|s| s.wake_us > WAKE_US_MAX)
+        .map(|s| format!("{} ({} us)", s.name, s.wake_us))
+        .collect();
     if f.sleep_states.is_empty() {
         return None;
     }
@@ -126,7 +132,9 @@ fn sleep_states(f: &Facts) -> Option<Finding> {
     Some(costs(
         "sleep-states",
         format!("cores sleep deeply: {}", deep.join(", ")),
-        format!("The first event after a pause pays for the waking. Boot with intel_idle.max_cstate=1 processor.max_cstate=1, or `cpupower idle-set -D {WAKE_US_MAX}`; idle = \"spin\" avoids it too."),
+        format!(
+            "The first event after a pause pays for the waking. Boot with intel_idle.max_cstate=1 processor.max_cstate=1, or `cpupower idle-set -D {WAKE_US_MAX}`; idle = \"spin\" avoids it too."
+        ),
     ))
 }
 
@@ -149,7 +157,8 @@ fn hypervisor(f: &Facts) -> Option<Finding> {
         return None;
     }
     let share = f.stolen_of.filter(|(_, all)| *all > 0).map(|(stolen, all)| stolen as f64 / all as f64 * 100.0);
-    let stolen = share.map_or_else(String::new, |s| format!("; {s:.2} % of its time was taken by others since it started"));
+    let stolen =
+        share.map_or_else(String::new, |s| format!("; {s:.2} % of its time was taken by others since it started"));
     Some(costs(
         "hypervisor",
         format!("this is a virtual machine{stolen}"),
@@ -180,7 +189,9 @@ fn buffers(f: &Facts) -> Vec<Finding> {
             costs(
                 code,
                 format!("{what} buffers end at {:.2} MiB, the engine asks for {:.0} MiB", mib(have), mib(wanted)),
-                format!("What comes while the core is taken away is dropped by the kernel sooner (it is counted). Set it: `sysctl -w {key}={wanted}`, and in /etc/sysctl.d/ for the next boot."),
+                format!(
+                    "What comes while the core is taken away is dropped by the kernel sooner (it is counted). Set it: `sysctl -w {key}={wanted}`, and in /etc/sysctl.d/ for the next boot."
+                ),
             )
         })
     };
@@ -200,7 +211,11 @@ fn memory(f: &Facts) -> Option<Finding> {
     }
     Some(costs(
         "swap",
-        format!("{} MiB are swapped out (vm.swappiness {})", used / 1024, f.swappiness.map_or_else(|| "unknown".into(), |s| s.to_string())),
+        format!(
+            "{} MiB are swapped out (vm.swappiness {})",
+            used / 1024,
+            f.swappiness.map_or_else(|| "unknown".into(), |s| s.to_string())
+        ),
         "A page of the engine that was swapped out costs milliseconds at its next use. Give the machine memory, set MemorySwapMax=0 in the unit, or `swapoff -a`.",
     ))
 }
@@ -256,7 +271,9 @@ fn permissions(f: &Facts) -> Vec<Finding> {
 /// As people read it: what costs first.
 pub(crate) fn render(all: &[Finding]) -> String {
     let mut out = String::new();
-    for (weight, head) in [(Weight::Fails, "cannot run like this"), (Weight::Costs, "costs latency"), (Weight::Good, "good")] {
+    for (weight, head) in
+        [(Weight::Fails, "cannot run like this"), (Weight::Costs, "costs latency"), (Weight::Good, "good")]
+    {
         let of: Vec<&Finding> = all.iter().filter(|f| f.weight == weight).collect();
         if of.is_empty() {
             continue;
@@ -327,15 +344,28 @@ mod tests {
         };
         let all = findings(&bad, Topology::Fused, Idle::Spin, Err("Set idle = \"yield\" in site.toml.".into()));
         for code in [
-            "cores", "governor", "isolated", "sleep-states", "clock", "hypervisor", "timer-slack", "receive-buffer",
-            "send-buffer", "swap", "state-disk", "priority", "memory-lock",
+            "cores",
+            "governor",
+            "isolated",
+            "sleep-states",
+            "clock",
+            "hypervisor",
+            "timer-slack",
+            "receive-buffer",
+            "send-buffer",
+            "swap",
+            "state-disk",
+            "priority",
+            "memory-lock",
         ] {
             assert_eq!(weight(&all, code), Some(Weight::Costs), "{code}");
         }
         for code in ["idle", "port", "folder"] {
             assert_eq!(weight(&all, code), Some(Weight::Fails), "{code}");
         }
-        assert!(all.iter().filter(|f| f.weight != Weight::Good).all(|f| f.mend.ends_with('.') || f.mend.ends_with(')')));
+        assert!(
+            all.iter().filter(|f| f.weight != Weight::Good).all(|f| f.mend.ends_with('.') || f.mend.ends_with(')'))
+        );
         assert!(render(&all).starts_with("cannot run like this\n"));
         assert!(render(&all).contains("5.00 % of its time"), "{}", render(&all));
     }

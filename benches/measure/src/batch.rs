@@ -183,7 +183,9 @@ impl Client {
             }
             if next == all {
                 let done = *done_s.get_or_insert(now_s);
-                if flood.received == flood.expected || (heard.elapsed() > PATIENCE && now_s - done > PATIENCE.as_secs_f64()) {
+                if flood.received == flood.expected
+                    || (heard.elapsed() > PATIENCE && now_s - done > PATIENCE.as_secs_f64())
+                {
                     break;
                 }
             }
@@ -211,14 +213,27 @@ impl Client {
     }
 
     /// Takes in what waits; gives how many commands it were.
-    fn take(&self, buffers: &mut [u8], seen: &mut [bool], prepared: &Prepared, flood: &mut Flood) -> std::io::Result<usize> {
+    fn take(
+        &self,
+        buffers: &mut [u8],
+        seen: &mut [bool],
+        prepared: &Prepared,
+        flood: &mut Flood,
+    ) -> std::io::Result<usize> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let mut chunks = buffers.chunks_mut(RECEIVE_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         let n = match self.receiving.recv((&self.from).into(), &mut slices, &mut metas) {
             Ok(n) => n,
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => 0,
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionRefused
+                ) =>
+            {
+                0
+            }
             Err(e) => return Err(e),
         };
         let mut commands = 0;

@@ -57,7 +57,8 @@ pub fn with_kept(new: &Report, old: &Report) -> Result<Vec<Ratio>, CompareError>
         enough(o, "old")?;
         if let Some(interval) = interval::of_ratio(&n.runs_p50_ns, &o.runs_p50_ns, SEED) {
             let pairs = n.runs_p50_ns.iter().zip(&o.runs_p50_ns).map(|(a, b)| interval::ratio(*a, *b)).collect();
-            let order = "not interleaved: kept figures, resampled; what the machine did between is not in it".to_owned();
+            let order =
+                "not interleaved: kept figures, resampled; what the machine did between is not in it".to_owned();
             ratios.push(Ratio { what: format!("p50 of {}: new / old", n.what), interval, pairs, order });
         }
     }
@@ -79,11 +80,8 @@ pub fn interleaved(new: &[Report], old: &[Report]) -> Result<Vec<Ratio>, Compare
     };
     let mut ratios = vec![];
     for (row, _) in common(first, first_old) {
-        let all: Option<Vec<f64>> = new
-            .iter()
-            .zip(old)
-            .map(|(n, o)| Some(interval::ratio(p50(n, &row.what)?, p50(o, &row.what)?)))
-            .collect();
+        let all: Option<Vec<f64>> =
+            new.iter().zip(old).map(|(n, o)| Some(interval::ratio(p50(n, &row.what)?, p50(o, &row.what)?))).collect();
         let all = all.unwrap_or_default();
         if let Some(interval) = interval::from_signs(&all) {
             let order = "interleaved pairs".to_owned();

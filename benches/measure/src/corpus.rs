@@ -99,7 +99,10 @@ pub fn read(dir: &Path) -> Result<Vec<Member>, CorpusError> {
     for m in &manifest.trace {
         let is_name = !m.name.is_empty() && m.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         if !is_name || !names.insert(&m.name) {
-            return Err(wrong(format!("the name {:?} is empty, there twice, or has other than letters, digits and dashes", m.name)));
+            return Err(wrong(format!(
+                "the name {:?} is empty, there twice, or has other than letters, digits and dashes",
+                m.name
+            )));
         }
         if m.people.is_some() == m.script.is_some() {
             return Err(wrong(format!("{}: give either `people` or `script`", m.name)));
@@ -161,12 +164,18 @@ pub fn measure(
         let file = make(dir, member, binary)?;
         let steps = replay::steps(&file)?;
         if member.digest.is_empty() {
-            report.notes.push(format!("{}: the manifest names no digest; that of its observations is {}", member.name, steps.digest));
+            report.notes.push(format!(
+                "{}: the manifest names no digest; that of its observations is {}",
+                member.name, steps.digest
+            ));
         } else if member.digest != steps.digest.to_string() {
             let (name, found, named) = (member.name.clone(), steps.digest, member.digest.clone());
             return Err(CorpusError::Other { name, file, found, named });
         }
-        report.set(&member.name, format!("{} (seed {}, {} s, {})", member.stresses, member.seed, member.seconds, steps.digest));
+        report.set(
+            &member.name,
+            format!("{} (seed {}, {} s, {})", member.stresses, member.seed, member.seconds, steps.digest),
+        );
         for (kind, dist) in &steps.by_kind {
             let p50 = dist.histogram().value_at_quantile(0.5) as f64;
             report.rows.push(Row::new(&format!("{}: step of {kind}", member.name), dist, vec![p50]));
@@ -186,7 +195,8 @@ mod tests {
         read(dir.path())
     }
 
-    const GOOD: &str = "[[trace]]\nname = \"crowd\"\nsite = \"site\"\npeople = 5\nseconds = 2.0\nseed = 1\nstresses = \"nothing\"\n";
+    const GOOD: &str =
+        "[[trace]]\nname = \"crowd\"\nsite = \"site\"\npeople = 5\nseconds = 2.0\nseed = 1\nstresses = \"nothing\"\n";
 
     #[test]
     fn a_manifest_says_what_is_wrong_with_it() {

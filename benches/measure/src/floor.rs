@@ -79,7 +79,13 @@ impl Rooms {
 ///
 /// # Errors
 /// What the system says where no socket can be had; a port that another program holds, above all.
-pub fn serve(events: SocketAddr, commands: SocketAddr, spin: bool, stop: &AtomicBool, ready: impl FnOnce()) -> std::io::Result<Served> {
+pub fn serve(
+    events: SocketAddr,
+    commands: SocketAddr,
+    spin: bool,
+    stop: &AtomicBool,
+    ready: impl FnOnce(),
+) -> std::io::Result<Served> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(events), socket2::Type::DGRAM, None)?;
     let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
     socket.bind(&events.into())?;
@@ -136,7 +142,8 @@ mod tests {
     #[test]
     fn nonsense_is_no_event() {
         let mut rooms = Rooms::new();
-        for text in ["", "{}", "{\"id\":\"p\"}", "{\"id\":\"p1\",\"x\":a,\"y\":1,\"seq\":1}", "{\"id\":\"p1\",\"x\":1"] {
+        for text in ["", "{}", "{\"id\":\"p\"}", "{\"id\":\"p1\",\"x\":a,\"y\":1,\"seq\":1}", "{\"id\":\"p1\",\"x\":1"]
+        {
             assert_eq!(rooms.event(text), None, "{text}");
         }
     }

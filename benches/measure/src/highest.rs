@@ -105,11 +105,21 @@ pub fn measure(o: &Options, build: &str, progress: &mut dyn FnMut(usize, usize))
     let mut report = Report::new("latency --highest", build, Host::read());
     let cores: Vec<String> = o.cores.iter().map(usize::to_string).collect();
     report.set("job", "20 rooms, 200 people, 18 % of observations yield a command");
-    report.set("datagrams", format!("{} observation(s) each, {}", o.each, if o.each > 1 { "native frames" } else { "JSON" }));
+    report.set(
+        "datagrams",
+        format!("{} observation(s) each, {}", o.each, if o.each > 1 { "native frames" } else { "JSON" }),
+    );
     report.set("search", format!("{} of each side, trials of {:.1} s behind a ramp; nothing lost means every command came and nobody counted a drop", o.pairs, o.length.as_secs_f64()));
     report.set("idle", &o.idle);
     report.set("topology asked for", &o.topology);
-    report.set("cores", format!("floor and engine on {}, the client on {}; it sends up to 64 datagrams a call", cores.join(","), o.client_core));
+    report.set(
+        "cores",
+        format!(
+            "floor and engine on {}, the client on {}; it sends up to 64 datagrams a call",
+            cores.join(","),
+            o.client_core
+        ),
+    );
     let _ = core_affinity::set_for_current(core_affinity::CoreId { id: o.client_core });
     let sides: &[Who] = if o.each > 1 { &[Who::Engine] } else { &[Who::Floor, Who::Engine] };
     let mut found: Vec<(Who, Vec<Highest>)> = sides.iter().map(|&w| (w, vec![])).collect();
@@ -127,16 +137,29 @@ pub fn measure(o: &Options, build: &str, progress: &mut dyn FnMut(usize, usize))
     for (who, all) in &found {
         let runs: Vec<f64> = all.iter().map(|h| h.rate_hz).collect();
         let what = format!("highest rate without loss, {}", who.as_str());
-        report.rates.push(Rate { what, per_s: interval::median(&runs).unwrap_or(0.0), unit: "observations/s".into(), runs });
+        report.rates.push(Rate {
+            what,
+            per_s: interval::median(&runs).unwrap_or(0.0),
+            unit: "observations/s".into(),
+            runs,
+        });
         if all.iter().any(|h| h.is_clients) {
-            report.notes.push(format!("{}: the client's own limit ended the search: it could not send faster, so the rate is a lower bound", who.as_str()));
+            report.notes.push(format!(
+                "{}: the client's own limit ended the search: it could not send faster, so the rate is a lower bound",
+                who.as_str()
+            ));
         }
     }
     if let [(_, floor), (_, engine)] = found.as_slice() {
         let pairs: Vec<f64> = engine.iter().zip(floor).map(|(e, f)| interval::ratio(e.rate_hz, f.rate_hz)).collect();
         if let Some(interval) = interval::from_signs(&pairs) {
             let order = "searches in alternating pairs".to_owned();
-            report.ratios.push(Ratio { what: "highest rate without loss: engine / floor".into(), interval, pairs, order });
+            report.ratios.push(Ratio {
+                what: "highest rate without loss: engine / floor".into(),
+                interval,
+                pairs,
+                order,
+            });
         }
     }
     Ok(report)

@@ -40,7 +40,9 @@ impl Host {
         let allowed = core_affinity::get_core_ids().unwrap_or_default();
         Self {
             cpu: cpu.map_or_else(|| "unknown".to_owned(), |c| c.trim().to_owned()),
-            cores_online: std::thread::available_parallelism().map_or(1, usize::from).max(info.matches("processor\t").count()),
+            cores_online: std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .max(info.matches("processor\t").count()),
             cores_allowed: allowed.iter().map(|c| c.id).collect(),
             kernel: first_line("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
             virtual_machine: info.lines().any(|l| l.starts_with("flags") && l.split(' ').any(|f| f == "hypervisor")),

@@ -87,7 +87,8 @@ pub fn of_ratio(new: &[f64], old: &[f64], seed: u64) -> Option<Interval> {
     let mut random = seed | 1;
     let mut ratios: Vec<f64> = (0..RESAMPLES)
         .filter_map(|_| {
-            let mut again = |of: &[f64]| -> Vec<f64> { (0..of.len()).map(|_| of[pick(&mut random, of.len())]).collect() };
+            let mut again =
+                |of: &[f64]| -> Vec<f64> { (0..of.len()).map(|_| of[pick(&mut random, of.len())]).collect() };
             let (new, old) = (again(new), again(old));
             Some(median(&new)? / median(&old)?)
         })
@@ -144,7 +145,8 @@ mod tests {
         let (mut random, mut held, rounds) = (7u64, 0, 4_000);
         for _ in 0..rounds {
             // Skewed as latencies are: the square of a uniform number, whose median is a quarter.
-            let values: Vec<f64> = (0..12).map(|_| (pick(&mut random, 1 << 20) as f64 / (1 << 20) as f64).powi(2)).collect();
+            let values: Vec<f64> =
+                (0..12).map(|_| (pick(&mut random, 1 << 20) as f64 / (1 << 20) as f64).powi(2)).collect();
             let i = from_signs(&values).expect("values");
             held += i32::from(i.low <= 0.25 && 0.25 <= i.high);
         }

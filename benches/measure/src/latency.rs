@@ -112,7 +112,11 @@ pub fn free_port() -> std::io::Result<SocketAddr> {
 ///
 /// # Errors
 /// [`LatencyError`].
-pub fn measure(options: &Options, build: &str, progress: &mut dyn FnMut(usize, usize)) -> Result<Measurement, LatencyError> {
+pub fn measure(
+    options: &Options,
+    build: &str,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Measurement, LatencyError> {
     let mut report = Report::new("latency", build, Host::read());
     let mut measurement = Measurement { report: report.clone(), dists: vec![], slices: (SystemTime::now(), vec![]) };
     describe(&mut report, options);
@@ -154,8 +158,19 @@ fn row_name(who: Who, idle: &str) -> String {
 
 fn describe(report: &mut Report, o: &Options) {
     let cores = |c: &[usize]| c.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-    report.set("job", format!("20 rooms, 200 people, 18 % of events yield a command; {:.0} events/s, open loop", o.rate_hz));
-    report.set("runs", format!("{} pairs, floor and engine in turn, {:.1} s each behind {:.1} s of warm-up", o.pairs, o.length.as_secs_f64(), o.warm_up.as_secs_f64()));
+    report.set(
+        "job",
+        format!("20 rooms, 200 people, 18 % of events yield a command; {:.0} events/s, open loop", o.rate_hz),
+    );
+    report.set(
+        "runs",
+        format!(
+            "{} pairs, floor and engine in turn, {:.1} s each behind {:.1} s of warm-up",
+            o.pairs,
+            o.length.as_secs_f64(),
+            o.warm_up.as_secs_f64()
+        ),
+    );
     report.set("rules", "the peer job's: one rule, an instance for each of 20 rooms");
     report.set("idle", o.idle.join(", "));
     report.set("topology asked for", &o.topology);

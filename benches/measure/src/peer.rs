@@ -217,10 +217,16 @@ impl Peer {
         let mut tally = match self.who {
             Who::Floor => {
                 let served: Served = serde_json::from_str(&text).map_err(|e| missing(e.to_string()))?;
-                Tally { received: served.received, sent: served.sent, topology: "one thread".into(), ..Tally::default() }
+                Tally {
+                    received: served.received,
+                    sent: served.sent,
+                    topology: "one thread".into(),
+                    ..Tally::default()
+                }
             }
             Who::Engine => {
-                let text = std::fs::read_to_string(account_file(self.dir.path())).map_err(|e| missing(e.to_string()))?;
+                let text =
+                    std::fs::read_to_string(account_file(self.dir.path())).map_err(|e| missing(e.to_string()))?;
                 let account: EngineAccount = serde_json::from_str(&text).map_err(|e| missing(e.to_string()))?;
                 Tally {
                     received: account.observations,

@@ -91,7 +91,9 @@ impl Ready {
         let site = loaded.site.filter(|_| faults.is_empty()).ok_or_else(|| faults.join("\n"))?;
         let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
         let checked = osmose_rules::check(&site, &rules);
-        let errors = || -> Vec<String> { checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.message.clone()).collect() };
+        let errors = || -> Vec<String> {
+            checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.message.clone()).collect()
+        };
         let program = checked.program.clone().ok_or_else(|| errors().join("\n"))?;
         Ok(Self { site: Arc::new(site), program })
     }
@@ -195,7 +197,11 @@ impl Plan {
             );
         };
         let zone = "zones = [\"r0\"]\n";
-        sensor("ceiling", "position", "noise = { sigma_m = 0.1, p_detect = 0.95, clutter_per_scan = 0.3 }\nrate_hz = 10.0\n");
+        sensor(
+            "ceiling",
+            "position",
+            "noise = { sigma_m = 0.1, p_detect = 0.95, clutter_per_scan = 0.3 }\nrate_hz = 10.0\n",
+        );
         sensor("radar", "points", "rate_hz = 10.0\npose = { x_m = 4.0, y_m = 3.0, z_m = 2.5 }\n");
         for (i, (x, y)) in [(0.0, 0.0), (50.0, 0.0), (50.0, 32.0), (0.0, 32.0)].into_iter().enumerate() {
             let pose = format!("pose = {{ x_m = {x:.1}, y_m = {y:.1}, z_m = 2.5 }}\n");
@@ -206,7 +212,11 @@ impl Plan {
                 "rssi",
                 &format!("noise = {{ tx_dbm_1m = -59.0, exponent = 2.0, sigma_db = 4.0 }}\n{pose}"),
             );
-            sensor(&format!("bearing-{i}"), "bearing", &format!("noise = {{ sigma_deg = 3.0, p_detect = 0.9 }}\n{pose}"));
+            sensor(
+                &format!("bearing-{i}"),
+                "bearing",
+                &format!("noise = {{ sigma_deg = 3.0, p_detect = 0.9 }}\n{pose}"),
+            );
         }
         sensor("voice", "voice", &format!("{zone}pose = {{ x_m = 4.0, y_m = 3.0, z_m = 1.0 }}\n"));
         sensor("facing", "facing", "");
@@ -235,7 +245,11 @@ impl Plan {
         );
         for i in 0..self.untouched {
             let r = i % ROOMS;
-            let _ = write!(out, "\nrule untouched-{i} {{\n  when lux > {} lx\n  do r{r}.recorder.pause()\n  level user\n}}\n", 100 + i);
+            let _ = write!(
+                out,
+                "\nrule untouched-{i} {{\n  when lux > {} lx\n  do r{r}.recorder.pause()\n  level user\n}}\n",
+                100 + i
+            );
         }
         for i in 0..self.woken {
             let r = i % ROOMS;
@@ -301,7 +315,10 @@ mod tests {
             let text: String = s.rule_files().map(|f| f.text.clone()).collect();
             text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n")
         };
-        assert_eq!(rules(&ours).split_whitespace().collect::<Vec<_>>(), rules(&example).split_whitespace().collect::<Vec<_>>());
+        assert_eq!(
+            rules(&ours).split_whitespace().collect::<Vec<_>>(),
+            rules(&example).split_whitespace().collect::<Vec<_>>()
+        );
     }
 
     #[test]

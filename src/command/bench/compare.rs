@@ -50,7 +50,9 @@ pub(super) fn interleaved(this: &Path, other: &Path, pairs: usize, args: &[Strin
     }
     let ratios = compare::interleaved(&new, &old).map_err(Failure::found)?;
     let mut report = new.swap_remove(0);
-    report.notes.push(format!("Rows are of the first of {pairs} runs; ratios are of all of them against {}.", other.display()));
+    report
+        .notes
+        .push(format!("Rows are of the first of {pairs} runs; ratios are of all of them against {}.", other.display()));
     report.ratios.extend(ratios);
     Ok(report)
 }

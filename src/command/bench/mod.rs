@@ -6,8 +6,8 @@ mod replay;
 mod step;
 
 use crate::outcome::{Ended, Failure, Outcome};
-use osmose_bench::report::{Report, hgrm, page, table};
 use osmose_bench::dist::Dist;
+use osmose_bench::report::{Report, hgrm, page, table};
 use std::path::{Path, PathBuf};
 
 /// Measure Osmose on this machine
@@ -115,7 +115,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// A row's name as part of a file's: letters and digits, everything else a dash.
 fn file_name(row: &str) -> String {
-    let dashed: String = row.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let dashed: String =
+        row.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     dashed.split('-').filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-")
 }
 

@@ -31,7 +31,8 @@ impl Replay {
         let mut report = Report::new("replay", &build(), Host::read());
         report.set("topology", "inline: replay in one thread, a second one reads ahead");
         report.set("rules", "those of each trace's own site");
-        report.set("runs", format!("{} of each, as it is and verified in turn; opening and loading included", self.runs));
+        report
+            .set("runs", format!("{} of each, as it is and verified in turn; opening and loading included", self.runs));
         // The folder of the simulated trace is kept until it was measured.
         let (mut traces, mut kept) = (self.traces.clone(), None);
         if traces.is_empty() {
@@ -87,7 +88,8 @@ impl Corpus {
             return Err(Failure::usage("give at least one run"));
         }
         let binary = this_program()?;
-        let report = corpus::measure(&self.dir, &binary, self.runs, &build(), &mut progress()).map_err(Failure::found)?;
+        let report =
+            corpus::measure(&self.dir, &binary, self.runs, &build(), &mut progress()).map_err(Failure::found)?;
         self.results.tell(&report, &[], None)
     }
 }

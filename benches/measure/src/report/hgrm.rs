@@ -76,7 +76,12 @@ mod tests {
     fn an_interval_log_reads_back() {
         let mut dist = Dist::new();
         (1..=100u64).for_each(|us| dist.add(us * 1000));
-        let slice = |s| Slice { tag: "engine", from: Duration::from_secs(s), length: Duration::from_secs(1), dist: dist.clone() };
+        let slice = |s| Slice {
+            tag: "engine",
+            from: Duration::from_secs(s),
+            length: Duration::from_secs(1),
+            dist: dist.clone(),
+        };
         let log = interval_log(SystemTime::UNIX_EPOCH, &[slice(0), slice(1)]).expect("written");
         let entries: Vec<_> = IntervalLogIterator::new(&log).collect::<Result<_, _>>().expect("readable");
         let intervals = entries.iter().filter_map(|e| match e {

@@ -141,7 +141,8 @@ impl Hiccups {
     #[must_use]
     pub fn of_probe(of: &str, found: &Found) -> Self {
         let pinned = if found.pinned { "pinned" } else { "NOT PINNED" };
-        let class = if found.real_time { "real-time class" } else { "ordinary class: a spinning neighbour counts as a hiccup" };
+        let class =
+            if found.real_time { "real-time class" } else { "ordinary class: a spinning neighbour counts as a hiccup" };
         Self {
             of: of.to_owned(),
             row: Row::new("lateness of a thread that sleeps 1 ms", &found.late, vec![]),

@@ -58,7 +58,8 @@ pub fn render(report: &Report) -> String {
     }
     if !report.hiccups.is_empty() {
         html.push_str("<h2>The machine's own hiccups, at the same time</h2>\n");
-        let rows: Vec<Row> = report.hiccups.iter().map(|h| Row { what: format!("{} ({})", h.of, h.how), ..h.row.clone() }).collect();
+        let rows: Vec<Row> =
+            report.hiccups.iter().map(|h| Row { what: format!("{} ({})", h.of, h.how), ..h.row.clone() }).collect();
         table(&mut html, rows.iter());
     }
     if !report.rates.is_empty() {

@@ -237,7 +237,10 @@ impl Course {
         match self.kind {
             Kind::Location => {}
             Kind::Position => {
-                let seen = |(i, p): (usize, &Place)| Detection { place: moved(p, jitter(n + i) * 0.2, jitter(n + 7 * i) * 0.2), sigma_m: None };
+                let seen = |(i, p): (usize, &Place)| Detection {
+                    place: moved(p, jitter(n + i) * 0.2, jitter(n + 7 * i) * 0.2),
+                    sigma_m: None,
+                };
                 let scan: Vec<Detection> = self.places.iter().enumerate().map(seen).collect();
                 self.step("ceiling", Body::Position(&scan), counts);
             }

@@ -143,7 +143,11 @@ fn untouched_row(rules: usize) -> String {
 ///
 /// # Errors
 /// [`StepError`]: a sentence for people.
-pub fn measure(options: &Options, build: &str, progress: &mut dyn FnMut(usize, usize)) -> Result<Measurement, StepError> {
+pub fn measure(
+    options: &Options,
+    build: &str,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Measurement, StepError> {
     let mut report = Report::new("step", build, Host::read());
     report.set("topology", "inline: the core alone in one thread, no sockets");
     report.set("idle", "none: one step follows the other");
@@ -199,14 +203,8 @@ mod tests {
 
     #[test]
     fn a_short_run_gives_every_row_its_samples() {
-        let options = Options {
-            runs: 2,
-            observations: 300,
-            occupants: vec![10],
-            rules: vec![1, 10],
-            kinds: true,
-            core: None,
-        };
+        let options =
+            Options { runs: 2, observations: 300, occupants: vec![10], rules: vec![1, 10], kinds: true, core: None };
         let report = measure(&options, "test", &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}")).report;
         assert_eq!(report.rows.len(), 2 + Kind::ALL.len() + 1 + 2 + 2);
         for row in &report.rows {
