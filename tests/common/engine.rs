@@ -112,6 +112,19 @@ impl Engine {
         kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
     }
 
+    /// Stops the process (SIGSTOP) while `meanwhile` runs: to it, no time passes and nothing is lost.
+    pub(crate) fn frozen(&self, meanwhile: impl FnOnce()) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        until("the process to stop", || {
+            let stat = std::fs::read_to_string(&stat).expect("a process of ours");
+            let (_, state) = stat.rsplit_once(") ").expect("pid (name) state ...");
+            state.starts_with('T').then_some(())
+        });
+        meanwhile();
+        self.signal(Signal::CONT);
+    }
+
     /// Sends a signal and waits for the end.
     pub(crate) fn stop(self, signal: Signal) -> Ended {
         self.signal(signal);

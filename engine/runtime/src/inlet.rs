@@ -4,10 +4,10 @@
 //! `dedicated` each has a thread of its own (`serve`), which wakes the stepping thread when it has put something in.
 
 use crate::clock::HostClock;
-use crate::ingress::Ingress;
+use crate::ingress::{Ingress, Intake};
+use crate::latency::exchange::Meter;
 use osmose_model::site::{Idle, Site};
 use osmose_model::time::DurationNs;
-use osmose_sensors::edge::ledger::Count;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub trait Inlet: Send {
     fn looks_always(&self) -> bool;
     /// Says what was noticed for the first time; called when nothing else is to do.
     fn report(&mut self, site: &Site);
-    /// What it refused or noticed, at the end.
-    fn counts(&self) -> Vec<Count>;
+    /// What came in so far, and what became of it. It may ask the kernel: it is called at the end.
+    fn intake(&self) -> Intake;
 }
 
 impl Inlet for Ingress {
@@ -51,39 +51,49 @@ impl Inlet for Ingress {
     fn report(&mut self, site: &Site) {
         self.report_first_times(site);
     }
-    fn counts(&self) -> Vec<Count> {
-        self.edge().counters().collect()
+    fn intake(&self) -> Intake {
+        Self::intake(self)
     }
 }
 
-/// The body of an inlet's own thread: until `stop`, then once more everything that came before it. Gives what it
-/// counted; its ends of the lanes are gone with it, which is how the stepping thread knows.
-pub(crate) fn serve(
-    mut inlet: Box<dyn Inlet>,
-    site: &Site,
-    clock: HostClock,
-    idle: Idle,
-    stop: &AtomicBool,
-    stepper: &Thread,
-) -> Vec<Count> {
+/// What an inlet's own thread needs beside the inlet.
+pub(crate) struct Serving<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) clock: HostClock,
+    pub(crate) idle: Idle,
+    pub(crate) stop: &'a AtomicBool,
+    /// Whom to wake when something was put in.
+    pub(crate) stepper: &'a Thread,
+    pub(crate) meter: Meter,
+}
+
+/// The body of an inlet's own thread: until `stop`, then once more everything that came before it. Gives what came in;
+/// its ends of the lanes are gone with it, which is how the stepping thread knows.
+pub(crate) fn serve(mut inlet: Box<dyn Inlet>, serving: Serving<'_>) -> Intake {
+    let Serving { site, clock, idle, stop, stepper, mut meter } = serving;
     let always = inlet.looks_always();
     let mut worked_at = clock.now();
     while !stop.load(Ordering::Relaxed) {
         if always {
             inlet.look_everywhere();
         }
-        if inlet.do_work(&clock) > 0 {
+        let worked = inlet.do_work(&clock) > 0;
+        let now = clock.now();
+        meter.turn(now);
+        if worked {
             stepper.unpark();
-            worked_at = clock.now();
+            worked_at = now;
             continue;
         }
         match idle {
             Idle::Spin if always => std::hint::spin_loop(),
             Idle::Spin => _ = inlet.wait(Duration::ZERO),
-            Idle::Yield if clock.now().since(worked_at) < YIELD_WINDOW => std::thread::yield_now(),
+            Idle::Yield if now.since(worked_at) < YIELD_WINDOW => std::thread::yield_now(),
             Idle::Yield => {
                 inlet.report(site);
+                let asleep = clock.now();
                 inlet.wait(BLOCK_MAX);
+                meter.slept(asleep, BLOCK_MAX, clock.now());
             }
         }
     }
@@ -93,5 +103,6 @@ pub(crate) fn serve(
         inlet.look_everywhere();
     }
     inlet.report(site);
-    inlet.counts()
+    meter.finish();
+    inlet.intake()
 }

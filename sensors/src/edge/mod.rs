@@ -48,6 +48,8 @@ pub struct Port {
     pub id: PortId,
     /// Where.
     pub addr: SocketAddr,
+    /// The most urgent of what is said there.
+    pub class: Class,
 }
 
 /// One stream of observations: a sensor as heard through one sender. Orders what arrives in the same nanosecond.
@@ -165,7 +167,7 @@ impl Edge {
 
     /// The sockets to bind, in the order of their numbers. Sensors and reports that name one address share it.
     pub fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
-        self.ports.iter().map(|p| Port { id: p.id, addr: p.addr })
+        self.ports.iter().map(|p| Port { id: p.id, addr: p.addr, class: p.class })
     }
 
     /// Takes one datagram; what it says goes to `sink`, in order. Nothing that anybody can send makes it panic.
@@ -210,6 +212,12 @@ impl Edge {
     #[must_use]
     pub fn taken(&self, sensor: SensorId) -> u64 {
         self.state.core.ledger.taken(sensor)
+    }
+
+    /// Whether something happened for the first time since it was last told.
+    #[must_use]
+    pub fn has_first_times(&self) -> bool {
+        self.state.core.ledger.has_first_times()
     }
 
     /// What happened for the first time since the last call, to be printed once.

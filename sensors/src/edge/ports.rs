@@ -5,6 +5,7 @@ use crate::json::Plan;
 use crate::json::pointer::Pointers;
 use osmose_model::device::{Format, JsonMap, Normalise, SensorKind};
 use osmose_model::ids::{ActuatorId, SensorId};
+use osmose_model::input::Class;
 use osmose_model::site::Site;
 use std::net::SocketAddr;
 
@@ -82,6 +83,8 @@ pub(super) struct Chooser {
 pub(super) struct PortPlan {
     pub(super) id: PortId,
     pub(super) addr: SocketAddr,
+    /// The most urgent of what is said here.
+    pub(super) class: Class,
     /// Some sensor speaks native frames here.
     pub(super) native: bool,
     pub(super) groups: Vec<Group>,
@@ -105,10 +108,11 @@ pub(super) fn ports(site: &Site) -> Vec<PortPlan> {
 
 fn port(site: &Site, id: PortId, addr: SocketAddr) -> PortPlan {
     let (mut groups, mut chooser, mut sensors) = (Vec::<Group>::new(), Chooser::default(), Vec::new());
-    let mut native = false;
+    let (mut native, mut class) = (false, Class::Bulk);
     for sensor in &site.sensors {
         let Some(connect) = sensor.connect.as_ref().filter(|c| c.udp == Some(addr)) else { continue };
         let (mut group, mut choose) = (None, None);
+        class = class.min(sensor.class);
         match &connect.format {
             Format::Json(map) => {
                 let known = groups.iter().position(|g| g.map == **map && g.kind == sensor.kind);
@@ -130,7 +134,10 @@ fn port(site: &Site, id: PortId, addr: SocketAddr) -> PortPlan {
         sensors.push(Named { name: sensor.name.as_str().into(), normalise: connect.normalise, what });
     }
     let reports = site.actuators.iter().filter(|a| a.connect.state_udp == Some(addr));
-    let actuators =
+    let actuators: Vec<_> =
         reports.map(|a| Named { name: a.name.as_str().into(), normalise: a.connect.normalise, what: a.id }).collect();
-    PortPlan { id, addr, native, groups, chooser, sensors: Names::new(sensors), actuators: Names::new(actuators) }
+    let (sensors, actuators) = (Names::new(sensors), Names::new(actuators));
+    // What a device says of itself is lossless.
+    let class = if actuators.is_empty() { class } else { class.min(Class::Edge) };
+    PortPlan { id, addr, class, native, groups, chooser, sensors, actuators }
 }
