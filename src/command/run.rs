@@ -59,6 +59,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(self) -> Ended {
         let Ready { site, program } = ready(&self.site)?;
+        let keys = crate::keys::read(&site, &self.site)?;
         let at_start = rule_names(&program);
         let names = Arc::new(Mutex::new(at_start.clone()));
         let levels = program.levels().to_vec();
@@ -101,7 +102,7 @@ impl Run {
             }
         };
         let clock = setup.clock;
-        let engine = Engine::compose(setup).map_err(Failure::found)?;
+        let engine = Engine::compose_signed(setup, &keys).map_err(Failure::found)?;
         let desk = Desk { dir: self.site.clone(), site: site.clone(), levels, clock, names, to_engine };
         let desk = desk.open(self.state_dir().as_deref(), stop.clone());
         tracing::info!(topology = ?engine.topology(), "composed");
@@ -210,8 +211,13 @@ pub(crate) fn account(site: &Site, s: &Summary, latencies: &Latencies) {
     if s.intake.datagrams > 0 {
         say!("datagrams read {}, observations taken {taken}", s.intake.datagrams);
     }
+    let (dropped, made_safe) = latencies.with(|t| (t.late_dropped(), t.late_made_safe()));
     let lost = [
+        ("late commands not sent, as their rules say", dropped),
+        ("late commands in whose place the device was made safe", made_safe),
         ("datagrams dropped by the kernel, whose buffer was full", s.intake.kernel_drops),
+        ("replaced by newer ones under overload", s.intake.replaced),
+        ("found the way to the engine full", s.intake.full),
         ("beyond a step's limits", s.core.shed),
         ("cascades cut", s.core.cascades_cut),
         ("commands lost on the way to the sending thread", s.lines_lost),

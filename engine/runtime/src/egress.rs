@@ -10,6 +10,7 @@ use crate::lane::{put, take};
 use crate::latency::Kind;
 use crate::latency::exchange::Meter;
 use crate::tap::Timing;
+use osmose_core::{Late, fail_safe};
 use osmose_drivers::udp::{UdpCounts, UdpOut};
 use osmose_drivers::{RuleNames, lines};
 use osmose_model::command::Command;
@@ -25,8 +26,8 @@ const RING_BYTES: usize = 4 * 1024 * 1024;
 const LINE_BYTES: usize = 4096;
 /// The sending thread looks up from its sleep at least this often.
 const PARK_MAX: Duration = Duration::from_millis(50);
-/// The length of [`Handed`], and of the line that follows it.
-const HEAD: usize = 64 + 4;
+/// [`Handed`], and the lengths of the line that follows it and of the one that is sent in its place when it is late.
+const HEAD: usize = 64 + 4 + 4;
 
 /// Sends commands to their devices, or, in a dry run, to nobody.
 pub struct Egress {
@@ -44,13 +45,33 @@ impl Egress {
         Ok(Self { site, out })
     }
 
-    /// Hands one command to its device's transport. What the transport does not take is counted ([`Egress::counts`]).
-    pub fn send(&mut self, command: &Command, rules: &RuleNames<'_>) {
+    /// Hands one command to its device's transport, or does what its rule asks for where it is too late for that. What
+    /// the transport does not take is counted ([`Egress::counts`]).
+    pub(crate) fn send(
+        &mut self,
+        command: &Command,
+        rules: &RuleNames<'_>,
+        handed: Handed,
+        clock: &HostClock,
+        meter: &mut Meter,
+    ) {
         // A device that only logs is no failure: the log is written beside the pinned thread.
-        if let Some(out) = self.out.as_mut().filter(|out| out.reaches(command.device)) {
-            // A failure is counted by the driver and shown in the engine's account; the next command may go through.
-            let _ = out.send(&self.site, rules, command);
-        }
+        let Some(out) = self.out.as_mut().filter(|out| out.reaches(command.device)) else { return };
+        // A failure is counted by the driver and shown in the engine's account; the next command may go through.
+        let _ = match handed.late(clock, meter) {
+            Some(Late::Drop) => Ok(()),
+            Some(Late::FailSafe) => {
+                let safe = self.site.actuators.get(command.device.index()).and_then(|a| fail_safe(a, command));
+                // A device without a safe state is told what was decided: late is better than never.
+                out.send(&self.site, rules, safe.as_ref().unwrap_or(command))
+            }
+            Some(Late::Count) | None => out.send(&self.site, rules, command),
+        };
+    }
+
+    /// Other people may be in the site: names are looked up in it.
+    pub(crate) fn install(&mut self, site: &Arc<Site>) {
+        self.site = site.clone();
     }
 
     /// What became of the commands so far; `None` in a dry run.
@@ -88,23 +109,27 @@ pub(crate) struct Handed {
     pub(crate) rule: Option<RuleId>,
     /// How often rules were installed before it was decided: the same number may stand for another rule.
     pub(crate) generation: u32,
-    /// The rule's own deadline.
-    pub(crate) deadline: Option<DurationNs>,
+    /// The rule's own deadline, and what is to be done beyond it.
+    pub(crate) deadline: Option<(DurationNs, Late)>,
     pub(crate) seq: Seq,
     /// All but `sent`.
     pub(crate) timing: Timing,
 }
+
+/// What may be done with a late command, by the number that stands for it in the ring.
+const LATE: [Late; 3] = [Late::Count, Late::Drop, Late::FailSafe];
 
 impl Handed {
     fn to_bytes(self) -> [u8; 64] {
         let mut b = [0; 64];
         b[..2].copy_from_slice(&self.device.0.to_le_bytes());
         b[2] = self.kind as u8;
-        b[3] = u8::from(self.last);
+        let late = self.deadline.map_or(0, |(_, late)| LATE.iter().position(|l| *l == late).unwrap_or(0));
+        b[3] = u8::from(self.last) | (late as u8) << 1;
         b[4..8].copy_from_slice(&self.rule.map_or(u32::MAX, |r| u32::from(r.0)).to_le_bytes());
         b[8..12].copy_from_slice(&self.generation.to_le_bytes());
         // A deadline is at most a few seconds; what does not fit is none.
-        let deadline_us = self.deadline.map_or(0, |d| u32::try_from(d.0 / 1000).unwrap_or(0));
+        let deadline_us = self.deadline.map_or(0, |(d, _)| u32::try_from(d.0 / 1000).unwrap_or(0));
         b[12..16].copy_from_slice(&deadline_us.to_le_bytes());
         b[16..24].copy_from_slice(&self.seq.0.to_le_bytes());
         let t = self.timing;
@@ -121,20 +146,32 @@ impl Handed {
         Self {
             device: ActuatorId(u16::from_le_bytes([b[0], b[1]])),
             kind: Kind::ALL.get(usize::from(b[2])).copied().unwrap_or(Kind::Control),
-            last: b[3] != 0,
+            last: b[3] & 1 != 0,
             rule: Some(half(4)).filter(|r| *r != u32::MAX).and_then(|r| r.try_into().ok()).map(RuleId),
             generation: half(8),
-            deadline: Some(half(12)).filter(|us| *us > 0).map(|us| DurationNs::from_us(us.into())),
+            deadline: Some(half(12))
+                .filter(|us| *us > 0)
+                .and_then(|us| Some((DurationNs::from_us(us.into()), *LATE.get(usize::from(b[3] >> 1))?))),
             seq: Seq(word(16)),
             timing: Timing { received: at(0), read: at(1), step_start: at(2), step_end: at(3), sent: at(3) },
         }
+    }
+
+    /// What is to be done because it is too late; counted. `None` where it is not.
+    fn late(&self, clock: &HostClock, meter: &mut Meter) -> Option<Late> {
+        let (deadline, late) = self.deadline?;
+        let is_late = clock.now().since(self.timing.received) > deadline;
+        is_late.then(|| {
+            meter.was_late(late);
+            late
+        })
     }
 
     /// It was handed over at `sent`.
     pub(crate) fn account(mut self, sent: ArrivalNs, meter: &mut Meter) {
         self.timing.sent = sent;
         if let Some(rule) = self.rule {
-            meter.reacted(rule, sent.since(self.timing.received), self.deadline);
+            meter.reacted(rule, sent.since(self.timing.received), self.deadline.map(|d| d.0));
         }
         if self.last {
             meter.done(self.kind, self.seq, self.timing, self.rule, true);
@@ -164,11 +201,23 @@ impl LineTx {
         // Head and line go in together: the other end never sees one without the other.
         self.line.clear();
         self.line.extend_from_slice(&handed.to_bytes());
-        self.line.extend_from_slice(&[0; 4]);
+        self.line.extend_from_slice(&[0; 8]);
         lines::encode_json(&self.site, rules, command, &mut self.line);
-        let len = (self.line.len() - HEAD) as u32;
-        self.line[HEAD - 4..HEAD].copy_from_slice(&len.to_le_bytes());
+        let len = self.line.len() - HEAD;
+        if matches!(handed.deadline, Some((_, Late::FailSafe)))
+            && let Some(safe) = self.site.actuators.get(command.device.index()).and_then(|a| fail_safe(a, command))
+        {
+            lines::encode_json(&self.site, rules, &safe, &mut self.line);
+        }
+        let safe = self.line.len() - HEAD - len;
+        self.line[HEAD - 8..HEAD - 4].copy_from_slice(&(len as u32).to_le_bytes());
+        self.line[HEAD - 4..HEAD].copy_from_slice(&(safe as u32).to_le_bytes());
         self.full += u64::from(!put(&mut self.ring, &self.line));
+    }
+
+    /// Other people may be in the site: names are looked up in it.
+    pub(crate) fn install(&mut self, site: &Arc<Site>) {
+        self.site = site.clone();
     }
 
     /// Commands that found the ring full.
@@ -194,14 +243,20 @@ impl LineRx {
         let mut head = [0; HEAD];
         while take(&mut self.ring, HEAD, &mut head) {
             let handed = head.first_chunk().map(Handed::of_bytes);
-            let len = head[HEAD - 4..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b)) as usize;
-            if self.line.len() < len {
-                self.line.resize(len, 0);
+            let size = |at: usize| head[at..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b)) as usize;
+            let (len, safe) = (size(HEAD - 8), size(HEAD - 4));
+            if self.line.len() < len + safe {
+                self.line.resize(len + safe, 0);
             }
-            let (true, Some(handed)) = (take(&mut self.ring, len, &mut self.line), handed) else { break };
-            if let Some(out) = &mut self.egress.out {
+            let (true, Some(handed)) = (take(&mut self.ring, len + safe, &mut self.line), handed) else { break };
+            let line = match handed.late(clock, meter) {
+                Some(Late::Drop) => None,
+                Some(Late::FailSafe) if safe > 0 => Some(&self.line[len..len + safe]),
+                _ => Some(&self.line[..len]),
+            };
+            if let (Some(out), Some(line)) = (&mut self.egress.out, line) {
                 // As in [`Egress::send`]: the driver counts what it could not hand over.
-                let _ = out.send_line(&self.egress.site, handed.device, &self.line[..len]);
+                let _ = out.send_line(&self.egress.site, handed.device, line);
             }
             if std::mem::replace(&mut self.generation, handed.generation) != handed.generation {
                 meter.rules_changed();
@@ -254,7 +309,7 @@ mod tests {
             last: true,
             rule: Some(RuleId(700)),
             generation: 3,
-            deadline: Some(DurationNs::from_us(250)),
+            deadline: Some((DurationNs::from_us(250), Late::FailSafe)),
             seq: Seq(u64::MAX - 1),
             timing,
         };

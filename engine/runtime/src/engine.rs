@@ -29,6 +29,7 @@ use osmose_model::observation::ScanBuf;
 use osmose_model::site::{Site, Topology};
 use osmose_model::time::DurationNs;
 use osmose_sensors::edge::Edge;
+use osmose_sensors::edge::keys::Keys;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -134,11 +135,19 @@ pub fn lanes() -> ([LaneTx; CLASSES], [LaneRx; CLASSES]) {
 }
 
 impl Engine {
-    /// Binds every socket. Nothing runs yet.
+    /// Binds every socket. Nothing runs yet. Nothing is taken from devices whose `connect` names a key file.
     ///
     /// # Errors
     /// [`StartError`], with the address or the setting to mend.
     pub fn compose(setup: Setup) -> Result<Self, StartError> {
+        Self::compose_signed(setup, &Keys::default())
+    }
+
+    /// The same for a site some of whose devices sign what they say.
+    ///
+    /// # Errors
+    /// [`StartError`], with the address or the setting to mend.
+    pub fn compose_signed(setup: Setup, keys: &Keys) -> Result<Self, StartError> {
         let cores = Cores::read();
         let site = setup.machine.site().clone();
         let topology = cores.topology(site.engine.topology);
@@ -146,7 +155,7 @@ impl Engine {
         let (mut inlets, mut addresses, mut ends) = (Vec::<Box<dyn Inlet>>::new(), vec![], vec![]);
         for i in 0..n {
             let (tx, rx) = lanes();
-            let ingress = Ingress::bind(Edge::new(&site), tx, |port| usize::from(port.0) % n == i)?;
+            let ingress = Ingress::bind(Edge::with_keys(&site, keys), tx, |port| usize::from(port.0) % n == i)?;
             addresses.extend(ingress.addresses());
             inlets.push(Box::new(ingress));
             ends.extend(rx);
@@ -279,6 +288,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         out,
         clock: setup.clock,
         idle: setup.machine.site().engine.idle,
+        edge_patience: DurationNs::from_us(i64::from(setup.machine.site().engine.budget_us) / 4),
         driver: CoreDriver::new(setup.machine),
         bytes: vec![0; INPUT_BYTES_MAX],
         scan: ScanBuf::new(),

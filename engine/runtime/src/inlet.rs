@@ -25,6 +25,14 @@ pub trait Inlet: Send {
     fn do_work(&mut self, clock: &HostClock) -> usize;
     /// Waits until something may be there, or `timeout` is over; gives whether something may be.
     fn wait(&mut self, timeout: Duration) -> bool;
+    /// Whether more waits, as far as is known: then it is worth looking again before much is stepped.
+    fn is_behind(&self) -> bool {
+        false
+    }
+    /// Nothing more will come: what was held back goes into the lanes now.
+    fn finish(&mut self, clock: &HostClock) {
+        let _ = clock;
+    }
     /// Before the last looks: whatever reached this machine by now must be seen.
     fn look_everywhere(&mut self);
     /// Whether looking costs less than asking whether to look: then it is looked at in every cycle.
@@ -41,6 +49,12 @@ impl Inlet for Ingress {
     }
     fn wait(&mut self, timeout: Duration) -> bool {
         Self::wait(self, timeout)
+    }
+    fn is_behind(&self) -> bool {
+        Self::is_behind(self)
+    }
+    fn finish(&mut self, clock: &HostClock) {
+        self.say_losses(clock);
     }
     fn look_everywhere(&mut self) {
         Self::look_everywhere(self);
@@ -102,6 +116,8 @@ pub(crate) fn serve(mut inlet: Box<dyn Inlet>, serving: Serving<'_>) -> Intake {
         stepper.unpark();
         inlet.look_everywhere();
     }
+    inlet.finish(&clock);
+    stepper.unpark();
     inlet.report(site);
     meter.finish();
     inlet.intake()

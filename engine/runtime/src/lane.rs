@@ -51,6 +51,15 @@ impl LaneTx {
     }
 }
 
+impl LaneTx {
+    /// Whether more than half of its items or bytes are taken.
+    #[must_use]
+    pub fn is_over_half(&self) -> bool {
+        self.heads.slots() < self.heads.buffer().capacity() / 2
+            || self.bytes.slots() < self.bytes.buffer().capacity() / 2
+    }
+}
+
 /// Copies `bytes` into a byte ring, all or nothing.
 pub(crate) fn put(ring: &mut rtrb::Producer<u8>, bytes: &[u8]) -> bool {
     let Ok(mut chunk) = ring.write_chunk(bytes.len()) else { return false };

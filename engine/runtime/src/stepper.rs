@@ -16,11 +16,11 @@ use crate::lane::{LaneHead, LaneRx};
 use crate::latency::Kind;
 use crate::latency::exchange::Meter;
 use crate::tap::{Keyframe, TapTx, Timing};
-use osmose_core::sequencer::next_head;
+use osmose_core::sequencer::{Head, next_head};
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::Command;
 use osmose_model::ids::{ActuatorId, RuleId};
-use osmose_model::input::{Input, Tag};
+use osmose_model::input::{Class, Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::Idle;
 use osmose_model::stages::Decide;
@@ -36,6 +36,9 @@ const KEYFRAME_EVERY: DurationNs = DurationNs::from_s(30);
 const KEYFRAME_LATEST: DurationNs = DurationNs::from_s(60);
 /// Uncovered share of the journal ring that makes a keyframe urgent: taken even under load.
 const KEYFRAME_URGENT: f64 = 0.5;
+/// Inputs stepped before the sockets are looked at again, where more waits in them. Fewer than are read in one turn of one
+/// socket: what waits there too long is dropped by the kernel, newest first; in the lanes the latest is kept.
+const TURN_BEHIND: usize = 32;
 /// The last stretch to a due instant, which a parked thread does not sleep.
 const PARK_SLACK: Duration = Duration::from_micros(100);
 /// The same for one that polls.
@@ -83,10 +86,10 @@ impl Outlet {
             }
             let deadline = command.rule.and_then(|r| machine.rules().program().rule(r)?.deadline);
             let (device, rule) = (command.device, command.rule);
-            let handed = Handed { device, rule, deadline: deadline.map(|d| d.0), last: i == last, ..handed };
+            let handed = Handed { device, rule, deadline, last: i == last, ..handed };
             match self {
                 Self::Here(egress) => {
-                    egress.send(command, &rule_name);
+                    egress.send(command, &rule_name, handed, clock, meter);
                     handed.account(clock.now(), meter);
                 }
                 Self::There(lines, _) => lines.send(command, &rule_name, handed),
@@ -107,6 +110,8 @@ pub(crate) struct Stepper {
     pub(crate) out: Outputs,
     pub(crate) clock: HostClock,
     pub(crate) idle: Idle,
+    /// An `edge` input that waited for longer goes before what arrived earlier and is less urgent.
+    pub(crate) edge_patience: DurationNs,
     pub(crate) bytes: Vec<u8>,
     pub(crate) scan: ScanBuf,
     pub(crate) keyframe: Option<Box<Keyframe>>,
@@ -130,6 +135,8 @@ pub(crate) struct Outputs {
     received: ArrivalNs,
     read: ArrivalNs,
     step_start: ArrivalNs,
+    /// When the latest step ended: what it is now, as far as is known without asking.
+    stepped_at: ArrivalNs,
     meter: Meter,
     /// How often rules were installed.
     generation: u32,
@@ -156,6 +163,7 @@ impl Outputs {
             received: now,
             read: now,
             step_start: now,
+            stepped_at: now,
             meter,
             generation: 0,
             journal_lost: 0,
@@ -181,6 +189,7 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
 
     fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Core) {
         let step_end = self.clock.now();
+        self.stepped_at = step_end;
         let (step_start, sent) = (self.step_start, step_end);
         let (kind, received, read) = match input {
             Input::Tick => (Kind::Timer, ArrivalNs(tag.at.0), ArrivalNs(tag.at.0)),
@@ -247,6 +256,10 @@ impl Stepper {
             }
         }
         if let Source::Here(inlet) = &mut self.source {
+            inlet.finish(&self.clock);
+        }
+        while self.duty() > 0 {}
+        if let Source::Here(inlet) = &mut self.source {
             inlet.report(self.driver.machine().site());
         }
     }
@@ -268,7 +281,10 @@ impl Stepper {
             inlet.do_work(&self.clock);
         }
         let mut n = 0;
-        while let Some(i) = next_head(self.lanes.iter().map(LaneRx::peek)) {
+        // While more waits in the sockets, a safety input may be among it: it must not wait for all that is here.
+        let turn = if self.is_behind() { TURN_BEHIND } else { usize::MAX };
+        while n < turn {
+            let Some(i) = self.next_lane() else { break };
             let Some(LaneHead { head, received, len }) = self.lanes[i].pop(&mut self.bytes) else { break };
             let bytes = std::mem::take(&mut self.bytes);
             (self.out.kind, self.out.received, self.out.read) = (Kind::of(head.class), received, head.arrival);
@@ -282,6 +298,22 @@ impl Stepper {
         n
     }
 
+    fn is_behind(&self) -> bool {
+        match &self.source {
+            Source::Here(inlet) => inlet.is_behind(),
+            // The lanes of `state` may be long; those of `safety` fill beside them and are looked at before each step.
+            Source::Threads => false,
+        }
+    }
+
+    /// The lane whose head comes next: in the order of the merge, but an `edge` input that has waited for long goes
+    /// before all but `safety`, since the lane of `state` may be long under overload.
+    fn next_lane(&self) -> Option<usize> {
+        let urgent = |h: Head| h.class == Class::Edge && self.out.stepped_at.since(h.arrival) > self.edge_patience;
+        let class = |h: Head| if urgent(h) { Class::Safety } else { h.class };
+        next_head(self.lanes.iter().map(|l| l.peek().map(|h| Head { class: class(h), ..h })))
+    }
+
     /// Takes in at most one thing that an operator did or installed.
     fn take_control(&mut self) -> usize {
         let Some(control) = self.control.as_mut().and_then(|c| c.pop().ok()) else { return 0 };
@@ -293,6 +325,12 @@ impl Stepper {
             }
         };
         self.feed_control(self.clock.now(), &input.0);
+        // People may have changed with the rules; whoever writes their names must know.
+        let site = self.driver.machine().site();
+        match &mut self.out.outlet {
+            Outlet::Here(egress) => egress.install(site),
+            Outlet::There(lines, _) => lines.install(site),
+        }
         1
     }
 

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | this | the sockets that one thread reads, and whose turn it is |
 //! | `batch.rs` | one system call, many datagrams |
-//! | `lanes.rs` | what the edge says, encoded and queued |
+//! | `lanes.rs` | what the edge says, encoded and queued; what gives way under overload |
+//! | `latest.rs` | the table in which a newer item replaces an older one |
 //! | `drops.rs` | what the kernel dropped before anybody could read it |
 //!
 //! Sockets are served in the order of their most urgent class, each for a bounded number of datagrams: a flood on one
@@ -13,6 +14,7 @@
 mod batch;
 pub mod drops;
 mod lanes;
+mod latest;
 
 use crate::clock::{HostClock, StampMap};
 use crate::lane::LaneTx;
@@ -33,6 +35,8 @@ use std::net::SocketAddr;
 const TURN: usize = 64;
 /// What the kernel is asked to hold of a socket's datagrams while we do something else.
 const RECEIVE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+/// While something waits for room in the lanes, nothing else is waited for longer.
+const SETTLE_WITHIN: std::time::Duration = std::time::Duration::from_millis(1);
 /// Number of classes, and so of lanes.
 pub const CLASSES: usize = 4;
 
@@ -85,6 +89,10 @@ pub struct Intake {
     pub kernel_drops: u64,
     /// Observations that went into a lane, by [`lane_of`] their class.
     pub taken: [u64; CLASSES],
+    /// Observations that a newer one of the same key replaced under overload, before they were stepped.
+    pub replaced: u64,
+    /// Observations that found their lane full.
+    pub full: u64,
     /// What the edge refused or noticed, by whom and reason.
     pub counts: Vec<Count>,
     /// Receive stamps that were not believed, because the wall clock was set about then.
@@ -99,6 +107,8 @@ impl Intake {
         self.datagrams += other.datagrams;
         self.kernel_drops += other.kernel_drops;
         self.taken.iter_mut().zip(other.taken).for_each(|(a, b)| *a += b);
+        self.replaced += other.replaced;
+        self.full += other.full;
         self.counts.extend(other.counts);
         self.counts.sort_unstable();
         self.stamps_discarded += other.stamps_discarded;
@@ -170,6 +180,8 @@ impl Ingress {
             datagrams: self.datagrams,
             kernel_drops: drops::kernel_drops(&inodes),
             taken: self.lanes.taken,
+            replaced: self.lanes.replaced,
+            full: self.lanes.full,
             counts: self.edge.counters().collect(),
             stamps_discarded: self.stamps.discarded(),
             clock_steps: self.stamps.steps(),
@@ -198,7 +210,7 @@ impl Ingress {
             }
         }
         if self.lanes.owes() {
-            self.lanes.flush_full(clock.now());
+            self.lanes.settle(clock.now());
         }
         self.lanes.pushed
     }
@@ -240,11 +252,25 @@ impl Ingress {
         n
     }
 
+    /// Whether more waits in the sockets, as far as is known.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.ports.iter().any(|p| p.ready) || self.lanes.owes()
+    }
+
+    /// Says every loss that was not said yet: nothing more will come.
+    pub fn say_losses(&mut self, clock: &HostClock) {
+        self.lanes.settle(clock.now());
+        self.lanes.say(clock.now());
+    }
+
     /// Waits until a socket has something or `timeout` is over; gives whether one has.
     pub fn wait(&mut self, timeout: std::time::Duration) -> bool {
         if self.ports.iter().any(|p| p.ready) {
             return true;
         }
+        // What gave way under overload waits for room beside the lanes, not for the sockets.
+        let timeout = if self.lanes.owes() { timeout.min(SETTLE_WITHIN) } else { timeout };
         // An error here is a signal that interrupted the wait: the caller looks at its stop flag next.
         if self.poll.poll(&mut self.events, Some(timeout)).is_err() {
             return false;

@@ -3,9 +3,11 @@
 //! waits. The rings are `rtrb`'s, so the project still has no atomics of its own.
 
 use super::Kind;
-use super::interval::{Interval, Late};
+use super::interval;
+use super::interval::Interval;
 use super::totals::Totals;
 use crate::tap::Timing;
+use osmose_core::Late;
 use osmose_model::ids::{RuleId, Seq};
 use osmose_model::time::{ArrivalNs, DurationNs};
 use std::sync::{Arc, Mutex};
@@ -70,13 +72,23 @@ impl Meter {
     /// An input is done with. Where it decided something (`sent`), `timing.sent` is when that was handed over.
     pub(crate) fn done(&mut self, kind: Kind, seq: Seq, timing: Timing, rule: Option<RuleId>, sent: bool) {
         let end = if sent { timing.sent } else { timing.step_end };
-        let late = Late { whole: end.since(timing.received), seq, kind, rule, timing };
+        let late = interval::Late { whole: end.since(timing.received), seq, kind, rule, timing };
         self.current.done(self.budget, late, sent);
     }
 
     /// A rule's command was handed over; `deadline` is the rule's own, the site's budget where it declares none.
     pub(crate) fn reacted(&mut self, rule: RuleId, whole: DurationNs, deadline: Option<DurationNs>) {
         self.current.reacted(rule, whole, whole > deadline.unwrap_or(self.budget));
+    }
+
+    /// A command was late, and what its rule asks for in that case was done.
+    pub(crate) fn was_late(&mut self, late: Late) {
+        match late {
+            // It shows in the rule's own count.
+            Late::Count => {}
+            Late::Drop => self.current.dropped += 1,
+            Late::FailSafe => self.current.made_safe += 1,
+        }
     }
 
     /// Other rules are in force from here on: what their numbers stand for has changed.

@@ -96,6 +96,9 @@ pub struct Interval {
     pub(crate) unattributed: u64,
     /// Other rules came into force in this interval: what `rules` holds is of those before.
     pub(crate) rules_changed: bool,
+    /// Late commands that were not sent, and those in whose place the device was brought to its safe state.
+    pub(crate) dropped: u64,
+    pub(crate) made_safe: u64,
     pub(crate) worst: Worst,
     pub(crate) turns: Turns,
 }
@@ -119,6 +122,8 @@ impl Interval {
             rules: (0..rules.min(RULES_MAX)).map(|_| rule()).collect(),
             unattributed: 0,
             rules_changed: false,
+            dropped: 0,
+            made_safe: 0,
             worst: Worst::new(),
             turns,
         };
@@ -143,6 +148,7 @@ impl Interval {
         let (kind, t) = (late.kind, late.timing);
         if sent {
             self.record(kind, Segment::Send, t.sent.since(t.step_end));
+            self.record(kind, Segment::Respond, t.sent.since(t.read));
             self.record(kind, Segment::React, late.whole);
         }
         self.record(kind, Segment::Whole, late.whole);

@@ -77,6 +77,8 @@ pub enum Segment {
     Step,
     /// Stepped → its commands handed to the transport; inputs that decided something.
     Send,
+    /// Read (for a timer: due) → its commands handed to the transport; inputs that decided something.
+    Respond,
     /// Taken by the kernel (for a timer: due) → its commands handed to the transport; inputs that decided something.
     React,
     /// Taken by the kernel (for a timer: due) → done with; every input.
@@ -85,7 +87,8 @@ pub enum Segment {
 
 impl Segment {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 6] = [Self::Wait, Self::Stepped, Self::Step, Self::Send, Self::React, Self::Whole];
+    pub const ALL: [Self; 7] =
+        [Self::Wait, Self::Stepped, Self::Step, Self::Send, Self::Respond, Self::React, Self::Whole];
 
     /// Its name, as metrics and tables write it.
     #[must_use]
@@ -95,6 +98,7 @@ impl Segment {
             Self::Stepped => "read to stepped",
             Self::Step => "step",
             Self::Send => "stepped to handed over",
+            Self::Respond => "read to handed over",
             Self::React => "kernel to handed over",
             Self::Whole => "whole",
         }

@@ -41,6 +41,8 @@ pub struct Totals {
     missed: [u64; KINDS],
     rules: Vec<RuleTotals>,
     unattributed: u64,
+    dropped: u64,
+    made_safe: u64,
     worst: Vec<Late>,
     threads: Vec<ThreadTotals>,
     intervals: u64,
@@ -55,7 +57,10 @@ impl Totals {
             missed: [0; KINDS],
             rules: (0..rules.min(super::interval::RULES_MAX)).map(|_| rule()).collect(),
             unattributed: 0,
-            worst: Vec::new(),
+            dropped: 0,
+            made_safe: 0,
+            // The worst so far and those of one interval.
+            worst: Vec::with_capacity(2 * super::interval::WORST_MAX),
             threads: Vec::new(),
             intervals: 0,
         }
@@ -89,8 +94,10 @@ impl Totals {
             });
         }
         self.unattributed += std::mem::take(&mut from.unattributed);
+        self.dropped += std::mem::take(&mut from.dropped);
+        self.made_safe += std::mem::take(&mut from.made_safe);
         self.worst.extend(from.worst.iter());
-        self.worst.sort_by_key(|l| (std::cmp::Reverse(l.whole), l.seq));
+        self.worst.sort_unstable_by_key(|l| (std::cmp::Reverse(l.whole), l.seq));
         self.worst.truncate(super::interval::WORST_MAX);
         from.worst.empty();
         let (Some(thread), turns) = (self.threads.get_mut(i), &mut from.turns) else { return };
@@ -148,6 +155,17 @@ impl Totals {
     #[must_use]
     pub fn unattributed(&self) -> u64 {
         self.unattributed
+    }
+    /// Commands that were beyond their rule's deadline and were not sent, as the rule says (`else drop`).
+    #[must_use]
+    pub fn late_dropped(&self) -> u64 {
+        self.dropped
+    }
+    /// Commands that were beyond their rule's deadline, in whose place the device was brought to its safe state
+    /// (`else fail-safe`).
+    #[must_use]
+    pub fn late_made_safe(&self) -> u64 {
+        self.made_safe
     }
     /// The worst inputs of all, worst first, at most 32.
     #[must_use]
