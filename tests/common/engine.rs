@@ -95,12 +95,23 @@ impl Engine {
     pub(crate) fn run(site: &Path, args: &[&str]) -> Self {
         let mut all = vec!["run", site.to_str().expect("a temporary folder's name is text")];
         all.extend(args);
-        let mut engine = Self::spawn(&all);
+        Self::ready(&all)
+    }
+
+    /// `osmose demo ARGS`, once it has bound its sockets.
+    pub(crate) fn demo(args: &[&str]) -> Self {
+        let mut all = vec!["demo"];
+        all.extend(args);
+        Self::ready(&all)
+    }
+
+    fn ready(args: &[&str]) -> Self {
+        let mut engine = Self::spawn(args);
         engine.wait_until_ready();
         engine
     }
 
-    /// The same where no file may grow beyond so many KiB, which a writer is told as an error.
+    /// `osmose run SITE ARGS` where no file may grow beyond so many KiB, which a writer is told as an error.
     pub(crate) fn run_with_file_limit(site: &Path, args: &[&str], kib: u32) -> Self {
         let mut command = Command::new("sh");
         // Who ignores the signal gets the error instead; both are passed on to what is run. dash counts in 512 bytes.

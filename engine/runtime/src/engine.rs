@@ -19,6 +19,7 @@ use crate::journal::Ring;
 use crate::journal::mapped::Mapped;
 use crate::lane::{LaneRx, LaneTx, lane};
 use crate::latency::exchange::{Collector, Latencies};
+use crate::publish::{Pictures, Publisher, publisher};
 use crate::stepper::{Outlet, Outputs, Source, Stepper};
 use crate::tap::{Tap, TapRx, tap_ring};
 use osmose_core::{Core, CoreDriver};
@@ -124,6 +125,7 @@ pub struct Engine {
     lanes: Vec<LaneRx>,
     setup: Setup,
     collector: Collector,
+    publisher: Option<Publisher>,
 }
 
 /// The two ends of one inlet's lanes, by [`lane_of`].
@@ -182,7 +184,7 @@ impl Engine {
         let budget = DurationNs::from_us(machine.site().engine.budget_us.into());
         let rules = machine.rules().program().rules().len();
         let collector = Collector::new(budget, rules + RULES_TO_COME);
-        Ok(Self { topology, cores, addresses: Vec::new(), inlets, lanes, setup, collector })
+        Ok(Self { topology, cores, addresses: Vec::new(), inlets, lanes, setup, collector, publisher: None })
     }
 
     /// How long things take, kept up to date while it runs; for a thread at the side.
@@ -194,6 +196,14 @@ impl Engine {
     /// The addresses that are listened on.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.addresses.iter().copied()
+    }
+
+    /// Somebody looks on: from here on the stepping thread publishes pictures of the world, and this is the end that
+    /// they come out of.
+    pub fn look_on(&mut self) -> Pictures {
+        let (publisher, pictures) = publisher(self.setup.machine.site());
+        self.publisher = Some(publisher);
+        pictures
     }
 
     /// How it is composed; never `auto`.
@@ -208,7 +218,7 @@ impl Engine {
     /// # Errors
     /// Where no socket to send from can be opened, or a thread cannot be started.
     pub fn run(self, stop: &Arc<AtomicBool>) -> std::io::Result<Summary> {
-        let Self { topology, cores, inlets, lanes, mut setup, mut collector, .. } = self;
+        let Self { topology, cores, inlets, lanes, mut setup, mut collector, publisher, .. } = self;
         let site = setup.machine.site().clone();
         let (clock, taps) = (setup.clock, std::mem::take(&mut setup.taps));
         let egress = Egress::new(site.clone(), setup.dry_run)?;
@@ -226,6 +236,7 @@ impl Engine {
         };
         let out = Outputs::new(setup.journal.take(), tap, outlet, clock, meter);
         let mut stepper = stepper(setup, source, lanes, out);
+        stepper.publisher = publisher;
         stepper.keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
         let mut summary = if topology == Topology::Inline {
             inline(stepper, side, taps, &mut collector, stop)
@@ -299,6 +310,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         first: setup.first,
         resend_held: setup.resend_held,
         control: setup.control,
+        publisher: None,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`egress`] | commands → datagrams |
 //! | [`logs`] | commands as lines, events as JSON lines |
 //! | [`tap`] | the way to the side: recording, state, logs |
+//! | [`publish`] | the picture of the world for those who look on |
 //! | [`latency`] | deadline accounting: how long, which were late, where the time went |
 //! | [`cores`], [`clock`] | the machine's processors and clocks |
 #![deny(unsafe_code)]
@@ -24,5 +25,6 @@ pub mod journal;
 pub mod lane;
 pub mod latency;
 pub mod logs;
+pub mod publish;
 mod stepper;
 pub mod tap;

@@ -15,6 +15,7 @@ use crate::journal::{AppendError, Ring};
 use crate::lane::{LaneHead, LaneRx};
 use crate::latency::Kind;
 use crate::latency::exchange::Meter;
+use crate::publish::Publisher;
 use crate::tap::{Keyframe, TapTx, Timing};
 use osmose_core::sequencer::{Head, next_head};
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
@@ -122,6 +123,8 @@ pub(crate) struct Stepper {
     pub(crate) first: Vec<OwnedInput>,
     pub(crate) resend_held: bool,
     pub(crate) control: Option<rtrb::Consumer<Control>>,
+    /// Where somebody looks on.
+    pub(crate) publisher: Option<Publisher>,
 }
 
 /// Everything that a step's results go to. Borrowed by the driver during a step.
@@ -238,6 +241,9 @@ impl Stepper {
             beside();
             let now = self.clock.now();
             self.out.meter.turn(now);
+            if let Some(publisher) = &mut self.publisher {
+                publisher.look_on(self.driver.machine(), now);
+            }
             if worked > 0 {
                 worked_at = now;
                 self.keyframe_if_due(now, false);
