@@ -308,6 +308,41 @@ fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
+/// Threads meet in `rtrb` rings; beside them there is the flag that stops them, set once. So there is no order of memory of
+/// our own to get wrong, and `engine/runtime/tests/models.rs` models how the rings are used.
+#[test]
+fn the_pipeline_has_no_atomics_of_its_own_but_the_flag_that_stops_it() {
+    const PIPELINE: &[&str] = &[
+        "osmose-model",
+        "osmose-wire",
+        "osmose-sensors",
+        "osmose-fusion",
+        "osmose-rules",
+        "osmose-plan",
+        "osmose-drivers",
+        "osmose-core",
+        "osmose-runtime",
+    ];
+    let (mut files, mut complaints) = (0, Vec::new());
+    for package in ours().into_iter().filter(|p| PIPELINE.contains(&p.name.as_str())) {
+        let mut sources = Vec::new();
+        rust_files(&folder(package).join("src"), &mut sources);
+        for path in &sources {
+            files += 1;
+            let text = read(path);
+            for (i, line) in text.lines().enumerate().filter(|(_, l)| l.contains("Atomic") || l.contains("atomic::")) {
+                let code = line.split("//").next().unwrap_or_default();
+                let is_flag =
+                    code.contains("AtomicBool") && (code.contains("stop") || code.trim_start().starts_with("use "));
+                if !is_flag && code.contains("Atomic") {
+                    complaints.push(format!("{}:{}: {}", path.display(), i + 1, line.trim()));
+                }
+            }
+        }
+    }
+    conclude("source files asked about atomics", files, &complaints);
+}
+
 #[test]
 fn unsafe_code_stands_only_where_it_may() {
     let (mut files, mut complaints) = (0, Vec::new());
