@@ -5,7 +5,7 @@
 //! of the unit (instance, or person in an instance) that it is evaluated for.
 
 use crate::diag::Span;
-use osmose_model::command::{Combine, LevelRank, Value};
+use osmose_model::command::{Combine, LevelRank, Terms, Value};
 use osmose_model::ids::{ActuatorId, GroupId, HolderId, Name, PersonId, RuleId, SensorId, WallId, ZoneId};
 use osmose_model::observation::Direction;
 use osmose_model::time::DurationNs;
@@ -340,6 +340,11 @@ pub(crate) enum Num {
     Counter(u16),
     /// `windows[i]`.
     Window(u16),
+    /// How long a condition has held, seconds; at the instant at which it ends, how long it did.
+    Lasting {
+        cond: CondId,
+        slot: SlotRef,
+    },
     /// Height of the sun, degrees.
     SunElevation,
     Device {
@@ -769,6 +774,8 @@ pub struct Program {
     pub(crate) zones: usize,
     /// Names of the site's people, so that sessions survive a change of the people file.
     pub(crate) people: Vec<String>,
+    /// Names of its groups, for the same.
+    pub(crate) groups: Vec<String>,
     pub(crate) lost: DurationNs,
     pub(crate) sequence: Vec<SeqPart>,
     pub(crate) counters: Vec<CounterInfo>,
@@ -786,6 +793,8 @@ pub struct Program {
     pub(crate) over: Vec<(RuleId, RuleId)>,
     /// `combine`, by device and property.
     pub(crate) combine: Vec<(ActuatorId, Name, Combine)>,
+    /// Devices that a `manual` line names, ascending.
+    pub(crate) by_hand: Vec<ActuatorId>,
 }
 
 impl Program {
@@ -837,6 +846,18 @@ impl Program {
     /// How the holders of one level combine, for the properties that declare it.
     pub fn combine(&self) -> &[(ActuatorId, Name, Combine)] {
         &self.combine
+    }
+
+    /// What these rules say about who wins a device. People act at the level `user`, where there is one.
+    pub fn terms(&self) -> Terms {
+        let user = self.levels.iter().position(|l| l == "user");
+        Terms {
+            holders: self.holders,
+            user_level: user.and_then(|rank| u8::try_from(rank).ok()).map(LevelRank),
+            order: self.over.clone(),
+            combine: self.combine.clone(),
+            by_hand: self.by_hand.clone(),
+        }
     }
 
     /// The devices that may be told something else because `device` is in another state, ascending: those of every rule
