@@ -173,6 +173,16 @@ fn an_editor_gets_what_it_asks_for() {
     let edit = client.request("textDocument/rename", rename);
     assert_eq!(edit["changes"][&doc.uri][0]["newText"], "quiet");
 
+    // A counter's name is renamed where each zone has its own, and in the holes of texts.
+    doc.change(
+        &mut client,
+        "counter visits per zone\nrule v { for each room r when p enters r do r.visits.add(); notify(ana, \"{r.visits} came\") }\n",
+    );
+    let mut rename = doc.position("counter visits", 8);
+    rename["newName"] = json!("comings");
+    let edit = client.request("textDocument/rename", rename);
+    assert_eq!(edit["changes"][&doc.uri].as_array().map(Vec::len), Some(3), "{edit}");
+
     doc.change(
         &mut client,
         "rule a { when p enters m7 do m7.recorder. }\nrule b { when p enters mm7 do m7.recorder.pause() }",

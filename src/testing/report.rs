@@ -30,12 +30,12 @@ pub(crate) fn picture(ran: &Ran) -> String {
     for (at, feed) in &script.feeds {
         lines.push((at.0, format!("{:>10}  given  {}", said(*at), feed_text(feed))));
     }
-    for sent in went.sent.iter().filter(|s| s.rule == script.rule) {
+    for sent in went.sent.iter().filter(|s| s.rule == script.rule || s.rule.is_empty()) {
         lines.push((sent.at.0, format!("{:>10}  sent   {}", said(sent.at), sent.text())));
     }
     lines.sort_by_key(|(at, _)| *at);
     lines.iter().for_each(|(_, line)| _ = writeln!(text, "  {line}"));
-    let others = went.sent.iter().filter(|s| s.rule != script.rule).count();
+    let others = went.sent.iter().filter(|s| s.rule != script.rule && !s.rule.is_empty()).count();
     if others > 0 {
         _ = writeln!(text, "     ({others} commands of other rules)");
     }
