@@ -19,7 +19,7 @@ const TAGS: u16 = 7803;
 const COMMANDS: u16 = 7802;
 const MOTION: u16 = 7804;
 
-/// A motion detector in the meeting room that counts as dead when it is silent for 300 ms.
+/// A motion detector in the meeting room that counts as dead when it is silent for 2 s.
 const DETECTOR: &str = "
 [[sensor]]
 id = \"pir\"
@@ -27,7 +27,7 @@ kind = \"binary\"
 role = \"motion\"
 level = \"ground\"
 zones = [\"meeting\"]
-stale_s = 0.3
+stale_s = 2.0
 connect = { udp = \"127.0.0.1:7804\", format = \"json\", map = { state = \"/on\", seq = \"/seq\" } }
 ";
 
@@ -94,8 +94,8 @@ impl Building {
     /// Ben's tag comes into the office, which every set of rules here answers with `meeting.light.set(level: 1)`.
     fn said_nothing_else(&mut self) {
         self.said += 1;
-        for x in [9.5, 8.0] {
-            let fix = format!("{{\"id\":\"p2\",\"x\":{x},\"y\":{},\"seq\":{}}}", 10.0 - x, self.said);
+        for (x, y) in [(9.5, 0.5), (8.0, 1.2)] {
+            let fix = format!("{{\"id\":\"p2\",\"x\":{x},\"y\":{y},\"seq\":{}}}", self.said);
             self.tags.send(fix.as_bytes()).expect("loopback takes it");
             self.said += 1;
         }
@@ -143,7 +143,7 @@ fn a_tag_that_dies_is_unknown_then_what_the_rule_says_once() {
     let rules = "rule doubt { when (ana in meeting) is unknown do meeting.recorder.stop() level info }
                  rule light { while any p in members(staff) in meeting hold meeting.light.level = 80 % level comfort }
                  rule guard { when any p in members(staff) leaves meeting do meeting.recorder.pause(reason: \"{p}\") level privacy }\n";
-    let mut b = Building::new(&(rules.to_owned() + FENCE), "0.4");
+    let mut b = Building::new(&(rules.to_owned() + FENCE), "1.5");
     b.ana_is_at(9.5);
     b.ana_is_at(2.0);
     assert_eq!(b.hears("meeting.light", "set")["args"]["level"], 80);
@@ -168,7 +168,7 @@ fn a_participant_who_vanishes_in_the_doorway_pauses_the_recording() {
     let rules = "rule begin { when ana enters meeting do meeting.recorder.start(participants: people in meeting) level user }
                  rule pause { for each room r where r.recorder when any p in participants(r) leaves r
                    if r.recorder is recording do r.recorder.pause(reason: \"{p} left\") level privacy }\n";
-    let mut b = Building::new(&(rules.to_owned() + FENCE), "0.4");
+    let mut b = Building::new(&(rules.to_owned() + FENCE), "1.0");
     b.ana_is_at(9.5);
     b.ana_is_at(2.0);
     b.hears("meeting.recorder", "start");
@@ -210,7 +210,7 @@ fn a_person_on_a_fence_line_makes_no_flapping() {
 
 #[test]
 fn two_runs_of_one_rule_cannot_race() {
-    let rules = "rule porch { when ana enters meeting do meeting.recorder.start(); wait 700 ms; meeting.recorder.stop() level user }\n";
+    let rules = "rule porch { when ana enters meeting do meeting.recorder.start(); wait 3 s; meeting.recorder.stop() level user }\n";
     let mut b = Building::new(&(rules.to_owned() + FENCE), "3600.0");
     b.ana_is_at(9.5);
     let mut starts = Vec::new();
@@ -222,9 +222,9 @@ fn two_runs_of_one_rule_cannot_race() {
     // Each run takes the place of the one before: one end, and it is the last one's.
     let stop = b.hears("meeting.recorder", "stop");
     let last = starts.last().expect("five of them");
-    let slow = at_ns(last) - at_ns(&starts[0]) > 700_000_000;
+    let slow = at_ns(last) - at_ns(&starts[0]) > 3_000_000_000;
     if !slow {
-        assert_eq!(at_ns(&stop) - at_ns(last), 700_000_000, "{starts:?} then {stop}");
+        assert_eq!(at_ns(&stop) - at_ns(last), 3_000_000_000, "{starts:?} then {stop}");
         b.said_nothing_else();
     }
     b.ends();
@@ -232,7 +232,7 @@ fn two_runs_of_one_rule_cannot_race() {
 
 #[test]
 fn a_sensor_back_from_an_outage_fires_nothing() {
-    let rules = "rule came { when meeting is occupied do meeting.recorder.start() level user }
+    let rules = "rule came { when pir is active do meeting.recorder.start() level user }
                  rule blind { when not (pir is alive) do meeting.light.off() level info }\n";
     let mut b = Building::new(&(rules.to_owned() + FENCE), "3600.0");
     // It is heard, empty; it falls silent until it counts as dead; it comes back and says that somebody is there.

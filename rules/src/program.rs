@@ -752,6 +752,15 @@ pub(crate) struct Index {
     pub(crate) by_counter: Vec<Vec<u32>>,
 }
 
+/// A way that a rule can go once it acts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    /// A property gets this value, which an `if` chose.
+    Value(Name, Value),
+    /// A kind of device gets this command, on the way or behind `else`.
+    Command(osmose_model::device::ActuatorKind, Name),
+}
+
 /// A checked and compiled set of rules for one site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
@@ -776,6 +785,8 @@ pub struct Program {
     pub(crate) people: Vec<String>,
     /// Names of its groups, for the same.
     pub(crate) groups: Vec<String>,
+    /// Kinds of its actuators.
+    pub(crate) kinds: Vec<osmose_model::device::ActuatorKind>,
     pub(crate) lost: DurationNs,
     pub(crate) sequence: Vec<SeqPart>,
     pub(crate) counters: Vec<CounterInfo>,
@@ -887,6 +898,47 @@ impl Program {
         devices.sort_unstable();
         devices.dedup();
         devices
+    }
+
+    /// The ways that a rule can go once it acts: a value that an `if` chooses, and, where it has several steps, each
+    /// command. What every action takes is no way; a rule without a choice has none.
+    pub fn ways(&self, rule: RuleId) -> Vec<Way> {
+        let mut ways: Vec<Way> = Vec::new();
+        let mut add = |way: Way| {
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        };
+        for instance in self.instances.iter().filter(|i| i.rule == rule) {
+            let held = instance.holds.iter().map(|h| (h.property, h.value));
+            let sent = instance.sends().flat_map(|s| s.args.iter().copied());
+            for (property, value) in held.chain(sent) {
+                if let ValueExpr::If(..) = self.values[value as usize] {
+                    self.chosen(value, &mut |value| add(Way::Value(property, value)));
+                }
+            }
+            let waits = instance.steps.iter().any(|s| matches!(s, Step::Wait { .. } | Step::Ask { .. }));
+            if waits || !instance.branches.is_empty() {
+                instance.sends().for_each(|send| add(Way::Command(self.kind_of(send), send.verb)));
+            }
+        }
+        ways
+    }
+
+    /// The constants that a value may come to.
+    fn chosen(&self, value: u32, found: &mut dyn FnMut(Value)) {
+        match self.values[value as usize] {
+            ValueExpr::Const(value) => found(value),
+            ValueExpr::If(_, then, otherwise) => {
+                self.chosen(then, found);
+                self.chosen(otherwise, found);
+            }
+            _ => {}
+        }
+    }
+
+    fn kind_of(&self, send: &Send) -> osmose_model::device::ActuatorKind {
+        self.kinds[send.device.index()]
     }
 
     /// The devices that a rule can drive, ascending.

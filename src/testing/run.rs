@@ -103,16 +103,21 @@ impl StepSink<Scripted, Rules, Plan> for Notes<'_> {
     }
 }
 
-fn sent(site: &Site, rules: &Rules, command: &Command, at: DurationNs) -> Sent {
-    let value = |v: &Value| match v {
+/// A value as tests write it.
+pub(crate) fn value_text(site: &Site, value: &Value) -> String {
+    match value {
         Value::Name(name) => name.to_string(),
         Value::Text(text) => text.to_string(),
         Value::Number(number) => format!("{number}"),
         Value::Bool(yes) => yes.to_string(),
         Value::Person(p) => site.people[p.index()].name.clone(),
         Value::Zone(z) => site.zones[z.index()].name.clone(),
-        other => format!("{other:?}"),
-    };
+        Value::Track(track) => track.to_string(),
+    }
+}
+
+fn sent(site: &Site, rules: &Rules, command: &Command, at: DurationNs) -> Sent {
+    let value = |v: &Value| value_text(site, v);
     Sent {
         at,
         rule: command.rule.map_or_else(String::new, |r| rules.rule_name(r).to_owned()),

@@ -154,6 +154,7 @@ impl<'s> Checker<'s> {
             zones: site.zones.len(),
             people: site.people.iter().map(|p| p.name.clone()).collect(),
             groups: site.groups.iter().map(|g| g.name.clone()).collect(),
+            kinds: site.actuators.iter().map(|a| a.kind).collect(),
             lost: site.margins.lost,
             sequence: Vec::new(),
             counters: Vec::new(),
