@@ -195,7 +195,7 @@ fn an_editor_gets_what_it_asks_for() {
     assert!(["recorder", "lights", "capacity"].iter().all(|l| found.contains(l)), "{found:?}");
     let names = client.at("textDocument/completion", &doc, "enters mm7", 7);
     let found = labels(&names);
-    assert!(["m7", "ana", "project-x", "fire-panel", "when"].iter().all(|l| found.contains(l)), "{found:?}");
+    assert!(["m7", "ana", "project-x", "fire-panel", "when", "lasting"].iter().all(|l| found.contains(l)), "{found:?}");
     let diagnostics = client.published[&doc.uri].to_string();
     assert!(diagnostics.contains("\"code\":\"syntax\"") && diagnostics.contains("did you mean `m7`?"), "{diagnostics}");
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 const VARIABLE: u32 = 6;
 const PROPERTY: u32 = 10;
 const METHOD: u32 = 2;
+const FUNCTION: u32 = 3;
 const KEYWORD: u32 = 14;
 
 fn item(label: &str, kind: u32, detail: impl Into<String>) -> Value {
@@ -44,7 +45,8 @@ pub(super) fn completion(world: &World, text: &str, offset: usize) -> Value {
 
 fn keywords() -> Vec<Value> {
     let all = words::ITEMS.iter().chain(words::CLAUSES).chain(words::VERBS).chain(words::OPERATORS);
-    all.map(|w| item(w, KEYWORD, "")).collect()
+    let functions = words::FUNCTIONS.iter().map(|(name, gives)| item(name, FUNCTION, *gives));
+    all.map(|w| item(w, KEYWORD, "")).chain(functions).collect()
 }
 
 /// What a dotted path has: a zone its devices and attributes, a device its commands and properties.
@@ -134,7 +136,8 @@ fn kind_of_variable(text: &str, offset: usize, variable: &str) -> Option<String>
 pub(super) fn hover(world: &World, text: &str, offset: usize) -> Value {
     let Some((from, to, path)) = word_at(text, offset) else { return Value::Null };
     let Some(site) = &world.found.site else { return Value::Null };
-    let said = rule_hover(world, &path).or_else(|| site_hover(world, site, &path)).or_else(|| {
+    let function = || words::FUNCTIONS.iter().find(|(name, _)| *name == path).map(|(_, gives)| (*gives).to_owned());
+    let said = rule_hover(world, &path).or_else(|| site_hover(world, site, &path)).or_else(function).or_else(|| {
         let (base, member) = path.rsplit_once('.')?;
         let device = device_of(site, base)?;
         member_hover(device, member)

@@ -591,20 +591,7 @@ impl Checker<'_> {
                 Meaning::Wrong
             }
             _ => {
-                let known = [
-                    "participants",
-                    "members",
-                    "confidence",
-                    "count",
-                    "distance",
-                    "speed",
-                    "rate",
-                    "mean",
-                    "baseline",
-                    "lasting",
-                    "min",
-                    "max",
-                ];
+                let known = crate::syntax::words::FUNCTIONS.iter().map(|f| f.0);
                 self.unknown_name(function.span(), "function", &name, known);
                 Meaning::Wrong
             }
