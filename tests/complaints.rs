@@ -165,7 +165,8 @@ fn a_tag_that_dies_is_unknown_then_what_the_rule_says_once() {
 
 #[test]
 fn a_participant_who_vanishes_in_the_doorway_pauses_the_recording() {
-    let rules = "rule begin { when ana enters meeting do meeting.recorder.start(participants: people in meeting) level user }
+    let rules =
+        "rule begin { when ana enters meeting do meeting.recorder.start(participants: people in meeting) level user }
                  rule pause { for each room r where r.recorder when any p in participants(r) leaves r
                    if r.recorder is recording do r.recorder.pause(reason: \"{p} left\") level privacy }\n";
     let mut b = Building::new(&(rules.to_owned() + FENCE), "1.0");

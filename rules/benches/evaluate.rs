@@ -252,11 +252,23 @@ fn thousand() -> String {
     let mut text = String::from("mode house { home default, away }\n");
     for i in 0..200 {
         let room = format!("office-{}", i % ROOMS);
-        text += &format!("rule pause-{i} {{ when any p in members(staff) leaves {room} do m7.recorder.pause(reason: \"{{p}} left\") deadline 1 ms level privacy }}\n");
-        text += &format!("rule queue-{i} {{ when count(people in {room}) > {} for 2 min until (count(people in {room}) < 3 for 3 min) do notify(cleo, \"{{count(people in {room})}} wait\") once per 10 min level info }}\n", 5 + i % 7);
-        text += &format!("rule long-{i} {{ when p in {room} for 10 min once per visit do lobby-display.show(\"longread\", language: p.language) level info }}\n");
-        text += &format!("rule lit-{i} {{ while {room} is occupied and lux-1 < {} lx and house is home hold m9.light.level = 80 % release after 5 min level comfort }}\n", 50 + i);
-        text += &format!("rule lost-{i} {{ when p leaves lobby then not p enters {room} within 60 s if p in members(project-x) do m7.light.on() suppress 1 h per p level info }}\n");
+        text += &format!(
+            "rule pause-{i} {{ when any p in members(staff) leaves {room} do m7.recorder.pause(reason: \"{{p}} left\") deadline 1 ms level privacy }}\n"
+        );
+        text += &format!(
+            "rule queue-{i} {{ when count(people in {room}) > {} for 2 min until (count(people in {room}) < 3 for 3 min) do notify(cleo, \"{{count(people in {room})}} wait\") once per 10 min level info }}\n",
+            5 + i % 7
+        );
+        text += &format!(
+            "rule long-{i} {{ when p in {room} for 10 min once per visit do lobby-display.show(\"longread\", language: p.language) level info }}\n"
+        );
+        text += &format!(
+            "rule lit-{i} {{ while {room} is occupied and lux-1 < {} lx and house is home hold m9.light.level = 80 % release after 5 min level comfort }}\n",
+            50 + i
+        );
+        text += &format!(
+            "rule lost-{i} {{ when p leaves lobby then not p enters {room} within 60 s if p in members(project-x) do m7.light.on() suppress 1 h per p level info }}\n"
+        );
     }
     text
 }
@@ -273,7 +285,12 @@ fn check_times() {
         let program = checked.program.expect("the rules are right");
         assert_eq!(program.rules().len(), 1000);
         let begun = Instant::now();
-        std::hint::black_box(osmose_rules::cost::assess(&program, &site, &files, &osmose_rules::cost::Table::committed()));
+        std::hint::black_box(osmose_rules::cost::assess(
+            &program,
+            &site,
+            &files,
+            &osmose_rules::cost::Table::committed(),
+        ));
         times[1].push(begun.elapsed().as_secs_f64() * 1e3);
         let begun = Instant::now();
         std::hint::black_box(osmose_rules::conflict::find(&program, &site, &files));

@@ -119,7 +119,8 @@ fn they_check_clean_together_and_the_proof_holds() {
     assert!(said.is_empty(), "{}", said.join("\n\n"));
     let program = checked.program.expect("no error");
     let found = conflict::find(&program, &site, &files);
-    let errors: Vec<String> = found.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(RULES, false)).collect();
+    let errors: Vec<String> =
+        found.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(RULES, false)).collect();
     assert!(errors.is_empty(), "{}", errors.join("\n\n"));
     let (proofs, _) = conflict::prove(&program, &site, &files);
     assert_eq!(proofs.len(), 2);

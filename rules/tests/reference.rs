@@ -39,9 +39,19 @@ enum C {
 #[derive(Clone, Debug)]
 enum Kind {
     Edge(C),
-    Track { zone: u16, with: Option<C>, dwell: i64 },
-    Event { enters: bool, zone: u16 },
-    Level { condition: C, release: i64 },
+    Track {
+        zone: u16,
+        with: Option<C>,
+        dwell: i64,
+    },
+    Event {
+        enters: bool,
+        zone: u16,
+    },
+    Level {
+        condition: C,
+        release: i64,
+    },
     /// Button a, then b within so many seconds.
     Sequence(i64),
     /// Button a so many times within so many seconds.
@@ -226,7 +236,8 @@ fn live(text: &str, day: &[Change]) -> (Vec<String>, Vec<Moment>) {
     let mut history = vec![Moment::default()];
     let mut t = 0;
     for change in day.iter().cloned().chain([Change::Wait(12)]) {
-        let mut now = Moment { events: Vec::new(), pressed: None, ..history.last().expect("it begins with one").clone() };
+        let mut now =
+            Moment { events: Vec::new(), pressed: None, ..history.last().expect("it begins with one").clone() };
         match change {
             Change::Wait(s) => {
                 for _ in 0..s {

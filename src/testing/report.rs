@@ -137,8 +137,9 @@ impl Coverage {
 
     pub(crate) fn text(&self) -> String {
         let (acted, rules, branches, all) = self.figures();
-        let mut text =
-            format!("coverage: {acted} of {rules} rules acted, {branches} of {all} branches (acted, stayed silent, ways)\n");
+        let mut text = format!(
+            "coverage: {acted} of {rules} rules acted, {branches} of {all} branches (acted, stayed silent, ways)\n"
+        );
         for rule in &self.rules {
             let missing = rule.missing();
             if !missing.is_empty() {

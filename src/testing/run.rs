@@ -80,7 +80,8 @@ pub(crate) fn run(ground: &Ground<'_>, script: &Script) -> Went {
     match ran {
         Ok((sent, midnight)) => {
             let rule = ground.program.rule_named(&script.rule).map(|rule| ground.program.drives(rule));
-            let driven: Vec<&str> = rule.iter().flatten().map(|d| ground.site.actuators[d.index()].name.as_str()).collect();
+            let driven: Vec<&str> =
+                rule.iter().flatten().map(|d| ground.site.actuators[d.index()].name.as_str()).collect();
             Went { failures: judge(script, &driven, &sent, midnight), sent, broken: None }
         }
         Err(broken) => Went { broken: Some(broken), ..Went::default() },

@@ -151,7 +151,6 @@ impl Plan {
         self.user_level = level;
     }
 
-
     /// What was dropped at a device; zeros for one that does not exist.
     #[must_use]
     pub fn dropped(&self, actuator: ActuatorId) -> Dropped {

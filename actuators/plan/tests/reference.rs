@@ -278,7 +278,9 @@ impl Reference {
             return false;
         }
         let hand = |p: &str, v: &Value| {
-            self.in_hand(device) && level > USER_LEVEL_DEFAULT.0 && self.devices[device.index()].manual.get(p) != Some(v)
+            self.in_hand(device)
+                && level > USER_LEVEL_DEFAULT.0
+                && self.devices[device.index()].manual.get(p) != Some(v)
         };
         let against = sets(device, verb, arg)
             .0
@@ -414,8 +416,7 @@ impl Reference {
             }
             (Some(Was::Sent(Value::Number(a))), Value::Number(b)) if close(*a, b) => return,
             (Some(Was::Sent(a)), _) if *a == value => return,
-            (Some(Was::Sent(Value::Number(to))), Value::Number(here))
-                if matches!(before, Some(Value::Number(from)) if from.min(*to) <= here && here <= from.max(*to)) =>
+            (Some(Was::Sent(Value::Number(to))), Value::Number(here)) if matches!(before, Some(Value::Number(from)) if from.min(*to) <= here && here <= from.max(*to)) =>
             {
                 return;
             }

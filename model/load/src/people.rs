@@ -336,7 +336,8 @@ members = ["ben"]
 
     #[test]
     fn an_order_keeps_numbers_and_whoever_is_gone_has_nothing() {
-        let text = "order = [\"ben\", \"ana\"]\n[[person]]\nid = \"cleo\"\n[[person]]\nid = \"ana\"\ndevices = [\"p1\"]\n";
+        let text =
+            "order = [\"ben\", \"ana\"]\n[[person]]\nid = \"cleo\"\n[[person]]\nid = \"ana\"\ndevices = [\"p1\"]\n";
         let (people, owners, faults) = people(text, &[]);
         assert!(faults.is_empty(), "{faults:?}");
         let names: Vec<&str> = people.people.iter().map(|p| p.name.as_str()).collect();

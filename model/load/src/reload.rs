@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn whoever_was_known_keeps_their_number() {
         let before = site();
-        let text = "[[group]]\nid = \"staff\"\n[[person]]\nid = \"dan\"\ndevices = [\"p2\"]\n[[person]]\nid = \"ana\"\n";
+        let text =
+            "[[group]]\nid = \"staff\"\n[[person]]\nid = \"dan\"\ndevices = [\"p2\"]\n[[person]]\nid = \"ana\"\n";
         let (file, loaded) = with_people(&before, text);
         let after = loaded.site.expect("it loads");
         let names: Vec<&str> = after.people.iter().map(|p| p.name.as_str()).collect();

@@ -268,7 +268,8 @@ impl Feed<'_> {
                 let files = self.renamed(block)?;
                 if files.iter().any(|f| f.path == "people.toml") {
                     // Who is new in it has no pseudonym.
-                    let why = "people were saved anew while it was recorded: cut out a stretch before or behind that first";
+                    let why =
+                        "people were saved anew while it was recorded: cut out a stretch before or behind that first";
                     return Err(SurgeryError::Refused(why.to_owned()));
                 }
                 let block = canon::encode_files(&files);

@@ -552,7 +552,8 @@ fn shape_hash(source: &Source) -> u64 {
         let waits = |a: ast::Action| matches!(a, ast::Action::Wait(_) | ast::Action::Ask(_));
         let counts = counts || matches!(clause, Clause::Do(node) if node.actions().any(waits));
         // So does what is remembered for what is said.
-        let counts = counts || matches!(clause, Clause::Do(node) if node.syntax().text().to_string().contains("lasting("));
+        let counts =
+            counts || matches!(clause, Clause::Do(node) if node.syntax().text().to_string().contains("lasting("));
         if !counts {
             continue;
         }

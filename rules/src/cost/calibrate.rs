@@ -85,8 +85,7 @@ fn courses() -> Vec<(Op, Course, Course)> {
     let quiet = "when any p in members(staff) leaves hall do screen.wake()";
     let plain = "when p enters hall if panel is active do screen.wake()";
     let damped = "when p enters hall do screen.wake() suppress 1 h per p";
-    let course =
-        |text: String, members: u16, people: u64, sensor: bool| Course { text, members, people, sensor };
+    let course = |text: String, members: u16, people: u64, sensor: bool| Course { text, members, people, sensor };
     vec![
         (Op::Node, course(edge(2), 3, 4, true), course(edge(40), 3, 4, true)),
         (Op::Wake, course(many(2, quiet), 3, 4, false), course(many(200, quiet), 3, 4, false)),

@@ -90,7 +90,8 @@ impl Rules {
         let mut instances = 0;
         for to in info.instances.clone() {
             let wanted = &self.program.instances[to as usize];
-            let same = |from: &u32| same_place(&old.program, &old.program.instances[*from as usize], &self.program, wanted);
+            let same =
+                |from: &u32| same_place(&old.program, &old.program.instances[*from as usize], &self.program, wanted);
             if let Some(from) = old_info.instances.clone().find(same) {
                 carry_instance(&mut self.state, &self.program, to, &old.state, &old.program, from);
                 self.carry_timers(to, old, from);
