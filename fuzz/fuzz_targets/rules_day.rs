@@ -133,7 +133,9 @@ fn rule(b: &mut Bytes<'_>, nth: usize) -> String {
             1 => "hold meeting.recorder.state = paused forbid recorder.start".to_owned(),
             _ => format!("hold r.light.level = if {} then 5 % else 80 %", self::condition(b, 1)),
         };
-        format!("rule a{nth} {{ {each} while {condition} {guard} {hold} {release} {settle} {unknown} level {level} }}\n")
+        format!(
+            "rule a{nth} {{ {each} while {condition} {guard} {hold} {release} {settle} {unknown} level {level} }}\n"
+        )
     } else {
         let once = b.of(&["", "once per visit", "once per day", "suppress 3 s per p", "once per 1 h per pair"]);
         let (condition, mut actions) = (condition(b, 3), action(b));
@@ -153,7 +155,8 @@ fn text(b: &mut Bytes<'_>) -> String {
         return text + &String::from_utf8_lossy(raw);
     }
     if b.below(2) == 0 {
-        text += b.of(&["manual meeting.light until vacant 1 s\n", "combine light.level = max\n", "manual meeting.light\n"]);
+        text +=
+            b.of(&["manual meeting.light until vacant 1 s\n", "combine light.level = max\n", "manual meeting.light\n"]);
     }
     for nth in 0..=b.below(4) {
         text += &rule(b, nth);
@@ -178,7 +181,12 @@ fn name(word: &str) -> Name {
     Name::new(word).unwrap_or_default()
 }
 
-fn feed(b: &mut Bytes<'_>, driver: &mut Driver<osmose_core::Fusion, osmose_core::Rules, osmose_core::Plan>, now: &mut i64, seen: &mut Seen) {
+fn feed(
+    b: &mut Bytes<'_>,
+    driver: &mut Driver<osmose_core::Fusion, osmose_core::Rules, osmose_core::Plan>,
+    now: &mut i64,
+    seen: &mut Seen,
+) {
     let site = driver.machine().site().clone();
     *now += i64::from(b.byte()) * NS_PER_S / 16;
     let sensor = |name: &str| site.sensor_named(name).expect("the site has it");
@@ -205,22 +213,38 @@ fn feed(b: &mut Bytes<'_>, driver: &mut Driver<osmose_core::Fusion, osmose_core:
                 _ => ("manual", Value::Bool(true)),
             };
             let actuator = ActuatorId(b.below(3) as u16);
-            driver.feed(at, &Input::Report(Report { actuator, property: name(property), value, source_seq: None }), seen);
+            driver.feed(
+                at,
+                &Input::Report(Report { actuator, property: name(property), value, source_seq: None }),
+                seen,
+            );
         }
         9 => {
             let utc = UtcNs((20_000 * 86_400 + i64::from(b.byte()) * 400) * NS_PER_S);
             driver.feed(at, &Input::Anchor(Anchor { utc, offset: DurationNs::ZERO, next_change: None }), seen);
         }
         10 => {
-            let gap = Gap { from: LogicalNs(now.saturating_sub(i64::from(b.byte()) * NS_PER_S)), lost: 0, reason: GapReason::Down };
+            let gap = Gap {
+                from: LogicalNs(now.saturating_sub(i64::from(b.byte()) * NS_PER_S)),
+                lost: 0,
+                reason: GapReason::Down,
+            };
             driver.feed(at, &Input::Gap(gap), seen);
         }
         _ => {
             let action = match b.below(4) {
                 0 => OperatorAction::Reset { rule: name("a0") },
                 1 => OperatorAction::Mode { mode: name("house"), value: name(b.of(&["home", "away", "x"])) },
-                2 => OperatorAction::RuleOff { rule: name("a0"), until: LogicalNs(*now + NS_PER_S), because: Default::default() },
-                _ => OperatorAction::Act { actuator: ActuatorId(b.below(4) as u16), verb: name(b.of(&["on", "off", "pause", "auto"])), arg: None },
+                2 => OperatorAction::RuleOff {
+                    rule: name("a0"),
+                    until: LogicalNs(*now + NS_PER_S),
+                    because: Default::default(),
+                },
+                _ => OperatorAction::Act {
+                    actuator: ActuatorId(b.below(4) as u16),
+                    verb: name(b.of(&["on", "off", "pause", "auto"])),
+                    arg: None,
+                },
             };
             driver.feed(at, &Input::Operator(action), seen);
         }
