@@ -121,7 +121,9 @@ fn begins(token: &SyntaxToken) -> Begins {
         }
         match node.parent().map(|p| p.kind()) {
             Some(SyntaxKind::FILE) => return Begins::Item,
-            Some(kind) if is_block(kind) && node.kind() != SyntaxKind::NAME => return Begins::Part,
+            Some(kind) if is_block(kind) && !matches!(node.kind(), SyntaxKind::NAME | SyntaxKind::PARAM) => {
+                return Begins::Part;
+            }
             _ => {}
         }
     }
@@ -225,6 +227,7 @@ fn spaced(before: &Piece, after: &Piece) -> bool {
         (_, SLASH) | (SLASH, _) if before.parent == UNIT && after.parent == UNIT => false,
         (MINUS, _) if before.parent == NEG_EXPR => false,
         // `count(x)`, but `facing w (15 deg)`.
+        (_, L_PAREN) if after.parent == SyntaxKind::TEMPLATE => false,
         (_, L_PAREN) if after.parent == ARG_LIST => after.grandparent == VERB_EXPR,
         _ => true,
     }
@@ -259,7 +262,7 @@ mod tests {
 
     #[test]
     fn blank_lines_between_comments_stay_and_values_of_a_mode_stand_close() {
-        let text = "# ---- a ----\n\n# b\nmode house { day default, night }\n\n# c\n\n# d\ntemplate t(r: room) { when p enters r do r.lights.on() }\n";
+        let text = "# ---- a ----\n\n# b\nmode house { day default, night }\n\n# c\n\n# d\ntemplate t(r: room) { when p enters r  do r.lights.on() }\n";
         assert_eq!(formatted(text), text);
     }
 

@@ -102,7 +102,7 @@ fn the_motion_light_over_outage_and_restart() {
     b.took();
     // Restart with the room occupied, its state lost: the light is kept as found.
     let mut lost = Bench::asleep(MOTION_LIGHT);
-    lost.reads(9, Reading::Quantity(20.0)).appears(1, None, Some(0)).step(&[Stimulus::Start]).at(60.0);
+    lost.appears(1, None, Some(0)).reads(9, Reading::Quantity(20.0)).step(&[Stimulus::Start]).at(60.0);
     assert_eq!(lost.took(), NOTHING);
     // With its state it goes on as if nothing had been.
     b.restarts().at(100.0).step(&[Stimulus::Start]).at(200.0);

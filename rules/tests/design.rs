@@ -247,5 +247,5 @@ fn lights_follow_and_are_dimmer_at_night() {
         ["0 light-on-entry: hold m7.light.level = 80", "36 light-on-entry: hold m7.light.level = 30"]
     );
     b.device(2, "on").reports(2, "level", Value::Number(30.0)).goes(1, None).at(400.0);
-    assert_eq!(b.took(), ["360 release 2"]);
+    assert_eq!(b.took(), ["360 release 0"]);
 }

@@ -569,7 +569,7 @@ fn how_long_somebody_waited_is_told_when_he_is_served() {
 fn a_length_of_time_is_no_condition_and_a_state_only_lasts() {
     for (text, part) in [
         ("rule a { when lasting(m7 is occupied) > 5 s do m7.light.on() }", "COND for 5 min"),
-        ("rule a { when p enters m7 do notify(cleo, \"{lasting(p enters m7)}\") }", "an event lasts an instant"),
+        ("rule a { when p enters m7 do notify(cleo, \"{lasting(p enters m7)}\") }", "it is true for an instant only"),
         ("rule a { when p enters m7 if lasting(m7 is occupied) > 5 lx do m7.light.on() }", "found an illuminance"),
     ] {
         let said = said(text);

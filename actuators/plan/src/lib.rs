@@ -278,7 +278,7 @@ impl Arbitrate for Plan {
         for number in 0..self.devices.len() {
             let device = ActuatorId(number as u16);
             let by_hand = terms.by_hand.binary_search(&device).is_ok();
-            if std::mem::replace(&mut self.by_hand[number], by_hand) != by_hand {
+            if std::mem::replace(&mut self.by_hand[number], by_hand) != by_hand && self.has_manual(device) {
                 self.touch(device, settle::PENDING);
             }
         }

@@ -235,7 +235,7 @@ impl Plan {
         self.settle(device, Some(cause), sink)
     }
 
-    fn has_manual(&self, device: ActuatorId) -> bool {
+    pub(crate) fn has_manual(&self, device: ActuatorId) -> bool {
         self.slots[self.devices[device.index()].slots()].iter().any(|s| s.manual.is_some())
     }
 

@@ -93,7 +93,7 @@ mod tests {
         assert!(after.people[1].devices.is_empty() && after.people[1].groups.is_empty());
         assert_eq!(after.device_owners.len(), 1);
         // The installed file gives the same site by a plain load, and saved again it is the same file.
-        let (other, rules) = installed(&before, &[file.clone()]).expect("it loads");
+        let (other, rules) = installed(&before, std::slice::from_ref(&file)).expect("it loads");
         assert_eq!((other.map(|s| s.people), rules.len()), (Some(after.people.clone()), 0));
         assert_eq!(with_people(&after, text).0, file);
         assert_eq!(saved_people(&after), Some(&file));

@@ -729,11 +729,8 @@ impl Checker<'_> {
             self.error_help("type", span, "a condition waits by `for`", help);
             return Meaning::Wrong;
         }
-        let (uses, events) = (scope.uses(), scope.events);
+        let uses = scope.uses();
         let cond = self.cond(scope, of);
-        if scope.events > events {
-            self.error("type", of.span(), "an event lasts an instant; write a state such as `p in r`");
-        }
         let slot = self.slot(scope, span, scope.uses() > uses);
         let number = self.push_num(Num::Lasting { cond, slot });
         scope.kept.push(number);
