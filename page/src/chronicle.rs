@@ -109,11 +109,6 @@ impl Chronicle {
         }
     }
 
-    /// Forgets what happened, as after a jump of a replay; what was learnt of latencies goes with it.
-    pub fn clear(&mut self) {
-        *self = Self::new(self.site.clone(), self.book.clone());
-    }
-
     /// Names for messages.
     #[must_use]
     pub fn names(&self) -> Names<'_> {

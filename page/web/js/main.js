@@ -41,7 +41,10 @@ function repaint() {
   forgetLabels();
   colours();
   drawLatency();
-  for (const v of views) v.draw();
+  for (const v of views) {
+    v.painted = "";
+    v.draw();
+  }
 }
 
 function setLevel(id) {
