@@ -392,7 +392,7 @@ mod tests {
         let path = dir.path().join("walk.mcap");
         std::fs::write(&path, live(&walk(30), 40)).unwrap();
         let line = Timeline::read(&path, 10, &mut ()).unwrap();
-        let pause = line.marks.iter().filter(|m| m.text.contains(".pause(")).next_back().expect("somebody leaves");
+        let pause = line.marks.iter().find(|m| m.text.contains(".pause(")).expect("somebody leaves");
         let id = pause.command.unwrap().to_string();
         let story = command(&path, &id).unwrap();
         assert_eq!((story.of, story.id.as_str(), story.caution.as_deref()), ("command", id.as_str(), None));
