@@ -368,7 +368,8 @@ export class View {
         const w = fired.rule.length * 5.5 * u + 10 * u;
         const foot = this.Y(zone.box[1]);
         out.push(s("rect", { class: "labtag", x: this.X(zone.box[0]), y: foot - 14 * u, width: w, height: 14 * u }),
-          s("text", { class: "lab2 on", x: this.X(zone.box[0]) + 5 * u, y: foot - 4 * u }, fired.rule), at && s("text", { class: "lab", x, y }, name));
+          s("text", { class: "lab2 on", x: this.X(zone.box[0]) + 5 * u, y: foot - 4 * u }, fired.rule),
+          at && foot - 14 * u > y + 2 * u && s("text", { class: "lab", x, y }, name));
       } else if (fired) {
         const w = Math.max(name.length * 6.2, fired.rule.length * 5.6) * u + 14 * u;
         out.push(s("rect", { class: "labtag", x: x - 6 * u, y: y - 12 * u, width: w, height: 29 * u }),
