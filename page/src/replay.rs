@@ -41,6 +41,8 @@ pub const PAGES_MAX: usize = 8;
 const BINS: usize = 1200;
 /// Commands, gaps and the like that the page is told of; the timeline counts all.
 const TOLD_MAX: usize = 6000;
+/// Events that stories are told from: the newest of the recording.
+const REMEMBERED_MAX: usize = 50_000;
 /// Entries of one `events` message.
 const TOLD_AT_ONCE: usize = 500;
 /// How often a picture goes out while it plays, and while it holds: the page knows by it that the replay is there.
@@ -410,7 +412,8 @@ fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
     let mut recording = Recording::open(path)?;
     let player = Player::open(path)?;
     let book = Arc::new(player.rulebook().clone());
-    let mut all = Decided { chronicle: Chronicle::new(player.site().clone(), book), digest: None, gaps: (0, 0.0), lost: 0 };
+    let chronicle = Chronicle::with_room(player.site().clone(), book, REMEMBERED_MAX);
+    let mut all = Decided { chronicle, digest: None, gaps: (0, 0.0), lost: 0 };
     let mut scan = ScanBuf::new();
     let mut waiting: Vec<(Tag, Box<osmose_model::command::Command>)> = Vec::new();
     let (mut tag, mut hops) = (Tag::default(), 0_i64);
@@ -434,7 +437,7 @@ fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
             Record::Command(command) => waiting.push((tag, command)),
             Record::Latency(latency) if latency.count == 1 => hops += i64::try_from(latency.max_ns).unwrap_or(0),
             Record::Digest { decision, .. } => all.digest = Some(decision.to_string()),
-            Record::Counter(counter) if counter.name == RECORDER_LOST => all.lost += counter.value,
+            Record::Counter(counter) if counter.reason == RECORDER_LOST => all.lost += counter.count,
             _ => {}
         }
     }
@@ -499,7 +502,7 @@ fn lanes(t: &Timeline, site: &Site) -> Value {
 /// The `verified` message: the code again on the whole recording, every decision compared.
 fn verified(path: &Path, page: &Outlet) -> Value {
     let failed = |why: String| json!({"type": "verified", "ok": false, "equal": 0, "of": 0, "why": why});
-    let run = || -> Result<drive::summary::Summary, String> {
+    let run = || -> Result<drive::Summary, String> {
         let recording = Recording::open(path).map_err(|e| e.to_string())?;
         let workshop = drive::Osmose::of_files(recording.files()).map_err(|e| e.to_string())?;
         let options = Options { verify: true, ..Options::default() };
