@@ -402,7 +402,10 @@ fn a_replay_shows_the_people_of_the_time_that_it_is_scrubbed_to() {
         scrub(&mut browser, at_s);
         browser.eval("new Promise((r) => setTimeout(r, 600))");
         let told = browser.eval("[osmose.S.t, [...osmose.S.runs.A.tracks.values()].map((t) => [t.id, t.x, t.y])]");
-        let shown: BTreeMap<u64, (f64, f64)> = told[1].as_array().expect("tracks").iter()
+        let shown: BTreeMap<u64, (f64, f64)> = told[1]
+            .as_array()
+            .expect("tracks")
+            .iter()
             .map(|t| (t[0].as_u64().expect("a number"), (t[1].as_f64().expect("m"), t[2].as_f64().expect("m"))))
             .collect();
         let then = truly(&mut player, told[0].as_f64().expect("an instant"));
@@ -423,7 +426,10 @@ fn a_replay_shows_the_people_of_the_time_that_it_is_scrubbed_to() {
     browser.press("ArrowLeft");
     browser.until("a step back", &format!("osmose.S.t <= {before}"));
     browser.press(",");
-    browser.until("the event before", "osmose.S.sel && osmose.S.sel.kind === 'command' && document.querySelector('#story-body .chain')");
+    browser.until(
+        "the event before",
+        "osmose.S.sel && osmose.S.sel.kind === 'command' && document.querySelector('#story-body .chain')",
+    );
     let before = at(&mut browser);
     browser.press(" ");
     browser.until("it to play", &format!("osmose.S.t > {before} + 0.5"));
@@ -437,12 +443,19 @@ fn a_replay_shows_the_people_of_the_time_that_it_is_scrubbed_to() {
     browser.show_as(1440, 900, 1.0, "light");
     browser.press("Escape");
     browser.press("x");
-    browser.until("both runs", "osmose.S.compare && osmose.S.runs.B && osmose.S.runs.B.now && osmose.S.compare.list.length > 0");
+    browser.until(
+        "both runs",
+        "osmose.S.compare && osmose.S.runs.B && osmose.S.runs.B.now && osmose.S.compare.list.length > 0",
+    );
     scrub(&mut browser, 20.0);
     browser.until("both at one time", "Math.abs(osmose.S.runs.B.now.t - osmose.S.runs.A.now.t) < 0.001");
     let mut other = Player::open(Path::new(&b)).expect("it plays");
     let told = browser.eval("[osmose.S.runs.B.now.t, osmose.S.runs.B.tracks.size]");
-    assert_eq!(told[1].as_u64(), Some(truly(&mut other, told[0].as_f64().expect("an instant")).len() as u64), "run B's people");
+    assert_eq!(
+        told[1].as_u64(),
+        Some(truly(&mut other, told[0].as_f64().expect("an instant")).len() as u64),
+        "run B's people"
+    );
     keep("replay-compare", &browser.picture());
     browser.press("x");
     browser.until("one run", "!osmose.S.compare");

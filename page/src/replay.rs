@@ -97,7 +97,9 @@ impl Feed for Replaying {
                     of_page.tell(text(&json!({"type": "failed", "why": error.to_string()})));
                 }
             } else {
-                of_page.tell(text(&json!({"type": "failed", "why": "As many pages as there may be play this recording."})));
+                of_page.tell(text(
+                    &json!({"type": "failed", "why": "As many pages as there may be play this recording."}),
+                ));
             }
             open.fetch_sub(1, Ordering::Relaxed);
         };
@@ -201,8 +203,11 @@ impl Session {
         let mut more = Map::new();
         let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
         more.insert("span_s".into(), json!([seconds(from), seconds(to)]));
-        more.insert("about".into(), json!({"name": name, "digest": decided.digest, "lost": decided.lost,
-            "gaps": {"n": decided.gaps.0, "s": decided.gaps.1}, "caution": a.player.caution()}));
+        more.insert(
+            "about".into(),
+            json!({"name": name, "digest": decided.digest, "lost": decided.lost,
+            "gaps": {"n": decided.gaps.0, "s": decided.gaps.1}, "caution": a.player.caution()}),
+        );
         let runs: Vec<Value> = beside.iter().map(|b| json!({"id": "B", "name": b.name})).collect();
         more.insert("runs".into(), runs.into());
         page.tell(text(&hello(a.chronicle.names(), Mode::Replay, a.player.last().seq.0, more)));
@@ -315,7 +320,11 @@ impl Session {
     fn landmark(&mut self, landmark: Landmark, n: i64) -> Result<(), PlayerError> {
         self.a.player.pause();
         for _ in 0..n.unsigned_abs().min(100) {
-            if n > 0 { self.a.player.forward(landmark)? } else { self.a.player.backward(landmark)? };
+            if n > 0 {
+                self.a.player.forward(landmark)?
+            } else {
+                self.a.player.backward(landmark)?
+            };
         }
         let now = self.a.player.now();
         self.seek(now)?;
@@ -446,15 +455,12 @@ fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
 }
 
 /// Commands of an input, once it is known how long they took: a recording holds lengths and no instants.
-fn hand_on(
-    chronicle: &mut Chronicle,
-    waiting: &mut Vec<(Tag, Box<osmose_model::command::Command>)>,
-    took_ns: i64,
-) {
+fn hand_on(chronicle: &mut Chronicle, waiting: &mut Vec<(Tag, Box<osmose_model::command::Command>)>, took_ns: i64) {
     for (tag, command) in waiting.drain(..) {
         let read = ArrivalNs(tag.at.0);
         let sent = ArrivalNs(tag.at.0.saturating_add(took_ns));
-        let timing = (took_ns > 0).then(|| Timing { read, step_start: read, step_end: sent, sent, ..Timing::default() });
+        let timing =
+            (took_ns > 0).then(|| Timing { read, step_start: read, step_end: sent, sent, ..Timing::default() });
         chronicle.take(Note::Command(tag, command, timing));
     }
 }
@@ -482,19 +488,28 @@ fn lanes(t: &Timeline, site: &Site) -> Value {
         let recorder = site.actuators.iter().find(|a| a.kind == ActuatorKind::Recorder && a.zone == Some(lane.zone));
         let spans = recorder.and_then(|r| t.devices.iter().find(|d| d.device == r.id)).map(|d| {
             let ends = d.changes.iter().skip(1).map(|c| c.0).chain([t.span.1]);
-            d.changes.iter().zip(ends).map(|((from, state), to)| json!([seconds(*from), seconds(to), state.as_str()])).collect::<Vec<_>>()
+            d.changes
+                .iter()
+                .zip(ends)
+                .map(|((from, state), to)| json!([seconds(*from), seconds(to), state.as_str()]))
+                .collect::<Vec<_>>()
         });
         // Rooms that are recorded come first, then those where most happens.
         let changes = steps.len() as u64;
         let rank = if spans.is_some() { u64::MAX } else { changes };
-        rooms.push((rank, json!({"zone": zone.name, "name": zone.label, "most": most, "steps": steps, "recorder": spans})));
+        rooms.push((
+            rank,
+            json!({"zone": zone.name, "name": zone.label, "most": most, "steps": steps, "recorder": spans}),
+        ));
     }
     rooms.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
     let troubles: Vec<Value> = t
         .marks
         .iter()
         .filter(|m| matches!(m.kind, MarkKind::Dead | MarkKind::Gap | MarkKind::Shed))
-        .map(|m| json!({"kind": m.kind.as_str(), "from_s": seconds(m.at), "to_s": m.until.map(seconds), "text": m.text}))
+        .map(
+            |m| json!({"kind": m.kind.as_str(), "from_s": seconds(m.at), "to_s": m.until.map(seconds), "text": m.text}),
+        )
         .collect();
     json!({"type": "lanes", "rooms": rooms.into_iter().map(|(_, r)| r).collect::<Vec<_>>(), "troubles": troubles})
 }
@@ -525,7 +540,8 @@ fn verified(path: &Path, page: &Outlet) -> Value {
 /// The `compare` message: where two recordings part.
 fn differences(path: &Path, other: &Beside) -> Value {
     let found = || -> Result<Value, String> {
-        let (a, b) = (Told::read(path).map_err(|e| e.to_string())?, Told::read(&other.path).map_err(|e| e.to_string())?);
+        let (a, b) =
+            (Told::read(path).map_err(|e| e.to_string())?, Told::read(&other.path).map_err(|e| e.to_string())?);
         let diff = compare(&a, &b, path, &other.path).map_err(|e| e.to_string())?;
         let told = diff.to_json();
         let list: Vec<Value> = diff
@@ -538,8 +554,10 @@ fn differences(path: &Path, other: &Beside) -> Value {
             "list": list, "counts": {"a": told["a"]["commands"], "b": told["b"]["commands"], "equal": told["same"]},
             "facts": told["cause"].as_array().into_iter().flatten().map(|c| json!(["Cause", c])).collect::<Vec<_>>()}))
     };
-    found().unwrap_or_else(|why| json!({"type": "compare", "name": other.name, "note": why, "from_s": null, "list": [],
-        "counts": {"a": 0, "b": 0, "equal": 0}}))
+    found().unwrap_or_else(|why| {
+        json!({"type": "compare", "name": other.name, "note": why, "from_s": null, "list": [],
+        "counts": {"a": 0, "b": 0, "equal": 0}})
+    })
 }
 
 fn difference(d: &Difference<'_>, told: &Value) -> Value {

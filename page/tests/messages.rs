@@ -129,7 +129,10 @@ fn a_command_is_told_with_its_reason_its_time_and_its_budget() {
     let b = left();
     let c = pause(&b);
     let who = &b.site().people[0].name;
-    assert_eq!((&c["rule"], &c["level"], &c["device"]), (&json!("pause"), &json!("privacy"), &json!("meeting.recorder")));
+    assert_eq!(
+        (&c["rule"], &c["level"], &c["device"]),
+        (&json!("pause"), &json!("privacy"), &json!("meeting.recorder"))
+    );
     assert_eq!((&c["engine_us"], &c["budget_us"], &c["late"]), (&json!(200), &json!(1000), &json!(false)));
     assert_eq!(c["person"], json!(who));
     let why = c["why"].as_str().unwrap();
@@ -150,7 +153,8 @@ fn a_story_leads_from_the_frame_to_the_command_and_marks_the_line_that_decided()
     assert_eq!(kinds, ["frame", "track", "condition", "rule", "command"]);
     assert_eq!(told["links"][0]["took_us"], -30_000);
     let lines = told["rule"]["lines"].as_array().unwrap();
-    let decided: Vec<&str> = lines.iter().filter(|l| l["decides"] == true).map(|l| l["text"].as_str().unwrap().trim()).collect();
+    let decided: Vec<&str> =
+        lines.iter().filter(|l| l["decides"] == true).map(|l| l["text"].as_str().unwrap().trim()).collect();
     assert!(decided.iter().any(|l| l.contains("meeting.recorder is recording")), "{decided:?}");
     let parts: u64 = told["human"].as_array().unwrap().iter().map(|p| p[1].as_u64().unwrap()).sum();
     let human = b.told.iter().find(|e| e["kind"] == "report").unwrap()["human_us"].as_u64().unwrap();
@@ -172,7 +176,9 @@ fn stories_of_people_rooms_and_devices_say_how_they_are_and_what_followed() {
     assert!(device["facts"].to_string().contains("paused"), "{device}");
     let sensor = story(Of::Device, &b.site().sensors[0].name, &b.chronicle, &b.picture);
     assert!(sensor["facts"].to_string().contains("Last frame"), "{sensor}");
-    for (of, id) in [(Of::Command, "9.9"), (Of::Command, "x"), (Of::Track, "77"), (Of::Zone, "nowhere"), (Of::Device, "")] {
+    for (of, id) in
+        [(Of::Command, "9.9"), (Of::Command, "x"), (Of::Track, "77"), (Of::Zone, "nowhere"), (Of::Device, "")]
+    {
         let none = story(of, id, &b.chronicle, &b.picture);
         assert!(none["lead"].as_str().is_some_and(|l| !l.is_empty()), "{none}");
         assert!(none["facts"].is_null() && none["links"].is_null());
