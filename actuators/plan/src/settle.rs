@@ -331,6 +331,11 @@ impl Plan {
             self.standings[device.index()].force = Force::Manual;
             return true;
         }
+        // What a person had set is forbidden and gone: a rule that waited below it has the device.
+        let mut slots = self.devices[device.index()].slots();
+        if self.by_hand[device.index()] && slots.any(|slot| self.best(device, slot).is_some()) {
+            return self.settle(device, now, sink);
+        }
         if let Some((slot, value, order)) = &self.devices[device.index()].default {
             if self.forbidden(device, order.verb, &order.args, None) {
                 let standing = &mut self.standings[device.index()];

@@ -384,6 +384,9 @@ impl Reference {
             self.devices[device.index()].doing = Doing::Manual;
             return;
         }
+        if properties(device).iter().any(|p| self.best(device, p).is_some()) {
+            return self.settle(device);
+        }
         self.devices[device.index()].doing = Doing::Idle;
         if let Some((property, value)) = default_of(device) {
             let order = told(device, property, value).1;
