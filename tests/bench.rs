@@ -152,3 +152,14 @@ fn the_highest_rate_of_32_observations_a_datagram_is_searched() {
     assert!(ended.stdout.contains("highest rate without loss, engine: "), "{}", ended.stdout);
     assert!(ended.stdout.contains("observations to the engine: "), "{}", ended.stdout);
 }
+
+#[test]
+fn a_site_gets_a_cost_table_of_this_machine() {
+    let site = TempSite::example("peer-job");
+    let told = osmose(&["bench", "step", "--calibrate", str(site.path())]).expect(0);
+    assert!(told.stdout.contains("effect") && told.stdout.contains(".osmose/cost.json"), "{}", told.stdout);
+    let table = json(&site.path().join(".osmose/cost.json"));
+    assert!(table["ns"]["node"].as_f64().is_some_and(|ns| ns > 0.0), "{table}");
+    osmose(&["check", str(site.path())]).expect(0);
+    osmose(&["bench", "step", "--calibrate", "/nowhere"]).expect(2);
+}
