@@ -203,9 +203,16 @@ mod tests {
                     continue;
                 }
                 let put = latest.put(key(k), head(n), ArrivalNs(n as i64), &n.to_le_bytes());
-                let wanted = match list.iter_mut().find(|(key, _)| *key == k) {
-                    Some(older) => { older.1 = n; Put::Replaced }
-                    None if list.len() < 8 => { list.push((k, n)); Put::Stored }
+                let older = list.iter().position(|(key, _)| *key == k);
+                let wanted = match older {
+                    Some(at) => {
+                        list[at].1 = n;
+                        Put::Replaced
+                    }
+                    None if list.len() < 8 => {
+                        list.push((k, n));
+                        Put::Stored
+                    }
                     None => Put::NoRoom,
                 };
                 prop_assert_eq!(put, wanted);
