@@ -95,19 +95,26 @@ impl Engine {
     pub(crate) fn run(site: &Path, args: &[&str]) -> Self {
         let mut all = vec!["run", site.to_str().expect("a temporary folder's name is text")];
         all.extend(args);
-        Self::ready(&all)
+        Self::ready(&all, "ready udp=")
     }
 
     /// `osmose demo ARGS`, once it has bound its sockets.
     pub(crate) fn demo(args: &[&str]) -> Self {
         let mut all = vec!["demo"];
         all.extend(args);
-        Self::ready(&all)
+        Self::ready(&all, "ready udp=")
     }
 
-    fn ready(args: &[&str]) -> Self {
+    /// `osmose replay ARGS`, once its page is served.
+    pub(crate) fn replay(args: &[&str]) -> Self {
+        let mut all = vec!["replay"];
+        all.extend(args);
+        Self::ready(&all, "ready web=")
+    }
+
+    fn ready(args: &[&str], line: &str) -> Self {
         let mut engine = Self::spawn(args);
-        engine.wait_until_ready();
+        engine.wait_for(line);
         engine
     }
 
@@ -118,14 +125,15 @@ impl Engine {
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kib);
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_osmose"), "run"]).arg(site).args(args);
         let mut engine = Self::of(command);
-        engine.wait_until_ready();
+        engine.wait_for("ready udp=");
         engine
     }
 
-    fn wait_until_ready(&mut self) {
-        until("the line `ready udp=`", || {
+    /// Waits until a line stands on stderr.
+    fn wait_for(&mut self, line: &str) {
+        until(line, || {
             assert!(self.child.try_wait().expect("its status").is_none(), "it ended:\n{}", self.stderr());
-            self.stderr().contains("ready udp=").then_some(())
+            self.stderr().contains(line).then_some(())
         });
     }
 
