@@ -152,17 +152,18 @@ fn drain(devices: &UdpSocket, lines: &mut Vec<Value>) {
     }
 }
 
-/// By the engine's number: the observation's own number of every observation in the journal ring.
-fn journaled(site: &TempSite) -> BTreeMap<u64, Option<u64>> {
+/// By the engine's number: the observation's own number of every observation in the journal ring behind `from`; and where
+/// the ring ends. A start keeps what it ran again and clears the rest, so each life's records begin where the last ended.
+fn journaled(site: &TempSite, from: Offset) -> (BTreeMap<u64, Option<u64>>, Offset) {
     let bytes = std::fs::read(site.file(".osmose/journal.ring")).expect("the journal is there");
-    let mut buffer = ScanBuf::new();
-    let observed = scan(&bytes, Offset(0)).filter_map(|(_, tag, payload)| {
-        match canon::decode_input(payload, &mut buffer).expect("what was journaled decodes") {
-            Input::Observation(o) => Some((tag.seq.0, o.source_seq)),
-            _ => None,
+    let (mut buffer, mut observed, mut end) = (ScanBuf::new(), BTreeMap::new(), from);
+    for (behind, tag, payload) in scan(&bytes, from) {
+        if let Input::Observation(o) = canon::decode_input(payload, &mut buffer).expect("what was journaled decodes") {
+            observed.insert(tag.seq.0, o.source_seq);
         }
-    });
-    observed.collect()
+        end = behind;
+    }
+    (observed, end)
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn killed_fifty_times_it_explains_every_command_that_it_sent_and_replays_to_the_
     const KILLS: usize = 50;
     let site = TempSite::example("peer-job");
     let (devices, to) = (site.devices(COMMANDS), site.sender(EVENTS));
-    let (mut job, mut sent, mut explained) = (Job::new(), Vec::<Value>::new(), 0);
+    let (mut job, mut sent, mut explained, mut end) = (Job::new(), Vec::<Value>::new(), 0, Offset(0));
     for kill in 0..KILLS {
         let trace = site.file(&format!("{kill}.mcap"));
         let path = trace.to_str().expect("text");
@@ -188,7 +189,8 @@ fn killed_fifty_times_it_explains_every_command_that_it_sent_and_replays_to_the_
         // In the middle of whatever it does.
         assert_eq!(engine.stop(Signal::KILL).code(), -1);
         drain(&devices, &mut sent);
-        let journal = journaled(&site);
+        let (journal, behind) = journaled(&site, end);
+        end = behind;
         for line in &sent[before..] {
             let (seq, source_seq) = ids(line);
             assert_eq!(journal.get(&seq), Some(&Some(source_seq)), "kill {kill}: {line} is not in the journal");
