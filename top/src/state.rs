@@ -131,8 +131,10 @@ pub(crate) struct State {
     pub(crate) sent: u64,
     /// What was dropped or refused, by name; none of them 0.
     pub(crate) drops: BTreeMap<String, u64>,
-    track_fields: Vec<String>,
-    counted_at_s: Option<f64>,
+    /// The order of a track's values.
+    pub(crate) track_fields: Vec<String>,
+    /// When inputs were counted last, seconds of the log.
+    pub(crate) counted_at_s: Option<f64>,
 }
 
 impl Default for State {

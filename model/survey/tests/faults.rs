@@ -14,6 +14,7 @@ const PLAN: &str = r#"{"type":"FeatureCollection","frame":"local","features":[
 {"type":"Feature","id":"store","feature_type":"unit","properties":{"category":"storage","level":"ground"},"geometry":{"type":"Polygon","coordinates":[[[12,0],[16,0],[16,6],[12,6],[12,0]]]}},
 {"type":"Feature","id":"vault","feature_type":"unit","properties":{"category":"storage","level":"ground"},"geometry":{"type":"Polygon","coordinates":[[[16,0],[20,0],[20,6],[16,6],[16,0]]]}},
 {"type":"Feature","id":"attic","feature_type":"unit","properties":{"category":"room","level":"upper"},"geometry":{"type":"Polygon","coordinates":[[[0,0],[8,0],[8,6],[0,6],[0,0]]]}},
+{"type":"Feature","id":"closet","feature_type":"unit","properties":{"category":"storage","level":"upper"},"geometry":{"type":"Polygon","coordinates":[[[8,0],[9,0],[9,2],[8,2],[8,0]]]}},
 {"type":"Feature","id":"ladder","feature_type":"unit","properties":{"category":"stairs","level":"ground"},"geometry":{"type":"Polygon","coordinates":[[[0,6],[4,6],[4,10],[0,10],[0,6]]]}},
 {"type":"Feature","id":"outer","feature_type":"fixture","properties":{"category":"wall","level":"ground"},"geometry":{"type":"LineString","coordinates":[[0,0],[20,0],[20,10],[0,10],[0,0]]}},
 {"type":"Feature","id":"across","feature_type":"fixture","properties":{"category":"wall","level":"ground"},"geometry":{"type":"LineString","coordinates":[[0,6],[19.6,6]]}},

@@ -6,6 +6,9 @@ use crate::state::{Link, Spread, State};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+/// From this width on there is room for a bar.
+const BAR_FROM: u16 = 96;
+
 /// A length of time in the unit in which people read it.
 pub(super) fn us(us: u64) -> String {
     match us {
@@ -64,23 +67,24 @@ fn spread<'s>(name: &'static str, s: &Spread, budget_us: Option<u64>) -> Line<'s
     for (label, value) in [("p50", s.p50), ("p99", s.p99), ("p99.9", s.p999), ("max", s.max)] {
         spans.push(Span::styled(format!("{label} "), DIM));
         let is_over = budget_us.zip(value).is_some_and(|(b, v)| v > b);
-        spans.push(Span::styled(format!("{:<9} ", maybe(value)), if is_over { BAD } else { Style::new() }));
+        spans.push(Span::styled(format!("{:<8} ", maybe(value)), if is_over { BAD } else { Style::new() }));
     }
     spans.push(Span::styled(format!("n {}", s.n), DIM));
     Line::from(spans)
 }
 
-/// A share of the budget as a bar of ten.
-fn bar(state: &State) -> String {
+/// The share of the budget that the slowest hundredth takes; as a bar of ten too where there is room.
+fn share(state: &State, width: u16) -> String {
     let share = state.engine.p99.or(state.engine.max).map_or(0.0, |v| v as f64 / state.budget_us as f64);
+    let told = format!("{:.0} % of {}", share * 100.0, us(state.budget_us));
     let full = (share * 10.0).round().clamp(0.0, 10.0) as usize;
-    format!("[{}{}] {:.0} % of {}", "#".repeat(full), ".".repeat(10 - full), share * 100.0, us(state.budget_us))
+    if width < BAR_FROM { told } else { format!("[{}{}] {told}", "#".repeat(full), ".".repeat(10 - full)) }
 }
 
 /// All lines on top.
-pub(super) fn lines<'s>(state: &State, view: &View, to: &str) -> Vec<Line<'s>> {
+pub(super) fn lines<'s>(state: &State, view: &View, to: &str, width: u16) -> Vec<Line<'s>> {
     let mut engine = spread("engine", &state.engine, Some(state.budget_us));
-    engine.push_span(Span::raw(format!("  {}", bar(state))));
+    engine.push_span(Span::raw(format!("  {}", share(state, width))));
     let mut human = spread("human", &state.human, None);
     if state.late > 0 {
         human.push_span(Span::styled(format!("  {} LATE", state.late), BAD));

@@ -30,7 +30,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, view: &mut View, to: &s
         frame.render_widget(Paragraph::new(lines), area);
         return;
     }
-    let heads = head::lines(state, view, to);
+    let heads = head::lines(state, view, to, area.width);
     let [head, body, foot] =
         Layout::vertical([Constraint::Length(heads.len() as u16), Constraint::Min(3), Constraint::Length(1)])
             .areas(area);

@@ -169,6 +169,10 @@ fn stacked(a: &Zone, b: &Zone) -> bool {
 
 /// Rooms with doors from which no way leads to the rest: to the street, or to the largest part where no door leads out.
 pub(super) fn unreachable(scenes: &[Scene<'_>], report: &mut Report<'_>) {
+    // Where the plan draws no door at all, that is said, and all else follows from it.
+    if scenes.iter().all(|s| s.openings.is_empty()) {
+        return;
+    }
     let ways = ways(scenes);
     let mut parts: Vec<BTreeSet<Spot>> = Vec::new();
     let mut seen: BTreeSet<Spot> = BTreeSet::new();
@@ -204,7 +208,7 @@ pub(super) fn unreachable(scenes: &[Scene<'_>], report: &mut Report<'_>) {
             "Draw the door that is missing between them and the rest, or the stairs where they are on another level.";
         report.add("unreachable", ("zone", &first.name), (first.level, inside(first)), message, help);
     }
-    if out.is_none() && scenes.iter().any(|s| !s.openings.is_empty()) {
+    if out.is_none() {
         let ground = site.levels.iter().min_by_key(|l| (l.ordinal.abs(), l.ordinal)).map_or(LevelId(0), |l| l.id);
         let name = report.level_name(ground).to_owned();
         let message = "No door of the building leads outside.".to_owned();
