@@ -6,6 +6,7 @@
 
 mod command;
 mod control;
+mod doctor;
 mod lsp;
 mod outcome;
 mod progress;
@@ -13,6 +14,7 @@ mod site;
 mod stderr;
 mod stop;
 mod testing;
+mod web;
 
 use crate::stderr::say;
 use clap::Parser;

@@ -21,7 +21,11 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("osmose-plan", 2, &["osmose-model"]),
     ("osmose-drivers", 2, &["osmose-model", "osmose-wire"]),
     ("osmose-core", 3, &["osmose-model", "osmose-fusion", "osmose-rules", "osmose-plan"]),
-    ("osmose-runtime", 3, &["osmose-model", "osmose-wire", "osmose-sensors", "osmose-drivers", "osmose-core"]),
+    (
+        "osmose-runtime",
+        3,
+        &["osmose-model", "osmose-wire", "osmose-sensors", "osmose-fusion", "osmose-drivers", "osmose-core"],
+    ),
     (
         "osmose-replay",
         4,
@@ -39,6 +43,24 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
         ],
     ),
     ("osmose-top", 4, &[]),
+    (
+        "osmose-bench",
+        4,
+        &[
+            "osmose-model",
+            "osmose-load",
+            "osmose-wire",
+            "osmose-sensors",
+            "osmose-rules",
+            "osmose-core",
+            "osmose-replay",
+        ],
+    ),
+    (
+        "osmose-page",
+        4,
+        &["osmose-model", "osmose-fusion", "osmose-rules", "osmose-drivers", "osmose-runtime", "osmose-replay"],
+    ),
 ];
 
 /// The root package, on the top floor, may use all of them.
@@ -77,12 +99,15 @@ const NOT_IN_CORE: &[&str] = &[
 
 /// Libraries that belong to the crates named only.
 const ONLY_IN: &[(&str, &[&str])] = &[
+    ("axum", &["osmose-page"]),
     ("chrono", &["osmose-calendar"]),
     ("flatbuffers", &["osmose-wire"]),
     ("geo", &["osmose-load", "osmose-survey"]),
     ("geojson", &["osmose-load"]),
+    ("hyper", &["osmose-page"]),
     ("ratatui", &["osmose-top"]),
     ("saphyr-parser", &["osmose-survey"]),
+    ("tokio", &["osmose-page"]),
     ("zip", &["osmose-survey"]),
 ];
 

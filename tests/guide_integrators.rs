@@ -104,13 +104,13 @@ fn matches(line: &str, shown: &str) -> bool {
     })
 }
 
-/// The ports of the guide and free ones in their place.
+/// The ports of the guide and free ones in their place. (The page's is one of TCP; that it is free there too is likely.)
 fn ports() -> BTreeMap<String, String> {
     let free = |_| UdpSocket::bind("127.0.0.1:0").expect("loopback");
     // All are held until all are found, so that no two are one.
-    let sockets: Vec<UdpSocket> = (0..3).map(free).collect();
+    let sockets: Vec<UdpSocket> = (0..4).map(free).collect();
     let port = |s: &UdpSocket| s.local_addr().expect("bound").port().to_string();
-    ["7801", "7802", "7803"].iter().zip(&sockets).map(|(p, s)| ((*p).to_owned(), port(s))).collect()
+    ["7800", "7801", "7802", "7803"].iter().zip(&sockets).map(|(p, s)| ((*p).to_owned(), port(s))).collect()
 }
 
 #[test]

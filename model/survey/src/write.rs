@@ -51,6 +51,10 @@ struct Properties<'a> {
     joins: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transparent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    material: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    door: Option<&'a str>,
     #[serde(flatten)]
     more: BTreeMap<&'a str, serde_json::Value>,
 }
@@ -147,6 +151,11 @@ fn own<'a>(site: &'a Site, zone: &'a Zone, more: &mut BTreeMap<&'a str, serde_js
     }
 }
 
+/// A word that the plan says.
+fn said(word: &str) -> Option<&str> {
+    Some(word).filter(|w| !w.is_empty())
+}
+
 /// The features written so far.
 struct Features<'a> {
     /// Old ids by new ones.
@@ -197,16 +206,25 @@ pub fn write(site: &Site, renamed: &[(String, String)]) -> String {
         features.add(&z.name, if z.category == "geofence" { "geofence" } else { "unit" }, properties, area(&z.area));
     }
     for w in &site.walls {
-        let transparent = w.transparent.then_some(true);
-        let properties =
-            Properties { category: Some("wall"), level: level(w.level), transparent, ..Properties::default() };
+        let properties = Properties {
+            category: Some("wall"),
+            level: level(w.level),
+            transparent: w.transparent.then_some(true),
+            material: said(&w.material),
+            ..Properties::default()
+        };
         features.add(&w.name, "fixture", properties, lines(&w.segments));
     }
     for o in &site.openings {
         let zone = |z: &Option<osmose_model::ids::ZoneId>| z.map_or("outside", |z| site.zones[z.index()].name.as_str());
         let joins = o.joins.iter().map(zone).collect();
-        let properties =
-            Properties { category: Some("pedestrian"), level: level(o.level), joins, ..Properties::default() };
+        let properties = Properties {
+            category: Some("pedestrian"),
+            level: level(o.level),
+            joins,
+            door: said(&o.door),
+            ..Properties::default()
+        };
         features.add(&o.name, "opening", properties, lines(&o.segments));
     }
     let mut at = 0;

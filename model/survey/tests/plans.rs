@@ -37,11 +37,11 @@ fn assert_same_plan(a: &Site, b: &Site) {
         assert!((x.area.area_m2() - y.area.area_m2()).abs() < 0.01, "{}", x.name);
     }
     for (x, y) in a.openings.iter().zip(&b.openings) {
-        assert_eq!((&x.name, x.level, &x.joins), (&y.name, y.level, &y.joins));
+        assert_eq!((&x.name, x.level, &x.joins, &x.door), (&y.name, y.level, &y.joins, &y.door));
         assert!(x.segments[0].a.distance(y.segments[0].a) < 1e-3);
     }
     for (x, y) in a.walls.iter().zip(&b.walls) {
-        assert_eq!((&x.name, x.level, x.transparent), (&y.name, y.level, y.transparent));
+        assert_eq!((&x.name, x.level, x.transparent, &x.material), (&y.name, y.level, y.transparent, &y.material));
     }
 }
 
