@@ -8,6 +8,7 @@ use common::job::{Job, Played};
 use common::site::TempSite;
 use common::{PATIENCE, until};
 use osmose_model::canon;
+use osmose_model::ids::SensorId;
 use osmose_model::input::Input;
 use osmose_model::observation::ScanBuf;
 use osmose_replay::info::info;
@@ -25,6 +26,12 @@ const COMMANDS: u16 = 7802;
 const DOOR: u16 = 7803;
 const CEILING: u16 = 7804;
 const FIRE: u16 = 7805;
+
+/// The sensors, in the order of devices.toml.
+const POSITIONS: SensorId = SensorId(0);
+const DOOR_SENSOR: SensorId = SensorId(1);
+const CEILING_SENSOR: SensorId = SensorId(2);
+const FIRE_SENSOR: SensorId = SensorId(3);
 
 /// A door that is lossless, and a scanner with a clock of its own.
 const MORE_DEVICES: &str = r#"
@@ -91,15 +98,15 @@ fn a_flood_on_one_socket_takes_nothing_from_the_others_and_every_datagram_of_it_
     let ended = engine.stop(Signal::INT).expect(0);
     drop(devices);
     let info = info(&trace).expect("it opens");
-    let observed = |name: &str| info.sensors.get(name).map_or(0, |s| s.observations);
-    assert_eq!((observed("door"), observed("fire")), (presses, presses), "lossless:\n{}", ended.stderr);
+    let observed = |sensor: SensorId| info.sensors.get(&sensor).map_or(0, |s| s.observations);
+    assert_eq!((observed(DOOR_SENSOR), observed(FIRE_SENSOR)), (presses, presses), "lossless:\n{}", ended.stderr);
     let dropped = counted(&ended, "datagrams dropped by the kernel, whose buffer was full");
     let (replaced, full) =
         (counted(&ended, "replaced by newer ones under overload"), counted(&ended, "found the way to the engine full"));
-    let fixes = observed("positions");
+    let fixes = observed(POSITIONS);
     assert_eq!(fixes + replaced + full + dropped, sent, "every fix is somewhere:\n{}", ended.stderr);
-    let shed = info.sensors["positions"].shed.values().sum::<u64>();
-    assert!(shed >= replaced + full, "what was lost is in the log: {:?}", info.sensors["positions"].shed);
+    let shed = info.sensors[&POSITIONS].shed.values().sum::<u64>();
+    assert!(shed >= replaced + full, "what was lost is in the log: {:?}", info.sensors[&POSITIONS].shed);
     println!(
         "of {sent} fixes {fixes} were stepped, {replaced} replaced by newer ones, {dropped} dropped by the kernel"
     );
@@ -125,8 +132,8 @@ fn a_device_whose_clock_is_set_back_and_forth_is_followed_and_replays_the_same()
     }
     let ended = engine.stop(Signal::INT).expect(0);
     let info = info(&trace).expect("it opens");
-    let late = info.sensors["ceiling"].shed.values().sum::<u64>();
-    assert_eq!(info.sensors["ceiling"].observations + late, seq, "{}", ended.stderr);
+    let late = info.sensors[&CEILING_SENSOR].shed.values().sum::<u64>();
+    assert_eq!(info.sensors[&CEILING_SENSOR].observations + late, seq, "{}", ended.stderr);
     assert!(ended.stderr.contains("clock_stepped"), "it was noticed:\n{}", ended.stderr);
     osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
 }
@@ -145,17 +152,18 @@ fn drain(devices: &UdpSocket, lines: &mut Vec<Value>) {
     }
 }
 
-/// By the engine's number: the observation's own number of every observation in the journal ring.
-fn journaled(site: &TempSite) -> BTreeMap<u64, Option<u64>> {
+/// By the engine's number: the observation's own number of every observation in the journal ring behind `from`; and where
+/// the ring ends. A start keeps what it ran again and clears the rest, so each life's records begin where the last ended.
+fn journaled(site: &TempSite, from: Offset) -> (BTreeMap<u64, Option<u64>>, Offset) {
     let bytes = std::fs::read(site.file(".osmose/journal.ring")).expect("the journal is there");
-    let mut buffer = ScanBuf::new();
-    let observed = scan(&bytes, Offset(0)).filter_map(|(_, tag, payload)| {
-        match canon::decode_input(payload, &mut buffer).expect("what was journaled decodes") {
-            Input::Observation(o) => Some((tag.seq.0, o.source_seq)),
-            _ => None,
+    let (mut buffer, mut observed, mut end) = (ScanBuf::new(), BTreeMap::new(), from);
+    for (behind, tag, payload) in scan(&bytes, from) {
+        if let Input::Observation(o) = canon::decode_input(payload, &mut buffer).expect("what was journaled decodes") {
+            observed.insert(tag.seq.0, o.source_seq);
         }
-    });
-    observed.collect()
+        end = behind;
+    }
+    (observed, end)
 }
 
 #[test]
@@ -163,7 +171,7 @@ fn killed_fifty_times_it_explains_every_command_that_it_sent_and_replays_to_the_
     const KILLS: usize = 50;
     let site = TempSite::example("peer-job");
     let (devices, to) = (site.devices(COMMANDS), site.sender(EVENTS));
-    let (mut job, mut sent, mut explained) = (Job::new(), Vec::<Value>::new(), 0);
+    let (mut job, mut sent, mut explained, mut end) = (Job::new(), Vec::<Value>::new(), 0, Offset(0));
     for kill in 0..KILLS {
         let trace = site.file(&format!("{kill}.mcap"));
         let path = trace.to_str().expect("text");
@@ -181,7 +189,8 @@ fn killed_fifty_times_it_explains_every_command_that_it_sent_and_replays_to_the_
         // In the middle of whatever it does.
         assert_eq!(engine.stop(Signal::KILL).code(), -1);
         drain(&devices, &mut sent);
-        let journal = journaled(&site);
+        let (journal, behind) = journaled(&site, end);
+        end = behind;
         for line in &sent[before..] {
             let (seq, source_seq) = ids(line);
             assert_eq!(journal.get(&seq), Some(&Some(source_seq)), "kill {kill}: {line} is not in the journal");

@@ -142,7 +142,7 @@ fn what_waited_while_the_process_was_stopped_is_missed_from_the_kernels_stamp_on
     played.assert_each_once();
     let missed: u64 = ended.word_after("budget of 1000 us: missed ").parse().expect("a number");
     assert!(missed >= stops * 50, "each of them waited for 5 ms: {}", ended.stderr);
-    let worst: f64 = ended.word_after("(state), ").parse().expect("microseconds");
+    let worst: f64 = ended.word_after("), ").parse().expect("microseconds");
     assert!(worst >= 5000.0, "{}", ended.stderr);
 }
 

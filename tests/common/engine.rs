@@ -114,7 +114,7 @@ impl Engine {
 
     fn ready(args: &[&str], line: &str) -> Self {
         let mut engine = Self::spawn(args);
-        engine.wait_until(line);
+        engine.wait_for(line);
         engine
     }
 
@@ -125,11 +125,12 @@ impl Engine {
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kib);
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_osmose"), "run"]).arg(site).args(args);
         let mut engine = Self::of(command);
-        engine.wait_until("ready udp=");
+        engine.wait_for("ready udp=");
         engine
     }
 
-    fn wait_until(&mut self, line: &str) {
+    /// Waits until a line stands on stderr.
+    fn wait_for(&mut self, line: &str) {
         until(line, || {
             assert!(self.child.try_wait().expect("its status").is_none(), "it ended:\n{}", self.stderr());
             self.stderr().contains(line).then_some(())

@@ -37,8 +37,7 @@ const KEYFRAME_EVERY: DurationNs = DurationNs::from_s(30);
 const KEYFRAME_LATEST: DurationNs = DurationNs::from_s(60);
 /// Uncovered share of the journal ring that makes a keyframe urgent: taken even under load.
 const KEYFRAME_URGENT: f64 = 0.5;
-/// Inputs stepped before the sockets are looked at again, where more waits in them. Fewer than are read in one turn of one
-/// socket: what waits there too long is dropped by the kernel, newest first; in the lanes the latest is kept.
+/// Inputs stepped before the sockets are looked at again, where more waits in them: a safety input may be among it.
 const TURN_BEHIND: usize = 32;
 /// The last stretch to a due instant, which a parked thread does not sleep.
 const PARK_SLACK: Duration = Duration::from_micros(100);
@@ -340,9 +339,10 @@ impl Stepper {
         1
     }
 
-    /// Feeds what comes from within.
+    /// Feeds what comes from within. It may be of an earlier instant; it is accounted for from now on.
     fn feed_control(&mut self, at: ArrivalNs, canonical: &[u8]) {
-        (self.out.kind, self.out.received, self.out.read) = (Kind::Control, at, at);
+        let now = self.clock.now();
+        (self.out.kind, self.out.received, self.out.read) = (Kind::Control, now, now);
         self.feed(at, canonical);
     }
 

@@ -136,12 +136,12 @@ impl Inlet for Client {
             _ => {}
         }
         // More than a turn steps, and then nothing until the engine has caught up.
-        let fixes = if (overload..drain).contains(&turn) {
-            150
-        } else if (drain..reload).contains(&turn) {
-            0
-        } else {
-            4
+        let fixes = match turn {
+            // What has come by now is still stepped; nothing more is to come.
+            _ if self.stop.load(Ordering::Relaxed) => 0,
+            t if (overload..drain).contains(&t) => 150,
+            t if (drain..reload).contains(&t) => 0,
+            _ => 4,
         };
         self.send(fixes);
         self.hear();

@@ -32,7 +32,7 @@ fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'sta
 const RING_BYTES: usize = 3 * 40 + 8;
 
 fn tag(i: u64) -> Tag {
-    Tag { at: LogicalNs(i as i64 * 10), seq: Seq(i) }
+    Tag { at: LogicalNs((i as i64 + 1) * 10), seq: Seq(i + 1) }
 }
 
 fn payload(i: u64) -> [u8; 8] {

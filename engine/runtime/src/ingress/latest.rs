@@ -1,5 +1,6 @@
 //! Under overload only the latest counts: a bounded table in which a newer item takes the place of an older one of the same
-//! key. It keeps the older one's turn, so that a source that talks fast cannot push itself to the back for ever.
+//! key. What waits leaves in the order in which it came, so a replaced item's turn is lost and the newer one has the last:
+//! else what stands between the two would come late, and fusion would have to go back for each of them.
 //!
 //! All memory is taken at the start. An item is at most [`Latest::new`]'s size; what is larger finds no room here.
 
@@ -50,6 +51,8 @@ pub(super) enum Put {
 #[derive(Clone, Debug)]
 struct Slot {
     key: Option<Key>,
+    /// Changes with every item: a turn of an older item is void.
+    version: u32,
     head: Head,
     received: ArrivalNs,
     len: usize,
@@ -62,8 +65,9 @@ pub(super) struct Latest {
     bytes: Box<[u8]>,
     item_bytes: usize,
     by_key: HashMap<Key, u32, BuildHasherDefault<KeyHasher>>,
-    /// Whose turn it is, first to last.
-    turns: VecDeque<u32>,
+    /// Whose turn it is, first to last: the slot and the version. At most twice as many as items: void ones are swept out.
+    turns: VecDeque<(u32, u32)>,
+    waiting: usize,
     free: Vec<u32>,
 }
 
@@ -71,14 +75,15 @@ impl Latest {
     /// Room for `items` of at most `item_bytes` each.
     pub(super) fn new(items: usize, item_bytes: usize) -> Self {
         let head = Head { arrival: ArrivalNs(0), class: osmose_model::input::Class::State, source: 0, source_seq: 0 };
-        let slot = Slot { key: None, head, received: ArrivalNs(0), len: 0 };
+        let slot = Slot { key: None, version: 0, head, received: ArrivalNs(0), len: 0 };
         Self {
             slots: vec![slot; items],
             bytes: vec![0; items * item_bytes].into_boxed_slice(),
             item_bytes,
             // Twice the room: what is removed leaves traces, and they are swept up without asking for memory.
             by_key: HashMap::with_capacity_and_hasher(2 * items, BuildHasherDefault::default()),
-            turns: VecDeque::with_capacity(items),
+            turns: VecDeque::with_capacity(2 * items),
+            waiting: 0,
             free: (0..items as u32).rev().collect(),
         }
     }
@@ -93,24 +98,34 @@ impl Latest {
             None => {
                 let Some(n) = self.free.pop() else { return Put::NoRoom };
                 self.by_key.insert(key, n);
-                self.turns.push_back(n);
+                self.waiting += 1;
                 (n, Put::Stored)
             }
         };
         let at = n as usize * self.item_bytes;
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
-        self.slots[n as usize] = Slot { key: Some(key), head, received, len: bytes.len() };
+        let version = self.slots[n as usize].version.wrapping_add(1);
+        self.slots[n as usize] = Slot { key: Some(key), version, head, received, len: bytes.len() };
+        if self.turns.len() == 2 * self.slots.len() {
+            let slots = &self.slots;
+            self.turns.retain(|&(n, v)| is_due(&slots[n as usize], v));
+        }
+        self.turns.push_back((n, version));
         put
     }
 
     /// Shows the item whose turn it is; it is gone if `take` says true. False where nothing waits or it was not taken.
     pub(super) fn offer(&mut self, take: impl FnOnce(Head, ArrivalNs, &[u8]) -> bool) -> bool {
-        let Some(&n) = self.turns.front() else { return false };
+        while self.turns.front().is_some_and(|&(n, v)| !is_due(&self.slots[n as usize], v)) {
+            self.turns.pop_front();
+        }
+        let Some(&(n, _)) = self.turns.front() else { return false };
         let (slot, at) = (&mut self.slots[n as usize], n as usize * self.item_bytes);
         if !take(slot.head, slot.received, &self.bytes[at..at + slot.len]) {
             return false;
         }
         self.turns.pop_front();
+        self.waiting -= 1;
         self.free.push(n);
         if let Some(key) = slot.key.take() {
             self.by_key.remove(&key);
@@ -119,8 +134,13 @@ impl Latest {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+        self.waiting == 0
     }
+}
+
+/// Whether a turn is that of the item that is in the slot now.
+fn is_due(slot: &Slot, version: u32) -> bool {
+    slot.key.is_some() && slot.version == version
 }
 
 /// Folds a key into 64 bits and stirs them: keys come from the site's own numbers and from hashes of ids, and the table
@@ -175,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_item_has_the_place_of_the_older() {
+    fn a_newer_item_replaces_the_older_and_has_the_last_turn() {
         let mut latest = Latest::new(2, 8);
         let mut put = |k, n: u64, bytes: &[u8]| latest.put(key(k), head(n), ArrivalNs(n as i64), bytes);
         assert_eq!(put(7, 1, b"old"), Put::Stored);
@@ -184,8 +204,8 @@ mod tests {
         assert_eq!(put(9, 4, b"third"), Put::NoRoom, "both slots are taken");
         assert_eq!(put(7, 5, b"much too long"), Put::NoRoom);
         assert!(!latest.offer(|_, _, _| false), "who does not take it leaves it there");
-        assert_eq!(next(&mut latest), Some((3, b"new".to_vec())));
         assert_eq!(next(&mut latest), Some((2, b"other".to_vec())));
+        assert_eq!(next(&mut latest), Some((3, b"new".to_vec())));
         assert_eq!(next(&mut latest), None);
         assert!(latest.is_empty());
     }
@@ -203,9 +223,17 @@ mod tests {
                     continue;
                 }
                 let put = latest.put(key(k), head(n), ArrivalNs(n as i64), &n.to_le_bytes());
-                let wanted = match list.iter_mut().find(|(key, _)| *key == k) {
-                    Some(older) => { older.1 = n; Put::Replaced }
-                    None if list.len() < 8 => { list.push((k, n)); Put::Stored }
+                let older = list.iter().position(|(key, _)| *key == k);
+                let wanted = match older {
+                    Some(at) => {
+                        list.remove(at);
+                        list.push((k, n));
+                        Put::Replaced
+                    }
+                    None if list.len() < 8 => {
+                        list.push((k, n));
+                        Put::Stored
+                    }
                     None => Put::NoRoom,
                 };
                 prop_assert_eq!(put, wanted);

@@ -31,8 +31,12 @@ use quinn_udp::{BATCH_SIZE, UdpSocketState};
 use std::io;
 use std::net::SocketAddr;
 
-/// Datagrams read from one socket before the next one has its turn, about: the last call may bring some more.
-const TURN: usize = 64;
+/// Datagrams read in one turn of all sockets that hold some, about: each has its share, and its last call may bring more.
+/// Many more than are stepped until the next turn where more waits (`TURN_BEHIND` of the stepper): what waits in a socket
+/// for too long is dropped by the kernel, newest first, and in the lanes the latest is kept.
+const TURN: usize = 256;
+/// The least share of one socket.
+const SHARE_MIN: usize = 32;
 /// What the kernel is asked to hold of a socket's datagrams while we do something else.
 const RECEIVE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// While something waits for room in the lanes, nothing else is waited for longer.
@@ -203,9 +207,10 @@ impl Ingress {
     /// Reads what waits, at most a turn from each socket; gives how many inputs went into the lanes.
     pub fn do_work(&mut self, clock: &HostClock) -> usize {
         self.lanes.pushed = 0;
+        let share = (TURN / self.ports.iter().filter(|p| p.ready).count().max(1)).max(SHARE_MIN);
         for i in 0..self.ports.len() {
             let mut turn = 0;
-            while self.ports[i].ready && turn < TURN {
+            while self.ports[i].ready && turn < share {
                 turn += self.read(i, clock);
             }
         }
@@ -248,7 +253,7 @@ impl Ingress {
             n += 1;
         }
         self.datagrams += n as u64;
-        port.messages = (TURN * messages / n.max(1)).clamp(1, BATCH_SIZE);
+        port.messages = (SHARE_MIN * messages / n.max(1)).clamp(1, BATCH_SIZE);
         n
     }
 
