@@ -6,7 +6,7 @@
 //! track_event/track_event.proto, track_descriptor.proto, counter_descriptor.proto, debug_annotation.proto).
 
 use super::ExportError;
-use crate::drive::{Osmose, Workshop};
+use crate::drive::{Osmose, Ticker, Watch, Workshop};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
@@ -151,7 +151,7 @@ fn ns(at: LogicalNs) -> u64 {
 ///
 /// # Errors
 /// [`ExportError`].
-pub fn timeline(mut recording: Recording) -> Result<(Vec<u8>, u64), ExportError> {
+pub fn timeline(mut recording: Recording, watch: &mut dyn Watch) -> Result<(Vec<u8>, u64), ExportError> {
     let site = Osmose::of_files(recording.files())?.site().clone();
     let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
     let book = Rulebook::new(&site, &rules);
@@ -164,7 +164,8 @@ pub fn timeline(mut recording: Recording) -> Result<(Vec<u8>, u64), ExportError>
     let mut inside: BTreeMap<ZoneId, BTreeSet<u64>> = BTreeMap::new();
     let mut hops: BTreeMap<u32, Vec<(String, u64)>> = BTreeMap::new();
     let (mut pending, mut commands, mut scan) = (Vec::<Command>::new(), 0, ScanBuf::new());
-    while let Some(item) = recording.next_item()? {
+    let mut ticker = Ticker::new(watch);
+    while let Some(item) = ticker.next_item(&mut recording)? {
         let Item::Record(raw) = item else { continue };
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
         match record {
@@ -330,7 +331,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("walk.mcap");
         std::fs::write(&path, live(&walk(20), 0)).unwrap();
-        let (bytes, commands) = timeline(Recording::open(&path).unwrap()).unwrap();
+        let (bytes, commands) = timeline(Recording::open(&path).unwrap(), &mut ()).unwrap();
         let mut seen = BTreeMap::new();
         fits(&bytes, "Trace", &mut seen);
         let of = |name: &str| seen.get(name).copied().unwrap_or(0);
@@ -349,7 +350,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("walk.mcap");
         std::fs::write(&path, live(&walk(20), 0)).unwrap();
-        let (bytes, commands) = timeline(Recording::open(&path).unwrap()).unwrap();
+        let (bytes, commands) = timeline(Recording::open(&path).unwrap(), &mut ()).unwrap();
         assert!(commands > 3);
         let (mut described, mut used, mut depth) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::<u64, i64>::new());
         let mut begun = 0;

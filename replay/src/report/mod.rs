@@ -277,7 +277,7 @@ pub fn report(path: &Path, watch: &mut dyn Watch) -> Result<String, ReportError>
     // What was recorded: counts, gaps, and how long each command took.
     let (mut hops, mut steps) = (BTreeMap::<String, Vec<u64>>::new(), BTreeMap::<u32, u64>::new());
     let mut recorded: Vec<Command> = Vec::new();
-    let info = survey(Recording::open(path)?, |raw, record| match record {
+    let info = survey(Recording::open(path)?, watch, |raw, record| match record {
         Record::Latency(l) if l.count == 1 => {
             hops.entry(l.hop.to_owned()).or_default().push(l.max_ns);
             *steps.entry(raw.sequence).or_default() += l.max_ns;
