@@ -28,9 +28,9 @@ impl Landmark {
     fn is_input(self, input: &Input<'_>) -> bool {
         match self {
             Self::Input => true,
-            Self::Scan => input.observation().is_some_and(|o| {
-                matches!(o.body, Body::Position(_) | Body::Points(_) | Body::Location { .. })
-            }),
+            Self::Scan => input
+                .observation()
+                .is_some_and(|o| matches!(o.body, Body::Position(_) | Body::Points(_) | Body::Location { .. })),
             Self::Event => matches!(input, Input::Operator(_) | Input::Gap(_) | Input::RulesInstalled { .. }),
         }
     }

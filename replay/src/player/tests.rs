@@ -75,7 +75,7 @@ impl Straight {
 }
 
 struct Opened {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     player: Player,
     straight: Straight,
 }
@@ -89,12 +89,12 @@ fn opened(keyframe_every: u64) -> Opened {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("walk.mcap");
     std::fs::write(&path, live_with(&inputs, keyframe_every, &installs)).unwrap();
-    Opened { player: Player::open(&path).unwrap(), straight: straight(&inputs, &installs), _dir: dir }
+    Opened { player: Player::open(&path).unwrap(), straight: straight(&inputs, &installs), dir }
 }
 
 #[test]
 fn it_opens_at_the_first_instant_and_plays_to_the_end_showing_each_step() {
-    let Opened { mut player, straight, .. } = opened(40);
+    let Opened { mut player, straight, dir: _dir } = opened(40);
     let (from, to) = player.span();
     assert_eq!((player.now(), from), (from, straight.by_seq[&1].0));
     assert_eq!(read(player.machine()), straight.at(from));
@@ -111,7 +111,7 @@ fn it_opens_at_the_first_instant_and_plays_to_the_end_showing_each_step() {
 
 #[test]
 fn the_rules_in_force_are_those_of_the_instant() {
-    let Opened { mut player, .. } = opened(40);
+    let Opened { mut player, dir: _dir, .. } = opened(40);
     let text = |player: &Player| {
         let rule = player.rulebook().program().unwrap().rule_named("light").unwrap();
         player.rulebook().text(rule).unwrap().contains("60 %")
@@ -124,7 +124,7 @@ fn the_rules_in_force_are_those_of_the_instant() {
 
 #[test]
 fn landmarks_are_stepped_to_and_fro() {
-    let Opened { mut player, straight, .. } = opened(40);
+    let Opened { mut player, straight, dir: _dir } = opened(40);
     let decided: Vec<u64> = straight.decided.iter().map(|t| t.seq.0).collect();
     assert!(decided.len() > 4);
     // Every event and command forwards, and each of them backwards again; an installation of rules is one too.
@@ -141,7 +141,9 @@ fn landmarks_are_stepped_to_and_fro() {
         backwards.push(player.last().seq.0);
     }
     backwards.reverse();
-    assert_eq!(backwards, forwards, "the same landmarks both ways");
+    // It began behind both inputs of the first instant, of which the first installs rules.
+    assert_eq!((forwards[0], backwards[0]), (2, 1));
+    assert_eq!(backwards[1..], forwards[1..], "the same landmarks both ways");
     // Inputs one by one across keyframes.
     player.seek(LogicalNs(5 * NS_PER_S)).unwrap();
     let here = player.last().seq.0;
@@ -160,7 +162,7 @@ fn landmarks_are_stepped_to_and_fro() {
 
 #[test]
 fn time_is_let_pass_at_a_speed_and_in_pieces() {
-    let Opened { mut player, straight, .. } = opened(40);
+    let Opened { mut player, straight, dir: _dir } = opened(40);
     let begun = player.now();
     assert_eq!(player.tick(Duration::from_secs(5), &mut |_| panic!("it holds")).unwrap().steps, 0);
     player.play(2.0);
@@ -219,7 +221,7 @@ proptest! {
     fn every_way_to_an_instant_ends_in_the_same_state(
         ways in prop::collection::vec((0_i64..16_000, any::<bool>()), 1..12), every in prop::sample::select(vec![0_u64, 25, 60])
     ) {
-        let Opened { mut player, straight, .. } = opened(every);
+        let Opened { mut player, straight, dir: _dir } = opened(every);
         for (at_ms, by_seeking) in ways {
             let at = LogicalNs(at_ms * 1_000_000);
             if by_seeking {

@@ -125,7 +125,8 @@ impl People {
         for zone in 0..self.zones.len() {
             self.count(ZoneId(zone as u16), end, 0);
         }
-        let lanes = self.zones.into_iter().enumerate().map(|(i, (_, _, people))| Lane { zone: ZoneId(i as u16), people });
+        let lanes =
+            self.zones.into_iter().enumerate().map(|(i, (_, _, people))| Lane { zone: ZoneId(i as u16), people });
         lanes.filter(|lane| lane.people.iter().any(|n| *n > 0)).collect()
     }
 }

@@ -87,7 +87,8 @@ fn silences_and_damage_are_marked_with_their_ends() {
         |n| n % 40 == 0,
     );
     let (line, _dir) = read(&silent, 10);
-    let dead: Vec<&Mark> = line.marks.iter().filter(|m| m.kind == MarkKind::Dead && m.sensor == Some(ceiling)).collect();
+    let dead: Vec<&Mark> =
+        line.marks.iter().filter(|m| m.kind == MarkKind::Dead && m.sensor == Some(ceiling)).collect();
     assert_eq!(dead.len(), 1, "{dead:?}");
     let (from_s, until_s) = (dead[0].at.0 as f64 / 1e9, dead[0].until.unwrap().0 as f64 / 1e9);
     let dead_s = 9.8 + most.0 as f64 / 1e9;

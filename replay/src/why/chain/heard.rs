@@ -162,4 +162,3 @@ fn may_install(data: &[u8]) -> bool {
     const EDITION: &[u8] = b".rules";
     data.len() > 64 && data.windows(EDITION.len()).any(|w| w == EDITION)
 }
-

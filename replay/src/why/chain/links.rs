@@ -92,10 +92,8 @@ pub(super) fn of_conditions(book: &Rulebook, c: &Command) -> Vec<Link> {
     let one = |x: &osmose_model::command::ConditionValue| {
         let at = c.rule.and_then(|r| book.condition(r, x.offset, &offsets));
         let title = at.as_ref().map_or_else(|| format!("the condition at byte {}", x.offset), |at| at.text.clone());
-        let written = at.map_or_else(
-            || title.clone(),
-            |at| format!("{} ({}:{}:{})", at.text, at.file, at.line, at.column),
-        );
+        let written =
+            at.map_or_else(|| title.clone(), |at| format!("{} ({}:{}:{})", at.text, at.file, at.line, at.column));
         let value = x.value.map_or_else(String::new, |v| format!(", measured {v}"));
         let text = format!("{}: {written}{value}", x.truth.as_str());
         let about = About { offset: Some(x.offset), is_ok: Some(x.truth == Tri::True), ..About::default() };
@@ -238,4 +236,3 @@ pub(super) fn of_sensor(site: &Site, id: SensorId, s: &Lately, c: &Command) -> L
     let link = Link::new("sensor", Origin::Recomputed, words::sensor(site, id).to_owned(), text);
     Link { at: s.heard_at, latency: s.usual(), before, about, ..link }
 }
-

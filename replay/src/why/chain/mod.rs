@@ -263,7 +263,6 @@ impl Why {
         self.wall
     }
 
-
     /// For programs.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -309,4 +308,3 @@ impl Why {
         text
     }
 }
-

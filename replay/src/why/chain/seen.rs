@@ -203,4 +203,3 @@ fn caution(walk: &Walk, command: &Command) -> Option<String> {
         None
     }
 }
-

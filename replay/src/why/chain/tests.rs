@@ -1,11 +1,11 @@
 //! Every command of a trace is explained down to what sensors saw.
 
 use super::*;
+use crate::testing::{live, walk};
 use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
-use osmose_model::observation::ScanBuf;
-use crate::testing::{live, walk};
 use crate::why::parse_id;
+use osmose_model::observation::ScanBuf;
 
 fn commands(path: &Path) -> Vec<Command> {
     let mut recording = Recording::open(path).unwrap();
