@@ -6,6 +6,7 @@
 
 mod headless;
 mod live;
+mod ports;
 mod senders;
 mod story;
 
@@ -35,6 +36,8 @@ pub(crate) struct Demo {
     /// Record everything into a trace (with --headless; `osmose run --record` does it live)
     #[arg(long, value_name = "FILE.mcap", requires = "headless")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    web: crate::web::Web,
 }
 
 macro_rules! embedded {
