@@ -187,9 +187,16 @@ pub fn watch(
     Ok(statements.into_iter().map(|(p, _)| p).collect())
 }
 
+/// A statement, and the condition to watch where it can be watched.
+type Statement = (Promise, Option<String>);
+/// Sets of rules, joined, with the numbers of their statements.
+type BySet = Vec<(Vec<u8>, Vec<usize>)>;
+/// Sets of rules, joined, with the file that watches their statements.
+type Watchers = Vec<(Vec<u8>, SourceFile)>;
+
 /// The statements of all sets of rules, each once; and by set the numbers of its own, with what to watch.
-fn statements_of(site: &Site, sets: &[Vec<u8>]) -> (Vec<(Promise, Option<String>)>, Vec<(Vec<u8>, Vec<usize>)>) {
-    let (mut all, mut by_set) = (Vec::<(Promise, Option<String>)>::new(), Vec::new());
+fn statements_of(site: &Site, sets: &[Vec<u8>]) -> (Vec<Statement>, BySet) {
+    let (mut all, mut by_set) = (Vec::<Statement>::new(), BySet::new());
     for set in sets {
         let files = canon::decode_files(set).unwrap_or_default();
         let mut numbers = Vec::new();
@@ -210,13 +217,12 @@ fn statements_of(site: &Site, sets: &[Vec<u8>]) -> (Vec<(Promise, Option<String>
 
 /// The site with a device for each statement, and for each set of rules a file with a rule for each of its statements;
 /// `None` where none can be watched.
-#[expect(clippy::type_complexity, reason = "a site's files, and a file for each set of rules")]
 fn with_watchers(
     plain: &Osmose,
     site_files: &[SourceFile],
-    statements: &[(Promise, Option<String>)],
-    watched: Vec<(Vec<u8>, Vec<usize>)>,
-) -> Option<(Vec<SourceFile>, Vec<(Vec<u8>, SourceFile)>)> {
+    statements: &[Statement],
+    watched: BySet,
+) -> Option<(Vec<SourceFile>, Watchers)> {
     let device =
         |i| format!("\n[[actuator]]\nid = \"{DEVICE}-{i}\"\nkind = \"light\"\ndefault = \"off\"\nconnect = \"log\"\n");
     let devices: String = (0..statements.len()).map(device).collect();

@@ -8,6 +8,7 @@
 use super::ExportError;
 use crate::drive::{Osmose, Ticker, Watch, Workshop};
 use crate::rulebook::Rulebook;
+use crate::timeline::Whereabouts;
 use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording};
@@ -17,8 +18,7 @@ use osmose_model::ids::ZoneId;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
-use osmose_model::world::EventKind;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Most steps whose hops wait for their place on the timeline.
 const STEPS_MAX: usize = 1_000_000;
@@ -161,7 +161,7 @@ pub fn timeline(mut recording: Recording, watch: &mut dyn Watch) -> Result<(Vec<
         Message::default().message(60, &Message::default().number(1, ROOT).text(2, &site.name).message(3, &process)),
     );
     let mut rows = BTreeMap::new();
-    let mut inside: BTreeMap<ZoneId, BTreeSet<u64>> = BTreeMap::new();
+    let (mut whereabouts, mut inside) = (Whereabouts::default(), BTreeMap::<ZoneId, u64>::new());
     let mut hops: BTreeMap<u32, Vec<(String, u64)>> = BTreeMap::new();
     let (mut pending, mut commands, mut scan) = (Vec::<Command>::new(), 0, ScanBuf::new());
     let mut ticker = Ticker::new(watch);
@@ -170,18 +170,12 @@ pub fn timeline(mut recording: Recording, watch: &mut dyn Watch) -> Result<(Vec<
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
         match record {
             Record::Event { tag, event } => {
-                let Some(zone) = event.zone else { continue };
-                let people = inside.entry(zone).or_default();
-                match event.kind {
-                    EventKind::Enters | EventKind::Appears | EventKind::Confirmed | EventKind::Found => {
-                        people.insert(event.track.0);
-                    }
-                    EventKind::Leaves | EventKind::Lost => drop(people.remove(&event.track.0)),
-                    EventKind::Identified | EventKind::Swapped => continue,
-                }
-                let count = people.len() as u64;
-                let track = line.track(&format!("people in {}", words::zone(&site, zone)), true);
-                line.count(ns(tag.at), track, count);
+                whereabouts.event(&site, &event, |zone, by| {
+                    let people = inside.entry(zone).or_default();
+                    *people = people.saturating_add_signed(i64::from(by));
+                    let track = line.track(&format!("people in {}", words::zone(&site, zone)), true);
+                    line.count(ns(tag.at), track, *people);
+                });
             }
             Record::Latency(l) if l.count == 1 && hops.len() < STEPS_MAX => {
                 hops.entry(raw.sequence).or_default().push((l.hop.to_owned(), l.max_ns));
@@ -237,6 +231,7 @@ fn put_command(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use crate::testing::{live, walk};
 
     /// Fields of a message: number, and either a whole number or bytes.
