@@ -7,6 +7,7 @@
 mod command;
 mod control;
 mod doctor;
+mod keys;
 mod lsp;
 mod outcome;
 mod progress;
