@@ -73,8 +73,7 @@ impl Keeping {
     /// # Errors
     /// [`WriteError`]; an existing file is one.
     pub fn create(path: &Path, recording: &impl Items, files: &[SourceFile]) -> Result<Self, WriteError> {
-        let meta =
-            Meta { build: Build::this(), has_ticks: true, has_decisions: true, ..recording.meta().clone() };
+        let meta = Meta { build: Build::this(), has_ticks: true, has_decisions: true, ..recording.meta().clone() };
         let recorder = Recorder::create(path, &meta, files, Packing::Lz4)?;
         let (bytes, state) = (vec![0; osmose_model::limits::INPUT_BYTES_MAX], Vec::new());
         Ok(Self { recorder: Some(recorder), path: path.to_owned(), bytes, state, due: None })

@@ -148,7 +148,8 @@ pub fn watch(
     let told: Rc<RefCell<Vec<Told>>> = Rc::default();
     let (sink, from) = (told.clone(), options.from);
     let texts = watchers.clone();
-    let mut text = texts.iter().find(|(set, _)| Some(set) == sets.first()).map_or(String::new(), |(_, f)| f.text.clone());
+    let mut text =
+        texts.iter().find(|(set, _)| Some(set) == sets.first()).map_or(String::new(), |(_, f)| f.text.clone());
     let each: Each = Box::new(move |tag, input, out, view| {
         if let Input::RulesInstalled { files } = input {
             text = texts.iter().find(|(set, _)| set == files).map_or_else(String::new, |(_, f)| f.text.clone());

@@ -231,8 +231,8 @@ fn put_command(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
     use crate::testing::{live, walk};
+    use std::collections::BTreeSet;
 
     /// Fields of a message: number, and either a whole number or bytes.
     fn fields(mut bytes: &[u8]) -> Vec<(u64, Result<u64, &[u8]>)> {

@@ -69,7 +69,9 @@ pub(super) fn render(r: &Report, site: &Site) -> String {
     }
     let mut html = lanes.svg.finish().replace("svg-title", "lanes-title").replace("svg-desc", "lanes-desc");
     let column = words::span(DurationNs(span.1.since(span.0).0 / BINS as i64));
-    html += &format!("<p class=\"small\">Most people at once in each {column}; the figure before a lane is the most of all");
+    html += &format!(
+        "<p class=\"small\">Most people at once in each {column}; the figure before a lane is the most of all"
+    );
     if used.is_empty() {
         html += ". Nobody was in any room";
     }

@@ -154,7 +154,8 @@ mod tests {
         let parts = verified(&folder);
         assert_eq!((parts.verdict, parts.digests, parts.inputs), (Verdict::Same, all.digests, all.inputs));
         let joined = dir.path().join("joined.mcap");
-        let merged = merge(&[folder.join("2.mcap"), folder.join("0.mcap"), folder.join("1.mcap")], &joined, &mut ()).unwrap();
+        let merged =
+            merge(&[folder.join("2.mcap"), folder.join("0.mcap"), folder.join("1.mcap")], &joined, &mut ()).unwrap();
         assert_eq!(merged.inputs, all.inputs);
         let again = verified(&joined);
         assert_eq!((again.verdict, again.digests, again.holes), (Verdict::Same, all.digests, vec![]));

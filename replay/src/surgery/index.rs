@@ -4,8 +4,8 @@
 //! by arrival and nothing else: it is run once, and what comes of that (ticks, decisions, keyframes) is recorded.
 
 use super::{Copy, SurgeryError};
-use crate::drive::{Ticker, Watch, Workshop};
 use crate::drive::walk::{Walk, Walked};
+use crate::drive::{Ticker, Watch, Workshop};
 use crate::record::Recorder;
 use crate::trace::codec::{self, Record};
 use crate::trace::format::{Build, Meta, Topic};

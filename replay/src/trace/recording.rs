@@ -297,7 +297,8 @@ impl Recording {
             while let Some(item) = self.reader.next_item()? {
                 let Item::Record(raw) = item else { continue };
                 if raw.topic == Topic::Input
-                    && let Ok(Record::Input { input: Input::RulesInstalled { files }, .. }) = codec::decode(&raw, &mut scan)
+                    && let Ok(Record::Input { input: Input::RulesInstalled { files }, .. }) =
+                        codec::decode(&raw, &mut scan)
                 {
                     add(files.to_owned());
                 }
