@@ -55,7 +55,8 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let styled = std::io::stderr().is_terminal();
     // Lines are written by a thread of their own: whoever reads them slowly, or not at all, holds up no other thread.
-    let (writer, flushed_at_end) = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES_MAX).finish(std::io::stderr());
+    let (writer, flushed_at_end) =
+        NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES_MAX).finish(std::io::stderr());
     let lost = writer.error_counter();
     let log = tracing_subscriber::fmt().with_writer(writer).with_ansi(styled);
     // A failed write is not reported on stderr a second time: that would panic.

@@ -21,8 +21,7 @@ fn str(path: &Path) -> &str {
     path.to_str().expect("a temporary folder's name is text")
 }
 
-const STEP: [&str; 10] =
-    ["bench", "step", "--runs", "5", "--observations", "100", "--occupants", "10", "--rules", "1"];
+const STEP: [&str; 10] = ["bench", "step", "--runs", "5", "--observations", "100", "--occupants", "10", "--rules", "1"];
 
 #[test]
 fn steps_are_measured_and_told_in_every_form() {
@@ -32,7 +31,11 @@ fn steps_are_measured_and_told_in_every_form() {
     let (report, html, hgrm) = (at("step.json"), at("step.html"), at("step"));
     args.extend(["--no-kinds", "--json", str(&report), "--page", str(&html), "--hgrm", str(&hgrm)]);
     let ended = osmose(&args).expect(0);
-    assert!(ended.stdout.contains("machine: ") && ended.stdout.contains("(floor) the clock read twice"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("machine: ") && ended.stdout.contains("(floor) the clock read twice"),
+        "{}",
+        ended.stdout
+    );
     let rows = json(&report)["rows"].as_array().expect("rows").clone();
     assert_eq!(rows.len(), 5, "floor, the job, 10 occupants, 1 rule untouched, 1 woken");
     for row in &rows {
@@ -47,7 +50,11 @@ fn steps_are_measured_and_told_in_every_form() {
     let mut again = STEP.to_vec();
     again.extend(["--no-kinds", "--compare", str(&report)]);
     let compared = osmose(&again).expect(0);
-    assert!(compared.stdout.contains("new / old") && compared.stdout.contains("not interleaved"), "{}", compared.stdout);
+    assert!(
+        compared.stdout.contains("new / old") && compared.stdout.contains("not interleaved"),
+        "{}",
+        compared.stdout
+    );
     // Fewer than five runs are no comparison.
     let few: Vec<&str> = again.iter().map(|a| if *a == "5" { "4" } else { *a }).collect();
     assert!(osmose(&few).expect(1).stderr.contains("at least 5 are needed"));
@@ -102,7 +109,11 @@ fn a_corpus_is_made_from_its_seeds_and_another_trace_is_refused() {
 fn the_doctor_says_what_costs_latency_and_how_to_mend_it() {
     let site = TempSite::example("peer-job");
     let well = osmose(&["doctor", str(site.path()), "--probe", "0"]).expect(0);
-    assert!(well.stdout.contains("cores: ") && well.stdout.contains("every port of the site can be bound"), "{}", well.stdout);
+    assert!(
+        well.stdout.contains("cores: ") && well.stdout.contains("every port of the site can be bound"),
+        "{}",
+        well.stdout
+    );
     let as_json = osmose(&["doctor", str(site.path()), "--probe", "0.05", "--json"]).expect(0);
     let found: Value = serde_json::from_str(&as_json.stdout).expect("JSON");
     assert!(found["findings"].as_array().is_some_and(|f| f.len() > 5), "{found}");
@@ -123,11 +134,17 @@ fn latency_is_measured_beside_the_floor_and_everything_is_accounted_for() {
     let ended = osmose(&args).expect(0);
     let found = json(&report);
     let rows = found["rows"].as_array().expect("rows");
-    assert_eq!(rows.iter().map(|r| r["what"].as_str().expect("text")).collect::<Vec<_>>(), ["floor, blocking", "engine, blocking"]);
+    assert_eq!(
+        rows.iter().map(|r| r["what"].as_str().expect("text")).collect::<Vec<_>>(),
+        ["floor, blocking", "engine, blocking"]
+    );
     for row in rows {
         assert!(row["samples"].as_u64().is_some_and(|n| n > 50), "{row}");
         assert!(row["percentiles"][3]["ns"].is_null(), "no p99.9 of so few: {row}");
-        assert!(row["misses"]["all"].as_u64() == Some(row["misses"]["in_hiccup"].as_u64().unwrap_or(0) + row["misses"]["rest"].as_u64().unwrap_or(0)));
+        assert!(
+            row["misses"]["all"].as_u64()
+                == Some(row["misses"]["in_hiccup"].as_u64().unwrap_or(0) + row["misses"]["rest"].as_u64().unwrap_or(0))
+        );
     }
     assert_eq!(found["accounts"].as_array().map(Vec::len), Some(4), "events and commands of both");
     assert_eq!(found["verdicts"][0]["verdict"]["verdict"], "not-provable", "{found}");
@@ -140,7 +157,11 @@ fn latency_is_measured_beside_the_floor_and_everything_is_accounted_for() {
 #[test]
 fn so_many_leaves_are_each_accounted_for() {
     let ended = osmose(&["bench", "latency", "--leaves", "300", "--rate", "2000", "--idle", "yield"]).expect(0);
-    assert!(ended.stdout.contains("leaves, ") && ended.stdout.contains("engine's own: read to handed over"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("leaves, ") && ended.stdout.contains("engine's own: read to handed over"),
+        "{}",
+        ended.stdout
+    );
     assert!(ended.stdout.contains("engine's own: kernel to read"), "the socket wait beside it: {}", ended.stdout);
 }
 

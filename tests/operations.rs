@@ -20,7 +20,8 @@ const COMMANDS_OUT: u16 = 7802;
 /// The address behind `metrics=http://` of the line `ready`.
 fn endpoint(engine: &Engine) -> String {
     let said = engine.stderr();
-    let from = said.find("metrics=http://").unwrap_or_else(|| panic!("no endpoint in {said}")) + "metrics=http://".len();
+    let from =
+        said.find("metrics=http://").unwrap_or_else(|| panic!("no endpoint in {said}")) + "metrics=http://".len();
     said[from..].split('/').next().unwrap_or_default().to_owned()
 }
 
@@ -81,7 +82,8 @@ fn metrics_are_told_and_a_stalled_reader_of_them_hurts_nobody() {
 #[test]
 fn metrics_are_not_told_to_the_network() {
     let site = TempSite::example("peer-job");
-    let refused = common::engine::osmose(&["run", site.path().to_str().expect("text"), "--metrics", "0.0.0.0:0"]).expect(2);
+    let refused =
+        common::engine::osmose(&["run", site.path().to_str().expect("text"), "--metrics", "0.0.0.0:0"]).expect(2);
     assert!(refused.stderr.contains("not loopback"), "{}", refused.stderr);
 }
 

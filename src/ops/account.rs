@@ -33,7 +33,9 @@ pub(crate) fn account(topology: Topology, s: &Summary, latencies: &Totals) -> En
         *dropped.entry(c.reason.as_str()).or_default() += c.count;
     }
     // What a newer one replaced, or found no room, never went in.
-    for (name, n) in [("replaced under overload", s.intake.replaced), ("found the way to the engine full", s.intake.full)] {
+    for (name, n) in
+        [("replaced under overload", s.intake.replaced), ("found the way to the engine full", s.intake.full)]
+    {
         *dropped.entry(name).or_default() += n;
     }
     let unsent = [
@@ -64,7 +66,9 @@ pub(crate) fn account(topology: Topology, s: &Summary, latencies: &Totals) -> En
 /// Every segment over all kinds, then the whole way by kind.
 fn measured(t: &Totals) -> Vec<Measured> {
     let all = Segment::ALL.iter().map(|s| (s.as_str().to_owned(), t.over_all(*s)));
-    let kinds = Kind::ALL.iter().map(|k| (format!("{}, {}", Segment::React.as_str(), k.as_str()), t.span(*k, Segment::React).clone()));
+    let kinds = Kind::ALL
+        .iter()
+        .map(|k| (format!("{}, {}", Segment::React.as_str(), k.as_str()), t.span(*k, Segment::React).clone()));
     all.chain(kinds).filter(|(_, s)| s.count() > 0).map(|(what, s)| one(what, &s)).collect()
 }
 

@@ -13,9 +13,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 /// Upper ends of the histograms' buckets, seconds: dense about the budget of a millisecond.
-const BUCKETS_S: [f64; 16] = [
-    5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 750e-6, 1e-3, 1.5e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 1.0,
-];
+const BUCKETS_S: [f64; 16] =
+    [5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 750e-6, 1e-3, 1.5e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 1.0];
 
 /// The names of the rules in force, by id; shared with the logs.
 pub(crate) type Names = Arc<Mutex<Arc<[String]>>>;
@@ -77,7 +76,8 @@ fn inputs(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
         let n = t.span(kind, Segment::Whole).count();
         inputs.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&n, None)?;
     }
-    let mut missed = e.encode_descriptor("missed", "Inputs that took longer than the budget", None, MetricType::Counter)?;
+    let mut missed =
+        e.encode_descriptor("missed", "Inputs that took longer than the budget", None, MetricType::Counter)?;
     for kind in Kind::ALL {
         let label = [("kind", kind.as_str())];
         missed.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&t.missed(kind), None)?;
@@ -108,7 +108,8 @@ fn spans(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
 }
 
 fn threads(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
-    let mut turns = e.encode_descriptor("thread_turns", "Turns of a thread's loop, idle or not", None, MetricType::Counter)?;
+    let mut turns =
+        e.encode_descriptor("thread_turns", "Turns of a thread's loop, idle or not", None, MetricType::Counter)?;
     for thread in t.threads() {
         let label = [("thread", thread.name.as_str())];
         turns.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&thread.turns, None)?;
@@ -119,7 +120,8 @@ fn threads(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
         let label = [("thread", thread.name.as_str())];
         stalls.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&thread.stalls, None)?;
     }
-    let mut longest = e.encode_descriptor("thread_longest_turn_seconds", "The longest turn", None, MetricType::Gauge)?;
+    let mut longest =
+        e.encode_descriptor("thread_longest_turn_seconds", "The longest turn", None, MetricType::Gauge)?;
     for thread in t.threads() {
         let label = [("thread", thread.name.as_str())];
         longest.encode_family(&label)?.encode_gauge(&(thread.longest.0 as f64 / 1e9))?;
@@ -132,7 +134,8 @@ impl Shown {
     fn rules(&self, e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
         let names = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let reacted = || t.rules().iter().zip(names.iter()).filter(|(r, _)| r.react.count() > 0);
-        let mut all = e.encode_descriptor("rule_reactions", "Commands of a rule, handed over", None, MetricType::Counter)?;
+        let mut all =
+            e.encode_descriptor("rule_reactions", "Commands of a rule, handed over", None, MetricType::Counter)?;
         for (rule, name) in reacted() {
             let label = [("rule", name.as_str())];
             all.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&rule.react.count(), None)?;

@@ -58,7 +58,8 @@ impl Ops {
             return Ok(Bound { metrics: None, account });
         }
         let addr = self.metrics.parse();
-        let addr = addr.map_err(|_| Failure::usage(format!("--metrics takes 127.0.0.1:PORT or none, not {:?}", self.metrics)))?;
+        let addr = addr
+            .map_err(|_| Failure::usage(format!("--metrics takes 127.0.0.1:PORT or none, not {:?}", self.metrics)))?;
         let endpoint = Endpoint::bind(addr).map_err(|e| match e {
             ServeError::NotLoopback(_) => Failure::usage(e),
             ServeError::Bind(..) => Failure::found(e),
@@ -77,8 +78,13 @@ impl Bound {
         stop: &Arc<AtomicBool>,
     ) -> Result<Serving, Failure> {
         let (latencies, topology) = (engine.latencies(), engine.topology());
-        let mut serving =
-            Serving { latencies: latencies.clone(), topology, account: self.account, threads: vec![], told: String::new() };
+        let mut serving = Serving {
+            latencies: latencies.clone(),
+            topology,
+            account: self.account,
+            threads: vec![],
+            told: String::new(),
+        };
         if let Some(endpoint) = self.metrics {
             let failed = |e: std::io::Error| Failure::found(format!("cannot serve metrics: {e}"));
             let topology = format!("{topology:?}").to_lowercase();

@@ -58,10 +58,9 @@ fn report() -> Report {
     });
     report.accounts.push(Account::new("events to the engine", 1000, 998).with_drops("dropped by the kernel", 2));
     report.accounts.push(Account::new("commands of the engine", 180, 179));
-    report.verdicts.push(Judged {
-        what: "p99.9 within 1 ms".into(),
-        verdict: verdict::judge(&engine, &times(), 1_000_000),
-    });
+    report
+        .verdicts
+        .push(Judged { what: "p99.9 within 1 ms".into(), verdict: verdict::judge(&engine, &times(), 1_000_000) });
     report.notes.push("A note.".into());
     report
 }
@@ -101,5 +100,8 @@ fn json_comes_back_as_it_was_and_other_versions_are_refused() {
 #[test]
 fn a_report_with_an_open_account_is_void() {
     let error = report().close().expect_err("one command is missing").to_string();
-    assert!(error.contains("commands of the engine: 180 sent, 179 received and 0 counted as dropped: 1 nobody"), "{error}");
+    assert!(
+        error.contains("commands of the engine: 180 sent, 179 received and 0 counted as dropped: 1 nobody"),
+        "{error}"
+    );
 }

@@ -5,8 +5,8 @@ use crate::outcome::{Ended, Failure, Outcome};
 use crate::stderr::say;
 use crate::stop;
 use osmose_bench::latency::{Options, measure};
-use osmose_bench::{highest, leaves};
 use osmose_bench::report::hgrm;
+use osmose_bench::{highest, leaves};
 use std::net::SocketAddr;
 use std::time::Duration;
 
