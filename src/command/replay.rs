@@ -5,6 +5,7 @@ use crate::progress::Bar;
 use crate::stderr::say;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::DurationNs;
+use osmose_replay::branch::Keeping;
 use osmose_replay::diff;
 use osmose_replay::drive::what_if::Both;
 use osmose_replay::drive::{self, Names, Options, ReplayError, Sinks, Speed, TracksFormat, Workshop};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  osmose replay incident.mcap --verify\n  osmose replay walk.mcap --tracks tracks.csv \
-                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n  osmose replay walk.mcap --plot walk.svg --truth truth.csv\n\nA time is \
+                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n  osmose replay walk.mcap --plot walk.svg --truth truth.csv\n  osmose replay incident.mcap --web\n\nA time is \
                   seconds of the trace (12.5, as t_s in --events), HH:MM:SS in the site's zone, or RFC 3339.\nA file \
                   name of - is stdout. What `prove` could not show of the rules is watched: exit status 1 where it was broken."
 )]
@@ -69,9 +70,18 @@ pub(crate) struct Replay {
     /// Write commands as JSON lines
     #[arg(long, value_name = "FILE.jsonl")]
     commands: Option<PathBuf>,
+    /// Write the run as a trace of its own, to be asked `why`, compared by `diff`, or played
+    #[arg(long, value_name = "FILE.mcap")]
+    record: Option<PathBuf>,
     /// Draw detections, tracks and identities on the floor plan
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Show it in a browser: people as they were, a timeline to scrub, why each command was sent
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["json", "verify", "tracks", "events", "commands", "plot", "site"])]
+    web: Option<String>,
+    /// With --web: another recording of the same inputs beside it
+    #[arg(long, value_name = "TRACE", requires = "web")]
+    beside: Option<PathBuf>,
     /// Where people really were, drawn beside them: columns t, id, x, y and perhaps level
     #[arg(long, value_name = "FILE.csv", requires = "plot")]
     truth: Option<PathBuf>,
@@ -111,6 +121,9 @@ fn out(path: &Path) -> Result<Box<dyn Write>, Failure> {
 
 impl Replay {
     pub(crate) fn run(self) -> Ended {
+        if let Some(addr) = &self.web {
+            return crate::web::replay(addr, &self.trace, self.beside.as_deref());
+        }
         let mut reader = Recording::open(&self.trace).map_err(Failure::found)?;
         let workshop = match &self.site {
             Some(dir) => drive::Osmose::new(crate::site::ready(dir)?.site),
@@ -146,6 +159,7 @@ impl Replay {
             commands: self.commands.as_deref().map(out).transpose()?,
             plot: self.plot.as_deref().map(out).transpose()?.map(|o| (truth, o)),
             each: None,
+            record: self.record.as_deref().map(|out| keeping(out, &reader, &workshop, rules.as_deref())).transpose()?,
         };
         let Self { speed, verify, .. } = self;
         let (recorded, site) = (reader.files().to_vec(), workshop.site().clone());
@@ -172,7 +186,9 @@ impl Replay {
             show_what_if(&site, &recorded, rules, both, self.json);
         }
         let watched = Recording::open(&self.trace).map_err(Failure::found)?;
-        let promises = promises::watch(watched, &site.files, again, &mut ()).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let promises = promises::watch(watched, &site.files, again, &mut bar).map_err(Failure::found)?;
+        bar.done();
         if !promises.is_empty() {
             say!("{}", promises::render(&promises).trim_end());
         }
@@ -183,6 +199,22 @@ impl Replay {
             _ => Outcome::Found,
         })
     }
+}
+
+/// A trace to be written of the run: it carries the site and the rules that it runs.
+fn keeping(
+    out: &Path,
+    recording: &Recording,
+    workshop: &drive::Osmose,
+    rules: Option<&[SourceFile]>,
+) -> Result<Box<dyn drive::sinks::Keep>, Failure> {
+    let mut files = workshop.site().files.clone();
+    if let Some(rules) = rules {
+        files.retain(|f| !(f.path.starts_with("rules/") && f.path.ends_with(".rules")));
+        files.extend_from_slice(rules);
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+    Ok(Box::new(Keeping::create(out, recording, &files).map_err(Failure::found)?))
 }
 
 /// The recorded commands beside those of other rules, sensors or another site.

@@ -15,6 +15,7 @@
 //! | `people` | people.toml |
 //! | `bookings` | calendars, as stretches of time given to zones |
 //! | `devices` | devices.toml |
+//! | `reload` | people saved anew beside a running engine |
 //! | `template` | the site that `osmose new` writes |
 #![forbid(unsafe_code)]
 
@@ -25,12 +26,15 @@ mod fault;
 mod files;
 mod people;
 mod plan;
+mod reload;
 mod settings;
 mod template;
 mod text;
 
-pub use fault::{FAULTS_MAX, Fault, Severity};
-pub use files::{FILE_BYTES_MAX, FILES_MAX, ReadError, SITE_BYTES_MAX, read_dir};
+pub use fault::{FAULTS_MAX, Fault, Places, Severity};
+pub use files::{FILE_BYTES_MAX, FILES_MAX, ReadError, SITE_BYTES_MAX, read_dir, read_plan_dir};
+pub use plan::frame::Projection;
+pub use reload::{installed, saved_people, with_people};
 pub use template::template;
 
 use fault::{Faults, Spot};
@@ -68,6 +72,8 @@ pub struct Loaded {
     pub site: Option<Site>,
     /// Everything found, by file and line; at most [`FAULTS_MAX`] and one that says how many more.
     pub faults: Vec<Fault>,
+    /// Where what was loaded was written.
+    pub places: Places,
 }
 
 impl Loaded {
@@ -89,7 +95,7 @@ impl Loaded {
 pub fn load_dir(dir: &Path) -> Loaded {
     match read_dir(dir) {
         Ok(files) => load(&files),
-        Err(e) => Loaded { site: None, faults: vec![e.to_fault()] },
+        Err(e) => Loaded { site: None, faults: vec![e.to_fault()], places: Places::default() },
     }
 }
 
@@ -111,12 +117,12 @@ pub fn load(files: &[SourceFile]) -> Loaded {
 #[must_use]
 pub fn load_for(files: &[SourceFile], fusion_uses: &[SensorKind]) -> Loaded {
     let mut faults = Faults::default();
-    let site = resolve(files, fusion_uses, &mut faults);
+    let (site, places) = resolve(files, fusion_uses, &mut faults);
     let site = if faults.any_error() { None } else { Some(site) };
-    Loaded { site, faults: faults.into_list() }
+    Loaded { site, faults: faults.into_list(), places }
 }
 
-fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults) -> Site {
+fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults) -> (Site, Places) {
     check_paths(files, faults);
     let source = |path: &str| {
         let file = files.iter().find(|f| f.path == path)?;
@@ -136,10 +142,12 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
             Settings::default()
         }
     };
-    let plan = plan::load(files, &settings, faults);
+    let mut plan = plan::load(files, &settings, faults);
     let people = source("people.toml").map(|s| people::read(&s, &settings, faults)).unwrap_or_default();
     let devices =
         source("devices.toml").map(|s| devices::read(&s, &plan, files, fusion_uses, faults)).unwrap_or_default();
+    let mut places = std::mem::take(&mut plan.places);
+    devices.note_places(&mut places);
     let forms: BTreeSet<(bool, bool)> = devices
         .sensors
         .iter()
@@ -155,7 +163,7 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
     let bookings = bookings::load(&settings.resources, files, &known, faults);
     let mut files = files.to_vec();
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    Site {
+    let site = Site {
         name: settings.name.or(plan.name).unwrap_or_else(|| "site".to_owned()),
         frame: Frame { origin_deg: plan.origin_deg.or(settings.frame.origin_deg), ..settings.frame },
         engine: settings.engine,
@@ -178,7 +186,8 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
         device_owners: owners.devices,
         badge_owners: owners.badges,
         carried_names: owners.names,
-    }
+    };
+    (site, places)
 }
 
 /// Attached files come from a trace: two of one path would load as either.

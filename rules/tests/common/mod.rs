@@ -72,6 +72,7 @@ fn actuator(id: u16, name: &str, kind: ActuatorKind, zone: Option<u16>, safe: Op
             from: None,
             state_udp: None,
             normalise: Normalise::default(),
+            key_file: None,
         },
     }
 }
@@ -383,7 +384,11 @@ impl Bench {
 
     /// Rules that have seen nothing yet.
     pub fn asleep(text: &str) -> Self {
-        let site = site();
+        Bench::on(site(), text)
+    }
+
+    /// The same in another site.
+    pub fn on(site: Site, text: &str) -> Self {
         let rules = Rules::new(compiled(&site, text));
         let bound = StepBound::new(rules.program(), &site);
         Bench {
