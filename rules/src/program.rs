@@ -334,6 +334,8 @@ pub(crate) enum Num {
     Distance(Target, Target),
     /// Of a bound person, m/s.
     Speed(Var),
+    /// How long ago a person may have left a zone, at the longest, seconds.
+    LeftAgo(Var, ZoneId),
     /// A declared number of a bound person, by its column.
     TrackAttribute(Var, u16),
     /// A counter, by its place in the state.
@@ -952,6 +954,7 @@ fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
             format!("distance {pair:?}")
         }
         Num::Speed(var) => format!("speed {}", of(*var)),
+        Num::LeftAgo(var, zone) => format!("left {} {zone:?}", of(*var)),
         Num::TrackAttribute(var, column) => format!("has {} {column}", of(*var)),
         Num::Confidence(p) => format!("confidence {:?}", person(*p)),
         Num::Add(a, b) => format!("add {}", part(*a).wrapping_add(part(*b))),

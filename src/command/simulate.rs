@@ -48,6 +48,9 @@ pub(crate) struct Simulate {
     /// Another seed is another day
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
+    /// With what goes wrong in real buildings: clocks that run off, datagrams lost, doubled and held up, dead sensors
+    #[arg(long)]
+    worn: bool,
     /// When it begins (RFC 3339); without it there is no wall clock, and the time of day is unknown
     #[arg(long, value_name = "RFC3339")]
     epoch: Option<String>,
@@ -147,7 +150,8 @@ impl Simulate {
             self.epoch.as_deref().map(wall::parse_rfc3339).transpose().map_err(Failure::usage)?;
         let crate::site::Ready { site, program } = crate::site::ready(&self.site)?;
         let (scenario, of) = self.scenario()?;
-        let mut sim = Sim::new(&site, scenario, self.seed).map_err(|e| Failure::found(format!("{of}{e}")))?;
+        let build = if self.worn { Sim::worn } else { Sim::new };
+        let mut sim = build(&site, scenario, self.seed).map_err(|e| Failure::found(format!("{of}{e}")))?;
         sim.notes().iter().for_each(|n| println!("note: {n}"));
         let anchor = epoch.map(|utc| wall::anchor(utc, &site.frame.timezone)).transpose().map_err(Failure::found)?;
         let mut sink = Sink { recording: begin(&self.output, &site, &program)?, commands: Vec::new() };

@@ -34,10 +34,12 @@ pub use files::{FILE_BYTES_MAX, FILES_MAX, ReadError, SITE_BYTES_MAX, read_dir};
 pub use template::template;
 
 use fault::{Faults, Spot};
-use osmose_model::device::{Normalise, SensorKind};
-use osmose_model::site::{Frame, Site, SourceFile};
+use osmose_model::device::{Actuator, Normalise, SensorKind};
+use osmose_model::geometry::Area;
+use osmose_model::ids::ZoneId;
+use osmose_model::site::{Attribute, CELL, Frame, Site, SourceFile, Zone, ZoneMargins};
 use settings::Settings;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use text::{Source, nearest, shown, without_bom};
 
@@ -138,6 +140,8 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
     let people = source("people.toml").map(|s| people::read(&s, &settings, faults)).unwrap_or_default();
     let devices =
         source("devices.toml").map(|s| devices::read(&s, &plan, files, fusion_uses, faults)).unwrap_or_default();
+    let zones = with_cells(plan.zones, &devices.actuators, settings.margins);
+    let plan = plan::Plan { zones, ..plan };
     let forms: BTreeSet<(bool, bool)> = devices
         .sensors
         .iter()
@@ -177,6 +181,27 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
         badge_owners: owners.badges,
         carried_names: owners.names,
     }
+}
+
+/// The zones of a plan, and behind them one for each floor area that a speaker can aim at, called `SPEAKER.CELL`: who
+/// is in one is fusion's to say, as it is of every zone.
+fn with_cells(mut zones: Vec<Zone>, actuators: &[Actuator], margins: ZoneMargins) -> Vec<Zone> {
+    for speaker in actuators {
+        for cell in &speaker.cells {
+            zones.push(Zone {
+                id: ZoneId(zones.len() as u16),
+                name: format!("{}.{}", speaker.name, cell.name),
+                label: cell.name.clone(),
+                category: CELL.to_owned(),
+                level: speaker.level.unwrap_or_default(),
+                area: Area { parts: vec![cell.area.clone()] },
+                margins,
+                attributes: BTreeMap::from([(CELL.to_owned(), Attribute::Text(cell.name.clone()))]),
+                connects: Vec::new(),
+            });
+        }
+    }
+    zones
 }
 
 /// Attached files come from a trace: two of one path would load as either.

@@ -76,6 +76,18 @@ impl Checker<'_> {
         }
     }
 
+    /// `left-ago(p, m7)`
+    pub(super) fn left_ago(&mut self, scope: &mut Scope, who: &Expr, from: &Expr) -> Meaning {
+        let (who_means, from_means) = (self.meaning(scope, who), self.meaning(scope, from));
+        match (who_means, from_means) {
+            (Meaning::Track(var), Meaning::Zone(zone)) => {
+                Meaning::Number(self.push_num(Num::LeftAgo(var, zone)), Unit::Second)
+            }
+            (Meaning::Track(_), other) => self.wrong_kind(from.span(), "a zone", &other),
+            (other, _) => self.wrong_kind(who.span(), "a person variable", &other),
+        }
+    }
+
     /// `min(a, b)`, `max(a, b)`
     pub(super) fn extreme(&mut self, scope: &mut Scope, a: &Expr, b: &Expr, least: bool) -> Meaning {
         let (Some((x, unit_x)), Some((y, unit_y))) = (self.number(scope, a), self.number(scope, b)) else {
