@@ -309,12 +309,14 @@ pub(crate) enum PersonRef {
 }
 
 /// What a window says of a number's recent past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum WindowKind {
     /// Its mean over the time.
     Mean,
     /// How much it rose since then.
     Change,
+    /// How long a quantity that is driven to this goal takes to come near it, as learnt from how it rose before, seconds.
+    WarmUp(f64),
 }
 
 /// A number, evaluated as an interval: what is not known exactly has width.
@@ -336,6 +338,13 @@ pub(crate) enum Num {
     Speed(Var),
     /// How long ago a person may have left a zone, at the longest, seconds.
     LeftAgo(Var, ZoneId),
+    /// Seconds until the next booking begins; 0 while one goes on.
+    StartsIn {
+        /// Which calendar.
+        calendar: u16,
+        /// Of which zone.
+        zone: Option<ZoneId>,
+    },
     /// A declared number of a bound person, by its column.
     TrackAttribute(Var, u16),
     /// A counter, by its place in the state.

@@ -47,10 +47,12 @@ use text::{Source, nearest, shown, without_bom};
 pub const FUSION_USES: &[SensorKind] = &[
     SensorKind::Location,
     SensorKind::Position,
+    SensorKind::Points,
     SensorKind::Range,
     SensorKind::Tdoa,
     SensorKind::Rssi,
     SensorKind::Bearing,
+    SensorKind::Voice,
     SensorKind::Facing,
     SensorKind::Gesture,
     SensorKind::Binary,

@@ -569,8 +569,8 @@ impl Checker<'_> {
             return Meaning::Wrong;
         }
         let wanted = match name.as_str() {
-            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" => 1,
-            "distance" | "rate" | "mean" | "min" | "max" | "left-ago" => 2,
+            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "starts-in" => 1,
+            "distance" | "rate" | "mean" | "min" | "max" | "left-ago" | "warm-up" => 2,
             _ => args.len(),
         };
         match name.as_str() {
@@ -592,8 +592,10 @@ impl Checker<'_> {
             "distance" => self.distance(scope, &args[0], &args[1]),
             "speed" => self.speed(scope, &args[0]),
             "left-ago" => self.left_ago(scope, &args[0], &args[1]),
+            "starts-in" => self.starts_in(scope, &args[0]),
             "min" | "max" => self.extreme(scope, &args[0], &args[1], name == "min"),
             "rate" | "mean" | "baseline" => self.window(scope, &name, &args),
+            "warm-up" => self.warm_up(scope, &args[0], &args[1]),
             "notify" | "list" => {
                 let help = "`notify(...)` stands behind `do`, `{list(z)}` in a text";
                 self.error_help("not-a-value", call.span(), format!("`{name}` is no value here"), help);
@@ -608,6 +610,8 @@ impl Checker<'_> {
                     "distance",
                     "speed",
                     "left-ago",
+                    "starts-in",
+                    "warm-up",
                     "rate",
                     "mean",
                     "baseline",

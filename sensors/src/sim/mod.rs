@@ -125,6 +125,10 @@ pub struct TruePerson<'a> {
     pub place: Place,
     /// Every zone they are in, ascending.
     pub zones: &'a [ZoneId],
+    /// Which way they face, radians.
+    pub heading_rad: f64,
+    /// Whether they walk.
+    pub walks: bool,
 }
 
 /// Somebody truly came into or left a zone.
@@ -257,6 +261,8 @@ impl Sim {
             person: w.person,
             place: w.place(share),
             zones: &w.zones,
+            heading_rad: w.heading_rad,
+            walks: w.has_moved(),
         })
     }
 
