@@ -13,6 +13,7 @@ mod site;
 mod stderr;
 mod stop;
 mod testing;
+mod web;
 
 use crate::stderr::say;
 use clap::Parser;

@@ -20,7 +20,11 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("osmose-plan", 2, &["osmose-model"]),
     ("osmose-drivers", 2, &["osmose-model", "osmose-wire"]),
     ("osmose-core", 3, &["osmose-model", "osmose-fusion", "osmose-rules", "osmose-plan"]),
-    ("osmose-runtime", 3, &["osmose-model", "osmose-wire", "osmose-sensors", "osmose-drivers", "osmose-core"]),
+    (
+        "osmose-runtime",
+        3,
+        &["osmose-model", "osmose-wire", "osmose-sensors", "osmose-fusion", "osmose-drivers", "osmose-core"],
+    ),
     (
         "osmose-replay",
         4,
@@ -36,6 +40,11 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "osmose-core",
             "osmose-runtime",
         ],
+    ),
+    (
+        "osmose-page",
+        4,
+        &["osmose-model", "osmose-fusion", "osmose-rules", "osmose-drivers", "osmose-runtime", "osmose-replay"],
     ),
 ];
 
@@ -78,7 +87,10 @@ const ONLY_IN: &[(&str, &str)] = &[
     ("chrono", "osmose-calendar"),
     ("flatbuffers", "osmose-wire"),
     ("geo", "osmose-load"),
+    ("axum", "osmose-page"),
     ("geojson", "osmose-load"),
+    ("hyper", "osmose-page"),
+    ("tokio", "osmose-page"),
 ];
 
 /// Crates of ours that may hold unsafe code: generated accessors, and the one mapped file of the journal.

@@ -119,6 +119,21 @@ fn put_all<T: Serialize>(items: &[T], out: &mut [u8], mut at: usize) -> Result<u
     Ok(at)
 }
 
+/// Whether canonical bytes are those of an observation, by their first byte alone: whoever needs only the others need
+/// not decode every scan.
+///
+/// ```
+/// use osmose_model::{canon, input::Input};
+/// let mut out = [0u8; 8];
+/// let n = canon::encode_input(&Input::Tick, &mut out).unwrap();
+/// assert!(!canon::is_observation(&out[..n]));
+/// ```
+#[must_use]
+pub fn is_observation(canonical: &[u8]) -> bool {
+    // The number of the variant, which is its place in `Head`.
+    canonical.first() == Some(&0)
+}
+
 /// Writes the canonical bytes of an input to the front of `out` and gives their length.
 ///
 /// # Errors

@@ -173,6 +173,8 @@ pub struct Wall {
     pub segments: Vec<Segment>,
     /// Whether one can see through it (glass).
     pub transparent: bool,
+    /// What it is made of, as the plan says (`solid`, `glass`, `railing`); empty where it says nothing.
+    pub material: String,
 }
 
 /// A door or another way through.
@@ -186,6 +188,8 @@ pub struct Opening {
     pub segments: Vec<Segment>,
     /// The zones it joins; `None` stands for outside.
     pub joins: Vec<Option<ZoneId>>,
+    /// How its door opens, as the plan says (`swing`, `sliding`); empty where there is none, or it says nothing.
+    pub door: String,
 }
 
 /// A piece of furniture or equipment.

@@ -5,6 +5,7 @@ use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::{Ready, ready};
 use crate::stderr::say;
 use crate::stop;
+use crate::web::{Serving, Web};
 use osmose_core::Core;
 use osmose_model::site::Site;
 use osmose_model::stages::Refusal;
@@ -51,6 +52,8 @@ pub(crate) struct Run {
     /// Write no line for each command on stdout
     #[arg(long)]
     quiet: bool,
+    #[command(flatten)]
+    web: Web,
 }
 
 impl Run {
@@ -60,6 +63,7 @@ impl Run {
         let names = Arc::new(Mutex::new(at_start.clone()));
         let levels = program.levels().to_vec();
         let mut taps = self.logs(&site, names.clone())?;
+        let page = self.web.bind(&site, self.dry_run, &mut taps)?;
         let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
         let stop = stop::on_signal()?;
         // Read together: what the log says of the wall clock is tied to its own clock.
@@ -98,17 +102,18 @@ impl Run {
             }
         };
         let clock = setup.clock;
-        let engine = Engine::compose(setup).map_err(Failure::found)?;
+        let mut engine = Engine::compose(setup).map_err(Failure::found)?;
         let desk = Desk { dir: self.site.clone(), site: site.clone(), levels, clock, names, to_engine };
         let desk = desk.open(self.state_dir().as_deref(), stop.clone());
         tracing::info!(topology = ?engine.topology(), "composed");
-        let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
-        say!("ready udp={}", udp.join(","));
+        let page = Serving::of(page, &mut engine, &stop)?;
+        page.say_ready(&engine);
         let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
         if let Some(desk) = desk {
             // It looks for the stop several times a second.
             _ = desk.join();
         }
+        page.end();
         account(&site, &summary);
         Ok(Outcome::Success)
     }

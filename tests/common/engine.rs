@@ -90,7 +90,18 @@ impl Engine {
     pub(crate) fn run(site: &Path, args: &[&str]) -> Self {
         let mut all = vec!["run", site.to_str().expect("a temporary folder's name is text")];
         all.extend(args);
-        let mut engine = Self::spawn(&all);
+        Self::ready(&all)
+    }
+
+    /// `osmose demo ARGS`, once it has bound its sockets.
+    pub(crate) fn demo(args: &[&str]) -> Self {
+        let mut all = vec!["demo"];
+        all.extend(args);
+        Self::ready(&all)
+    }
+
+    fn ready(args: &[&str]) -> Self {
+        let mut engine = Self::spawn(args);
         until("the line `ready udp=`", || {
             assert!(engine.child.try_wait().expect("its status").is_none(), "it ended:\n{}", engine.stderr());
             engine.stderr().contains("ready udp=").then_some(())

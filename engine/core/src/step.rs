@@ -367,6 +367,11 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
     pub fn rules(&self) -> &D {
         &self.rules
     }
+    /// Who holds what.
+    #[must_use]
+    pub fn plan(&self) -> &A {
+        &self.plan
+    }
     /// The world as it stands after the last step.
     #[must_use]
     pub fn view(&self) -> impl WorldView + '_ {

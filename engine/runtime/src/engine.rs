@@ -18,6 +18,7 @@ use crate::inlet::{self, Inlet};
 use crate::journal::Ring;
 use crate::journal::mapped::Mapped;
 use crate::lane::{LaneRx, LaneTx, lane};
+use crate::publish::{Pictures, Publisher, publisher};
 use crate::stepper::{Outlet, Outputs, Source, Stepper};
 use crate::tap::{Tap, TapRx, tap_ring};
 use hdrhistogram::Histogram;
@@ -124,6 +125,7 @@ pub struct Engine {
     inlets: Vec<Box<dyn Inlet>>,
     lanes: Vec<LaneRx>,
     setup: Setup,
+    publisher: Option<Publisher>,
 }
 
 /// The two ends of one inlet's lanes, by [`lane_of`].
@@ -170,12 +172,20 @@ impl Engine {
         let cores = Cores::read();
         let spinning = if is_threaded(topology) { inlets.len() + 2 } else { 1 };
         cores.allow(setup.machine.site().engine.idle, spinning)?;
-        Ok(Self { topology, cores, addresses: Vec::new(), inlets, lanes, setup })
+        Ok(Self { topology, cores, addresses: Vec::new(), inlets, lanes, setup, publisher: None })
     }
 
     /// The addresses that are listened on.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.addresses.iter().copied()
+    }
+
+    /// Somebody looks on: from here on the stepping thread publishes pictures of the world, and this is the end that
+    /// they come out of.
+    pub fn look_on(&mut self) -> Pictures {
+        let (publisher, pictures) = publisher(self.setup.machine.site());
+        self.publisher = Some(publisher);
+        pictures
     }
 
     /// How it is composed; never `auto`.
@@ -190,7 +200,7 @@ impl Engine {
     /// # Errors
     /// Where no socket to send from can be opened, or a thread cannot be started.
     pub fn run(self, stop: &Arc<AtomicBool>) -> std::io::Result<Summary> {
-        let Self { topology, cores, inlets, lanes, mut setup, .. } = self;
+        let Self { topology, cores, inlets, lanes, mut setup, publisher, .. } = self;
         let site = setup.machine.site().clone();
         let (clock, taps) = (setup.clock, std::mem::take(&mut setup.taps));
         let egress = Egress::new(site.clone(), setup.dry_run)?;
@@ -207,6 +217,7 @@ impl Engine {
         };
         let out = Outputs::new(setup.journal.take(), tap, outlet, clock);
         let mut stepper = stepper(setup, source, lanes, out);
+        stepper.publisher = publisher;
         stepper.keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
         let mut summary = if topology == Topology::Inline {
             inline(stepper, side, taps, stop)
@@ -274,6 +285,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         first: setup.first,
         resend_held: setup.resend_held,
         control: setup.control,
+        publisher: None,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`egress`] | commands → datagrams |
 //! | [`logs`] | commands as lines, events as JSON lines |
 //! | [`tap`] | the way to the side: recording, state, logs |
+//! | [`publish`] | the picture of the world for those who look on |
 //! | [`cores`], [`clock`], `latency.rs` | the machine's processors and clocks; histograms |
 #![deny(unsafe_code)]
 
@@ -23,5 +24,6 @@ pub mod journal;
 pub mod lane;
 mod latency;
 pub mod logs;
+pub mod publish;
 mod stepper;
 pub mod tap;

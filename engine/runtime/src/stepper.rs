@@ -13,6 +13,7 @@ use crate::journal::mapped::Mapped;
 use crate::journal::{AppendError, Ring};
 use crate::lane::LaneRx;
 use crate::latency::{histogram, record};
+use crate::publish::Publisher;
 use crate::tap::{Keyframe, TapTx, Timing};
 use hdrhistogram::Histogram;
 use osmose_core::sequencer::next_head;
@@ -86,6 +87,8 @@ pub(crate) struct Stepper {
     pub(crate) first: Vec<OwnedInput>,
     pub(crate) resend_held: bool,
     pub(crate) control: Option<rtrb::Consumer<Control>>,
+    /// Where somebody looks on.
+    pub(crate) publisher: Option<Publisher>,
 }
 
 /// Everything that a step's results go to. Borrowed by the driver during a step.
@@ -171,6 +174,9 @@ impl Stepper {
             let worked = self.duty();
             beside();
             let now = self.clock.now();
+            if let Some(publisher) = &mut self.publisher {
+                publisher.look_on(self.driver.machine(), now);
+            }
             if worked > 0 {
                 worked_at = now;
                 self.keyframe_if_due(now, false);

@@ -98,7 +98,14 @@ pub fn add_zone(site: &mut Site, name: &str, level: u16, area: Area) -> ZoneId {
 pub fn add_wall(site: &mut Site, level: u16, a: (f64, f64), b: (f64, f64), transparent: bool) {
     let id = WallId(site.walls.len() as u16);
     let segments = vec![Segment { a: Point::new(a.0, a.1), b: Point::new(b.0, b.1) }];
-    site.walls.push(Wall { id, name: format!("wall-{id}"), level: LevelId(level), segments, transparent });
+    site.walls.push(Wall {
+        id,
+        name: format!("wall-{id}"),
+        level: LevelId(level),
+        segments,
+        transparent,
+        material: String::new(),
+    });
 }
 
 /// Adds a sensor on a level.

@@ -120,6 +120,12 @@ impl Rules {
         &self.program
     }
 
+    /// The rules that are switched off by hand at an instant, and until when; ascending.
+    pub fn switched_off(&self, now: LogicalNs) -> impl Iterator<Item = (RuleId, LogicalNs)> + '_ {
+        let off = self.state.off_until.iter().enumerate().filter(move |(_, until)| **until > now.0);
+        off.map(|(i, until)| (RuleId(i as u16), LogicalNs(*until)))
+    }
+
     /// What was done since this was asked last, and how many timers were due in the last step: never more than the
     /// bound that `osmose check` prints ([`crate::cost::StepBound`]).
     pub fn counted(&mut self) -> (Ops, u64) {

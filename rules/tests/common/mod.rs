@@ -170,6 +170,7 @@ pub fn site() -> Site {
             level: LevelId(0),
             segments: vec![Segment { a: Point::new(0.0, 10.0), b: Point::new(4.0, 10.0) }],
             transparent: false,
+            material: String::new(),
         }],
         openings: Vec::new(),
         fixtures: Vec::new(),

@@ -1,6 +1,7 @@
 //! The demo in real time: a running engine on its pinned thread, and beside it simulated devices that send datagrams
 //! over loopback. What the engine does is told from the journal thread.
 
+use super::ports::relocate;
 use super::senders::Senders;
 use super::story::{Story, Took};
 use super::{Demo, simulate};
@@ -8,6 +9,7 @@ use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::Ready;
 use crate::stderr::say;
 use crate::stop;
+use crate::web::Serving;
 use osmose_core::Core;
 use osmose_model::canon;
 use osmose_model::command::Command;
@@ -68,7 +70,11 @@ impl Tap for Teller {
 }
 
 pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
-    let Ready { site, program } = ready;
+    let Ready { mut site, program } = ready;
+    let moved = relocate(&mut site).map_err(|e| Failure::found(format!("the simulated devices have no ports: {e}")))?;
+    if moved {
+        say!("another program has the ports of examples/coworking: this building's devices are on others");
+    }
     let sim = simulate(&site, demo.seed)?;
     let story = Arc::new(Mutex::new(Story::new(site.clone())));
     let (devices, commands) = channel();
@@ -79,6 +85,8 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
         scan: ScanBuf::new(),
         waiting: vec![],
     };
+    let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(teller)];
+    let page = demo.web.bind(&site, false, &mut taps)?;
     let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
     let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
     let setup = Setup {
@@ -86,16 +94,16 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
         clock,
         first: first.into_iter().map(OwnedInput).collect(),
         journal: None,
-        taps: vec![Box::new(teller)],
+        taps,
         dry_run: false,
         resend_held: false,
         control: None,
     };
     let listeners = listen_as_devices(&site)?;
     let stop = stop::on_signal()?;
-    let engine = Engine::compose(setup).map_err(Failure::found)?;
-    let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
-    say!("ready udp={}", udp.join(","));
+    let mut engine = Engine::compose(setup).map_err(Failure::found)?;
+    let page = Serving::of(page, &mut engine, &stop)?;
+    page.say_ready(&engine);
     if let Ok(story) = story.lock() {
         story.opening(sim.notes());
     }
@@ -106,6 +114,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     };
     let building = building.map_err(|e| Failure::found(format!("the simulated building cannot start: {e}")))?;
     let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
+    page.end();
     let told = building.join().map_err(|_| Failure::found("the simulated building failed"))?;
     let (sent, received) = told?;
     say!("the building sent {sent} datagrams; its devices received {received}");

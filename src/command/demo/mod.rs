@@ -6,6 +6,7 @@
 
 mod headless;
 mod live;
+mod ports;
 mod report;
 mod senders;
 mod story;
@@ -42,6 +43,8 @@ pub(crate) struct Demo {
     /// Record everything into a trace (with --headless; `osmose run --record` does it live)
     #[arg(long, value_name = "FILE.mcap", requires = "headless")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    web: crate::web::Web,
 }
 
 macro_rules! embedded {

@@ -223,7 +223,8 @@ impl Builder<'_> {
             }
             return;
         };
-        self.plan.walls.push(Wall { id: WallId(id), name, level, segments, transparent });
+        let material = f.text("material").unwrap_or_default();
+        self.plan.walls.push(Wall { id: WallId(id), name, level, segments, transparent, material });
     }
 
     fn opening(&mut self, f: &RawFeature, zones: &BTreeMap<String, ZoneId>, faults: &mut Faults, drops: &mut Drops) {
@@ -247,7 +248,11 @@ impl Builder<'_> {
             None => ways::joined(&self.plan.zones, level, &segments),
             Some(said) => said.iter().filter_map(|z| self.joined_zone(z, zones, f, &name, faults)).collect(),
         };
-        self.plan.openings.push(Opening { name, level, segments, joins });
+        // IMDF says it in an object, our own plans in a word.
+        let in_object =
+            f.properties.get("door").and_then(|d| d.get("type")).and_then(|t| t.as_str()).map(str::to_owned);
+        let door = f.text("door").or(in_object).unwrap_or_default();
+        self.plan.openings.push(Opening { name, level, segments, joins, door });
     }
 
     /// A zone that a door says it joins: `Some(None)` is outside.

@@ -1,0 +1,306 @@
+// The page put together: messages in, panels out, one frame at a time.
+
+import { $, h, say } from "./dom.js";
+import { colours, forgetColours } from "./canvas.js";
+import { ask, connect, inject } from "./feed.js";
+import { drawHead, drawLatency, drawSensors, listenToSensors } from "./figures.js";
+import { date, time } from "./format.js";
+import { forgetLabels } from "./labels.js";
+import { listenToKeys } from "./keys.js";
+import { drawLedger, listenToLedger } from "./ledger.js";
+import { prepare } from "./plan.js";
+import { S, commands, on, select } from "./state.js";
+import { askStory, drawAlso, drawStory, listenToStory, takeStory, takeTest } from "./story.js";
+import { buildTimeline, drawLanes, drawPlayhead, drawTransport, keys, nameReplay, play } from "./timeline.js";
+import { View, rank } from "./view.js";
+
+const views = [];
+const PHONE = matchMedia("(max-width: 699px)");
+/** On a wall that nobody has touched for so long, the story follows what fires. */
+const UNTOUCHED_MS = 20_000;
+const PROTECTIVE = rank("privacy");
+/** Screen readers are told of grave firings, at most one in this time. */
+const SAID_EVERY_MS = 3000;
+
+// ---- acting ----
+
+function theme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  try {
+    localStorage.setItem("theme", root.dataset.theme);
+  } catch {
+    // A browser that keeps nothing shows its own theme next time.
+  }
+  repaint();
+}
+
+function repaint() {
+  forgetColours();
+  forgetLabels();
+  colours();
+  drawLatency();
+  for (const v of views) v.draw();
+}
+
+function setLevel(id) {
+  S.level = id;
+  for (const b of $("#lift").children) b.setAttribute("aria-pressed", b.dataset.level === id);
+  for (const v of views) {
+    v.free = false;
+    v.resize();
+  }
+}
+
+function act(what, more) {
+  if (what === "theme") theme();
+  else if (what === "in") views.forEach((v) => v.zoom(1.3));
+  else if (what === "out") views.forEach((v) => v.zoom(1 / 1.3));
+  else if (what === "fit") views.forEach((v) => {
+    v.all = v.W < 500 && !v.all;
+    v.free = false;
+    v.resize();
+  });
+  else if (what === "focus") views.forEach((v) => v.focus());
+  else if (what === "level") setLevel(more);
+  else if (what === "clear") {
+    if ($("#keymap").open) $("#keymap").close();
+    else select(null);
+  } else if (what === "help") {
+    const map = $("#keymap");
+    if (map.open) map.close();
+    else map.showModal();
+  } else if (what === "hold") {
+    if (S.mode === "replay") play();
+    else {
+      S.held = !S.held;
+      banner();
+    }
+  }
+}
+
+function showTab(name) {
+  $("#app").dataset.tab = name;
+  for (const b of document.querySelectorAll(".tabs button")) b.setAttribute("aria-selected", b.dataset.tab === name);
+  drawLatency();
+}
+
+// ---- what is wrong, one banner at a time, the gravest first ----
+
+function banner() {
+  const stat = S.stat;
+  const off = (stat?.rules_off ?? []).map((r) => r.rule);
+  const interlocks = (S.hello?.rules ?? []).filter((r) => r.interlock && commands().some((e) => e.rule === r.id && S.t - e.t_s < 10));
+  const silent = Math.round((performance.now() - S.heardAt) / 100) / 10;
+  const texts = [
+    S.cut && `No picture for ${silent.toFixed(1)} s. The ${S.mode === "live" ? "engine goes on without this page" : "replay has stopped"}; asking again every second.`,
+    interlocks.length && `Interlock ${interlocks.map((r) => r.id).join(", ")} is on.`,
+    S.overload && `Overload: ${S.overload} state observations replaced in the last second. Safety and edge inputs: none lost.`,
+    stat?.dry_run && "Dry run: commands are decided and recorded, and none is sent.",
+    off.length && `Switched off by hand: ${off.join(", ")}.`,
+    S.held && `Held at ${time(S.t, 1)}; Space goes on.`,
+  ];
+  const text = texts.find(Boolean) || "";
+  document.body.classList.toggle("cut", S.cut);
+  const box = $("#banner");
+  box.hidden = !text;
+  say(box, text);
+}
+
+// ---- hearing ----
+
+let fillKeys = () => {};
+
+on("hello", (m) => {
+  S.plan = prepare(m);
+  document.title = `${m.site}, ${m.mode} · Osmose`;
+  document.body.className = m.mode;
+  say($("#site"), m.site);
+  for (const b of document.querySelectorAll(".mode > *")) b.dataset.mode === m.mode ? b.setAttribute("aria-current", "page") : b.removeAttribute("aria-current");
+  const levels = [...S.plan.levels].sort((a, b) => b.ordinal - a.ordinal);
+  $("#lift").replaceChildren(...levels.map((l) => h("button", { "data-level": l.id }, h("span", {}, l.name), h("span", { class: "num" }))));
+  $("#lift").hidden = levels.length < 2;
+  const ground = levels.find((l) => l.ordinal === 0) ?? levels.at(-1);
+  S.level = levels.some((l) => l.id === S.level) ? S.level : ground.id;
+  if (!views.length) views.push(new View($("#stage-a"), "A"));
+  setLevel(S.level);
+  if (m.mode === "replay") {
+    buildTimeline();
+    drawTransport();
+    ask({ lanes: true });
+  }
+  fillKeys();
+  drawSensors();
+  drawStory();
+});
+
+on("rules", (m) => {
+  S.hello.rules = m.rules;
+  drawLedger();
+});
+
+let peopleKey = "";
+
+on("snap", (m) => {
+  if (m.run === "B") return;
+  const clock = time(S.t, 1);
+  const b = $("#clock");
+  if (S.mode === "replay") {
+    if (b.key !== S.utcBase) {
+      b.key = S.utcBase;
+      nameReplay();
+      drawLanes();
+    }
+    drawPlayhead();
+  } else if (b.key !== clock) {
+    b.key = clock;
+    const whole = S.utcBase !== null;
+    b.replaceChildren(whole ? clock.slice(0, 8) : clock, whole ? h("small", {}, clock.slice(8)) : "");
+    say($("#date"), date(S.t));
+  }
+  const tracks = [...S.runs.A.tracks.values()];
+  for (const l of $("#lift").children) say(l.lastChild, String(tracks.filter((t) => t.level === l.dataset.level).length || ""));
+  drawHead();
+  const key = tracks.map((t) => `${t.id}${t.person}${t.zones[0]}${Math.round(t.p * 100)}${Math.round(t.lost)}`).join();
+  if (key !== peopleKey) {
+    peopleKey = key;
+    if (!S.sel) drawStory();
+    drawAlso();
+  }
+});
+
+let saidAt = 0;
+
+on("events", () => {
+  drawLedger();
+  drawLanes();
+  drawHead();
+  for (const e of S.fresh.splice(0)) {
+    if (e.kind !== "command") continue;
+    if (rank(e.level) > PROTECTIVE && performance.now() - saidAt > SAID_EVERY_MS) {
+      saidAt = performance.now();
+      say($("#said"), `${e.rule}: ${e.why}`);
+    }
+  }
+  follow();
+});
+
+let replaced = 0;
+
+on("stat", (m) => {
+  const now = m.drops.state_replaced;
+  S.overload = replaced && now > replaced ? now - replaced : 0;
+  replaced = now;
+  drawHead();
+  drawLatency();
+  drawSensors();
+  banner();
+});
+
+on("verified", (m) => {
+  S.verified = m;
+  drawHead();
+});
+on("compare", (m) => {
+  S.compare = m.name ? m : null;
+  const stage = $("#stage-b");
+  stage.hidden = !S.compare;
+  if (S.compare && views.length < 2) views.push(new View(stage, "B"));
+  for (const [id, run, name] of [["#stage-a", "A", "recorded"], ["#stage-b", "B", S.compare?.name]]) {
+    $(`${id} .run`)?.remove();
+    if (S.compare) $(id).append(h("div", { class: "run" }, h("b", {}, run), name));
+  }
+  for (const v of views) {
+    v.free = false;
+    v.resize();
+  }
+  drawTransport();
+  drawLanes();
+  if (!S.sel) drawStory();
+});
+on("go", (t) => ask({ seek: t }));
+on("cut", banner);
+on("story", takeStory);
+on("test", takeTest);
+on("gap", () => say($("#said"), "Some events are not shown: the page was too slow for them."));
+
+on("select", (sel) => {
+  drawAlso();
+  if (!sel) drawStory();
+  else {
+    const level = levelOf(sel);
+    if (level && level !== S.level) setLevel(level);
+    askStory();
+    if (PHONE.matches) showTab("story");
+  }
+  for (const v of views) {
+    if (v.W && v.W < 500) {
+      v.all = false;
+      v.free = false;
+      v.resize();
+    }
+  }
+  drawLedger();
+  drawSensors();
+});
+
+function levelOf(sel) {
+  if (sel.kind === "track") return S.runs.A.tracks.get(sel.id)?.level;
+  if (sel.kind === "zone") return S.plan.zones.get(sel.id)?.level;
+  if (sel.kind === "device") return S.plan.byId.get(sel.id)?.level;
+  return S.plan.zones.get(S.byId.get(sel.id)?.zone)?.level;
+}
+
+/** The wall tells by itself, when nobody stands at it. */
+let touched = performance.now();
+for (const name of ["pointerdown", "keydown", "wheel"]) addEventListener(name, () => (touched = performance.now()), { passive: true });
+
+function follow() {
+  if (S.mode !== "live" || innerWidth < 2400 || performance.now() - touched < UNTOUCHED_MS) return;
+  const all = commands();
+  const grave = all.findLast((e) => rank(e.level) >= PROTECTIVE && S.t - e.t_s < UNTOUCHED_MS / 1000);
+  const newest = grave ?? all.at(-1);
+  if (newest && S.sel?.id !== newest.id) select({ kind: "command", id: newest.id });
+}
+
+// ---- starting ----
+
+try {
+  const kept = localStorage.getItem("theme");
+  if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
+} catch {
+  // As above.
+}
+document.addEventListener("click", (e) => {
+  const d = e.target.closest("[data-act],[data-level],[data-layer],.tabs [data-tab]")?.dataset;
+  if (!d) return;
+  if (d.act) act(d.act);
+  else if (d.level) setLevel(d.level);
+  else if (d.tab) showTab(d.tab);
+  else if (d.layer) {
+    S.layers[d.layer] = !S.layers[d.layer];
+    e.target.closest("[data-layer]").setAttribute("aria-pressed", S.layers[d.layer]);
+    for (const v of views) v.draw();
+  }
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", repaint);
+addEventListener("resize", () => drawLatency());
+fillKeys = listenToKeys(act, keys);
+listenToLedger();
+listenToSensors();
+listenToStory();
+showTab("story");
+connect();
+
+/** Frames drawn; a test counts them. */
+let frames = 0;
+(function loop(now) {
+  frames += 1;
+  for (const v of views) v.frame(now);
+  requestAnimationFrame(loop);
+})(performance.now());
+
+// What a test looks at, and nothing that the page itself needs.
+globalThis.osmose = { S, select, inject, frames: () => frames, views };

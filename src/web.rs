@@ -1,0 +1,92 @@
+//! The live page of `run` and `demo`: bound before the engine runs, fed from its pictures and its journal thread.
+
+use crate::outcome::Failure;
+use crate::stderr::say;
+use osmose_model::site::Site;
+use osmose_page::live::{About, Gatherer, Live, LiveTap, live};
+use osmose_page::server::{ServeError, Server};
+use osmose_runtime::cores::Cores;
+use osmose_runtime::engine::Engine;
+use osmose_runtime::tap::Tap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+
+/// Where the page is served unless it is said otherwise.
+const USUAL: &str = "127.0.0.1:7800";
+/// Where another program has that port already.
+const ANY: &str = "127.0.0.1:0";
+
+/// Where to serve the page
+#[derive(clap::Args)]
+pub(crate) struct Web {
+    /// Serve the live page at this address of this machine [default: 127.0.0.1:7800, or another port where that is taken]
+    #[arg(long = "web", value_name = "ADDR|none")]
+    addr: Option<String>,
+}
+
+/// A page that is bound and waits for its engine.
+pub(crate) struct Bound {
+    server: Server,
+    feed: Live,
+    gatherer: Gatherer,
+}
+
+impl Web {
+    /// Binds the page and puts its tap among the others; `None` where none is wanted.
+    pub(crate) fn bind(
+        &self,
+        site: &Arc<Site>,
+        dry_run: bool,
+        taps: &mut Vec<Box<dyn Tap>>,
+    ) -> Result<Option<Bound>, Failure> {
+        let server = match self.addr.as_deref() {
+            Some("none") => return Ok(None),
+            Some(addr) => Server::bind(addr).map_err(Failure::found)?,
+            None => match Server::bind(USUAL) {
+                Err(ServeError::Bind(..)) => Server::bind(ANY),
+                other => other,
+            }
+            .map_err(Failure::found)?,
+        };
+        let topology = Cores::read().topology(site.engine.topology);
+        let about = About { topology: format!("{topology:?}").to_lowercase(), cores: Cores::read().allowed(), dry_run };
+        let files: Vec<_> = site.rule_files().cloned().collect();
+        let (tap, feed, gatherer): (LiveTap, _, _) = live(site, &files, about);
+        taps.push(Box::new(tap));
+        Ok(Some(Bound { server, feed, gatherer }))
+    }
+}
+
+/// The threads that serve a page.
+#[derive(Default)]
+pub(crate) struct Serving {
+    threads: Vec<JoinHandle<()>>,
+    url: Option<String>,
+}
+
+impl Serving {
+    /// Serves a bound page from an engine that is about to run, until `stop`.
+    pub(crate) fn of(bound: Option<Bound>, engine: &mut Engine, stop: &Arc<AtomicBool>) -> Result<Self, Failure> {
+        let Some(Bound { server, feed, gatherer }) = bound else { return Ok(Self::default()) };
+        let url = format!("http://{}", server.addr());
+        let gathering = gatherer.run(engine.look_on(), stop.clone()).map_err(Failure::found)?;
+        let serving = server.serve(Arc::new(feed), stop.clone()).map_err(Failure::found)?;
+        Ok(Self { threads: vec![gathering, serving], url: Some(url) })
+    }
+
+    /// Tells whoever waits that everything is bound.
+    pub(crate) fn say_ready(&self, engine: &Engine) {
+        let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
+        match &self.url {
+            Some(url) => say!("ready udp={} web={url}", udp.join(",")),
+            None => say!("ready udp={}", udp.join(",")),
+        }
+    }
+
+    /// Waits for the threads after the stop.
+    pub(crate) fn end(self) {
+        // They look for the stop several times a second; one that failed has said so.
+        self.threads.into_iter().for_each(|t| _ = t.join());
+    }
+}
