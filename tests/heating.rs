@@ -47,12 +47,20 @@ fn site() -> (Arc<Site>, osmose_rules::Program) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/coworking");
     let read = |name: &str| std::fs::read_to_string(dir.join(name)).expect("an example's file");
     let wanted = |block: &&str| block.contains("id = \"temp-m7\"") || block.contains("id = \"m7.hvac\"");
-    let devices: String = read("devices.toml").split("[[").filter(wanted).map(|b| format!("[[{b}")).collect();
+    let devices: String = read("devices.toml").split("\n[[").filter(wanted).map(|b| format!("\n[[{b}")).collect();
     let all = read("rules/coworking.rules");
     // The example's own rules: its head, and what heats.
     let head = all.split("# ----").next().expect("a head");
-    let heat = all.split("template warm(").nth(1).expect("the rule that heats").split("use warm(r: m3").next().expect("its end");
-    let rules = format!("{head}\ntemplate warm({heat}\ntemplate cool(r: room) {{ while r.booking is free hold r.hvac.setpoint = 17 degC level info }}\nuse cool(r: m7) as cool-m7\n");
+    let heat = all
+        .split("template warm(")
+        .nth(1)
+        .expect("the rule that heats")
+        .split("use warm(r: m3")
+        .next()
+        .expect("its end");
+    let rules = format!(
+        "{head}\ntemplate warm({heat}\ntemplate cool(r: room) {{ while r.booking is free hold r.hvac.setpoint = 17 degC level info }}\nuse cool(r: m7) as cool-m7\n"
+    );
     let file = |path: &str, text: String| SourceFile { path: path.into(), text: text.into() };
     let files = [
         file("site.toml", read("site.toml")),
@@ -110,9 +118,12 @@ fn the_room_is_warm_when_the_booking_begins_and_not_long_before() {
     let begins: Vec<i64> = (0..BOOKINGS).map(|n| (FIRST_S - BEGINS_S + start_s(n)) * 1_000_000_000).collect();
     let at = |t: i64| read.iter().take_while(|r| r.0 <= t).last().expect("it was read").1;
     let off: Vec<f64> = begins.iter().map(|t| 21.0 - at(*t)).collect();
-    let leads: Vec<f64> = begins.iter().map(|t| (t - heats.iter().rev().find(|h| *h <= t).expect("it heats")) as f64 / 60e9).collect();
+    let leads: Vec<f64> =
+        begins.iter().map(|t| (t - heats.iter().rev().find(|h| *h <= t).expect("it heats")) as f64 / 60e9).collect();
     let within = off.iter().filter(|k| k.abs() <= 1.0).count();
-    println!("within 1 K at {within} of {BOOKINGS} beginnings; short of it by {off:.2?} K; heated for {leads:.0?} min before");
+    println!(
+        "within 1 K at {within} of {BOOKINGS} beginnings; short of it by {off:.2?} K; heated for {leads:.0?} min before"
+    );
     assert!(within * 100 >= BOOKINGS as usize * 95);
     // It takes a half-hour time constant's ln(4 K / 0.8 K) = 48 min; the first time nothing is known, and it is earlier.
     assert!(leads[0] > 60.0, "{leads:?}");

@@ -337,7 +337,10 @@ pub(super) fn run(demo: &Demo) -> Ended {
     let without = rows::all(&morning(demo, Beacons::Off)?);
     let with = rows::all(&morning(demo, Beacons::On)?);
     let seconds = demo.seconds.unwrap_or(SECONDS);
-    print!("{}", if demo.json { table::json(&without, &with) } else { table::text(demo.seed, seconds, &without, &with) });
+    print!(
+        "{}",
+        if demo.json { table::json(&without, &with) } else { table::text(demo.seed, seconds, &without, &with) }
+    );
     let failed: Vec<&str> = without.iter().chain(&with).filter(|r| !r.holds).map(|r| r.id).collect();
     if failed.is_empty() { Ok(Outcome::Success) } else { Ok(Outcome::Found) }
 }

@@ -35,7 +35,19 @@ const LOOKS_RAD: f64 = 0.7;
 
 /// All rows of a morning.
 pub(super) fn all(log: &Log) -> Vec<Row> {
-    vec![guided(log), lit(log), opened(log), told(log), paused(log), music(log), podcast(log), blanked(log), fire(log), named(log), quick(log)]
+    vec![
+        guided(log),
+        lit(log),
+        opened(log),
+        told(log),
+        paused(log),
+        music(log),
+        podcast(log),
+        blanked(log),
+        fire(log),
+        named(log),
+        quick(log),
+    ]
 }
 
 fn ms(from: i64, to: ArrivalNs) -> f64 {
@@ -66,14 +78,20 @@ fn speaker_of(log: &Log, cell: ZoneId) -> Option<ActuatorId> {
 
 /// A1: each arrival is guided through the cells of their way, and nobody else is spoken to.
 fn guided(log: &Log) -> Row {
-    let is_way = |a: ActuatorId| log.site.actuators[a.index()].cells.len() == 1 && log.site.actuators[a.index()].name != "beam-focus";
+    let is_way = |a: ActuatorId| {
+        log.site.actuators[a.index()].cells.len() == 1 && log.site.actuators[a.index()].name != "beam-focus"
+    };
     let ways: Vec<(ZoneId, ActuatorId)> =
         log.site.zones.iter().filter_map(|z| Some((z.id, speaker_of(log, z.id)?))).filter(|w| is_way(w.1)).collect();
     let (goals, mut people) = ([log.zone("m7"), log.zone("workshop")], 0);
     let (mut passed, mut heard, mut gaps) = (0, 0, Vec::new());
     for (group, goal) in ["project-x", "makers"].iter().zip(goals) {
         for person in members(log, group) {
-            let Some(arrives) = goal.and_then(|g| log.crossings.iter().find(|c| c.zone == g && c.person == Some(person) && c.entered)) else { continue };
+            let Some(arrives) =
+                goal.and_then(|g| log.crossings.iter().find(|c| c.zone == g && c.person == Some(person) && c.entered))
+            else {
+                continue;
+            };
             // What was spoken to them, on their way: the stays in cells from the first that they heard.
             let mut way = Vec::new();
             for &(cell, speaker) in &ways {
@@ -100,7 +118,8 @@ fn guided(log: &Log) -> Row {
     }
     // A word into a cell that nobody to be guided stands in, by the truth, with a step's leeway for who is just leaving.
     let guided: Vec<PersonId> = ["project-x", "makers"].iter().flat_map(|g| members(log, g)).collect();
-    let stray = ways.iter().flat_map(|&(cell, speaker)| log.spans(speaker, "playing").into_iter().map(move |s| (cell, s)));
+    let stray =
+        ways.iter().flat_map(|&(cell, speaker)| log.spans(speaker, "playing").into_iter().map(move |s| (cell, s)));
     let stray = stray.filter(|(cell, (from, to))| {
         !log.stays(*cell).iter().any(|s| s.2 < *to && s.3 > *from && s.1.is_some_and(|p| guided.contains(&p)))
     });
@@ -145,7 +164,9 @@ fn lit(log: &Log) -> Row {
             if !before.is_some_and(|(_, r)| is_lit(&r.value)) {
                 dark += 1;
             }
-            if let Some((at, _)) = said.filter(|(_, r)| is_lit(&r.value)).find(|(at, _)| (at.0 - c.at.0).abs() < 5_000_000_000) {
+            if let Some((at, _)) =
+                said.filter(|(_, r)| is_lit(&r.value)).find(|(at, _)| (at.0 - c.at.0).abs() < 5_000_000_000)
+            {
                 human.push(ms(c.at.0, *at));
             }
         }
@@ -178,7 +199,10 @@ fn opened(log: &Log) -> Row {
     Row {
         id: "A3",
         asks: "a wave at the wall opens the shared folder, for members",
-        holds: !shows.is_empty() && to_members == shows.len() && shows.len() + refused == log.gestures.len() && refused > 0,
+        holds: !shows.is_empty()
+            && to_members == shows.len()
+            && shows.len() + refused == log.gestures.len()
+            && refused > 0,
         found: format!("{} waves: {} opened for members, {refused} refused and told", log.gestures.len(), to_members),
         engine_us: shows.iter().map(|s| s.step_us).collect(),
         human_ms,
@@ -191,7 +215,8 @@ fn told(log: &Log) -> Row {
     let (mut others, mut alone) = (0, 0);
     for s in &plays {
         let at = ArrivalNs(s.command.at.0 + 20_000_000);
-        let is_room = |z: &osmose_model::site::Zone| z.category == CELL && speaker_of(log, z.id) == Some(s.command.device);
+        let is_room =
+            |z: &osmose_model::site::Zone| z.category == CELL && speaker_of(log, z.id) == Some(s.command.device);
         let inside = log.site.zones.iter().filter(|z| is_room(z)).map(|z| log.inside(z.id, at));
         let ana = log.person("ana");
         alone += usize::from(inside.clone().any(|who| who.len() == 1 && who[0].1 == ana));
@@ -212,7 +237,10 @@ fn told(log: &Log) -> Row {
         id: "A5",
         asks: "a message to one, by the beam aimed at them",
         holds: plays.len() == 1 && alone == 1 && others == 0,
-        found: format!("{} message, {alone} into a beam with ana alone in it; {others} other beams active", plays.len()),
+        found: format!(
+            "{} message, {alone} into a beam with ana alone in it; {others} other beams active",
+            plays.len()
+        ),
         engine_us: plays.iter().map(|s| s.step_us).collect(),
         human_ms: human.collect(),
     }
@@ -243,7 +271,10 @@ fn paused(log: &Log) -> Row {
     }
     // Paused for nothing: the recording ended while every member was truly inside.
     let needless = spans.iter().filter(|(from, to)| {
-        let gone = log.crossings.iter().any(|c| c.zone == m7 && !c.entered && is_member(&c.person) && *from < c.at && c.at <= *to);
+        let gone = log
+            .crossings
+            .iter()
+            .any(|c| c.zone == m7 && !c.entered && is_member(&c.person) && *from < c.at && c.at <= *to);
         let burns = log.fires.iter().any(|f| f.0 <= to.0);
         *to < log.end && !gone && !burns
     });
@@ -267,12 +298,21 @@ fn paused(log: &Log) -> Row {
 }
 
 fn missing(id: &'static str) -> Row {
-    Row { id, asks: "", holds: false, found: "the site lacks what this row needs".into(), engine_us: vec![], human_ms: vec![] }
+    Row {
+        id,
+        asks: "",
+        holds: false,
+        found: "the site lacks what this row needs".into(),
+        engine_us: vec![],
+        human_ms: vec![],
+    }
 }
 
 /// I7: the music pauses for a customer who faces the counter, not for one who passes; an order ducks it.
 fn music(log: &Log) -> Row {
-    let (Some(counter), Some(barista)) = (log.zone("counter-zone"), log.zone("barista-zone")) else { return missing("I7") };
+    let (Some(counter), Some(barista)) = (log.zone("counter-zone"), log.zone("barista-zone")) else {
+        return missing("I7");
+    };
     let pauses: Vec<&Sent> = log.sent_by("attention", "pause").collect();
     let barista = &log.site.zones[barista.index()].area;
     let looks = |s: &super::Seen| !s.walks && facing(s.place.at, s.heading_rad, barista);
@@ -288,7 +328,9 @@ fn music(log: &Log) -> Row {
         };
         customers += 1;
         called.push(since.0);
-        let is_quiet = log.device("cafe.music").is_some_and(|d| log.spans(d, "paused").iter().any(|s| s.0 <= since && since < s.1));
+        let is_quiet = log
+            .device("cafe.music")
+            .is_some_and(|d| log.spans(d, "paused").iter().any(|s| s.0 <= since && since < s.1));
         let answer = pauses.iter().find(|s| (since.0..to.0).contains(&s.command.at.0));
         if let Some(s) = answer {
             answered += 1;
@@ -314,13 +356,18 @@ fn music(log: &Log) -> Row {
             && log.zone("barista-zone").is_some_and(|z| log.inside(z, at).iter().all(|w| w.1 == ben))
     });
     let only_ben = only_ben.count();
-    let turned_down = orders().any(|s| {
-        s.command.args.iter().any(|(n, v)| *n == "volume" && matches!(v, Value::Number(x) if *x <= 20.0))
-    });
+    let turned_down = orders()
+        .any(|s| s.command.args.iter().any(|(n, v)| *n == "volume" && matches!(v, Value::Number(x) if *x <= 20.0)));
     Row {
         id: "I7",
         asks: "the barista's music pauses for a customer who faces the counter; a message ducks it",
-        holds: customers > 0 && answered == customers && passers > 0 && needless == 0 && ducks > 0 && only_ben == ducks && turned_down,
+        holds: customers > 0
+            && answered == customers
+            && passers > 0
+            && needless == 0
+            && ducks > 0
+            && only_ben == ducks
+            && turned_down,
         found: format!(
             "{} customers; {passers} passed without looking, {needless} pauses for nobody; {} order to ben alone, music down",
             share(answered, customers),
@@ -370,12 +417,15 @@ fn blanked(log: &Log) -> Row {
     let group = members(log, "project-x");
     let shown = log.spans(display, "showing");
     let (mut comes, mut blank, mut human) = (0, 0, Vec::new());
-    for c in log.crossings.iter().filter(|c| c.zone == m7 && c.entered && !c.person.is_some_and(|p| group.contains(&p))) {
+    for c in log.crossings.iter().filter(|c| c.zone == m7 && c.entered && !c.person.is_some_and(|p| group.contains(&p)))
+    {
         if !shown.iter().any(|s| s.0 < c.at && c.at < s.1) {
             continue;
         }
         comes += 1;
-        if let Some(at) = log.said(display, "state", "blank", c.at.0 - 300_000_000).filter(|at| at.0 - c.at.0 < 2_000_000_000) {
+        if let Some(at) =
+            log.said(display, "state", "blank", c.at.0 - 300_000_000).filter(|at| at.0 - c.at.0 < 2_000_000_000)
+        {
             blank += 1;
             human.push(ms(c.at.0, at));
         }
@@ -403,7 +453,8 @@ fn fire(log: &Log) -> Row {
         s.rule != "fire" && is_sound && s.command.at.0 > alarm.0
     });
     let defied = defied.count();
-    let of_fire: Vec<&&Sent> = after.iter().filter(|s| s.rule == "fire" && s.command.at.0 - alarm.0 < 1_000_000_000).collect();
+    let of_fire: Vec<&&Sent> =
+        after.iter().filter(|s| s.rule == "fire" && s.command.at.0 - alarm.0 < 1_000_000_000).collect();
     let last = |s: &&&Sent| {
         let said = log.reports.iter().find(|(at, r)| r.actuator == s.command.device && at.0 >= s.command.at.0);
         said.map(|(at, _)| ms(alarm.0, *at))

@@ -21,7 +21,10 @@ fn said(figures: &[f64], unit: &str) -> String {
 /// The table for people.
 pub(super) fn text(seed: u64, seconds: f64, without: &[Row], with: &[Row]) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "The co-working morning, seed {seed}, {seconds} s, from simulated truth. Human: from what truly happened to the");
+    let _ = writeln!(
+        out,
+        "The co-working morning, seed {seed}, {seconds} s, from simulated truth. Human: from what truly happened to the"
+    );
     let _ = writeln!(out, "device's report. Engine: the steps that decided, on this machine, in one thread.");
     for (title, rows) in [("without beacons", without), ("with beacons", with)] {
         let _ = writeln!(out, "\n{title}");
@@ -40,9 +43,10 @@ pub(super) fn text(seed: u64, seconds: f64, without: &[Row], with: &[Row]) -> St
 
 /// The table for programs: the same, a list of objects.
 pub(super) fn json(without: &[Row], with: &[Row]) -> String {
-    let figures = |figures: &[f64]| spread(figures).map(|[p50, p999, max]| {
-        serde_json::json!({ "n": figures.len(), "p50": p50, "p999": p999, "max": max })
-    });
+    let figures = |figures: &[f64]| {
+        spread(figures)
+            .map(|[p50, p999, max]| serde_json::json!({ "n": figures.len(), "p50": p50, "p999": p999, "max": max }))
+    };
     let row = |row: &Row, beacons: bool| {
         serde_json::json!({
             "row": row.id, "beacons": beacons, "holds": row.holds, "asks": row.asks, "found": row.found,
