@@ -92,21 +92,24 @@ fn guided(log: &Log) -> Row {
             else {
                 continue;
             };
-            // What was spoken to them, on their way: the stays in cells from the first that they heard.
+            let is_told = |s: &&Sent| {
+                let to = s.command.args.iter().find(|(n, _)| *n == "for").map(|(_, v)| *v);
+                s.rule.starts_with("guide") && to == Some(Value::Person(person))
+            };
+            // From the first word to them: who is not known yet is told nothing.
+            let Some(first) = log.sent.iter().find(is_told).map(|s| ArrivalNs(s.command.at.0)) else { continue };
             let mut way = Vec::new();
             for &(cell, speaker) in &ways {
                 let spans = log.spans(speaker, "playing");
                 for (_, who, from, to) in log.stays(cell) {
-                    if who == Some(person) && from < arrives.at {
-                        let sound = spans.iter().find(|s| s.0 < to && s.1 > from).map(|s| (s.0.max(from), s.1.min(to)));
-                        way.push((from, to, sound));
+                    if who == Some(person) && from < arrives.at && to > first {
+                        let sound = spans.iter().find(|s| s.0 < to && s.1 > from.max(first));
+                        way.push((from, to, sound.map(|s| (s.0.max(from), s.1.min(to)))));
                     }
                 }
             }
             way.sort_by_key(|w| w.0);
-            let Some(first) = way.iter().position(|w| w.2.is_some()) else { continue };
             people += 1;
-            let way = &way[first..];
             passed += way.len();
             heard += way.iter().filter(|w| w.2.is_some()).count();
             for pair in way.windows(2) {
