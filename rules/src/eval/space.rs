@@ -172,7 +172,8 @@ impl Truth<'_> {
         }
         let [vx, vy] = who.velocity_mps;
         let speed_mps = (vx * vx + vy * vy).sqrt().max(CREEP_MPS);
-        exactly(unseen_s + (outside_m.max(0.0) + 3.0 * sigma_m.max(SIGMA_MIN_M)) / speed_mps)
+        let ago_s = unseen_s + (outside_m.max(0.0) + 3.0 * sigma_m.max(SIGMA_MIN_M)) / speed_mps;
+        exactly(ago_s.min(IN_DOUBT_S))
     }
 
     /// Whether somebody looks at something: his heading is within the angle of some direction to it, and it can be
