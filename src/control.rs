@@ -1,4 +1,4 @@
-//! The desk beside a running engine: rules that are saved take effect at one input, and operators' actions come in
+//! The desk beside a running engine: rules and people that are saved take effect at one input, and operators' actions come in
 //! through a socket in the state folder.
 //!
 //! The socket is a Unix datagram socket with mode 0600, so only who may read the state may act, and nothing leaves the
@@ -42,7 +42,7 @@ const REQUEST_BYTES_MAX: usize = 8 * 1024;
 pub(crate) struct Desk {
     /// The site's folder.
     pub(crate) dir: PathBuf,
-    /// The site that runs.
+    /// The site that runs, with the people in force.
     pub(crate) site: Arc<Site>,
     /// The levels in force: other ones need a restart.
     pub(crate) levels: Vec<String>,
@@ -57,8 +57,11 @@ pub(crate) struct Desk {
 /// The rules files as they lie there, and when they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Saved {
-    stamps: Vec<(PathBuf, Option<SystemTime>, u64)>,
+    stamps: Vec<Stamp>,
 }
+
+/// A file, when it was written, and how long it is.
+type Stamp = (PathBuf, Option<SystemTime>, u64);
 
 impl Saved {
     fn look(dir: &Path) -> Self {
@@ -75,7 +78,7 @@ impl Saved {
         Saved { stamps: paths.into_iter().map(stamp).collect() }
     }
 
-    fn people(&self) -> Option<&(PathBuf, Option<SystemTime>, u64)> {
+    fn people(&self) -> Option<&Stamp> {
         self.stamps.iter().find(|s| s.0.ends_with("people.toml"))
     }
 
@@ -127,10 +130,7 @@ impl Desk {
                 changing = None;
             } else if changing.as_ref() == Some(&now) {
                 // The same twice: whoever writes has finished.
-                if now.people() != seen.people() {
-                    say!("people.toml has changed: it takes effect at the next start");
-                }
-                self.reload(&now);
+                self.reload(&now, now.people() != seen.people());
                 (seen, changing) = (now, None);
             } else {
                 changing = Some(now);
@@ -138,19 +138,50 @@ impl Desk {
         }
     }
 
-    // ---- rules ----
+    // ---- rules and people ----
 
-    fn reload(&mut self, saved: &Saved) {
-        let files = match saved.rules() {
+    /// The site with the people that were saved, where they can be used; `None` after saying why not.
+    fn with_saved_people(&self, saved: &Saved) -> Option<Arc<Site>> {
+        let path = &saved.people()?.0;
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                say!("people not reloaded: {}: {error}; those in force stay", path.display());
+                return None;
+            }
+        };
+        let (_, loaded) = osmose_load::with_people(&self.site, &text);
+        let own = |f: &&osmose_load::Fault| f.file == "people.toml" || f.severity == osmose_load::Severity::Error;
+        loaded.faults.iter().filter(own).for_each(|fault| say!("{fault}"));
+        if loaded.site.is_none() {
+            say!("people not reloaded: those in force stay");
+        }
+        loaded.site.map(Arc::new)
+    }
+
+    fn cost_table(&self) -> Table {
+        // What is wrong with the site's own was said at the start.
+        crate::site::cost_table(&self.dir).unwrap_or_else(|_| Table::committed())
+    }
+
+    fn reload(&mut self, saved: &Saved, people: bool) {
+        let mut files = match saved.rules() {
             Ok(files) => files,
             Err(error) => return say!("rules not reloaded: {error}; those in force stay"),
         };
+        let site = match people {
+            true => match self.with_saved_people(saved) {
+                Some(site) => site,
+                None => return,
+            },
+            false => self.site.clone(),
+        };
         let styled = std::io::stderr().is_terminal();
-        let mut checked = osmose_rules::check(&self.site, &files);
+        let mut checked = osmose_rules::check(&site, &files);
         if let Some(program) = &checked.program {
-            let costs = osmose_rules::cost::assess(program, &self.site, &files, &Table::committed());
+            let costs = osmose_rules::cost::assess(program, &site, &files, &self.cost_table());
             checked.diagnostics.extend(costs.diagnostics);
-            checked.diagnostics.extend(osmose_rules::conflict::find(program, &self.site, &files).diagnostics);
+            checked.diagnostics.extend(osmose_rules::conflict::find(program, &site, &files).diagnostics);
         }
         for d in &checked.diagnostics {
             let text = files.iter().find(|f| f.path == d.file).map_or("", |f| f.text.as_str());
@@ -164,6 +195,14 @@ impl Desk {
             return say!("rules not reloaded: the levels are others, which needs a restart; those in force stay");
         }
         let names: Arc<[String]> = program.rules().iter().map(|r| r.name.clone()).collect();
+        let rules = match osmose_load::saved_people(&site) {
+            // People that were saved beside the engine are of every installation from then on.
+            Some(people) => {
+                files.push(people.clone());
+                Rules::with_people(program, site.clone())
+            }
+            None => Rules::new(program),
+        };
         let input = canonical(&Input::RulesInstalled { files: &canon::encode_files(&files) });
         let count = names.len();
         // The log's names first: a line with the new rules' names can only come after this.
@@ -171,7 +210,12 @@ impl Desk {
             Ok(mut shown) => *shown = names,
             Err(poisoned) => *poisoned.into_inner() = names,
         }
-        match self.to_engine.push(Control::Rules(Box::new(Rules::new(program)), input)) {
+        match self.to_engine.push(Control::Rules(Box::new(rules), input)) {
+            Ok(()) if people => {
+                let known = site.people.iter().filter(|p| !p.devices.is_empty() || !p.badges.is_empty()).count();
+                say!("{count} rule(s) and {} people reloaded, {known} with a device or badge", site.people.len());
+                self.site = site;
+            }
             Ok(()) => say!("{count} rule(s) reloaded"),
             Err(_) => say!("rules not reloaded: the engine is behind; save them again"),
         }

@@ -6,6 +6,7 @@
 
 mod command;
 mod control;
+mod doctor;
 mod lsp;
 mod outcome;
 mod progress;

@@ -109,7 +109,7 @@ pub(crate) fn examine(dir: &Path) -> Examined {
 }
 
 /// The table of this machine in `SITE/.osmose/cost.json`; the committed one where there is none.
-fn cost_table(dir: &Path) -> Result<Table, Box<Fault>> {
+pub(crate) fn cost_table(dir: &Path) -> Result<Table, Box<Fault>> {
     const FILE: &str = ".osmose/cost.json";
     let text = match std::fs::read_to_string(dir.join(FILE)) {
         Ok(text) => text,

@@ -1,13 +1,17 @@
-//! The live page of `run` and `demo`: bound before the engine runs, fed from its pictures and its journal thread.
+//! The page: of `run` and `demo`, live, and of a recording.
+//!
+//! Live it is bound before the engine runs, fed from its pictures and its journal thread.
 
-use crate::outcome::Failure;
+use crate::outcome::{Ended, Failure, Outcome};
 use crate::stderr::say;
 use osmose_model::site::Site;
 use osmose_page::live::{About, Gatherer, Live, LiveTap, live};
+use osmose_page::replay::{Beside, Replaying};
 use osmose_page::server::{ServeError, Server};
 use osmose_runtime::cores::Cores;
 use osmose_runtime::engine::Engine;
 use osmose_runtime::tap::Tap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -42,12 +46,7 @@ impl Web {
     ) -> Result<Option<Bound>, Failure> {
         let server = match self.addr.as_deref() {
             Some("none") => return Ok(None),
-            Some(addr) => Server::bind(addr).map_err(Failure::found)?,
-            None => match Server::bind(USUAL) {
-                Err(ServeError::Bind(..)) => Server::bind(ANY),
-                other => other,
-            }
-            .map_err(Failure::found)?,
+            addr => bind(addr)?,
         };
         let topology = Cores::read().topology(site.engine.topology);
         let about = About { topology: format!("{topology:?}").to_lowercase(), cores: Cores::read().allowed(), dry_run };
@@ -89,4 +88,33 @@ impl Serving {
         // They look for the stop several times a second; one that failed has said so.
         self.threads.into_iter().for_each(|t| _ = t.join());
     }
+}
+
+/// Serves the page of a recording until a signal; `addr` is empty where the usual one will do.
+pub(crate) fn replay(addr: &str, trace: &Path, beside: Option<&Path>) -> Ended {
+    let server = bind((!addr.is_empty()).then_some(addr))?;
+    let beside = beside.map(|path| Beside {
+        name: path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
+        path: path.to_owned(),
+        note: "B is a recording of its own.".to_owned(),
+    });
+    let feed = Replaying::new(trace, beside).map_err(Failure::found)?;
+    let stop = crate::stop::on_signal()?;
+    let url = format!("http://{}", server.addr());
+    let serving = server.serve(Arc::new(feed), stop).map_err(Failure::found)?;
+    say!("ready web={url}");
+    _ = serving.join();
+    Ok(Outcome::Success)
+}
+
+/// Binds what was asked for; where nothing was, the usual address, or a free port where that is taken.
+fn bind(addr: Option<&str>) -> Result<Server, Failure> {
+    let bound = match addr {
+        Some(addr) => Server::bind(addr),
+        None => match Server::bind(USUAL) {
+            Err(ServeError::Bind(..)) => Server::bind(ANY),
+            other => other,
+        },
+    };
+    bound.map_err(Failure::found)
 }

@@ -1,4 +1,4 @@
-//! What people do to a running engine: they save rules, break them, switch one off, act by hand. All of it is in the
+//! What people do to a running engine: they save rules and people, break them, switch a rule off, act by hand. All of it is in the
 //! recording, which replays to the same decisions.
 
 mod common;
@@ -51,6 +51,16 @@ impl Building {
         });
     }
 
+    /// The same, with the name of whoever left.
+    fn leaving_names(&mut self, command: &str, name: &str) {
+        until(&format!("`{command}` of {name} when p1's tag leaves"), || {
+            self.is_at(3.0);
+            self.is_at(7.0);
+            let heard = self.heard()?;
+            (heard["command"] == command && heard["args"]["reason"] == name).then_some(())
+        });
+    }
+
     fn save(&self, from: &str, to: &str, until_said: &str) {
         let said = self.engine.stderr().matches(until_said).count();
         self.site.edit("rules/peer-job.rules", from, to);
@@ -81,6 +91,44 @@ fn saved_rules_take_effect_and_broken_ones_do_not() {
     building.engine.stop(Signal::INT).expect(0);
     let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
     assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+}
+
+#[test]
+fn saved_people_hold_from_one_input_on_and_broken_ones_do_not() {
+    let mut building = Building::new(|s| {
+        // Whoever left is called by name.
+        s.edit("rules/peer-job.rules", "r.recorder.pause()", "r.recorder.pause(reason: \"{p}\")");
+        vec!["--record".into(), s.file("all.mcap").display().to_string()]
+    });
+    building.leaving_names("pause", "p1");
+    // The tag of p1 has another owner, and p1 is not known any more: everybody behind would have another number.
+    let saved = |b: &Building, from: &str, to: &str, until_said: &str| {
+        b.site.edit("people.toml", from, to);
+        until(until_said, || b.engine.stderr().contains(until_said).then_some(()));
+    };
+    let (p1, newcomer) = ("id = \"p1\"\ngroups = [\"participants\"]", "id = \"newcomer\"\ngroups = [\"participants\"]");
+    saved(&building, p1, newcomer, "people reloaded");
+    building.leaving_names("pause", "newcomer");
+    let broken = newcomer.replace("participants", "partisans");
+    saved(&building, newcomer, &broken, "people not reloaded");
+    assert!(building.engine.stderr().contains("`partisans`"), "{}", building.engine.stderr());
+    building.leaving_names("pause", "newcomer");
+    building.site.edit("people.toml", &broken, newcomer);
+    // Rules that are saved later keep them.
+    building.save("r.recorder.pause(", "r.recorder.stop(", "rule(s) reloaded");
+    building.leaving_names("stop", "newcomer");
+
+    let Building { site, engine, tag, devices, seq } = building;
+    let trace = site.file("all.mcap");
+    engine.stop(Signal::INT).expect(0);
+    let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
+    assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+    // Started again it goes on with them, although the numbers of the file are others.
+    let engine = Engine::run(site.path(), &[]);
+    assert!(engine.stderr().contains("resumed behind input"), "{}", engine.stderr());
+    let mut building = Building { site, engine, tag, devices, seq };
+    building.leaving_names("stop", "newcomer");
+    building.engine.stop(Signal::INT).expect(0);
 }
 
 #[test]

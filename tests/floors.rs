@@ -42,6 +42,19 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
         ],
     ),
     (
+        "osmose-bench",
+        4,
+        &[
+            "osmose-model",
+            "osmose-load",
+            "osmose-wire",
+            "osmose-sensors",
+            "osmose-rules",
+            "osmose-core",
+            "osmose-replay",
+        ],
+    ),
+    (
         "osmose-page",
         4,
         &["osmose-model", "osmose-fusion", "osmose-rules", "osmose-drivers", "osmose-runtime", "osmose-replay"],

@@ -173,6 +173,16 @@ fn an_editor_gets_what_it_asks_for() {
     let edit = client.request("textDocument/rename", rename);
     assert_eq!(edit["changes"][&doc.uri][0]["newText"], "quiet");
 
+    // A counter's name is renamed where each zone has its own, and in the holes of texts.
+    doc.change(
+        &mut client,
+        "counter visits per zone\nrule v { for each room r when p enters r do r.visits.add(); notify(ana, \"{r.visits} came\") }\n",
+    );
+    let mut rename = doc.position("counter visits", 8);
+    rename["newName"] = json!("comings");
+    let edit = client.request("textDocument/rename", rename);
+    assert_eq!(edit["changes"][&doc.uri].as_array().map(Vec::len), Some(3), "{edit}");
+
     doc.change(
         &mut client,
         "rule a { when p enters m7 do m7.recorder. }\nrule b { when p enters mm7 do m7.recorder.pause() }",
@@ -185,7 +195,7 @@ fn an_editor_gets_what_it_asks_for() {
     assert!(["recorder", "lights", "capacity"].iter().all(|l| found.contains(l)), "{found:?}");
     let names = client.at("textDocument/completion", &doc, "enters mm7", 7);
     let found = labels(&names);
-    assert!(["m7", "ana", "project-x", "fire-panel", "when"].iter().all(|l| found.contains(l)), "{found:?}");
+    assert!(["m7", "ana", "project-x", "fire-panel", "when", "lasting"].iter().all(|l| found.contains(l)), "{found:?}");
     let diagnostics = client.published[&doc.uri].to_string();
     assert!(diagnostics.contains("\"code\":\"syntax\"") && diagnostics.contains("did you mean `m7`?"), "{diagnostics}");
 

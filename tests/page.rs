@@ -9,16 +9,19 @@ mod browser;
 mod common;
 
 use browser::{Browser, installed};
-use common::engine::Engine;
+use common::engine::{Engine, osmose};
 use common::job::play;
 use common::site::TempSite;
 use common::until;
 use osmose_model::site::Site;
-use osmose_model::time::ArrivalNs;
+use osmose_model::time::{ArrivalNs, LogicalNs};
+use osmose_model::world::WorldView;
+use osmose_replay::player::Player;
 use osmose_sensors::sim::{Scenario, Sim};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tungstenite::Message;
@@ -42,7 +45,7 @@ fn root() -> PathBuf {
 /// The address of a running engine's page.
 fn web(engine: &Engine) -> String {
     let said = engine.stderr();
-    let line = said.lines().find(|l| l.contains("ready udp=")).expect("it is ready");
+    let line = said.lines().find(|l| l.contains("ready ")).expect("it is ready");
     line.split_once("web=").unwrap_or_else(|| panic!("no page in {line:?}")).1.trim().to_owned()
 }
 
@@ -348,5 +351,114 @@ fn what_a_page_may_not_say_shuts_it_out_and_nobody_else() {
     let hello = until("a message", || page.read().ok().and_then(|m| m.into_text().ok()).filter(|t| !t.is_empty()));
     let hello: Value = serde_json::from_str(&hello).expect("JSON");
     assert_eq!((&hello["type"], &hello["mode"]), (&json!("hello"), &json!("live")));
+    engine.stop(Signal::TERM).expect(0);
+}
+
+/// A recording of the demo's first seconds.
+fn record(dir: &Path, name: &str, seed: u64) -> String {
+    let path = dir.join(name).to_str().expect("text").to_owned();
+    osmose(&["demo", "--headless", "--seconds", "40", "--seed", &seed.to_string(), "--record", &path]).expect(0);
+    path
+}
+
+/// Whom a player shows at an instant: track, and where.
+fn truly(player: &mut Player, at_s: f64) -> BTreeMap<u64, (f64, f64)> {
+    player.seek(LogicalNs((at_s * 1e9).round() as i64)).expect("it plays");
+    let mut all = BTreeMap::new();
+    player.machine().view().for_each_occupant(&mut |o| {
+        if o.existence >= 0.5 {
+            all.insert(o.track.0, (o.place.at.x_m, o.place.at.y_m));
+        }
+    });
+    all
+}
+
+/// Presses on the timeline where an instant is.
+fn scrub(browser: &mut Browser, at_s: f64) {
+    let find = format!(
+        "(() => {{ const b = document.querySelector('#lanes').getBoundingClientRect(), [f, t] = osmose.S.hello.span_s; \
+         return [b.x + 112 + (b.width - 132) * ({at_s} - f) / (t - f), b.y + 30]; }})()"
+    );
+    let at = browser.eval(&find);
+    for kind in ["mousePressed", "mouseReleased"] {
+        let event = json!({"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1});
+        browser.call("Input.dispatchMouseEvent", event);
+    }
+    browser.until("the picture of that time", &format!("Math.abs(osmose.S.t - {at_s}) < 0.2"));
+}
+
+#[test]
+fn a_replay_shows_the_people_of_the_time_that_it_is_scrubbed_to() {
+    let (_alone, Some(program)) = (alone(), installed()) else { return };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (a, b) = (record(dir.path(), "a.mcap", SEED), record(dir.path(), "b.mcap", SEED + 1));
+    let engine = Engine::replay(&[&a, "--web", "127.0.0.1:0", "--beside", &b]);
+    let mut browser = Browser::start(&program);
+    browser.show_as(1440, 900, 1.0, "dark");
+    browser.open(&web(&engine));
+    browser.until("the recording", "osmose.S.hello && osmose.S.lanes && osmose.S.runs.A.now");
+    let mut player = Player::open(Path::new(&a)).expect("it plays");
+    for at_s in [30.0, 8.0, 39.0, 20.0] {
+        scrub(&mut browser, at_s);
+        browser.eval("new Promise((r) => setTimeout(r, 600))");
+        let told = browser.eval("[osmose.S.t, [...osmose.S.runs.A.tracks.values()].map((t) => [t.id, t.x, t.y])]");
+        let shown: BTreeMap<u64, (f64, f64)> = told[1]
+            .as_array()
+            .expect("tracks")
+            .iter()
+            .map(|t| (t[0].as_u64().expect("a number"), (t[1].as_f64().expect("m"), t[2].as_f64().expect("m"))))
+            .collect();
+        let then = truly(&mut player, told[0].as_f64().expect("an instant"));
+        assert!(!then.is_empty(), "somebody is there at {at_s} s");
+        assert_eq!(shown.keys().collect::<Vec<_>>(), then.keys().collect::<Vec<_>>(), "at {at_s} s");
+        for (track, (x, y)) in &shown {
+            let (tx, ty) = then[track];
+            assert!((x - tx).hypot(y - ty) < 0.01, "track {track} at {at_s} s");
+        }
+    }
+    println!("scrubbed to four instants: everybody where the core had them");
+
+    // Steps, events, playing.
+    let at = |browser: &mut Browser| browser.eval("osmose.S.t").as_f64().expect("an instant");
+    let before = at(&mut browser);
+    browser.press("ArrowRight");
+    browser.until("a step on", &format!("osmose.S.t > {before}"));
+    browser.press("ArrowLeft");
+    browser.until("a step back", &format!("osmose.S.t <= {before}"));
+    browser.press(",");
+    browser.until(
+        "the event before",
+        "osmose.S.sel && osmose.S.sel.kind === 'command' && document.querySelector('#story-body .chain')",
+    );
+    let before = at(&mut browser);
+    browser.press(" ");
+    browser.until("it to play", &format!("osmose.S.t > {before} + 0.5"));
+    browser.press(" ");
+    browser.until("it to hold", "osmose.S.play && osmose.S.play.speed === 0");
+    browser.until("it to be verified", "osmose.S.verified && osmose.S.verified.ok && osmose.S.verified.of > 0");
+    browser.until("its timeline", "osmose.S.lanes.rooms.length > 0");
+    keep("replay-dark", &browser.picture());
+
+    // Two runs side by side.
+    browser.show_as(1440, 900, 1.0, "light");
+    browser.press("Escape");
+    browser.press("x");
+    browser.until(
+        "both runs",
+        "osmose.S.compare && osmose.S.runs.B && osmose.S.runs.B.now && osmose.S.compare.list.length > 0",
+    );
+    scrub(&mut browser, 20.0);
+    browser.until("both at one time", "Math.abs(osmose.S.runs.B.now.t - osmose.S.runs.A.now.t) < 0.001");
+    let mut other = Player::open(Path::new(&b)).expect("it plays");
+    let told = browser.eval("[osmose.S.runs.B.now.t, osmose.S.runs.B.tracks.size]");
+    assert_eq!(
+        told[1].as_u64(),
+        Some(truly(&mut other, told[0].as_f64().expect("an instant")).len() as u64),
+        "run B's people"
+    );
+    keep("replay-compare", &browser.picture());
+    browser.press("x");
+    browser.until("one run", "!osmose.S.compare");
+    browser.expect_clean();
     engine.stop(Signal::TERM).expect(0);
 }

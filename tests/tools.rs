@@ -159,6 +159,17 @@ fn tests_run_as_scripts_with_coverage_and_junit() {
 }
 
 #[test]
+fn the_six_automations_do_what_their_tests_say() {
+    let site = TempSite::example("automations");
+    let checked = osmose(&["check", path(site.path())]);
+    assert!(checked.status.success() && checked.stderr.is_empty(), "{}{}", stdout(&checked), stderr(&checked));
+    let output = osmose(&["test", path(site.path())]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    assert!(text.contains("40 test(s), 0 failed"), "{text}");
+}
+
+#[test]
 fn a_failing_test_shows_expected_and_actual_on_one_line_of_time() {
     let site = TempSite::example("coworking");
     let wrong = TESTS.replace("at 5 s +- 1 ms", "at 6 s +- 1 ms").replace("of fire", "of flood");

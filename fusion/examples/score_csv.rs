@@ -96,11 +96,12 @@ fn run(folder: &Path, config: &Config, polygon: bool, out: &str, repeat: u32) ->
             *least_ns = (*least_ns).min(begin.elapsed().as_nanos() as u64);
         }
     }
+    let sensed = tracker.sensed(0).ok_or("no sensor")?;
     times_ns.sort_unstable();
     let mean = times_ns.iter().sum::<u64>() as f64 / times_ns.len() as f64;
     let p99 = times_ns[times_ns.len() * 99 / 100];
     println!(
-        "{} scans {} mean_us {:.1} p50_us {:.1} p99_us {:.1} max_us {:.1} sweeps {:.1}",
+        "{} scans {} mean_us {:.1} p50_us {:.1} p99_us {:.1} max_us {:.1} sweeps {:.1} p_detect {:.4} clutter {:.3}",
         folder.display(),
         scans.len(),
         mean / 1e3,
@@ -108,6 +109,8 @@ fn run(folder: &Path, config: &Config, polygon: bool, out: &str, repeat: u32) ->
         p99 as f64 / 1e3,
         times_ns[times_ns.len() - 1] as f64 / 1e3,
         sweeps as f64 / scans.len() as f64,
+        sensed.p_detect,
+        sensed.clutter_per_m2 * area_m2,
     );
     Ok(())
 }

@@ -496,6 +496,9 @@ impl Newcomer {
 }
 
 impl Fuse for Fusion {
+    fn take_people(&mut self, site: &Arc<Site>, out: &mut Vec<Stimulus>) {
+        Self::take_people(self, site, out);
+    }
     fn observe(&mut self, tag: Tag, observation: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal> {
         self.advance_to(tag.at, out);
         if observation.sensor.index() >= self.site.sensors.len() {

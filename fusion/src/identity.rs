@@ -190,8 +190,10 @@ fn mixture(a: &Belief, b: &Belief, s: f64) -> Belief {
 fn likeliest(belief: &Belief) -> (Option<PersonId>, f64) {
     let known: f64 = belief.iter().map(|&(_, p)| p).sum();
     match belief.iter().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))) {
-        // An even chance keeps its name, also where it was mixed of no more than almost sure and 0.
-        Some(&(person, p)) if p + EVEN_P >= 1.0 - known => (Some(person), p),
+        // An even chance keeps its name and counts as one, also where it was mixed of no more than almost sure and 0.
+        Some(&(person, p)) if p + EVEN_P >= 1.0 - known => {
+            (Some(person), if p + EVEN_P >= 0.5 { p.max(0.5) } else { p })
+        }
         _ => (None, 0.0),
     }
 }
@@ -690,6 +692,10 @@ mod tests {
         let nobody = Belief::new();
         assert_eq!(likeliest(&mixture(&ana, &nobody, 0.5)), (Some(PersonId(3)), 0.5));
         assert_eq!(likeliest(&mixture(&nobody, &ana, 0.4)), (None, 0.0));
+        // Of two who were almost sure and may be either now, both are.
+        let ben = Belief::from_iter([(PersonId(4), 0.99)]);
+        assert_eq!(likeliest(&mixture(&ben, &ana, 0.5)), (Some(PersonId(3)), 0.5));
+        assert_eq!(likeliest(&mixture(&ben, &nobody, 0.5)), (Some(PersonId(4)), 0.5));
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! | `rssi.rs`, `cloud.rs` | by received strength: path loss, radio maps, a mixture of Gaussians |
 //! | `bearing.rs` | directions of devices and of somebody |
 //! | `calibration.rs` | what each sensor is worth: noise, bias, clock |
+//! | `people.rs` | other people on a running engine |
 //! | `merge.rs`, `bearers.rs` | which track carries which device: the two as one occupant |
 //! | `positions.rs` | position scans through [`tracker`] |
 //! | `doors.rs` | how many are in a zone, by crossings and counters |
@@ -59,6 +60,7 @@ mod membership;
 mod merge;
 mod occupants;
 mod order;
+mod people;
 mod plan;
 mod points;
 mod positions;

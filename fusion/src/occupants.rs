@@ -180,6 +180,12 @@ impl Occupants {
         }
     }
 
+    /// Makes room for so many known people, where there are more than before.
+    pub(crate) fn make_room_for(&mut self, people: usize) {
+        let more = people.max(self.by_person.len());
+        self.by_person.resize_with(more, || Vec::with_capacity(4));
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.order.len()
     }

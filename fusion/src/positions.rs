@@ -88,11 +88,16 @@ struct KeptLevel {
 pub(crate) struct KeptPositions(Vec<Option<KeptLevel>>);
 
 /// A sensor as the tracker takes it: numbers held within what it accepts.
-fn sensor_model(sensor: &Sensor, floor_m2: f64) -> SensorModel {
+fn sensor_model(site: &Site, sensor: &Sensor, floor_m2: f64) -> SensorModel {
     let everywhere = FieldOfView::Everywhere { area_m2: floor_m2 };
     let field_of_view = match &sensor.field_of_view {
         Some(view) if view.outer.len() >= 3 && view.area_m2() > 1e-3 => {
-            FieldOfView::Polygon { corners_m: view.outer.iter().map(|p| [p.x_m, p.y_m]).collect() }
+            let opaque = site.walls.iter().filter(|w| w.level == sensor.level && !w.transparent);
+            FieldOfView::Walled {
+                corners_m: view.outer.iter().map(|p| [p.x_m, p.y_m]).collect(),
+                from_m: [sensor.pose.x_m, sensor.pose.y_m],
+                walls_m: opaque.flat_map(|w| &w.segments).map(|s| [s.a.x_m, s.a.y_m, s.b.x_m, s.b.y_m]).collect(),
+            }
         }
         _ => everywhere,
     };
@@ -130,7 +135,7 @@ impl Positions {
                 for sensor in &site.sensors {
                     if is_scanning(sensor) && sensor.level == level.id {
                         numbers[sensor.id.index()] = Some(models.len());
-                        models.push(sensor_model(sensor, floor_m2));
+                        models.push(sensor_model(site, sensor, floor_m2));
                     }
                 }
                 if models.is_empty() {
@@ -457,7 +462,13 @@ impl Fusion {
             self.leave_to_device(slot);
             return;
         }
-        if gone.unseen || self.is_on_the_way(slot) {
+        if gone.unseen {
+            return;
+        }
+        if self.is_on_the_way(slot) {
+            // No wonder that sensors here see nobody any more: that says nothing against who took the stairs.
+            let existence = &mut self.occupants.slot_mut(slot).occupant.existence;
+            *existence = existence.max(CONFIRMED_EXISTENCE);
             return;
         }
         let entry = self.occupants.slot_mut(slot);

@@ -11,9 +11,6 @@ use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::tri::Tri;
 use osmose_model::world::{Reading, SensorStatus};
 
-/// After how many silent periods a periodic sensor counts as dead.
-const PERIODS_MAX: f64 = 3.0;
-
 /// What a sensor's word about a zone is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Evidence {
@@ -48,12 +45,6 @@ pub(crate) struct Sensors {
 /// What sensors said last, and when two-state ones last changed: to go back to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeptReadings(Vec<(Option<Reading>, Option<LogicalNs>, Option<LogicalNs>)>);
-
-/// How long a sensor may be silent.
-fn silence(sensor: &Sensor) -> Option<DurationNs> {
-    let by_rate = sensor.rate_hz.filter(|hz| *hz > 0.0).and_then(|hz| DurationNs::from_s_f64(PERIODS_MAX / hz));
-    sensor.stale.or(by_rate).map(|d| d.max(DurationNs(1)))
-}
 
 /// For how long a contact's change says that somebody is there: its declared `hold_s`, else not at all.
 fn hold(sensor: &Sensor) -> Option<DurationNs> {
@@ -95,7 +86,7 @@ impl Sensors {
                 }
             }
         }
-        let silence: Vec<_> = site.sensors.iter().map(silence).collect();
+        let silence: Vec<_> = site.sensors.iter().map(Sensor::silence_max).collect();
         let mut due = Deadlines::new(2 * site.sensors.len());
         for (i, d) in silence.iter().enumerate() {
             due.set(i, d.map(|d| LogicalNs(0).plus(d)));

@@ -47,6 +47,23 @@ pub enum Combine {
     Any,
 }
 
+/// What the rules in force say about who wins a device, beside their effects: told to arbitration whenever rules are
+/// installed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// Every holder that the rules name is below.
+    pub holders: u32,
+    /// The level at which people act; as before where `None`.
+    pub user_level: Option<LevelRank>,
+    /// `rule a over b`: pairs of which the first outranks the second inside their level, ascending, with all that
+    /// follows from them.
+    pub order: Vec<(RuleId, RuleId)>,
+    /// How the holders of one level make one value of a device's property.
+    pub combine: Vec<(ActuatorId, Name, Combine)>,
+    /// Devices of which a person's value is a hold at [`Terms::user_level`] (`manual DEVICE ...`), ascending.
+    pub by_hand: Vec<ActuatorId>,
+}
+
 /// Named arguments of a command, sorted by name.
 pub type Args = ArrayVec<(Name, Value), ARGS_MAX>;
 

@@ -335,6 +335,19 @@ pub struct Sensor {
     pub connect: Option<Connect>,
 }
 
+/// A periodic sensor that misses so many of its words is taken for dead.
+const PERIODS_MAX: f64 = 3.0;
+
+impl Sensor {
+    /// How long it may be silent before it counts as dead: its declared `stale` time, else three of its periods; `None`
+    /// where it speaks only when something happens.
+    #[must_use]
+    pub fn silence_max(&self) -> Option<DurationNs> {
+        let by_rate = self.rate_hz.filter(|hz| *hz > 0.0).and_then(|hz| DurationNs::from_s_f64(PERIODS_MAX / hz));
+        self.stale.or(by_rate).map(|d| d.max(DurationNs(1)))
+    }
+}
+
 /// A floor area that a speaker can aim at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {

@@ -6,14 +6,16 @@
 //! [`crate::limits::CASCADE_ROUNDS_MAX`] rounds. No stage allocates in the steady state: vectors given as `out` have
 //! room for their limit.
 
-use crate::command::{Args, Command, Effect, Value};
+use crate::command::{Args, Command, Effect, Terms, Value};
 use crate::geometry::Point;
 use crate::ids::{ActuatorId, LevelId, Name, PersonId, RuleId, SensorId, TrackId, ZoneId};
 use crate::input::{OperatorAction, Report, Tag};
 use crate::observation::Observation;
+use crate::site::Site;
 use crate::time::LogicalNs;
 use crate::tri::Tri;
 use crate::world::{Occupant, SensorStatus, Stimulus, WorldView, ZoneCount};
+use std::sync::Arc;
 
 /// Why saved state could not be taken back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +72,10 @@ pub trait Fuse {
     fn observe(&mut self, tag: Tag, observation: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal>;
     /// Lets time pass to `now`: exit delays, lost times, stale sensors.
     fn advance(&mut self, now: LogicalNs, out: &mut Vec<Stimulus>);
+    /// From here on another site holds, which differs in its people alone; those known before keep their numbers.
+    fn take_people(&mut self, site: &Arc<Site>, out: &mut Vec<Stimulus>) {
+        let _ = (site, out);
+    }
     /// The next instant at which [`Fuse::advance`] would change something.
     fn next_wakeup(&self) -> Option<LogicalNs>;
     /// One occupant.
@@ -128,9 +134,13 @@ pub trait Decide {
         let _ = (world, out);
         *self = next;
     }
-    /// Every holder that these rules name is below.
-    fn holders(&self) -> u32 {
-        0
+    /// The site that these rules were compiled for, where it has other people than the one that the machine began with.
+    fn site(&self) -> Option<&Arc<Site>> {
+        None
+    }
+    /// What these rules say about who wins a device.
+    fn terms(&self) -> Terms {
+        Terms::default()
     }
     /// A command was sent: sessions open and end by it.
     fn on_command(&mut self, command: &Command, world: &dyn WorldView);
@@ -175,12 +185,12 @@ pub trait Arbitrate {
         out: &mut Vec<Command>,
         changed: &mut Vec<ActuatorId>,
     );
-    /// Makes room for so many holders, where new rules name more than there is room for.
-    fn make_room(&mut self, holders: u32) {
-        let _ = holders;
+    /// New rules are about to hold: their terms replace those before. What the old rules hold is let go in the same step.
+    fn agree(&mut self, terms: &Terms) {
+        let _ = terms;
     }
     /// A device reported; devices whose property changed by it go to `changed`.
-    fn on_report(&mut self, report: &Report, changed: &mut Vec<ActuatorId>);
+    fn on_report(&mut self, tag: Tag, report: &Report, changed: &mut Vec<ActuatorId>);
     /// A person's own command.
     fn on_operator(
         &mut self,

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Events kept at most; and commands.
+/// Events of a running engine that are kept at most; and commands.
 pub const EVENTS_MAX: usize = 4096;
 
 /// One thing that happened.
@@ -78,6 +78,7 @@ pub struct Chronicle {
     pub seen: BTreeMap<SensorId, Sight>,
     events: VecDeque<Told>,
     commands: BTreeMap<CommandId, Sent>,
+    room: usize,
     /// By device: the command that its next report answers.
     unanswered: BTreeMap<ActuatorId, CommandId>,
     /// State inputs that newer ones replaced, bulk dropped, and what was lost of edge and safety.
@@ -91,15 +92,22 @@ pub struct Chronicle {
 }
 
 impl Chronicle {
-    /// Nothing has happened.
+    /// Nothing has happened; room for [`EVENTS_MAX`].
     #[must_use]
     pub fn new(site: Arc<Site>, book: Arc<Rulebook>) -> Self {
+        Self::with_room(site, book, EVENTS_MAX)
+    }
+
+    /// Nothing has happened; room for so many events, and as many commands.
+    #[must_use]
+    pub fn with_room(site: Arc<Site>, book: Arc<Rulebook>, room: usize) -> Self {
         Self {
+            room,
             site,
             book,
             latency: Latency::default(),
             seen: BTreeMap::new(),
-            events: VecDeque::with_capacity(EVENTS_MAX),
+            events: VecDeque::new(),
             commands: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             replaced: 0,
@@ -107,11 +115,6 @@ impl Chronicle {
             refused: BTreeMap::new(),
             lost: 0,
         }
-    }
-
-    /// Forgets what happened, as after a jump of a replay; what was learnt of latencies goes with it.
-    pub fn clear(&mut self) {
-        *self = Self::new(self.site.clone(), self.book.clone());
     }
 
     /// Names for messages.
@@ -182,7 +185,7 @@ impl Chronicle {
 
     fn keep(&mut self, told: Told) -> Value {
         let entry = told.entry.clone();
-        if self.events.len() >= EVENTS_MAX {
+        if self.events.len() >= self.room {
             self.events.pop_front();
         }
         self.events.push_back(told);
@@ -218,7 +221,7 @@ impl Chronicle {
         if let Some(engine_us) = engine_us {
             self.latency.sent(c.id, c.rule, c.at, engine_us, is_late);
         }
-        if self.commands.len() >= EVENTS_MAX {
+        if self.commands.len() >= self.room {
             self.commands.pop_first();
         }
         let told = Told {
@@ -272,7 +275,7 @@ impl Chronicle {
     /// The `events` message of what came behind an input; `None` where that is not remembered in full.
     #[must_use]
     pub fn since(&self, seq: u64) -> Option<Value> {
-        let whole = self.events.len() < EVENTS_MAX || self.events.front().is_some_and(|t| t.tag.seq.0 <= seq);
+        let whole = self.events.len() < self.room || self.events.front().is_some_and(|t| t.tag.seq.0 <= seq);
         let list: Vec<&Value> = self.events.iter().filter(|t| t.tag.seq.0 > seq).map(|t| &t.entry).collect();
         whole.then(|| json!({"type": "events", "list": list}))
     }

@@ -19,6 +19,8 @@ pub type Message = axum::extract::ws::Utf8Bytes;
 #[derive(Debug, Default)]
 struct Waiting {
     snap: Option<Message>,
+    /// Of the second run, where two are compared.
+    snap_b: Option<Message>,
     stat: Option<Message>,
     queue: VecDeque<Message>,
     bytes: usize,
@@ -43,6 +45,12 @@ impl Outlet {
     /// The newest snapshot; one that was not taken is gone.
     pub fn snap(&self, message: Message) {
         self.waiting().snap = Some(message);
+        self.wake.notify_one();
+    }
+
+    /// The newest snapshot of the second run.
+    pub fn snap_b(&self, message: Message) {
+        self.waiting().snap_b = Some(message);
         self.wake.notify_one();
     }
 
@@ -91,7 +99,7 @@ impl Outlet {
             waiting.bytes -= message.len();
             return Some(message);
         }
-        waiting.snap.take().or_else(|| waiting.stat.take())
+        waiting.snap.take().or_else(|| waiting.snap_b.take()).or_else(|| waiting.stat.take())
     }
 
     /// Waits until something may be there.

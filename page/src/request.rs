@@ -124,6 +124,15 @@ impl Request {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_page_sends_is_read_or_refused(text in ".{0,200}", t in proptest::num::f64::ANY) {
+            let _ = Request::read(&text);
+            let _ = Request::read(&format!("{{\"seek\":{t}}}"));
+            let _ = Request::read(&format!("{{\"ask\":\"story\",\"of\":\"zone\",\"id\":{text:?}}}"));
+        }
+    }
+
     #[test]
     fn what_a_page_may_say_is_understood_and_nothing_else() {
         let story = Request::Story { of: Of::Command, id: "548771.0".into() };

@@ -7,12 +7,15 @@
 //! | [`state`], [`mod@resume`] | the state folder, and starting where the last run stopped |
 //! | [`draw`] | a site on paper (SVG) |
 //! | [`drive`] | replay: the core on the recorded inputs, compared with the recording |
+//! | [`story`] | a command's story, and a rule's, as data for a page |
 //! | [`why`] | why a command was sent, and why a rule sent none |
 //! | [`mod@diff`] | two lists of commands side by side |
 //! | [`mod@find`] | every moment when a condition became true |
 //! | [`export`] | a trace for other programs |
 //! | [`mod@report`] | an incident as one page |
 //! | [`promises`] | what `prove` could not show, watched along a recording |
+//! | [`player`] | a recording that plays: to an instant, by steps, at a speed |
+//! | [`timeline`] | a recording at a glance: people by room, and every instant worth going to |
 //! | [`rulebook`] | what a rule's number stands for |
 //! | [`mod@import`] | CSV recordings to traces |
 //! | [`mod@info`], [`mod@check`] | what is in a trace; whether it is what was recorded |
@@ -29,6 +32,7 @@ pub mod export;
 pub mod find;
 pub mod import;
 pub mod info;
+pub mod player;
 pub mod promises;
 pub mod record;
 pub mod report;
@@ -37,7 +41,9 @@ pub mod rotate;
 pub mod rulebook;
 pub mod score;
 pub mod state;
+pub mod story;
 pub mod surgery;
+pub mod timeline;
 pub mod trace;
 pub mod wall;
 pub mod why;

@@ -17,7 +17,7 @@ use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
 use osmose_model::input::{Gap, GapReason, Input, Tag};
 use osmose_model::observation::ScanBuf;
-use osmose_model::site::SourceFile;
+use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{ArrivalNs, DurationNs, UtcNs};
 use osmose_model::world::WorldView;
 use osmose_runtime::journal::mapped::Mapped;
@@ -157,12 +157,19 @@ fn own_rules<W: Workshop>(workshop: &W) -> Vec<u8> {
 
 /// The site's files with the rule files of `in_force` in place of its own, ascending by path.
 fn recorded_files<W: Workshop>(workshop: &W, in_force: &[u8]) -> Vec<SourceFile> {
-    let site = workshop.site();
-    let own: Vec<&str> = site.rule_files().map(|f| f.path.as_str()).collect();
-    let mut files: Vec<SourceFile> = site.files.iter().filter(|f| !own.contains(&f.path.as_str())).cloned().collect();
-    files.extend(canon::decode_files(in_force).unwrap_or_default());
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    files
+    crate::rulebook::files_in_force(&workshop.site().files, canon::decode_files(in_force).unwrap_or_default())
+}
+
+/// The site's own rules, to hold in place of `in_force`; and its people, numbered as they were, where those in force were
+/// saved beside the engine.
+fn own_after<W: Workshop>(workshop: &W, in_force: &[u8], running: &Site) -> Vec<u8> {
+    let own = own_rules(workshop);
+    let had_people = canon::decode_files(in_force).is_ok_and(|files| files.iter().any(|f| f.path == "people.toml"));
+    let text = workshop.site().files.iter().find(|f| f.path == "people.toml").filter(|_| had_people);
+    let Some(text) = text else { return own };
+    let mut files: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
+    files.push(osmose_load::with_people(running, &text.text).0);
+    canon::encode_files(&files)
 }
 
 fn compile<W: Workshop>(workshop: &W, files: &[u8]) -> Result<W::Decide, WorkshopError> {
@@ -238,6 +245,7 @@ pub fn start_with<W: Workshop>(
         first.push(canonical(&Input::Gap(Gap { from: last, lost: resumed.lost, reason: GapReason::Down })));
     }
     first.push(canonical(&Input::Anchor(wall::anchor(now_utc, &workshop.site().frame.timezone)?)));
+    let own = if resumed.keyframe.is_some() { own_after(workshop, &in_force, machine.site()) } else { own };
     resumed.rules_changed = resumed.keyframe.is_some() && in_force != own;
     if resumed.keyframe.is_none() || resumed.rules_changed {
         if resumed.rules_changed {

@@ -152,9 +152,7 @@ impl Rotating {
                 if self.files.iter().filter(|f| is_rules(f)).eq(rules.iter()) {
                     return;
                 }
-                self.files.retain(|f| !is_rules(f));
-                self.files.extend(rules);
-                self.files.sort_by(|a, b| a.path.cmp(&b.path));
+                self.files = crate::rulebook::files_in_force(&self.files, rules);
                 self.names.clear();
             }
             _ => {}

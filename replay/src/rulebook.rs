@@ -7,6 +7,17 @@ use osmose_model::ids::RuleId;
 use osmose_model::site::{Site, SourceFile};
 use osmose_rules::Program;
 
+/// A site's files once others were installed beside them: rules take the place of all rules, people that of people.
+/// Ascending by path.
+pub(crate) fn files_in_force(files: &[SourceFile], installed: Vec<SourceFile>) -> Vec<SourceFile> {
+    let is_rules = |f: &SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
+    let stays = |f: &&SourceFile| !is_rules(f) && !installed.iter().any(|i| i.path == f.path);
+    let mut all: Vec<SourceFile> = files.iter().filter(stays).cloned().collect();
+    all.extend(installed);
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
+
 /// A place in a rule file, as people look for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLine {
@@ -28,10 +39,13 @@ pub struct Rulebook {
 }
 
 impl Rulebook {
-    /// Compiles the files; where this build cannot, rules have numbers only.
+    /// Compiles the files, for the people that are among them where there are; where this build cannot, rules have
+    /// numbers only.
     #[must_use]
     pub fn new(site: &Site, files: &[SourceFile]) -> Self {
-        Self { files: files.to_vec(), program: osmose_rules::check(site, files).program }
+        let (people, files) = osmose_load::installed(site, files).unwrap_or_default();
+        let program = osmose_rules::check(people.as_ref().unwrap_or(site), &files).program;
+        Self { files, program }
     }
 
     /// The compiled rules, where this build can compile them.

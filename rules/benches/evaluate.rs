@@ -4,6 +4,8 @@
 //! costs as much as the cheapest event), so p50 and p99 are of batches' means; `least` is the fastest batch, which is
 //! the figure to compare on a machine that others use too. With a FILTER and `--once` every matching line runs a fixed
 //! number of events without a clock: what to hand to `perf stat` or callgrind.
+//!
+//! The last lines are what `osmose check` does before anything runs, for 1,000 rules as people write them.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 #[path = "../tests/common/mod.rs"]
@@ -245,6 +247,65 @@ impl Course {
     }
 }
 
+/// A thousand rules of the kinds of RULES.md in as many words of their own; no two of them drive one device to two values.
+fn thousand() -> String {
+    let mut text = String::from("mode house { home default, away }\n");
+    for i in 0..200 {
+        let room = format!("office-{}", i % ROOMS);
+        text += &format!(
+            "rule pause-{i} {{ when any p in members(staff) leaves {room} do m7.recorder.pause(reason: \"{{p}} left\") deadline 1 ms level privacy }}\n"
+        );
+        text += &format!(
+            "rule queue-{i} {{ when count(people in {room}) > {} for 2 min until (count(people in {room}) < 3 for 3 min) do notify(cleo, \"{{count(people in {room})}} wait\") once per 10 min level info }}\n",
+            5 + i % 7
+        );
+        text += &format!(
+            "rule long-{i} {{ when p in {room} for 10 min once per visit do lobby-display.show(\"longread\", language: p.language) level info }}\n"
+        );
+        text += &format!(
+            "rule lit-{i} {{ while {room} is occupied and lux-1 < {} lx and house is home hold m9.light.level = 80 % release after 5 min level comfort }}\n",
+            50 + i
+        );
+        text += &format!(
+            "rule lost-{i} {{ when p leaves lobby then not p enters {room} within 60 s if p in members(project-x) do m7.light.on() suppress 1 h per p level info }}\n"
+        );
+    }
+    text
+}
+
+/// What a thousand rules take before they run: compiled, assessed, and looked through for conflicts.
+fn check_times() {
+    let (site, text) = (large_site(), thousand());
+    let files = common::source(&text);
+    let mut times: [Vec<f64>; 3] = Default::default();
+    for _ in 0..7 {
+        let begun = Instant::now();
+        let checked = osmose_rules::check(&site, &files);
+        times[0].push(begun.elapsed().as_secs_f64() * 1e3);
+        let program = checked.program.expect("the rules are right");
+        assert_eq!(program.rules().len(), 1000);
+        let begun = Instant::now();
+        std::hint::black_box(osmose_rules::cost::assess(
+            &program,
+            &site,
+            &files,
+            &osmose_rules::cost::Table::committed(),
+        ));
+        times[1].push(begun.elapsed().as_secs_f64() * 1e3);
+        let begun = Instant::now();
+        std::hint::black_box(osmose_rules::conflict::find(&program, &site, &files));
+        times[2].push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    println!("{:<58} {:>7} {:>7}", "1,000 rules before they run, ms", "least", "p50");
+    let mut whole = [0.0; 2];
+    for (name, mut samples) in ["compiled", "costs", "conflicts"].into_iter().zip(times) {
+        samples.sort_by(f64::total_cmp);
+        whole = [whole[0] + samples[0], whole[1] + samples[samples.len() / 2]];
+        println!("{name:<58} {:>7.1} {:>7.1}", samples[0], samples[samples.len() / 2]);
+    }
+    println!("{:<58} {:>7.1} {:>7.1}", "all of it", whole[0], whole[1]);
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|w| w != "--bench").collect();
     let once = words.iter().any(|w| w == "--once");
@@ -275,5 +336,8 @@ fn main() {
         let at = |q: usize| samples[(samples.len() - 1) * q / 100];
         let effects = course.effects as f64 / events;
         println!("{name:<58} {:>7.1} {:>7.1} {:>7.1} {effects:>9.3} {allocations:>9.4}", at(0), at(50), at(99));
+    }
+    if "check".contains(filter) && !once {
+        check_times();
     }
 }

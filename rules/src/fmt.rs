@@ -45,22 +45,31 @@ struct Piece {
     begins: Begins,
     /// In a block whose author wrote it on one line.
     one_line: bool,
-    /// Comments before it; true where one has a line of its own.
-    comments: Vec<(bool, String)>,
+    /// Comments before it.
+    comments: Vec<Remark>,
     /// Line ends before it (behind the last comment).
     breaks: usize,
     /// Line ends before the first comment.
     breaks_before_comments: usize,
 }
 
+/// A comment.
+struct Remark {
+    /// It has a line of its own.
+    own_line: bool,
+    /// Line ends before it.
+    breaks: usize,
+    text: String,
+}
+
 fn is_block(kind: SyntaxKind) -> bool {
-    use SyntaxKind::{DEFAULTS, INTERLOCK, MODE, POLICY, RULE, TEST};
-    matches!(kind, DEFAULTS | INTERLOCK | MODE | POLICY | RULE | TEST)
+    use SyntaxKind::{DEFAULTS, INTERLOCK, MODE, POLICY, RULE, TEMPLATE, TEST};
+    matches!(kind, DEFAULTS | INTERLOCK | MODE | POLICY | RULE | TEMPLATE | TEST)
 }
 
 fn pieces(root: &SyntaxNode) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    let mut comments: Vec<(bool, String)> = Vec::new();
+    let mut comments: Vec<Remark> = Vec::new();
     let (mut breaks, mut breaks_before_comments) = (0, 0);
     for token in root.descendants_with_tokens().filter_map(|e| e.into_token()) {
         match token.kind() {
@@ -71,7 +80,8 @@ fn pieces(root: &SyntaxNode) -> Vec<Piece> {
                 }
             }
             SyntaxKind::COMMENT => {
-                comments.push((breaks > 0 || pieces.is_empty() && comments.is_empty(), token.text().trim_end().into()));
+                let own_line = breaks > 0 || pieces.is_empty() && comments.is_empty();
+                comments.push(Remark { own_line, breaks, text: token.text().trim_end().into() });
                 breaks = 0;
             }
             _ => {
@@ -111,7 +121,9 @@ fn begins(token: &SyntaxToken) -> Begins {
         }
         match node.parent().map(|p| p.kind()) {
             Some(SyntaxKind::FILE) => return Begins::Item,
-            Some(kind) if is_block(kind) && node.kind() != SyntaxKind::NAME => return Begins::Part,
+            Some(kind) if is_block(kind) && !matches!(node.kind(), SyntaxKind::NAME | SyntaxKind::PARAM) => {
+                return Begins::Part;
+            }
             _ => {}
         }
     }
@@ -143,14 +155,14 @@ impl Printer {
         let inside = self.in_block && piece.begins != Begins::End;
         let comment_indent = if inside { "  " } else { "" };
         let mut fresh = before.is_none();
-        for (number, (own_line, comment)) in piece.comments.iter().enumerate() {
-            if *own_line {
-                let blank = number == 0 && piece.breaks_before_comments > 1;
-                self.line(comment_indent, blank && !self.out.is_empty() && !self.out.ends_with("{"));
+        for comment in &piece.comments {
+            if comment.own_line {
+                let blank = comment.breaks > 1 && !self.out.is_empty() && !self.out.ends_with("{");
+                self.line(comment_indent, blank);
             } else {
                 self.out.push_str("  ");
             }
-            self.out.push_str(comment);
+            self.out.push_str(&comment.text);
             fresh = false;
         }
         let commented = !piece.comments.is_empty();
@@ -159,7 +171,7 @@ impl Printer {
             _ if fresh => {}
             Begins::Item => self.line("", piece.breaks > 1 || !commented && piece.breaks_before_comments > 1),
             Begins::Part if piece.one_line => {
-                self.out.push_str(if self.out.ends_with('{') { " " } else { "  " });
+                self.out.push_str(if self.out.ends_with(['{', ',']) { " " } else { "  " });
             }
             Begins::Part => self.line("  ", piece.breaks > 1 && before.is_some_and(|b| b.kind != SyntaxKind::L_CURLY)),
             Begins::End if piece.one_line => self.out.push(' '),
@@ -215,6 +227,7 @@ fn spaced(before: &Piece, after: &Piece) -> bool {
         (_, SLASH) | (SLASH, _) if before.parent == UNIT && after.parent == UNIT => false,
         (MINUS, _) if before.parent == NEG_EXPR => false,
         // `count(x)`, but `facing w (15 deg)`.
+        (_, L_PAREN) if after.parent == SyntaxKind::TEMPLATE => false,
         (_, L_PAREN) if after.parent == ARG_LIST => after.grandparent == VERB_EXPR,
         _ => true,
     }
@@ -245,6 +258,12 @@ mod tests {
                     c.d=-1.5 m/s level privacy# end\n}\nrule short { when p facing w(15deg) do a.b() }\n\n\n# tail";
         insta::assert_snapshot!(formatted(text));
         assert_eq!(meaning(text), meaning(&formatted(text)));
+    }
+
+    #[test]
+    fn blank_lines_between_comments_stay_and_values_of_a_mode_stand_close() {
+        let text = "# ---- a ----\n\n# b\nmode house { day default, night }\n\n# c\n\n# d\ntemplate t(r: room) { when p enters r  do r.lights.on() }\n";
+        assert_eq!(formatted(text), text);
     }
 
     #[test]

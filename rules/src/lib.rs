@@ -30,5 +30,5 @@ pub mod syntax;
 pub use check::{Checked, check};
 pub use diag::{Diagnostic, Severity, Span};
 pub use eval::{Carried, Rules};
-pub use program::{Late, Program, RuleInfo};
+pub use program::{Late, Program, RuleInfo, Way};
 pub use syntax::parse;

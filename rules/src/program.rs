@@ -5,7 +5,7 @@
 //! of the unit (instance, or person in an instance) that it is evaluated for.
 
 use crate::diag::Span;
-use osmose_model::command::{Combine, LevelRank, Value};
+use osmose_model::command::{Combine, LevelRank, Terms, Value};
 use osmose_model::ids::{ActuatorId, GroupId, HolderId, Name, PersonId, RuleId, SensorId, WallId, ZoneId};
 use osmose_model::observation::Direction;
 use osmose_model::time::DurationNs;
@@ -351,6 +351,11 @@ pub(crate) enum Num {
     Counter(u16),
     /// `windows[i]`.
     Window(u16),
+    /// How long a condition has held, seconds; at the instant at which it ends, how long it did.
+    Lasting {
+        cond: CondId,
+        slot: SlotRef,
+    },
     /// Height of the sun, degrees.
     SunElevation,
     Device {
@@ -758,6 +763,15 @@ pub(crate) struct Index {
     pub(crate) by_counter: Vec<Vec<u32>>,
 }
 
+/// A way that a rule can go once it acts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    /// A property gets this value, which an `if` chose.
+    Value(Name, Value),
+    /// A kind of device gets this command, on the way or behind `else`.
+    Command(osmose_model::device::ActuatorKind, Name),
+}
+
 /// A checked and compiled set of rules for one site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
@@ -780,6 +794,10 @@ pub struct Program {
     pub(crate) zones: usize,
     /// Names of the site's people, so that sessions survive a change of the people file.
     pub(crate) people: Vec<String>,
+    /// Names of its groups, for the same.
+    pub(crate) groups: Vec<String>,
+    /// Kinds of its actuators.
+    pub(crate) kinds: Vec<osmose_model::device::ActuatorKind>,
     pub(crate) lost: DurationNs,
     pub(crate) sequence: Vec<SeqPart>,
     pub(crate) counters: Vec<CounterInfo>,
@@ -797,6 +815,8 @@ pub struct Program {
     pub(crate) over: Vec<(RuleId, RuleId)>,
     /// `combine`, by device and property.
     pub(crate) combine: Vec<(ActuatorId, Name, Combine)>,
+    /// Devices that a `manual` line names, ascending.
+    pub(crate) by_hand: Vec<ActuatorId>,
 }
 
 impl Program {
@@ -850,6 +870,18 @@ impl Program {
         &self.combine
     }
 
+    /// What these rules say about who wins a device. People act at the level `user`, where there is one.
+    pub fn terms(&self) -> Terms {
+        let user = self.levels.iter().position(|l| l == "user");
+        Terms {
+            holders: self.holders,
+            user_level: user.and_then(|rank| u8::try_from(rank).ok()).map(LevelRank),
+            order: self.over.clone(),
+            combine: self.combine.clone(),
+            by_hand: self.by_hand.clone(),
+        }
+    }
+
     /// The devices that may be told something else because `device` is in another state, ascending: those of every rule
     /// that reads it, those of rules that read a mode or counter which such a rule sets, and those under a policy, which
     /// may read anything.
@@ -877,6 +909,47 @@ impl Program {
         devices.sort_unstable();
         devices.dedup();
         devices
+    }
+
+    /// The ways that a rule can go once it acts: a value that an `if` chooses, and, where it has several steps, each
+    /// command. What every action takes is no way; a rule without a choice has none.
+    pub fn ways(&self, rule: RuleId) -> Vec<Way> {
+        let mut ways: Vec<Way> = Vec::new();
+        let mut add = |way: Way| {
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        };
+        for instance in self.instances.iter().filter(|i| i.rule == rule) {
+            let held = instance.holds.iter().map(|h| (h.property, h.value));
+            let sent = instance.sends().flat_map(|s| s.args.iter().copied());
+            for (property, value) in held.chain(sent) {
+                if let ValueExpr::If(..) = self.values[value as usize] {
+                    self.chosen(value, &mut |value| add(Way::Value(property, value)));
+                }
+            }
+            let waits = instance.steps.iter().any(|s| matches!(s, Step::Wait { .. } | Step::Ask { .. }));
+            if waits || !instance.branches.is_empty() {
+                instance.sends().for_each(|send| add(Way::Command(self.kind_of(send), send.verb)));
+            }
+        }
+        ways
+    }
+
+    /// The constants that a value may come to.
+    fn chosen(&self, value: u32, found: &mut dyn FnMut(Value)) {
+        match self.values[value as usize] {
+            ValueExpr::Const(value) => found(value),
+            ValueExpr::If(_, then, otherwise) => {
+                self.chosen(then, found);
+                self.chosen(otherwise, found);
+            }
+            _ => {}
+        }
+    }
+
+    fn kind_of(&self, send: &Send) -> osmose_model::device::ActuatorKind {
+        self.kinds[send.device.index()]
     }
 
     /// The devices that a rule can drive, ascending.

@@ -13,12 +13,13 @@ const NOTHING: [&str; 0] = [];
 
 // ---- 1: motion light with lux and night mode ----
 
-/// Two seconds of presence keep the passer-by out; `if` asks for the lux at switch-on only; the warning is a second rule
-/// that begins where the first lets go, so the lamp goes from 80 % to 20 % without going off between.
+/// Two seconds of presence keep the passer-by out, and they must follow a room that was known to be empty: a sensor back
+/// from an outage is no entry. `if` asks for the lux at switch-on only; the warning is a second rule that begins where
+/// the first lets go, so the lamp goes from 80 % to 20 % without going off between.
 const MOTION_LIGHT: &str = "
 mode house { day default, night }
 rule light {
-  while m7 is occupied for 2 s until (m7 is empty)
+  while (m7 is empty then m7 is occupied for 2 s within 3 s) until (m7 is empty)
   if m7.lux < 50 lx or m7.lux is unknown and sun is down
   hold m7.light.level = if house is night then 5 % else 80 % over 1 s
   release after 5 min level comfort
@@ -90,12 +91,20 @@ fn the_motion_light_by_lux_that_is_known_or_not() {
 
 #[test]
 fn the_motion_light_over_outage_and_restart() {
-    // A presence sensor back from an outage as "on" is no entry: nothing was known to be empty, yet somebody is there,
-    // which a light that follows presence honours only after the time that a passer-by is given.
+    // A presence sensor back from an outage as "on" is no entry.
+    let mut b = room();
+    b.at(10.0).dies(1).at(15.0).reads(1, Reading::Switch(true)).at(100.0);
+    assert_eq!(b.took(), NOTHING);
+    b.reads(1, Reading::Switch(false)).at(110.0).reads(1, Reading::Switch(true)).at(120.0);
+    assert_eq!(b.took(), ["112 light: hold m7.light.level = 80"], "this is one");
     let mut b = room();
     b.goes(1, Some(0)).at(20.0);
     b.took();
-    // Restart with the room occupied: the light stays as it is, and goes on as if nothing had been.
+    // Restart with the room occupied, its state lost: the light is kept as found.
+    let mut lost = Bench::asleep(MOTION_LIGHT);
+    lost.appears(1, None, Some(0)).reads(9, Reading::Quantity(20.0)).step(&[Stimulus::Start]).at(60.0);
+    assert_eq!(lost.took(), NOTHING);
+    // With its state it goes on as if nothing had been.
     b.restarts().at(100.0).step(&[Stimulus::Start]).at(200.0);
     assert_eq!(b.took(), NOTHING);
     b.goes(1, None).at(350.0).restarts().at(2000.0);

@@ -546,3 +546,39 @@ fn a_gap_forgets_nothing_that_is_state_and_starts_nothing() {
     b.tell(EventKind::Found, 77, None);
     assert_eq!(b.took(), NOTHING, "an event of nobody known does nothing");
 }
+
+// ---- how long ----
+
+#[test]
+fn how_long_somebody_waited_is_told_when_he_is_served() {
+    let text = "rule served { when p enters m7 if lasting(p enters lobby until (p enters m7)) > 1 s
+                do notify(cleo, \"{p} waited {lasting(p enters lobby until (p enters m7))} s\") level info }";
+    let mut b = Bench::new(text);
+    b.appears(1, Some(0), None).at(10.0).goes(1, Some(2)).at(30.0).is_lost(1).restarts().at(40.0).is_found(1);
+    b.at(70.0).goes(1, None).at(75.5).goes(1, Some(0));
+    assert_eq!(b.took(), ["75.5 served: messages.send(text: \"ana waited 65.5 s\", to: cleo)"]);
+    // Who did not queue did not wait; who queues again waits anew; and the track breaks on the way.
+    b.at(80.0).goes(1, None).goes(1, Some(0));
+    assert_eq!(b.took(), NOTHING);
+    b.goes(1, None).at(100.0).goes(1, Some(2)).at(110.0).is_lost(1).appears(9, None, None);
+    b.is_identified(9, Some(0), 0.99).at(130.0).goes(9, Some(0));
+    assert_eq!(b.took(), ["130 served: messages.send(text: \"ana waited 30 s\", to: cleo)"]);
+}
+
+#[test]
+fn a_length_of_time_is_no_condition_and_a_state_only_lasts() {
+    for (text, part) in [
+        ("rule a { when lasting(m7 is occupied) > 5 s do m7.light.on() }", "COND for 5 min"),
+        ("rule a { when p enters m7 do notify(cleo, \"{lasting(p enters m7)}\") }", "it is true for an instant only"),
+        ("rule a { when p enters m7 if lasting(m7 is occupied) > 5 lx do m7.light.on() }", "found an illuminance"),
+    ] {
+        let said = said(text);
+        assert!(said.contains(part), "{text}: {said}");
+    }
+    // Of the room itself, in a value that is held.
+    let mut b = Bench::new(
+        "rule a { while m7 is occupied hold m7.light.level = lasting(m7 is occupied) / 1 s * 1 % every 10 s level info }",
+    );
+    b.appears(1, None, None).goes(1, Some(0));
+    assert_eq!(b.took(), ["0 a: hold m7.light.level = 0"]);
+}

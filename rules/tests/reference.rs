@@ -6,6 +6,7 @@
 mod common;
 
 use common::Bench;
+use osmose_model::input::OperatorAction;
 use osmose_model::time::NS_PER_S;
 use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Reading};
@@ -13,6 +14,7 @@ use proptest::prelude::*;
 
 const ZONES: [&str; 4] = ["m7", "m9", "lobby", "corridor"];
 const LOST_S: i64 = 2;
+const MODE: &str = "mode house { home default, away }";
 
 // ---- random rules ----
 
@@ -27,6 +29,9 @@ enum C {
     And(Vec<C>),
     Or(Vec<C>),
     For(Box<C>, i64),
+    Until(Box<C>, Box<C>),
+    /// The house is in mode `away`.
+    Away,
     /// The rule's own person is in the zone.
     Here(u16),
 }
@@ -34,9 +39,23 @@ enum C {
 #[derive(Clone, Debug)]
 enum Kind {
     Edge(C),
-    Track { zone: u16, with: Option<C>, dwell: i64 },
-    Event { enters: bool, zone: u16 },
-    Level { condition: C, release: i64 },
+    Track {
+        zone: u16,
+        with: Option<C>,
+        dwell: i64,
+    },
+    Event {
+        enters: bool,
+        zone: u16,
+    },
+    Level {
+        condition: C,
+        release: i64,
+    },
+    /// Button a, then b within so many seconds.
+    Sequence(i64),
+    /// Button a so many times within so many seconds.
+    Times(usize, i64),
 }
 
 #[derive(Clone, Debug)]
@@ -55,13 +74,15 @@ fn condition() -> impl Strategy<Value = C> {
         (0u16..4).prop_map(C::Occupied),
         (0u16..4, 0u32..2).prop_map(|(z, n)| C::CountAbove(z, n)),
         Just(C::Night),
+        Just(C::Away),
     ];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
             inner.clone().prop_map(|c| C::Not(Box::new(c))),
             prop::collection::vec(inner.clone(), 2..3).prop_map(C::And),
             prop::collection::vec(inner.clone(), 2..3).prop_map(C::Or),
-            (inner, 1i64..6).prop_map(|(c, d)| C::For(Box::new(c), d)),
+            (inner.clone(), 1i64..6).prop_map(|(c, d)| C::For(Box::new(c), d)),
+            (inner.clone(), inner).prop_map(|(set, reset)| C::Until(Box::new(set), Box::new(reset))),
         ]
     })
 }
@@ -76,6 +97,8 @@ fn rule() -> impl Strategy<Value = Rule> {
         }),
         (any::<bool>(), 0u16..4).prop_map(|(enters, zone)| Kind::Event { enters, zone }),
         (condition(), 0i64..5).prop_map(|(condition, release)| Kind::Level { condition, release }),
+        (1i64..5).prop_map(Kind::Sequence),
+        (2usize..4, 1i64..6).prop_map(|(times, within)| Kind::Times(times, within)),
     ];
     let small = prop_oneof![2 => Just(0i64), 1 => 1i64..4];
     (kind, prop::option::of(condition()), small.clone(), small, any::<bool>()).prop_map(
@@ -91,6 +114,7 @@ fn slots(c: &C) -> usize {
         C::Not(c) => slots(c),
         C::And(cs) | C::Or(cs) => cs.iter().map(slots).sum(),
         C::For(c, _) => 1 + slots(c),
+        C::Until(set, reset) => 1 + slots(set) + slots(reset),
         _ => 0,
     }
 }
@@ -107,6 +131,8 @@ fn text(c: &C) -> String {
         C::And(cs) => join(cs, " and "),
         C::Or(cs) => join(cs, " or "),
         C::For(c, d) => format!("({}) for {d} s", text(c)),
+        C::Until(set, reset) => format!("(({}) until ({}))", text(set), text(reset)),
+        C::Away => "house is away".into(),
         C::Here(z) => format!("p in {}", ZONES[usize::from(*z)]),
     }
 }
@@ -132,6 +158,8 @@ fn rule_text(number: usize, rule: &Rule) -> String {
             let verb = if *enters { "enters" } else { "leaves" };
             (format!("when p {verb} {}", ZONES[usize::from(*zone)]), act)
         }
+        Kind::Sequence(within) => (format!("when desk presses a then desk presses b within {within} s"), act),
+        Kind::Times(times, within) => (format!("when desk presses a {times} times within {within} s"), act),
         Kind::Level { condition, .. } => (format!("while {}", text(condition)), "hold lobby-display.page = \"x\""),
     };
     let guard = rule.guard.as_ref().map(|g| format!("if {}", text(g))).unwrap_or_default();
@@ -158,6 +186,9 @@ enum Change {
     FireDies,
     Lux(u8),
     LuxDies,
+    Away(bool),
+    /// Button a, or b.
+    Press(bool),
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -170,6 +201,8 @@ fn change() -> impl Strategy<Value = Change> {
         1 => Just(Change::FireDies),
         2 => any::<u8>().prop_map(Change::Lux),
         1 => Just(Change::LuxDies),
+        1 => any::<bool>().prop_map(Change::Away),
+        3 => any::<bool>().prop_map(Change::Press),
     ]
 }
 
@@ -180,6 +213,9 @@ struct Moment {
     lost: [bool; 3],
     fire: Option<bool>,
     lux: Option<u8>,
+    away: bool,
+    /// Button a (or b) was pressed right now.
+    pressed: Option<bool>,
     /// What happened right now: who, whether he entered (else left), where; or was lost there.
     events: Vec<(usize, EventKind, u16)>,
 }
@@ -200,7 +236,8 @@ fn live(text: &str, day: &[Change]) -> (Vec<String>, Vec<Moment>) {
     let mut history = vec![Moment::default()];
     let mut t = 0;
     for change in day.iter().cloned().chain([Change::Wait(12)]) {
-        let mut now = Moment { events: Vec::new(), ..history.last().expect("it begins with one").clone() };
+        let mut now =
+            Moment { events: Vec::new(), pressed: None, ..history.last().expect("it begins with one").clone() };
         match change {
             Change::Wait(s) => {
                 for _ in 0..s {
@@ -249,6 +286,16 @@ fn live(text: &str, day: &[Change]) -> (Vec<String>, Vec<Moment>) {
                 now.lux = None;
                 b.dies(3);
             }
+            Change::Away(away) if away == now.away => continue,
+            Change::Away(away) => {
+                now.away = away;
+                let value = common::name(if away { "away" } else { "home" });
+                b.operator(OperatorAction::Mode { mode: common::name("house"), value });
+            }
+            Change::Press(a) => {
+                now.pressed = Some(a);
+                b.reads(8, Reading::Button(common::name(if a { "a" } else { "b" })));
+            }
         }
         history.push(now);
     }
@@ -285,6 +332,14 @@ fn truth(c: &C, h: &[Moment], k: usize, p: usize) -> Tri {
         C::And(cs) => cs.iter().map(|c| truth(c, h, k, p)).min().unwrap_or_default(),
         C::Or(cs) => cs.iter().map(|c| truth(c, h, k, p)).max().unwrap_or_default(),
         C::For(c, d) => dwell(c, *d, h, k, p),
+        C::Until(set, reset) => {
+            // On from the last moment at which it was set and since when nothing ended it; what is set is not ended.
+            let set_at = |j: &usize| truth(set, h, *j, p) == Tri::True;
+            let ended = |j: &usize| !set_at(j) && truth(reset, h, *j, p) == Tri::True;
+            let last = (0..=k).rev().find(|j| set_at(j) || ended(j));
+            if last.is_some_and(|j| set_at(&j)) { Tri::True } else { truth(set, h, k, p) }
+        }
+        C::Away => Tri::from(now.away),
         C::Here(z) => here(p, *z),
     }
 }
@@ -377,6 +432,41 @@ fn expected(number: usize, rule: &Rule, h: &[Moment]) -> Vec<(usize, String)> {
                 }
             }
         }
+        Kind::Sequence(_) | Kind::Times(..) => {
+            // Moments at which it happens; what made up one counts for no other.
+            let presses = |a: bool| (0..h.len()).filter(move |k| h[*k].pressed == Some(a)).collect::<Vec<_>>();
+            let mut happens: Vec<usize> = Vec::new();
+            let unused = |j: &usize, happens: &[usize]| happens.last().is_none_or(|done| j > done);
+            match rule.kind {
+                Kind::Sequence(within) => {
+                    for k in presses(false) {
+                        let first = presses(true).into_iter().rfind(|j| *j < k && unused(j, &happens));
+                        if first.is_some_and(|j| h[k].t - h[j].t <= within) {
+                            happens.push(k);
+                        }
+                    }
+                }
+                Kind::Times(times, within) => {
+                    for k in presses(true) {
+                        let lately = |j: &usize| *j <= k && unused(j, &happens) && h[k].t - h[*j].t <= within;
+                        if presses(true).iter().filter(|j| lately(j)).count() >= times {
+                            happens.push(k);
+                        }
+                    }
+                }
+                _ => unreachable!("the arm is of these two"),
+            }
+            let mut pending: Option<i64> = None;
+            for k in 1..h.len() {
+                if happens.contains(&k) {
+                    pending = Some(h[k].t);
+                }
+                if pending.is_some_and(|t| h[k].t - t >= rule.settle) {
+                    pending = None;
+                    fire(k, 0, false, &mut out);
+                }
+            }
+        }
         Kind::Level { condition, release } => {
             // On and off as the settled condition says; held until `release` after it ended.
             let (mut settled, mut differs, mut held): (bool, Option<i64>, bool) = (false, None, false);
@@ -414,6 +504,7 @@ proptest! {
         day in prop::collection::vec(change(), 0..40),
     ) {
         let text: Vec<String> = rules.iter().enumerate().map(|(n, r)| rule_text(n, r)).collect();
+        let text = [MODE.to_owned(), text.join("\n")];
         let (took, history) = live(&text.join("\n"), &day);
         let mut wanted: Vec<(usize, usize, String)> = Vec::new();
         for (number, rule) in rules.iter().enumerate() {

@@ -138,7 +138,8 @@ fn cost_line(cost: &RuleCost) -> String {
         b if b >= 1024 => format!("{:.1} KiB", b as f64 / 1024.0),
         b => format!("{b} bytes"),
     };
-    format!("{} ({}), {} on one {} event; {memory}", us(cost.us), cost.ops, cost.ops.total(), class.as_str())
+    let (ops, total) = (&cost.ops, cost.ops.total());
+    format!("{} for one {} event, {total} operations: {ops}; {memory} remembered", us(cost.us), class.as_str())
 }
 
 fn deadline_line(cost: &RuleCost) -> String {

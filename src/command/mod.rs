@@ -1,9 +1,11 @@
 //! The subcommands, one file each.
 
 mod act;
+mod bench;
 mod check;
 mod demo;
 mod diff;
+mod doctor;
 mod find;
 mod fmt;
 mod import;
@@ -68,6 +70,11 @@ pub(crate) enum Command {
     Trace(trace::Trace),
     /// Score tracks against the truth
     Score(score::Score),
+    /// Say what costs latency on this machine, and how to mend it
+    Doctor(doctor::Doctor),
+    /// Measure Osmose on this machine
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 impl Command {
@@ -94,6 +101,8 @@ impl Command {
             Self::Report(c) => c.run(),
             Self::Trace(c) => c.run(),
             Self::Score(c) => c.run(),
+            Self::Doctor(c) => c.run(),
+            Self::Bench(c) => c.run(),
         }
     }
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  osmose replay incident.mcap --verify\n  osmose replay walk.mcap --tracks tracks.csv \
-                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n  osmose replay walk.mcap --plot walk.svg --truth truth.csv\n\nA time is \
+                  --events events.jsonl\n  osmose replay incident.mcap --rules new.rules --commands -\n  osmose replay walk.mcap --plot walk.svg --truth truth.csv\n  osmose replay incident.mcap --web\n\nA time is \
                   seconds of the trace (12.5, as t_s in --events), HH:MM:SS in the site's zone, or RFC 3339.\nA file \
                   name of - is stdout. What `prove` could not show of the rules is watched: exit status 1 where it was broken."
 )]
@@ -72,6 +72,12 @@ pub(crate) struct Replay {
     /// Draw detections, tracks and identities on the floor plan
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Show it in a browser: people as they were, a timeline to scrub, why each command was sent
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["json", "verify", "tracks", "events", "commands", "plot", "site"])]
+    web: Option<String>,
+    /// With --web: another recording of the same inputs beside it
+    #[arg(long, value_name = "TRACE", requires = "web")]
+    beside: Option<PathBuf>,
     /// Where people really were, drawn beside them: columns t, id, x, y and perhaps level
     #[arg(long, value_name = "FILE.csv", requires = "plot")]
     truth: Option<PathBuf>,
@@ -111,6 +117,9 @@ fn out(path: &Path) -> Result<Box<dyn Write>, Failure> {
 
 impl Replay {
     pub(crate) fn run(self) -> Ended {
+        if let Some(addr) = &self.web {
+            return crate::web::replay(addr, &self.trace, self.beside.as_deref());
+        }
         let mut reader = Recording::open(&self.trace).map_err(Failure::found)?;
         let workshop = match &self.site {
             Some(dir) => drive::Osmose::new(crate::site::ready(dir)?.site),

@@ -102,6 +102,8 @@ impl Run {
             }
         };
         let clock = setup.clock;
+        // People may have been saved beside the engine before it was started again.
+        let site = setup.machine.site().clone();
         let mut engine = Engine::compose(setup).map_err(Failure::found)?;
         let desk = Desk { dir: self.site.clone(), site: site.clone(), levels, clock, names, to_engine };
         let desk = desk.open(self.state_dir().as_deref(), stop.clone());

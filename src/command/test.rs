@@ -66,7 +66,7 @@ impl Test {
                 .map_err(|e| Failure::found(format!("cannot write {}: {e}", path.display())))?;
         }
         let failed = ran.iter().filter(|r| !r.went.passed()).count();
-        print!("{}", Coverage::of(&program, &ran).text());
+        print!("{}", Coverage::of(&site, &program, &ran).text());
         println!("{} test(s), {failed} failed", ran.len());
         if ran.is_empty() {
             say!("there is no test: write one into rules/*.rules or tests/*.rules, or cut one with --from and --at");

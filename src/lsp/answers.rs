@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 const VARIABLE: u32 = 6;
 const PROPERTY: u32 = 10;
 const METHOD: u32 = 2;
+const FUNCTION: u32 = 3;
 const KEYWORD: u32 = 14;
 
 fn item(label: &str, kind: u32, detail: impl Into<String>) -> Value {
@@ -44,7 +45,8 @@ pub(super) fn completion(world: &World, text: &str, offset: usize) -> Value {
 
 fn keywords() -> Vec<Value> {
     let all = words::ITEMS.iter().chain(words::CLAUSES).chain(words::VERBS).chain(words::OPERATORS);
-    all.map(|w| item(w, KEYWORD, "")).collect()
+    let functions = words::FUNCTIONS.iter().map(|(name, gives)| item(name, FUNCTION, *gives));
+    all.map(|w| item(w, KEYWORD, "")).chain(functions).collect()
 }
 
 /// What a dotted path has: a zone its devices and attributes, a device its commands and properties.
@@ -134,7 +136,8 @@ fn kind_of_variable(text: &str, offset: usize, variable: &str) -> Option<String>
 pub(super) fn hover(world: &World, text: &str, offset: usize) -> Value {
     let Some((from, to, path)) = word_at(text, offset) else { return Value::Null };
     let Some(site) = &world.found.site else { return Value::Null };
-    let said = rule_hover(world, &path).or_else(|| site_hover(world, site, &path)).or_else(|| {
+    let function = || words::FUNCTIONS.iter().find(|(name, _)| *name == path).map(|(_, gives)| (*gives).to_owned());
+    let said = rule_hover(world, &path).or_else(|| site_hover(world, site, &path)).or_else(function).or_else(|| {
         let (base, member) = path.rsplit_once('.')?;
         let device = device_of(site, base)?;
         member_hover(device, member)
@@ -302,10 +305,10 @@ fn id_of(text: &str, quoted: &str) -> Option<usize> {
 fn defining_name(text: &str, name: &str, near: Option<usize>) -> Option<(usize, usize)> {
     let parse = osmose_rules::parse("", text);
     let defines = |node: &SyntaxNode| {
-        use SyntaxKind::{BINDER, COUNTER, INTERLOCK, MODE, POLICY, RULE};
+        use SyntaxKind::{BINDER, COUNTER, INTERLOCK, MODE, POLICY, RULE, TEMPLATE};
         let Some(parent) = node.parent() else { return false };
         match parent.kind() {
-            RULE | INTERLOCK | POLICY | MODE | COUNTER => true,
+            RULE | INTERLOCK | POLICY | MODE | COUNTER | TEMPLATE => true,
             BINDER => near.is_some_and(|near| {
                 let rule = parent.ancestors().find(|a| matches!(a.kind(), RULE | INTERLOCK | POLICY));
                 rule.is_some_and(|r| {
@@ -343,7 +346,7 @@ pub(super) fn rename(
     }
     let mut changes = serde_json::Map::new();
     if let Some(rule) = variable_scope(text, &old, offset) {
-        changes.insert(uri.to_owned(), Value::Array(edits(text, &old, new, Some(rule))));
+        changes.insert(uri.to_owned(), Value::Array(edits(text, &old, new, Scope::Rule(rule))));
         return Ok(json!({ "changes": changes }));
     }
     let (Some(dir), Some(site)) = (&world.dir, &world.found.site) else { return Err("this file is in no site".into()) };
@@ -360,8 +363,9 @@ pub(super) fn rename(
     if texts.iter().any(|(_, text)| defining_name(text, new, None).is_some()) {
         return Err(format!("`{new}` is taken"));
     }
+    let kept = texts.iter().any(|(_, text)| is_kept(text, &old));
     for (uri, text) in texts {
-        let edits = edits(&text, &old, new, None);
+        let edits = edits(&text, &old, new, if kept { Scope::Kept } else { Scope::Site });
         if !edits.is_empty() {
             changes.insert(uri, Value::Array(edits));
         }
@@ -380,21 +384,57 @@ fn variable_scope(text: &str, name: &str, offset: usize) -> Option<(usize, usize
     Some((rule.text_range().start().into(), rule.text_range().end().into()))
 }
 
-/// Every word that is the name, as a word of its own or in the holes of a text; members behind a dot are others' names.
-fn edits(text: &str, old: &str, new: &str, within: Option<(usize, usize)>) -> Vec<Value> {
+/// Where a name is renamed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// A variable, in one rule.
+    Rule((usize, usize)),
+    /// A rule or the like, in all files.
+    Site,
+    /// A mode or a counter: each zone may have its own, as in `r.visits`.
+    Kept,
+}
+
+/// Whether a name is a mode's or a counter's.
+fn is_kept(text: &str, name: &str) -> bool {
+    use SyntaxKind::{COUNTER, MODE};
+    let parse = osmose_rules::parse("", text);
+    let kept = parse.syntax().children().filter(|n| matches!(n.kind(), MODE | COUNTER));
+    let named = |n: SyntaxNode| n.children().find(|c| c.kind() == SyntaxKind::NAME).map(|n| n.text().to_string());
+    kept.into_iter().filter_map(named).any(|n| unquoted(n.trim()) == name)
+}
+
+/// The places of a word inside the holes of a text.
+fn in_holes<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
+    let bounds = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '-' | '_'));
+    text.match_indices(word).map(|(at, _)| at).filter(move |at| {
+        let (before, after) = (&text[..*at], &text[at + word.len()..]);
+        let inside = before.rfind('{') > before.rfind('}') && after.contains('}');
+        inside && bounds(before.chars().last()) && bounds(after.chars().next())
+    })
+}
+
+/// Every word that is the name, as a word of its own or in the holes of a text; members behind a dot are others' names,
+/// but of a mode or a counter.
+fn edits(text: &str, old: &str, new: &str, scope: Scope) -> Vec<Value> {
     let parse = osmose_rules::parse("", text);
     let mut edits = Vec::new();
     let mut behind_dot = false;
     for token in parse.syntax().descendants_with_tokens().filter_map(|e| e.into_token()) {
         let (from, to): (usize, usize) = (token.text_range().start().into(), token.text_range().end().into());
-        let inside = within.is_none_or(|(a, b)| a <= from && to <= b);
-        if token.kind() == SyntaxKind::IDENT && token.text() == old && inside && !behind_dot {
+        let inside = match scope {
+            Scope::Rule((a, b)) => a <= from && to <= b,
+            Scope::Site | Scope::Kept => true,
+        };
+        let own = !behind_dot || scope == Scope::Kept;
+        if token.kind() == SyntaxKind::IDENT && token.text() == old && inside && own {
             edits.push(json!({ "range": range_of(text, from, to), "newText": new }));
         }
-        if token.kind() == SyntaxKind::STRING && inside && within.is_some() {
-            for hole in [format!("{{{old}}}"), format!("{{{old}.")] {
-                for (at, _) in token.text().match_indices(&hole) {
-                    let (a, b) = (from + at + 1, from + at + 1 + old.len());
+        if token.kind() == SyntaxKind::STRING && inside && scope != Scope::Site {
+            for at in in_holes(token.text(), old) {
+                let dotted = token.text()[..at].ends_with('.');
+                if !dotted || scope == Scope::Kept {
+                    let (a, b) = (from + at, from + at + old.len());
                     edits.push(json!({ "range": range_of(text, a, b), "newText": new }));
                 }
             }

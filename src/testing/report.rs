@@ -1,8 +1,10 @@
 //! What the tests came to: a picture of expected against actual, coverage of rules, JUnit XML.
 
-use super::run::{Went, said};
+use super::run::{Sent, Went, said, value_text};
 use super::script::{Expect, Feed, Script};
-use osmose_rules::Program;
+use osmose_model::ids::RuleId;
+use osmose_model::site::Site;
+use osmose_rules::{Program, Way};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -30,12 +32,12 @@ pub(crate) fn picture(ran: &Ran) -> String {
     for (at, feed) in &script.feeds {
         lines.push((at.0, format!("{:>10}  given  {}", said(*at), feed_text(feed))));
     }
-    for sent in went.sent.iter().filter(|s| s.rule == script.rule) {
+    for sent in went.sent.iter().filter(|s| s.rule == script.rule || s.rule.is_empty()) {
         lines.push((sent.at.0, format!("{:>10}  sent   {}", said(sent.at), sent.text())));
     }
     lines.sort_by_key(|(at, _)| *at);
     lines.iter().for_each(|(_, line)| _ = writeln!(text, "  {line}"));
-    let others = went.sent.iter().filter(|s| s.rule != script.rule).count();
+    let others = went.sent.iter().filter(|s| s.rule != script.rule && !s.rule.is_empty()).count();
     if others > 0 {
         _ = writeln!(text, "     ({others} commands of other rules)");
     }
@@ -55,46 +57,94 @@ fn feed_text(feed: &Feed) -> String {
 
 /// What of the rules the tests saw.
 pub(crate) struct Coverage {
-    /// By rule: whether it acted, whether a test expects it to stay silent, how many tests are of it.
-    pub(crate) rules: Vec<(String, bool, bool, usize)>,
+    pub(crate) rules: Vec<Covered>,
+}
+
+/// What of one rule they saw.
+pub(crate) struct Covered {
+    name: String,
+    acted: bool,
+    /// A test expects it to stay silent, and it did.
+    silent: bool,
+    tests: usize,
+    /// The ways that it can go once it acts, and whether it went there.
+    ways: Vec<(String, bool)>,
+}
+
+impl Covered {
+    fn branches(&self) -> (usize, usize) {
+        let ways = self.ways.iter().filter(|(_, taken)| *taken).count();
+        (usize::from(self.acted) + usize::from(self.silent) + ways, 2 + self.ways.len())
+    }
+
+    /// What no test saw; nothing where all was seen.
+    fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        match (self.acted, self.silent) {
+            (true, true) => {}
+            (true, false) => missing.push("no test in which it stays silent".to_owned()),
+            (false, true) => missing.push("no test in which it acts".to_owned()),
+            (false, false) => missing.push("it never acts, and no test asks it to stay silent".to_owned()),
+        }
+        let ways = self.ways.iter().filter(|(_, taken)| self.acted && !taken);
+        missing.extend(ways.map(|(way, _)| format!("never `{way}`")));
+        missing
+    }
+}
+
+/// A way as people read it, and whether a command went it.
+fn way(site: &Site, way: Way, sent: &[&Sent]) -> (String, bool) {
+    match way {
+        Way::Value(property, value) => {
+            let value = value_text(site, &value);
+            let taken = sent.iter().any(|s| s.args.iter().any(|(n, v)| property == *n.as_str() && *v == value));
+            (format!("{property} = {value}"), taken)
+        }
+        Way::Command(kind, verb) => {
+            let of = |s: &Sent| site.actuator_named(&s.device).map(|d| site.actuators[d.index()].kind);
+            let taken = sent.iter().any(|s| verb == *s.verb.as_str() && of(s) == Some(kind));
+            (format!("{kind}.{verb}"), taken)
+        }
+    }
 }
 
 impl Coverage {
-    pub(crate) fn of(program: &Program, ran: &[Ran]) -> Self {
+    pub(crate) fn of(site: &Site, program: &Program, ran: &[Ran]) -> Self {
         let mut acted: BTreeMap<&str, bool> = BTreeMap::new();
         for sent in ran.iter().flat_map(|r| &r.went.sent) {
             acted.insert(sent.rule.as_str(), true);
         }
-        let of = |name: &str| {
+        let of = |(number, name): (usize, &str)| {
             let tests = ran.iter().filter(|r| r.script.rule == name);
             let silent = tests.clone().any(|r| {
                 r.script.expects.iter().any(|e| matches!(e, Expect::NothingIn(..) | Expect::NothingElse))
                     && !r.went.sent.iter().any(|s| s.rule == name)
             });
-            (name.to_owned(), acted.contains_key(name), silent, tests.count())
+            let sent: Vec<&Sent> = ran.iter().flat_map(|r| &r.went.sent).filter(|s| s.rule == name).collect();
+            let ways = program.ways(RuleId(number as u16)).into_iter().map(|w| way(site, w, &sent)).collect();
+            Covered { name: name.to_owned(), acted: acted.contains_key(name), silent, tests: tests.count(), ways }
         };
-        Coverage { rules: program.rules().iter().map(|r| of(&r.name)).collect() }
+        Coverage { rules: program.rules().iter().map(|r| r.name.as_str()).enumerate().map(of).collect() }
     }
 
-    /// Rules that acted, branches taken (acted, stayed silent where a test asks for it), and what there is of either.
+    /// Rules that acted, branches taken (acted, stayed silent where a test asks for it, each way that it can go), and what
+    /// there is of either.
     pub(crate) fn figures(&self) -> (usize, usize, usize, usize) {
-        let acted = self.rules.iter().filter(|r| r.1).count();
-        let branches = self.rules.iter().map(|r| usize::from(r.1) + usize::from(r.2)).sum();
-        (acted, self.rules.len(), branches, 2 * self.rules.len())
+        let acted = self.rules.iter().filter(|r| r.acted).count();
+        let (taken, all) = self.rules.iter().map(Covered::branches).fold((0, 0), |sum, b| (sum.0 + b.0, sum.1 + b.1));
+        (acted, self.rules.len(), taken, all)
     }
 
     pub(crate) fn text(&self) -> String {
         let (acted, rules, branches, all) = self.figures();
-        let mut text =
-            format!("coverage: {acted} of {rules} rules acted, {branches} of {all} branches (acted, stayed silent)\n");
-        for (name, acted, silent, tests) in &self.rules {
-            let missing = match (acted, silent) {
-                (true, true) => continue,
-                (true, false) => "no test in which it stays silent",
-                (false, true) => "no test in which it acts",
-                (false, false) => "it never acts, and no test asks it to stay silent",
-            };
-            _ = writeln!(text, "  {name} ({tests} tests): {missing}");
+        let mut text = format!(
+            "coverage: {acted} of {rules} rules acted, {branches} of {all} branches (acted, stayed silent, ways)\n"
+        );
+        for rule in &self.rules {
+            let missing = rule.missing();
+            if !missing.is_empty() {
+                _ = writeln!(text, "  {} ({} tests): {}", rule.name, rule.tests, missing.join("; "));
+            }
         }
         text
     }

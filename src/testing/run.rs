@@ -4,10 +4,11 @@ use super::script::{Cut, Expect, Feed, Instant, Script, Wanted, What, When};
 use super::world::{Fact, Scripted};
 use crate::outcome::Failure;
 use osmose_core::{Driver, Machine, Outbox, Plan, Rules, StepSink};
-use osmose_model::command::{Command, LevelRank, Value};
+use osmose_model::command::{Command, Value};
 use osmose_model::input::{Anchor, Input, OperatorAction, Report, Tag};
+use osmose_model::observation::{Body, Observation};
 use osmose_model::site::Site;
-use osmose_model::stages::Decide;
+use osmose_model::stages::{Arbitrate, Decide};
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs, NS_PER_S, UtcNs, format_seconds};
 use osmose_replay::drive::{Options, Osmose, Replay, Sinks};
 use osmose_replay::trace::read::TraceReader;
@@ -77,7 +78,12 @@ pub(crate) fn run(ground: &Ground<'_>, script: &Script) -> Went {
         None => Ok((scripted(ground, script), None)),
     };
     match ran {
-        Ok((sent, midnight)) => Went { failures: judge(script, &sent, midnight), sent, broken: None },
+        Ok((sent, midnight)) => {
+            let rule = ground.program.rule_named(&script.rule).map(|rule| ground.program.drives(rule));
+            let driven: Vec<&str> =
+                rule.iter().flatten().map(|d| ground.site.actuators[d.index()].name.as_str()).collect();
+            Went { failures: judge(script, &driven, &sent, midnight), sent, broken: None }
+        }
         Err(broken) => Went { broken: Some(broken), ..Went::default() },
     }
 }
@@ -98,16 +104,21 @@ impl StepSink<Scripted, Rules, Plan> for Notes<'_> {
     }
 }
 
-fn sent(site: &Site, rules: &Rules, command: &Command, at: DurationNs) -> Sent {
-    let value = |v: &Value| match v {
+/// A value as tests write it.
+pub(crate) fn value_text(site: &Site, value: &Value) -> String {
+    match value {
         Value::Name(name) => name.to_string(),
         Value::Text(text) => text.to_string(),
         Value::Number(number) => format!("{number}"),
         Value::Bool(yes) => yes.to_string(),
         Value::Person(p) => site.people[p.index()].name.clone(),
         Value::Zone(z) => site.zones[z.index()].name.clone(),
-        other => format!("{other:?}"),
-    };
+        Value::Track(track) => track.to_string(),
+    }
+}
+
+fn sent(site: &Site, rules: &Rules, command: &Command, at: DurationNs) -> Sent {
+    let value = |v: &Value| value_text(site, v);
     Sent {
         at,
         rule: command.rule.map_or_else(String::new, |r| rules.rule_name(r).to_owned()),
@@ -129,9 +140,7 @@ fn scripted(ground: &Ground<'_>, script: &Script) -> Vec<Sent> {
         .collect();
     let rules = Rules::new(ground.program.clone());
     let mut plan = Plan::with_holders(ground.site, ground.program.holder_count());
-    if let Some(rank) = ground.program.levels().iter().position(|l| l == "user") {
-        plan.set_user_level(LevelRank(rank as u8));
-    }
+    plan.agree(&ground.program.terms());
     let fusion = Scripted::new(ground.site.clone(), BEGAN, facts);
     let mut driver = Driver::new(Machine::from_stages(ground.site.clone(), fusion, rules, plan));
     let mut notes = Notes { site: ground.site, sent: Vec::new() };
@@ -141,6 +150,12 @@ fn scripted(ground: &Ground<'_>, script: &Script) -> Vec<Sent> {
     for (at, feed) in feeds {
         let arrival = ArrivalNs(after(*at).0);
         match feed {
+            Feed::Fact(Fact::Reads(sensor, _)) => {
+                // The scripted building knows what it says.
+                let (measured, body) = (LogicalNs(arrival.0), Body::Binary { on: true });
+                let said = Observation { sensor: *sensor, source_seq: None, measured, body };
+                driver.feed(arrival, &Input::Observation(said), &mut notes);
+            }
             // It comes by itself: the building is asked first.
             Feed::Fact(_) => driver.run_until(arrival, &mut notes),
             Feed::Report(actuator, property, value) => {
@@ -280,8 +295,13 @@ fn in_time(when: &When, at: DurationNs, midnight: Option<DurationNs>) -> bool {
     }
 }
 
-fn judge(script: &Script, all: &[Sent], midnight: Option<DurationNs>) -> Vec<String> {
-    let own: Vec<&Sent> = all.iter().filter(|s| s.rule == script.rule).collect();
+/// Whether a command is the test's own: its rule's, or what a device that the rule drives falls back to by itself.
+fn is_own(script: &Script, driven: &[&str], sent: &Sent) -> bool {
+    sent.rule == script.rule || sent.rule.is_empty() && driven.contains(&sent.device.as_str())
+}
+
+fn judge(script: &Script, driven: &[&str], all: &[Sent], midnight: Option<DurationNs>) -> Vec<String> {
+    let own: Vec<&Sent> = all.iter().filter(|s| is_own(script, driven, s)).collect();
     let mut failures = Vec::new();
     let mut met = vec![false; own.len()];
     for expect in &script.expects {

@@ -5,6 +5,7 @@
 //! | `at 0 s ben in m7`, `at 0 s ben:staff in m7` | a known person, or anybody under a name of the test's own, is there |
 //! | `at 5 s ben is outside`, `at 5 s ben is lost`, `... is found` | he is in no zone; is not seen any more; is seen again |
 //! | `at 0 s fire-panel is active`, `at 0 s lux-1 = 40 lx`, `at 0 s lux-1 is dead` | a sensor says so |
+//! | `at 1 s reader reads ana`, `... reads known`, `gate crosses in`, `desk presses call`, `ana waves` | what happens at a sensor |
 //! | `at 0 s m7.recorder is recording`, `at 0 s m7.light.level = 30 %` | a device reports it |
 //! | `at 0 s time = 22:00`, `at 0 s house = away`, `at 9 s fire = reset` | the clock; a mode; an operator's reset |
 //! | `expect m7.recorder.pause(reason: "Ben left") at 5 s +- 1 ms` | a command of the rule, then (or `within 2 s` of the last fact) |
@@ -14,7 +15,8 @@
 use super::world::Fact;
 use osmose_model::command::Value;
 use osmose_model::device::SensorKind;
-use osmose_model::ids::{ActuatorId, Name, SensorId, TrackId};
+use osmose_model::ids::{ActuatorId, CarriedKey, Name, SensorId, TrackId};
+use osmose_model::observation::Direction;
 use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, NS_PER_S};
 use osmose_model::tri::Tri;
@@ -232,6 +234,9 @@ fn feeds(site: &Site, people: &mut People, words: &[Word]) -> Result<Vec<Feed>, 
         ("is", "found") => return Ok(vec![Feed::Fact(Fact::Found(people.track(who)))]),
         _ => {}
     }
+    if let Some(fact) = happening(site, people, words)? {
+        return Ok(vec![Feed::Fact(fact)]);
+    }
     let (path, is, value) = statement(words).ok_or("expected `WHO in ZONE`, `THING is STATE` or `THING = VALUE`")?;
     let said = value.first().map_or("", |w| w.text.as_str());
     if path == "time" {
@@ -250,6 +255,49 @@ fn feeds(site: &Site, people: &mut People, words: &[Word]) -> Result<Vec<Feed>, 
         (Some(mode), Some(value)) => Ok(vec![Feed::Mode(mode, value)]),
         _ => Err(format!("no sensor, device or mode is called `{path}`")),
     }
+}
+
+/// `gate crosses in`, `reader reads ana`, `desk presses call`, `ana waves`, `ana makes thumbs-up`.
+fn happening(site: &Site, people: &mut People, words: &[Word]) -> Result<Option<Fact>, String> {
+    const VERBS: [(&str, SensorKind); 5] = [
+        ("crosses", SensorKind::Crossing),
+        ("reads", SensorKind::Badge),
+        ("presses", SensorKind::Button),
+        ("waves", SensorKind::Gesture),
+        ("makes", SensorKind::Gesture),
+    ];
+    let verb_of = |w: &Word| VERBS.iter().find(|(verb, _)| !w.quoted && w.text == *verb);
+    let Some((at, (verb, kind))) = words.iter().enumerate().find_map(|(at, w)| Some((at, verb_of(w)?))) else {
+        return Ok(None);
+    };
+    let subject: String = words[..at].iter().map(|w| w.text.as_str()).collect();
+    let object: String = words[at + 1..].iter().map(|w| w.text.as_str()).collect();
+    let name = |word: &str| Name::new(word).ok_or_else(|| format!("`{word}` is too long"));
+    if *kind == SensorKind::Gesture {
+        let camera = site.sensors.iter().find(|s| s.kind == *kind).ok_or("no sensor of this site sees gestures")?;
+        let gesture = name(if *verb == "waves" { "wave" } else { &object })?;
+        let reading = Reading::Gesture { gesture, track: Some(people.track(&subject)) };
+        return Ok(Some(Fact::Reads(camera.id, reading)));
+    }
+    let sensor = site.sensor_named(&subject).ok_or_else(|| format!("no sensor is called `{subject}`"))?;
+    if site.sensors[sensor.index()].kind != *kind {
+        return Err(format!("`{subject}` is no {kind} sensor"));
+    }
+    let reading = match (*verb, object.as_str()) {
+        ("crosses", "in") => Reading::Crossing(Direction::In),
+        ("crosses", "out") => Reading::Crossing(Direction::Out),
+        ("crosses", _) => return Err("expected `in` or `out`".to_owned()),
+        ("reads", who) => {
+            let person = match who {
+                "unknown" => None,
+                "known" => site.people.first().map(|p| p.id),
+                who => Some(site.person_named(who).ok_or_else(|| format!("nobody is called `{who}`"))?),
+            };
+            Reading::Badge { badge: CarriedKey::of(who), person }
+        }
+        _ => Reading::Button(name(&object)?),
+    };
+    Ok(Some(Fact::Reads(sensor, reading)))
 }
 
 fn device_property(site: &Site, path: &str, is: bool) -> Option<(ActuatorId, Name)> {

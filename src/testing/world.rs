@@ -9,7 +9,7 @@ use osmose_model::stages::{Fuse, Refusal, RestoreError};
 use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, WorldEvent, ZoneCount};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Something that comes true.
@@ -36,15 +36,26 @@ pub(crate) struct Scripted {
     /// Ascending by time.
     script: Vec<(LogicalNs, Fact)>,
     next: usize,
+    /// What sensors say, in the order in which it is observed.
+    said: VecDeque<(SensorId, Reading)>,
     began: LogicalNs,
 }
 
 impl Scripted {
-    pub(crate) fn new(site: Arc<Site>, began: LogicalNs, mut script: Vec<(LogicalNs, Fact)>) -> Self {
-        script.sort_by_key(|(at, _)| *at);
+    /// `facts` come true by themselves at their instants; what sensors say (`Fact::Reads`) when the next observation
+    /// comes in, whatever it holds: rules hear of a sensor as they do live.
+    pub(crate) fn new(site: Arc<Site>, began: LogicalNs, mut facts: Vec<(LogicalNs, Fact)>) -> Self {
+        facts.sort_by_key(|(at, _)| *at);
+        let said = facts.iter().filter_map(|(_, fact)| match fact {
+            Fact::Reads(sensor, reading) => Some((*sensor, *reading)),
+            _ => None,
+        });
+        let said = said.collect();
+        facts.retain(|(_, fact)| !matches!(fact, Fact::Reads(..)));
+        let script = facts;
         let sensors = vec![SensorStatus::default(); site.sensors.len()];
         let alive = vec![Tri::True; site.sensors.len()];
-        Scripted { site, people: BTreeMap::new(), sensors, alive, script, next: 0, began }
+        Scripted { site, people: BTreeMap::new(), sensors, alive, script, next: 0, said, began }
     }
 
     fn event(&self, kind: EventKind, track: TrackId, zone: Option<ZoneId>, at: LogicalNs) -> Option<Stimulus> {
@@ -144,8 +155,10 @@ impl Scripted {
 }
 
 impl Fuse for Scripted {
-    fn observe(&mut self, _: Tag, _: &Observation<'_>, _: &mut Vec<Stimulus>) -> Result<(), Refusal> {
-        Err(Refusal::KindNotUsed)
+    fn observe(&mut self, tag: Tag, _: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal> {
+        let (sensor, reading) = self.said.pop_front().ok_or(Refusal::KindNotUsed)?;
+        self.apply(Fact::Reads(sensor, reading), tag.at, out);
+        Ok(())
     }
     fn advance(&mut self, now: LogicalNs, out: &mut Vec<Stimulus>) {
         while let Some((_, fact)) = self.script.get(self.next).copied().filter(|(at, _)| *at <= now) {

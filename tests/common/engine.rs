@@ -90,21 +90,28 @@ impl Engine {
     pub(crate) fn run(site: &Path, args: &[&str]) -> Self {
         let mut all = vec!["run", site.to_str().expect("a temporary folder's name is text")];
         all.extend(args);
-        Self::ready(&all)
+        Self::ready(&all, "ready udp=")
     }
 
     /// `osmose demo ARGS`, once it has bound its sockets.
     pub(crate) fn demo(args: &[&str]) -> Self {
         let mut all = vec!["demo"];
         all.extend(args);
-        Self::ready(&all)
+        Self::ready(&all, "ready udp=")
     }
 
-    fn ready(args: &[&str]) -> Self {
+    /// `osmose replay ARGS`, once its page is served.
+    pub(crate) fn replay(args: &[&str]) -> Self {
+        let mut all = vec!["replay"];
+        all.extend(args);
+        Self::ready(&all, "ready web=")
+    }
+
+    fn ready(args: &[&str], line: &str) -> Self {
         let mut engine = Self::spawn(args);
-        until("the line `ready udp=`", || {
+        until(line, || {
             assert!(engine.child.try_wait().expect("its status").is_none(), "it ended:\n{}", engine.stderr());
-            engine.stderr().contains("ready udp=").then_some(())
+            engine.stderr().contains(line).then_some(())
         });
         engine
     }

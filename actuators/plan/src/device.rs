@@ -3,7 +3,8 @@
 use crate::words::{self, Order};
 use osmose_model::command::{Args, Value};
 use osmose_model::device::{Actuator, ActuatorKind};
-use osmose_model::ids::{HolderId, Name};
+use osmose_model::ids::{HolderId, Name, Seq};
+use osmose_model::time::{DurationNs, LogicalNs};
 use serde::{Deserialize, Serialize};
 
 /// What the site fixes about a device.
@@ -61,6 +62,9 @@ pub(crate) enum Last {
     Touched,
 }
 
+/// A report this soon behind a command may still tell of the command before.
+const REPORT_LAG: DurationNs = DurationNs::from_s(2);
+
 /// What is known and wanted of one property of one device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Slot {
@@ -70,6 +74,9 @@ pub(crate) struct Slot {
     pub(crate) commanded: Option<Value>,
     /// What was last sent, as far as it stands.
     pub(crate) last: Last,
+    /// What was sent before that, and when the last was.
+    pub(crate) before: Option<Value>,
+    pub(crate) sent_at: LogicalNs,
     /// What a person wanted of it, while that lasts.
     pub(crate) manual: Option<Value>,
     /// Whose hold is applied, and with which value.
@@ -91,10 +98,19 @@ impl Slot {
 
     /// Takes in what a command does to the property; gives whether what is known of it changed.
     /// `whole`: the command leads to a state and so may move every property. `one_shot`: no hold sent it.
-    pub(crate) fn command(&mut self, outcome: Option<Value>, is_state: bool, whole: bool, one_shot: bool) -> bool {
+    pub(crate) fn command(
+        &mut self,
+        at: LogicalNs,
+        outcome: Option<Value>,
+        is_state: bool,
+        whole: bool,
+        one_shot: bool,
+    ) -> bool {
         let before = self.known();
         match outcome {
             Some(value) => {
+                self.before = self.commanded;
+                self.sent_at = at;
                 self.last = Last::Sent(value);
                 self.commanded = Some(value);
                 self.overridden = one_shot && self.applied.is_some_and(|(_, held)| !words::same(&held, &value));
@@ -109,23 +125,39 @@ impl Slot {
         self.known() != before
     }
 
-    /// Takes in what the device said. `held`: some rule holds the device now. Gives whether what is known of the
-    /// property changed, and whether it is now a manual value.
-    pub(crate) fn report(&mut self, value: Value, held: bool) -> (bool, bool) {
+    /// Whether a report follows from what the device was told: it is there, it is on the way there from where it was
+    /// last seen, or it tells of the command just before.
+    fn explained(&self, at: LogicalNs, value: &Value) -> bool {
+        let sent = match &self.last {
+            Last::Sent(sent) => sent,
+            Last::Touched => return true,
+            Last::Unknown => return false,
+        };
+        let on_the_way = match (&self.reported, sent, value) {
+            (Some(Value::Number(from)), Value::Number(to), Value::Number(here)) => {
+                from.min(*to) <= *here && *here <= from.max(*to)
+            }
+            _ => false,
+        };
+        let late = at.since(self.sent_at) <= REPORT_LAG;
+        words::explains(sent, value)
+            || on_the_way
+            || late && self.before.is_some_and(|before| words::explains(&before, value))
+    }
+
+    /// Takes in what the device said. `locked`: a rule holds the device now, and a hand does not count against it.
+    /// Gives whether what is known of the property changed, and whether it is now a manual value.
+    pub(crate) fn report(&mut self, at: LogicalNs, value: Value, locked: bool) -> (bool, bool) {
         let before = self.known();
         let moved = self.reported.is_some_and(|r| !words::same(&r, &value));
         let news = self.reported.is_none() || moved;
+        let explained = self.explained(at, &value);
         self.reported = Some(value);
-        let explained = match &self.last {
-            Last::Sent(sent) => words::explains(sent, &value),
-            Last::Touched => true,
-            Last::Unknown => false,
-        };
         let mut local = false;
         if news && !explained {
             // It is not where it was sent: whatever is wanted next must be sent, even if it is the same again.
             self.last = Last::Unknown;
-            local = moved && !held;
+            local = moved && !locked;
             if local {
                 self.manual = Some(value);
             }
@@ -164,6 +196,8 @@ pub struct Dropped {
 pub(crate) struct Standing {
     pub(crate) force: Force,
     pub(crate) dropped: Dropped,
+    /// The input at which a person last set it.
+    pub(crate) by_hand_since: Seq,
 }
 
 /// Whether two sets of arguments hold the same pairs (both sorted by name).

@@ -6,7 +6,8 @@
 //! Per property, in this order (`RULES`, "Who wins a device"):
 //!
 //! 1. the **hold** of the highest level; inside one level the latest (by the input at which it began or last changed
-//!    its value), and among those of one input the lowest holder;
+//!    its value), and among those of one input the lowest holder. Where the rules say `manual DEVICE`, what a person
+//!    has set is such a hold too, of level `user` and on the whole device;
 //! 2. where no rule holds any property of the device, the last **manual** value of each property, while it lasts;
 //! 3. where there is none either, the device's **default** state.
 //!
@@ -18,10 +19,15 @@
 //! that leads to the device's safe state is never dropped. A hold whose command is forbidden cannot win.
 //!
 //! **Manual** values come from an operator's command and from a *local change*: a report that differs from the one
-//! before and that no command explains, while no rule holds the device. They last until a rule takes hold of the
-//! device or a `do` moves it. What is not there yet: `until vacant | for D | until schedule`, a manual value that
-//! outranks a rule already holding, leases, and groups as one device. The command `auto`, which every device
-//! understands here and none is sent, ends a manual value.
+//! before and that no command explains. A command explains what it asked for (a rounded number too), what lies on the
+//! way there, and for two seconds what the command before it asked for.
+//!
+//! Of a device that a `manual` line names, a local change counts while a rule of a lower level holds it, and the manual
+//! value is a hold of level `user`: rules below wait, rules above win and let it come back, a rule of the level itself
+//! wins where it took hold later. A `do` of level `user` (what a button on the wall means) sets one too. It lasts until `auto` or until a `do` of a higher level moves the device; the
+//! rules write the `auto` for `until vacant | for D | until 06:00`. Of any other device a local change counts while no
+//! rule holds it, and lasts until a rule takes hold of the device or a `do` moves it. The command `auto`, which every
+//! device understands here and none is sent, ends a manual value. A group of devices is its members: rules name each.
 //!
 //! Inside one step all holds, releases and forbids take effect first, then each `do` goes out in order, then each
 //! device that was touched settles once: one leaves as another enters, and the light does not blink.
@@ -45,7 +51,7 @@ pub use device::Dropped;
 
 use claims::{Claim, Claims, Want};
 use device::{Device, Force, Slot, Standing};
-use osmose_model::command::{Args, Cause, Combine, Command, Effect, LevelRank, Trigger, Value};
+use osmose_model::command::{Args, Cause, Combine, Command, Effect, LevelRank, Terms, Trigger, Value};
 use osmose_model::digest::Digest;
 use osmose_model::ids::{ActuatorId, HolderId, Name, RuleId, Seq};
 use osmose_model::input::{OperatorAction, Report, Tag};
@@ -93,6 +99,8 @@ pub struct Plan {
     over: Vec<(RuleId, RuleId)>,
     /// By slot: how the holders of one level make one value.
     combine: Vec<Combine>,
+    /// By device: whether a person's value is a hold at the user level.
+    by_hand: Vec<bool>,
 }
 
 impl Plan {
@@ -128,6 +136,7 @@ impl Plan {
             counts: Counts::default(),
             over: Vec::new(),
             combine: vec![Combine::default(); first],
+            by_hand: vec![false; n],
             devices,
         }
     }
@@ -140,19 +149,6 @@ impl Plan {
     /// Sets the level at which operators act: the rank of `user` in the installed rules' `levels` line.
     pub fn set_user_level(&mut self, level: LevelRank) {
         self.user_level = level;
-    }
-
-    /// Says which rules outrank which inside their level: pairs, ascending, with all that follows from them.
-    pub fn set_order(&mut self, over: &[(RuleId, RuleId)]) {
-        self.over = over.to_vec();
-    }
-
-    /// Says how the holders of one level make one value of a device's property.
-    pub fn set_combine(&mut self, device: ActuatorId, property: Name, how: Combine) {
-        let slot = self.devices.get(device.index()).and_then(|d| d.slot_of(property.as_str()));
-        if let Some(slot) = slot {
-            self.combine[slot] = how;
-        }
     }
 
     /// What was dropped at a device; zeros for one that does not exist.
@@ -267,8 +263,25 @@ impl Plan {
 }
 
 impl Arbitrate for Plan {
-    fn make_room(&mut self, holders: u32) {
-        self.reserve_holders(holders);
+    /// As the trait says. Allocates: it is called where rules are installed, and not on the hot path.
+    fn agree(&mut self, terms: &Terms) {
+        self.reserve_holders(terms.holders);
+        self.user_level = terms.user_level.unwrap_or(self.user_level);
+        self.over.clone_from(&terms.order);
+        self.combine.fill(Combine::default());
+        for (device, property, how) in &terms.combine {
+            let slot = self.devices.get(device.index()).and_then(|d| d.slot_of(property.as_str()));
+            if let Some(slot) = slot {
+                self.combine[slot] = *how;
+            }
+        }
+        for number in 0..self.devices.len() {
+            let device = ActuatorId(number as u16);
+            let by_hand = terms.by_hand.binary_search(&device).is_ok();
+            if std::mem::replace(&mut self.by_hand[number], by_hand) != by_hand && self.has_manual(device) {
+                self.touch(device, settle::PENDING);
+            }
+        }
     }
 
     /// As the trait says; `effects` is empty afterwards.
@@ -288,7 +301,11 @@ impl Arbitrate for Plan {
         }
         for effect in effects.iter() {
             if let Effect::Do { rule, level, device, verb, args, cause } = effect {
-                self.perform(*device, *verb, args, Some((*rule, *level)), cause, &mut sink);
+                let sent = self.perform(*device, *verb, args, Some((*rule, *level)), cause, &mut sink);
+                // A rule of level `user` acts for a person: it says what a button on the wall means.
+                if sent && *level == self.user_level && self.by_hand[device.index()] {
+                    self.keep_manual(tag, *device, *verb, args);
+                }
             }
         }
         self.settle_dirty(effects, &mut sink);
@@ -296,17 +313,17 @@ impl Arbitrate for Plan {
         effects.clear();
     }
 
-    fn on_report(&mut self, report: &Report, changed: &mut Vec<ActuatorId>) {
+    fn on_report(&mut self, tag: Tag, report: &Report, changed: &mut Vec<ActuatorId>) {
         let device = self.devices.get(report.actuator.index());
         let slot = device.and_then(|d| d.slot_of(report.property.as_str())).filter(|_| words::is_sound(&report.value));
         let Some(slot) = slot else {
             self.counts.refused_reports = self.counts.refused_reports.saturating_add(1);
             return;
         };
-        let standing = &mut self.standings[report.actuator.index()];
-        let (news, local) = self.slots[slot].report(report.value, standing.force == Force::Held);
+        let locked = self.locked(report.actuator);
+        let (news, local) = self.slots[slot].report(tag.at, report.value, locked);
         if local {
-            standing.force = Force::Manual;
+            self.taken_by_hand(tag, report.actuator);
         }
         if news {
             changed.push(report.actuator);
@@ -331,7 +348,7 @@ impl Arbitrate for Plan {
         let n_max = COMMANDS_PER_STEP_MAX as u32;
         let mut sink = Sink { tag, source_seq: None, n: first_n, n_max, out, changed };
         if self.perform(*actuator, *verb, &args, None, &Cause::new(Trigger::Operator), &mut sink) {
-            self.keep_manual(*actuator, *verb, &args);
+            self.keep_manual(tag, *actuator, *verb, &args);
         }
         sink.finish();
     }

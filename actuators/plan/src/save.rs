@@ -15,7 +15,7 @@ use std::borrow::Cow;
 /// What this stage is called in errors.
 const PART: &str = "arbitration";
 /// The layout written below; a saved state of another is refused.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Saved<'a> {

@@ -68,8 +68,46 @@ impl Plan {
         words::is_safe(d.kind, d.safe, verb.as_str(), args)
     }
 
-    /// The hold that wins a slot, with its value. A hold whose command is forbidden cannot win.
+    /// Whether a hold stands above what a person has set: of a higher level, or of the same one and later.
+    fn above_hand(&self, device: ActuatorId, claim: &crate::Claim) -> bool {
+        let since = self.standings[device.index()].by_hand_since;
+        claim.level < self.user_level || claim.level == self.user_level && claim.since > since
+    }
+
+    /// Whether a person's value is in force as a hold: the rules say `manual` of the device, and one is set.
+    fn in_hand(&self, device: ActuatorId) -> bool {
+        self.by_hand[device.index()] && self.has_manual(device)
+    }
+
+    /// The hold that wins a slot, with its value: of all where no hand is on the device, else of those above the hand.
     fn winner(&self, device: ActuatorId, slot: usize) -> Option<(&crate::Claim, Value)> {
+        let found = self.best(device, slot)?;
+        (!self.in_hand(device) || self.above_hand(device, found.0)).then_some(found)
+    }
+
+    /// Whether a rule holds the device so that a hand at it does not count.
+    pub(crate) fn locked(&self, device: ActuatorId) -> bool {
+        let standing = &self.standings[device.index()];
+        if !self.by_hand[device.index()] {
+            return standing.force == Force::Held;
+        }
+        let mut slots = self.devices[device.index()].slots();
+        slots.any(|slot| self.best(device, slot).is_some_and(|(claim, _)| claim.level < self.user_level))
+    }
+
+    /// A person has set the device just now.
+    pub(crate) fn taken_by_hand(&mut self, tag: Tag, device: ActuatorId) {
+        let standing = &mut self.standings[device.index()];
+        standing.by_hand_since = tag.seq;
+        if self.by_hand[device.index()] || standing.force != Force::Held {
+            standing.force = Force::Manual;
+            // Rules below let go of it, and those above are asked, when the step settles.
+            self.touch(device, PENDING);
+        }
+    }
+
+    /// The hold that would win a slot if no hand were on the device. A hold whose command is forbidden cannot win.
+    fn best(&self, device: ActuatorId, slot: usize) -> Option<(&crate::Claim, Value)> {
         let none_forbidden = self.claims.forbids(device).next().is_none();
         let kind = self.devices[device.index()].kind;
         let property = slot - self.devices[device.index()].first;
@@ -85,8 +123,12 @@ impl Plan {
     /// Whether a higher level than `level` holds another value of a property that the command would set.
     fn overruled(&self, device: ActuatorId, verb: Name, args: &Args, level: LevelRank) -> bool {
         let d = &self.devices[device.index()];
+        let by_hand = self.in_hand(device) && level > self.user_level;
         let against = d.slots().enumerate().any(|(i, slot)| {
             let Some(value) = words::outcome(d.kind, i, verb.as_str(), args) else { return false };
+            if by_hand && self.slots[slot].manual.is_none_or(|manual| !words::same(&manual, &value)) {
+                return true;
+            }
             self.winner(device, slot).is_some_and(|(w, held)| w.level < level && !words::same(&held, &value))
         });
         against && !self.is_safe(device, verb, args)
@@ -140,15 +182,19 @@ impl Plan {
         let Order { verb, args } = order;
         let d = &self.devices[device.index()];
         let whole = words::leads_to(d.kind, verb.as_str()).is_some();
+        let was_in_hand = one_shot && self.in_hand(device);
         for (i, slot) in d.slots().enumerate() {
             let outcome = words::outcome(d.kind, i, verb.as_str(), &args);
             let slot = &mut self.slots[slot];
             if one_shot && (whole || outcome.is_some()) {
                 slot.manual = None;
             }
-            if slot.command(outcome, i == 0, whole, one_shot) {
+            if slot.command(sink.tag.at, outcome, i == 0, whole, one_shot) {
                 sink.note_changed(device);
             }
+        }
+        if was_in_hand && !self.has_manual(device) {
+            self.pass_over_holds(device);
         }
         let force = self.standings[device.index()].force;
         if (force == Force::Manual && !self.has_manual(device)) || (force == Force::Blocked && one_shot) {
@@ -162,7 +208,20 @@ impl Plan {
         true
     }
 
-    /// What a person has set ends: the device goes to its default, or stays with the rule that holds it.
+    /// A command ended what a person had set: the holds that waited below count as overridden by it, as they would had
+    /// they been in force.
+    fn pass_over_holds(&mut self, device: ActuatorId) {
+        for slot in self.devices[device.index()].slots() {
+            let applied = self.best(device, slot).map(|(claim, value)| (claim.holder, value));
+            self.slots[slot].applied = applied;
+            self.slots[slot].overridden = applied.is_some();
+            if applied.is_some() {
+                self.standings[device.index()].force = Force::Held;
+            }
+        }
+    }
+
+    /// What a person has set ends: the device goes to what a rule holds, else to its default.
     fn let_go(&mut self, device: ActuatorId, cause: &Cause, sink: &mut Sink<'_>) -> bool {
         for slot in self.devices[device.index()].slots() {
             self.slots[slot].manual = None;
@@ -171,25 +230,25 @@ impl Plan {
             return true;
         }
         sink.note_changed(device);
-        self.fall_back(device, Some(cause), sink)
+        // As where the last hold ends: the next in order is due.
+        self.standings[device.index()].force = Force::Held;
+        self.settle(device, Some(cause), sink)
     }
 
-    fn has_manual(&self, device: ActuatorId) -> bool {
+    pub(crate) fn has_manual(&self, device: ActuatorId) -> bool {
         self.slots[self.devices[device.index()].slots()].iter().any(|s| s.manual.is_some())
     }
 
     /// What an operator's command sets is the manual value from now on.
-    pub(crate) fn keep_manual(&mut self, device: ActuatorId, verb: Name, args: &Args) {
+    pub(crate) fn keep_manual(&mut self, tag: Tag, device: ActuatorId, verb: Name, args: &Args) {
         let d = &self.devices[device.index()];
         for (i, slot) in d.slots().enumerate() {
             if let Some(value) = words::outcome(d.kind, i, verb.as_str(), args) {
                 self.slots[slot].manual = Some(value);
             }
         }
-        let has_manual = self.has_manual(device);
-        let standing = &mut self.standings[device.index()];
-        if standing.force != Force::Held && has_manual {
-            standing.force = Force::Manual;
+        if self.has_manual(device) {
+            self.taken_by_hand(tag, device);
         }
     }
 
@@ -241,13 +300,13 @@ impl Plan {
         }
         let before = self.standings[device.index()].force;
         if held {
-            if before != Force::Held {
+            if before != Force::Held && !self.by_hand[device.index()] {
                 // A rule takes hold: what a person had set before ends here.
                 for slot in self.devices[device.index()].slots() {
                     self.slots[slot].manual = None;
                 }
-                self.standings[device.index()].force = Force::Held;
             }
+            self.standings[device.index()].force = Force::Held;
             return all_sent;
         }
         match before {
@@ -271,6 +330,11 @@ impl Plan {
         if self.has_manual(device) {
             self.standings[device.index()].force = Force::Manual;
             return true;
+        }
+        // What a person had set is forbidden and gone: a rule that waited below it has the device.
+        let mut slots = self.devices[device.index()].slots();
+        if self.by_hand[device.index()] && slots.any(|slot| self.best(device, slot).is_some()) {
+            return self.settle(device, now, sink);
         }
         if let Some((slot, value, order)) = &self.devices[device.index()].default {
             if self.forbidden(device, order.verb, &order.args, None) {

@@ -75,7 +75,7 @@ fn a_step_in_the_steady_state_does_not_allocate() {
         let value = Value::Number((round % 7) as f64);
         let report =
             Report { actuator: ActuatorId((round % DEVICES) as u16), property: name("level"), value, source_seq: None };
-        plan.on_report(&report, &mut changed);
+        plan.on_report(tag(round + 1), &report, &mut changed);
         out.clear();
         changed.clear();
     }

@@ -2,7 +2,7 @@
 
 mod common;
 use common::*;
-use osmose_model::command::{LevelRank, Trigger, Value};
+use osmose_model::command::{Combine, LevelRank, Terms, Trigger, Value};
 use osmose_model::ids::{ActuatorId, HolderId, RuleId};
 use osmose_model::input::{OperatorAction, Report};
 use osmose_model::limits::COMMANDS_PER_STEP_MAX;
@@ -15,7 +15,7 @@ const COMFORT: u8 = 4;
 
 fn report(plan: &mut Plan, actuator: ActuatorId, property: &str, value: Value) -> Vec<ActuatorId> {
     let mut changed = Vec::new();
-    plan.on_report(&Report { actuator, property: name(property), value, source_seq: None }, &mut changed);
+    plan.on_report(tag(1), &Report { actuator, property: name(property), value, source_seq: None }, &mut changed);
     changed
 }
 
@@ -200,6 +200,64 @@ fn an_operator_acts_at_level_user_and_outlasts_the_hold_that_was_there() {
     assert_eq!(p.dropped(RECORDER), Dropped { forbidden: 1, overruled: 1 });
     p.set_user_level(LevelRank(PRIVACY));
     assert_eq!(act(&mut p, 12, RECORDER, "resume", None), ["0.resume() by -"]);
+}
+
+/// The light of the test site as `manual m7.light` declares it.
+fn in_hands() -> Plan {
+    let mut p = Plan::new(&site());
+    p.agree(&Terms { by_hand: vec![LIGHT], ..Terms::default() });
+    p
+}
+
+#[test]
+fn a_hand_at_a_declared_device_outranks_the_rules_below_until_it_is_let_go() {
+    let mut p = in_hands();
+    let level = |x| hold(1, COMFORT, LIGHT, "level", Value::Number(x));
+    step(&mut p, 1, vec![level(80.0)]);
+    report(&mut p, LIGHT, "state", word("on"));
+    report(&mut p, LIGHT, "level", Value::Number(80.0));
+    report(&mut p, LIGHT, "state", word("off"));
+    assert_eq!(p.device(LIGHT, name("manual")), Some(Value::Bool(true)));
+    assert!(step(&mut p, 2, vec![level(70.0)]).0.is_empty(), "the rule below waits");
+    assert!(step(&mut p, 3, vec![perform(2, COMFORT, LIGHT, "on", &[])]).0.is_empty());
+    assert_eq!(p.dropped(LIGHT).overruled, 1);
+    // A higher level wins, and what the hand had set comes back.
+    let fire = hold(3, SAFETY, LIGHT, "level", Value::Number(100.0));
+    assert_eq!(step(&mut p, 4, vec![fire]).0, ["1.set(level: 100) by 3"]);
+    assert_eq!(step(&mut p, 5, vec![release(3)]).0, ["1.off() by -"]);
+    let auto = perform(9, LevelRank(3).0, LIGHT, "auto", &[]);
+    assert_eq!(step(&mut p, 6, vec![auto]).0, ["1.set(level: 70) by 1"], "let go: the rule has it again");
+}
+
+#[test]
+fn a_device_on_its_way_or_telling_of_the_command_before_is_in_no_hand() {
+    let mut p = in_hands();
+    for (seq, level) in [(1, 10.0), (2, 30.0), (3, 50.0)] {
+        step(&mut p, seq, vec![hold(1, COMFORT, LIGHT, "level", Value::Number(level))]);
+        if seq == 1 {
+            report(&mut p, LIGHT, "level", Value::Number(10.0));
+        }
+    }
+    report(&mut p, LIGHT, "level", Value::Number(42.0));
+    step(&mut p, 4, vec![hold(1, COMFORT, LIGHT, "level", Value::Number(5.0))]);
+    report(&mut p, LIGHT, "level", Value::Number(50.0));
+    assert_eq!(p.device(LIGHT, name("manual")), Some(Value::Bool(false)));
+    report(&mut p, LIGHT, "level", Value::Number(90.0));
+    assert_eq!(p.device(LIGHT, name("manual")), Some(Value::Bool(true)));
+}
+
+#[test]
+fn new_rules_bring_their_own_terms() {
+    let mut p = Plan::new(&site());
+    let two = || {
+        let level = |h, x| hold(h, COMFORT, LIGHT, "level", Value::Number(x));
+        vec![release(1), release(2), level(1, 80.0), level(2, 30.0)]
+    };
+    assert_eq!(step(&mut p, 1, two()).0, ["1.set(level: 80) by 1"], "the lowest holder of one input");
+    p.agree(&Terms { order: vec![(RuleId(2), RuleId(1))], ..Terms::default() });
+    assert_eq!(step(&mut p, 2, two()).0, ["1.set(level: 30) by 2"]);
+    p.agree(&Terms { combine: vec![(LIGHT, name("level"), Combine::Max)], ..Terms::default() });
+    assert_eq!(step(&mut p, 3, two()).0, ["1.set(level: 80) by 1"]);
 }
 
 #[test]

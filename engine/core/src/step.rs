@@ -197,13 +197,18 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
             }
             Input::Report(report) => {
                 self.changed.clear();
-                self.plan.on_report(report, &mut self.changed);
+                self.plan.on_report(tag, report, &mut self.changed);
                 self.stimuli.extend(self.changed.iter().map(|&a| Stimulus::Device(a)));
             }
             Input::RulesInstalled { .. } => {
                 if let Some(next) = self.staged_rules.take() {
-                    let Self { site, fusion, rules, plan, own, effects, .. } = self;
-                    plan.make_room(next.holders());
+                    let Self { site, fusion, rules, plan, own, effects, stimuli, .. } = self;
+                    if let Some(other) = next.site().filter(|other| !Arc::ptr_eq(other, site)) {
+                        // Other people came with the rules: who is where is told of them first.
+                        *site = Arc::clone(other);
+                        fusion.take_people(site, stimuli);
+                    }
+                    plan.agree(&next.terms());
                     let world = World { site, fusion, plan, now: tag.at, wall: own.clock.at(tag.at) };
                     rules.take_over(next, &world, effects);
                 }
@@ -449,16 +454,11 @@ impl Core {
     /// The same for rules that are ready to evaluate.
     #[must_use]
     pub fn with_rules(site: Arc<Site>, rules: osmose_rules::Rules) -> Self {
+        let site = rules.site().cloned().unwrap_or(site);
         let fusion = osmose_fusion::Fusion::new(site.clone());
-        let program = rules.program();
-        let mut plan = osmose_plan::Plan::with_holders(&site, program.holder_count());
-        if let Some(rank) = program.levels().iter().position(|l| l == "user").and_then(|i| u8::try_from(i).ok()) {
-            plan.set_user_level(osmose_model::command::LevelRank(rank));
-        }
-        plan.set_order(program.over());
-        for &(device, property, how) in program.combine() {
-            plan.set_combine(device, property, how);
-        }
+        let terms = rules.terms();
+        let mut plan = osmose_plan::Plan::with_holders(&site, terms.holders);
+        plan.agree(&terms);
         Self::from_stages(site, fusion, rules, plan)
     }
 }

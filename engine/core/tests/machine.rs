@@ -126,7 +126,7 @@ impl Arbitrate for Relay {
             changed.push(device);
         }
     }
-    fn on_report(&mut self, _: &Report, _: &mut Vec<ActuatorId>) {}
+    fn on_report(&mut self, _: Tag, _: &Report, _: &mut Vec<ActuatorId>) {}
     fn on_operator(&mut self, _: Tag, _: u32, _: &OperatorAction, _: &mut Vec<Command>, _: &mut Vec<ActuatorId>) {}
     fn resend(&mut self, _: Tag, _: u32, _: &mut Vec<Command>) {}
     fn device(&self, _: ActuatorId, _: Name) -> Option<Value> {

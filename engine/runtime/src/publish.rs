@@ -137,6 +137,12 @@ impl Picture {
         }
     }
 
+    /// As [`Picture::take`], sensors too: for whoever takes pictures as they are asked for.
+    pub fn take_whole(&mut self, machine: &Core, at: ArrivalNs) {
+        self.sensors_in = 0;
+        self.take(machine, at);
+    }
+
     /// Fills it with how the core stands now. Allocates nothing. Sensors are asked in one picture of several.
     pub fn take(&mut self, machine: &Core, at: ArrivalNs) {
         let view = machine.view();

@@ -100,6 +100,21 @@ pub struct Upkeep {
     pub component_min: f64,
 }
 
+/// How what is declared of a sensor is corrected by what it does ([`Tracker::sensed`](super::Tracker::sensed)).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Learning {
+    /// What the declared detection probability is worth: as much as so many looks at one person. 1e12 never learns.
+    pub prior_looks: f64,
+    /// What the declared clutter is worth: as much as so many scans. 1e12 never learns.
+    pub prior_scans: f64,
+    /// Most looks that are remembered.
+    pub looks_max: f64,
+    /// Most scans whose false detections are remembered.
+    pub scans_max: f64,
+    /// A track counts as somebody in sight who was surer than this to exist before the scan.
+    pub look_existence: f64,
+}
+
 /// Sizes that are allocated once; nothing grows beyond them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -122,6 +137,8 @@ pub struct Config {
     pub population: Population,
     /// How tracks are kept, gated and shown.
     pub upkeep: Upkeep,
+    /// How sensors are learnt.
+    pub learning: Learning,
     /// Sizes that are allocated once.
     pub limits: Limits,
 }
@@ -183,6 +200,12 @@ impl Default for Upkeep {
             merge_distance2: 2.0,
             component_min: 0.01,
         }
+    }
+}
+
+impl Default for Learning {
+    fn default() -> Self {
+        Learning { prior_looks: 200.0, prior_scans: 100.0, looks_max: 10_000.0, scans_max: 1000.0, look_existence: 0.9 }
     }
 }
 
@@ -314,6 +337,16 @@ impl Config {
         within("association_sweeps_max", f64::from(u.association_sweeps_max), 1.0, 1e6, "1 to 1e6")?;
         within("components", u.components as f64, 1.0, super::gaussian::COMPONENTS_MAX as f64, "1 to 4")?;
         within("candidates", u.candidates as f64, 1.0, super::mixture::CANDIDATES_MAX as f64, "1 to 12")?;
+        let g = &self.learning;
+        for (name, value) in [
+            ("prior_looks", g.prior_looks),
+            ("prior_scans", g.prior_scans),
+            ("looks_max", g.looks_max),
+            ("scans_max", g.scans_max),
+        ] {
+            within(name, value, 1.0, 1e12, "1 to 1e12")?;
+        }
+        within("look_existence", g.look_existence, 0.0, 1.0, "0 to 1")?;
         let l = &self.limits;
         within("tracks_max", l.tracks_max as f64, 1.0, 1e6, "1 to 1e6")?;
         within("detections_max", l.detections_max as f64, 1.0, 1e6, "1 to 1e6")?;

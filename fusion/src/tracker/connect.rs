@@ -55,16 +55,16 @@ impl Tracker {
         let Tracker { config, tracks, gate, graph, undetected, .. } = self;
         let (detectable, likelihoods, likelihood_start) =
             (&mut self.detectable, &mut self.likelihoods, &mut self.likelihood_start);
-        let (model, field, upkeep) = (&self.sensors[sensor], &self.fields[sensor], &config.upkeep);
-        let own_var = model.sigma_m * model.sigma_m;
+        let (field, upkeep, sensed) = (&self.fields[sensor], &config.upkeep, self.rates.of(sensor));
+        let own_var = self.sensors[sensor].sigma_m * self.sensors[sensor].sigma_m;
         let widest_var = gate.seen.iter().map(|s| s.var).fold(own_var, f64::max);
-        let edge_min = upkeep.edge_min * model.clutter_per_m2;
+        let edge_min = upkeep.edge_min * sensed.clutter_per_m2;
         detectable.clear();
         likelihoods.clear();
         likelihood_start.clear();
         graph.begin(gate.seen.iter().map(|seen| {
             let undetected = if field.contains(seen.x, seen.y) { undetected.at(seen.x, seen.y) } else { 0.0 };
-            model.clutter_per_m2 + model.p_detect * undetected
+            sensed.clutter_per_m2 + sensed.p_detect * undetected
         }));
         let mut expectations = [Expectation::default(); COMPONENTS_MAX];
         let mut reaches = [0.0; COMPONENTS_MAX];
@@ -81,11 +81,11 @@ impl Tracker {
                 let centre = g.centre();
                 *reach = field.reach(centre[0], centre[1]);
                 if *reach > 0.0 {
-                    // A miss speaks only against who is inside; a detection may be of who is thought just outside.
-                    if *reach == 1.0 {
-                        seen_by += g.weight * model.p_detect;
+                    // A miss speaks only against who is inside and behind no wall; a detection may be of who is thought just outside.
+                    if *reach == 1.0 && field.is_in_sight(centre[0], centre[1]) {
+                        seen_by += g.weight * sensed.p_detect;
                     }
-                    e.density = e.density * (g.weight * model.p_detect * *reach);
+                    e.density = e.density * (g.weight * sensed.p_detect * *reach);
                     g.widen(widest_var, gate_sigmas, &mut low, &mut high);
                 } else {
                     e.density = Pair::default();
@@ -102,7 +102,7 @@ impl Tracker {
                     } else if e.density == Pair::default() {
                         Pair::default()
                     } else {
-                        g.likelihood(&g.expect(seen.var), seen.x, seen.y) * (g.weight * model.p_detect * reach)
+                        g.likelihood(&g.expect(seen.var), seen.x, seen.y) * (g.weight * sensed.p_detect * reach)
                     };
                     sum += l.sum();
                 }

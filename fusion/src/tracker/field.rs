@@ -2,7 +2,6 @@
 //!
 //! A test costs a few nanoseconds for the usual shapes: nothing for `Everywhere`, four comparisons outside the bounding
 //! box or in a rectangle along the axes, else one pass over the corners (even-odd rule).
-
 //!
 //! How sharp the edge is nobody knows: half of a person stands across it, and a track's mean lags who sets off. So a
 //! detection may be of somebody whose track is a little outside ([`Field::reach`]), while a miss says something only of
@@ -11,6 +10,7 @@
 //! and 160; any width from 0.15 to 0.35 m does as well.
 
 use super::config::{COORDINATE_MAX_M, ConfigError};
+use super::sight::Sight;
 use serde::{Deserialize, Serialize};
 
 /// How blurred the edge of a field of view is, m: half the width of a person's shoulders.
@@ -29,14 +29,24 @@ pub enum FieldOfView {
         /// The corners.
         corners_m: Vec<[f64; 2]>,
     },
+    /// Inside a polygon, but nothing behind the walls.
+    Walled {
+        /// The corners, as of a polygon.
+        corners_m: Vec<[f64; 2]>,
+        /// Where the sensor is, `[x_m, y_m]`.
+        from_m: [f64; 2],
+        /// What one cannot see through: straight pieces of wall, each from `[x_m, y_m, ...]` to `[..., x_m, y_m]`. If they
+        /// would hide more than half of the polygon, the place of the sensor is taken to be wrong and the walls are left out.
+        walls_m: Vec<[f64; 4]>,
+    },
 }
 
 impl FieldOfView {
-    /// Area, m2.
+    /// Area, m2; what walls hide counts.
     pub fn area_m2(&self) -> f64 {
         match self {
             FieldOfView::Everywhere { area_m2 } => *area_m2,
-            FieldOfView::Polygon { corners_m } => {
+            FieldOfView::Polygon { corners_m } | FieldOfView::Walled { corners_m, .. } => {
                 // Shoelace formula, relative to the first corner so that far-away sites lose no digits.
                 let Some(&[x0, y0]) = corners_m.first() else { return 0.0 };
                 let mut twice = 0.0;
@@ -57,8 +67,10 @@ impl FieldOfView {
         let area_m2 = self.area_m2();
         let (corners, placed) = match self {
             FieldOfView::Everywhere { .. } => (3, true),
-            FieldOfView::Polygon { corners_m } => {
-                (corners_m.len(), corners_m.iter().flatten().all(|c| c.abs() <= COORDINATE_MAX_M))
+            FieldOfView::Polygon { corners_m } => (corners_m.len(), are_placed(corners_m.as_flattened())),
+            FieldOfView::Walled { corners_m, from_m, walls_m } => {
+                let walls = are_placed(walls_m.as_flattened());
+                (corners_m.len(), are_placed(corners_m.as_flattened()) && are_placed(from_m) && walls)
             }
         };
         // `!(a >= b)` would also catch NaN, but the finite test says it aloud.
@@ -69,6 +81,11 @@ impl FieldOfView {
     }
 }
 
+/// Whether all coordinates are numbers and not too large.
+fn are_placed(coordinates_m: &[f64]) -> bool {
+    coordinates_m.iter().all(|c| c.abs() <= COORDINATE_MAX_M)
+}
+
 /// A field of view prepared for many point tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
@@ -77,13 +94,16 @@ pub(crate) struct Field {
     high: [f64; 2],
     /// Empty where the bounding box is the field (`Everywhere`, rectangles along the axes).
     corners: Vec<[f64; 2]>,
+    /// What walls hide; none where they hide nothing.
+    sight: Option<Sight>,
 }
 
 impl Field {
     /// Prepares a checked field of view.
     pub(crate) fn new(view: &FieldOfView) -> Self {
-        let FieldOfView::Polygon { corners_m } = view else {
-            return Field { low: [f64::NEG_INFINITY; 2], high: [f64::INFINITY; 2], corners: Vec::new() };
+        let (FieldOfView::Polygon { corners_m } | FieldOfView::Walled { corners_m, .. }) = view else {
+            let (low, high) = ([f64::NEG_INFINITY; 2], [f64::INFINITY; 2]);
+            return Field { low, high, corners: Vec::new(), sight: None };
         };
         let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
         for c in corners_m {
@@ -96,7 +116,18 @@ impl Field {
         let rectangle = corners_m.len() == 4
             && corners_m.iter().all(on_corner)
             && (view.area_m2() - (high[0] - low[0]) * (high[1] - low[1])).abs() < 1e-9 * view.area_m2();
-        Field { low, high, corners: if rectangle { Vec::new() } else { corners_m.clone() } }
+        let mut field =
+            Field { low, high, corners: if rectangle { Vec::new() } else { corners_m.clone() }, sight: None };
+        if let FieldOfView::Walled { from_m, walls_m, .. } = view {
+            field.sight = Sight::new((low, high), |x, y| field.contains(x, y), *from_m, walls_m);
+        }
+        field
+    }
+
+    /// True if whoever is at `(x, y)` inside can be seen: no wall hides them.
+    #[inline]
+    pub(crate) fn is_in_sight(&self, x: f64, y: f64) -> bool {
+        self.sight.as_ref().is_none_or(|sight| sight.sees(x, y))
     }
 
     /// True if it is seen at `(x, y)`.
@@ -202,6 +233,19 @@ mod tests {
         assert!(rectangle.corners.is_empty() && rectangle.contains(2.9, 1.9));
         let rhombus = Field::new(&polygon(&[[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [1.0, 2.0]]));
         assert!(rhombus.contains(1.0, 1.0) && !rhombus.contains(0.1, 0.1));
+    }
+
+    #[test]
+    fn walls_hide_what_is_behind_them_and_must_be_somewhere() {
+        let corners_m = vec![[0.0, 0.0], [4.0, 0.0], [4.0, 5.0], [0.0, 5.0]];
+        let walled = |from_m, wall| FieldOfView::Walled { corners_m: corners_m.clone(), from_m, walls_m: vec![wall] };
+        let view = walled([2.0, 2.0], [0.0, 4.0, 4.0, 4.0]);
+        assert_eq!((view.check(0), view.area_m2()), (Ok(()), 20.0));
+        let field = Field::new(&view);
+        assert!(field.contains(2.0, 4.5) && !field.is_in_sight(2.0, 4.5));
+        assert!(field.is_in_sight(2.0, 3.5) && field.reach(2.0, 4.5) == 1.0);
+        assert!(walled([2.0, f64::NAN], [0.0, 4.0, 4.0, 4.0]).check(0).is_err());
+        assert!(walled([2.0, 2.0], [0.0, 4.0, 1e12, 4.0]).check(0).is_err());
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! 3. `gate` (over `cells`), `connect` and `associate`: which detection is whose, as marginal probabilities; exact in small
 //!    clusters (`exact`), by belief propagation (Williams and Lau 2014) in large ones.
 //! 4. `update` and `mixture`: a track's new Gaussians are its old ones met with its detections, merged to a few.
-//! 5. Every detection nobody claims begins a tentative track; existence follows Williams 2015 ("Marginal multi-Bernoulli
+//! 5. `rates`: how often the sensor detects who is there and who is not is learnt, starting from what was declared.
+//! 6. Every detection nobody claims begins a tentative track; existence follows Williams 2015 ("Marginal multi-Bernoulli
 //!    filters: RFS derivation of MHT, JIPDA and association-based MeMBer", the track-oriented form).
 //!
 //! Nothing here reads a clock or allocates after construction, sums are in a fixed order, and detections are sorted before
@@ -49,20 +50,24 @@ mod gate;
 mod gaussian;
 mod mixture;
 mod pair;
+mod rates;
 mod save;
+mod sight;
 mod snapshot;
 mod step;
 mod store;
 #[cfg(test)]
 mod tests;
+mod touch;
 mod undetected;
 mod update;
 
 pub use config::{
-    COORDINATE_MAX_M, Config, ConfigError, Limits, Motion, Population, SIGMA_RANGE_M, SensorModel, Upkeep,
+    COORDINATE_MAX_M, Config, ConfigError, Learning, Limits, Motion, Population, SIGMA_RANGE_M, SensorModel, Upkeep,
 };
 pub use estimate::{Detection, Gone, Refused, ScanReport, TrackEstimate};
 pub use field::FieldOfView;
+pub use rates::Sensed;
 pub use save::{RestoreError, TrackerState};
 pub use snapshot::Snapshot;
 pub use step::Tracker;

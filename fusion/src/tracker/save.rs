@@ -2,6 +2,7 @@
 
 use super::config::{Config, ConfigError, SensorModel};
 use super::gaussian::{COMPONENTS_MAX, Gaussian};
+use super::rates::Counted;
 use super::step::Tracker;
 use super::store::Head;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ pub struct TrackerState {
     pub(crate) birth: f64,
     pub(crate) usual_mps: f64,
     pub(crate) left: [f64; 2],
+    /// Per sensor.
+    pub(crate) counted: Vec<Counted>,
     pub(crate) undetected: Vec<f64>,
     pub(crate) initial: Vec<f64>,
     pub(crate) heads: Vec<Head>,
@@ -26,7 +29,7 @@ pub struct TrackerState {
 }
 
 /// The version of [`TrackerState`] that this build writes and reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 impl TrackerState {
     /// Of nothing, to be written over; refused wherever it is used as it is.
@@ -39,6 +42,7 @@ impl TrackerState {
             birth: 0.0,
             usual_mps: 0.0,
             left: [0.0; 2],
+            counted: Vec::new(),
             undetected: Vec::new(),
             initial: Vec::new(),
             heads: Vec::new(),
@@ -84,6 +88,8 @@ impl Tracker {
         to.birth = self.undetected.birth;
         to.usual_mps = self.usual_mps;
         to.left = self.left;
+        to.counted.clear();
+        to.counted.extend_from_slice(self.rates.counted());
         to.undetected.clone_from(&self.undetected.cells);
         to.initial.clone_from(&self.undetected.initial);
         to.heads.clone_from(&self.tracks.heads);
@@ -99,6 +105,9 @@ impl Tracker {
         if [&state.undetected, &state.initial].iter().any(|cells| cells.len() != self.undetected.cells.len()) {
             return Err(RestoreError::Misfit("the fields of view are others"));
         }
+        if state.counted.len() != self.sensors.len() {
+            return Err(RestoreError::Misfit("it has another number of sensors"));
+        }
         if state.heads.len() > self.config.limits.tracks_max {
             return Err(RestoreError::Misfit("it has more tracks than tracks_max"));
         }
@@ -113,6 +122,7 @@ impl Tracker {
         self.undetected.birth = state.birth;
         self.usual_mps = state.usual_mps;
         self.left = state.left;
+        self.rates.take(&state.counted, &self.sensors, &self.config.learning);
         self.undetected.cells.copy_from_slice(&state.undetected);
         self.undetected.initial.copy_from_slice(&state.initial);
     }
@@ -133,6 +143,9 @@ impl Tracker {
             .all(|u| u.is_finite() && *u >= 0.0)
         {
             return Err(RestoreError::Damaged("an intensity or a speed is none"));
+        }
+        if !state.counted.iter().all(Counted::is_sound) {
+            return Err(RestoreError::Damaged("what was counted of a sensor is impossible"));
         }
         let mut rest = state.gaussians.as_slice();
         let mut next_id = 0;

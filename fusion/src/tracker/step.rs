@@ -9,7 +9,9 @@ use super::gate::Gate;
 use super::gaussian::{COMPONENTS_MAX, Gaussian};
 use super::mixture::{Room, Seen};
 use super::pair::Pair;
+use super::rates::{Rates, Sensed, Tally};
 use super::store::{Head, Tracks, stationary};
+use super::touch::touched;
 use super::undetected::Undetected;
 
 /// Nanoseconds per second.
@@ -24,6 +26,7 @@ pub struct Tracker {
     pub(super) sensors: Vec<SensorModel>,
     pub(super) fields: Vec<Field>,
     pub(super) undetected: Undetected,
+    pub(super) rates: Rates,
     pub(super) tracks: Tracks,
     pub(super) now_ns: Option<i64>,
     /// Time of the last scan, up to which births were learnt.
@@ -64,6 +67,7 @@ impl Tracker {
         let limits = &config.limits;
         Ok(Tracker {
             undetected: Undetected::new(&config.population, &sensors, &fields, limits.cells_max),
+            rates: Rates::new(&sensors),
             fields,
             sensors,
             tracks: Tracks::new(limits.tracks_max),
@@ -77,9 +81,9 @@ impl Tracker {
             apart: Apart::new(limits.tracks_max, config.upkeep.apart_m),
             room: Box::default(),
             graph: Association::new(limits.tracks_max, limits.detections_max, limits.edges_max),
-            detectable: Vec::with_capacity(limits.tracks_max),
-            likelihoods: Vec::with_capacity(limits.edges_max * COMPONENTS_MAX),
-            likelihood_start: Vec::with_capacity(limits.tracks_max),
+            detectable: touched(limits.tracks_max),
+            likelihoods: touched(limits.edges_max * COMPONENTS_MAX),
+            likelihood_start: touched(limits.tracks_max),
             config,
         })
     }
@@ -102,10 +106,12 @@ impl Tracker {
         report.sweeps = effort.sweeps;
         report.unconverged = effort.capped;
         let since_s = self.learnt_ns.map_or(0.0, |then| seconds(then, t_ns));
-        let births = self.update(t_ns, sensor, since_s, &mut report);
-        self.begin(t_ns, sensor, &mut report);
-        self.undetected.thin(sensor, self.sensors[sensor].p_detect);
+        let mut tally = Tally::default();
+        let births = self.update(t_ns, sensor, since_s, &mut report, &mut tally);
+        self.begin(t_ns, sensor, &mut report, &mut tally);
+        self.undetected.thin(sensor, self.rates.of(sensor).p_detect);
         self.undetected.learn(&self.config.population, births, since_s);
+        self.rates.learn(sensor, &self.sensors[sensor], &tally, &self.config.learning);
         self.learnt_ns = Some(t_ns);
         self.tell_apart();
         Ok(report)
@@ -162,6 +168,12 @@ impl Tracker {
         self.undetected.birth
     }
 
+    /// How often a sensor detects, as the tracker reckons now: as declared at first, corrected as it is used. None for no
+    /// sensor's number.
+    pub fn sensed(&self, sensor: usize) -> Option<Sensed> {
+        (sensor < self.sensors.len()).then(|| self.rates.of(sensor))
+    }
+
     /// The settings that it was made with.
     pub fn config(&self) -> &Config {
         &self.config
@@ -209,13 +221,16 @@ impl Tracker {
     }
 
     /// Begins a tentative track at every detection that may be a person whom no track claims.
-    fn begin(&mut self, t_ns: i64, sensor: usize, report: &mut ScanReport) {
-        let model = &self.sensors[sensor];
+    fn begin(&mut self, t_ns: i64, sensor: usize, report: &mut ScanReport, tally: &mut Tally) {
+        let (sensed, field) = (self.rates.of(sensor), &self.fields[sensor]);
         let (motion, upkeep) = (&self.config.motion, &self.config.upkeep);
         let mode = stationary(motion.turn_begin_per_s, motion.turn_end_per_s);
         for (j, seen) in self.gate.seen.iter().enumerate() {
             // `other` is clutter plus what undetected people make of it.
-            let people = self.graph.other[j] - model.clutter_per_m2;
+            if field.contains(seen.x, seen.y) {
+                tally.nobody(sensed.clutter_per_m2 / self.graph.total[j]);
+            }
+            let people = self.graph.other[j] - sensed.clutter_per_m2;
             let existence = people / self.graph.total[j];
             // Never so strict that a detection which no track claims could not begin one: else, in much clutter, nobody would
             // ever be found.

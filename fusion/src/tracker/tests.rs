@@ -408,3 +408,104 @@ fn damaged_states_are_refused() {
     damaged(restore(&|s| s.gaussians.push(s.gaussians[0])));
     assert!(matches!(restore(&|s| s.undetected.push(0.0)), Err(RestoreError::Misfit(_))));
 }
+
+/// Scans of ten people who walk to and fro along lines 1 m apart in a room of 10 x 10 m, each detected nine times in ten,
+/// among one false detection a scan.
+fn lanes(scans: i64) -> Vec<(Vec<[f64; 2]>, Vec<Detection>)> {
+    let mut dice = 11;
+    let mut made = Vec::new();
+    for k in 0..scans {
+        let (mut people, mut scan) = (Vec::new(), Vec::new());
+        for lane in 0..10 {
+            // A triangle wave between 1 and 9 m at about 1.3 m/s.
+            let along = (0.13 * k as f64 + 1.7 * f64::from(lane)) % 16.0;
+            people.push([1.0 + if along < 8.0 { along } else { 16.0 - along }, 0.5 + f64::from(lane)]);
+        }
+        for [x_m, y_m] in &people {
+            let noise = [0.3 * normal(&mut dice), 0.3 * normal(&mut dice)];
+            if unit(&mut dice) < 0.9 {
+                scan.push(Detection::at(x_m + noise[0], y_m + noise[1]));
+            }
+        }
+        // On average one: none, one or two.
+        for _ in 0..(3.0 * unit(&mut dice)) as u32 {
+            scan.push(Detection::at(10.0 * unit(&mut dice), 10.0 * unit(&mut dice)));
+        }
+        made.push((people, scan));
+    }
+    made
+}
+
+/// Tracks the lanes with a sensor of which that is declared: what the tracker then reckons with, and the mean squared GOSPA
+/// (c = 2 m, nearest first) of the last two thirds of the scans.
+fn in_lanes(declared: (f64, f64), learn: bool) -> (f64, f64, f64) {
+    let mut config = small();
+    if !learn {
+        (config.learning.prior_looks, config.learning.prior_scans) = (1e12, 1e12);
+    }
+    let sensor =
+        SensorModel { p_detect: declared.0, clutter_per_m2: declared.1 / 100.0, ..rectangle(0.0, 0.0, 10.0, 10.0) };
+    let mut tracker = Tracker::new(config, vec![sensor]).unwrap();
+    let (lanes, mut sum) = (lanes(900), 0.0);
+    for (k, (people, scan)) in lanes.iter().enumerate() {
+        tracker.scan(k as i64 * TENTH_NS, 0, scan).unwrap();
+        let mut left = people.clone();
+        for track in shown(&tracker) {
+            let d2 = |p: &[f64; 2]| {
+                let (dx, dy) = (p[0] - track.x_m, p[1] - track.y_m);
+                dx * dx + dy * dy
+            };
+            let nearest = (0..left.len()).min_by(|&a, &b| d2(&left[a]).total_cmp(&d2(&left[b])));
+            match nearest.filter(|&n| d2(&left[n]) < 4.0) {
+                Some(n) if k >= 300 => sum += d2(&left.swap_remove(n)),
+                Some(n) => drop(left.swap_remove(n)),
+                None if k >= 300 => sum += 2.0,
+                None => {}
+            }
+        }
+        sum += if k >= 300 { 2.0 * left.len() as f64 } else { 0.0 };
+    }
+    let sensed = tracker.sensed(0).unwrap();
+    (sensed.p_detect, 100.0 * sensed.clutter_per_m2, sum / 600.0)
+}
+
+#[test]
+fn what_is_declared_wrongly_is_learnt_and_costs_little_then() {
+    let (_, _, best) = in_lanes((0.9, 1.0), false);
+    for declared in [(0.9, 1.0), (0.8, 1.0), (0.97, 1.0), (0.9, 2.0), (0.9, 0.4)] {
+        let (p_detect, clutter, gospa2) = in_lanes(declared, true);
+        println!("declared {declared:?}: learnt {p_detect:.3}, {clutter:.2}; GOSPA² {gospa2:.3}, at best {best:.3}");
+        assert!((p_detect - 0.9).abs() < 0.015, "declared {declared:?}: {p_detect}");
+        assert!((clutter - 1.0).abs() < 0.25, "declared {declared:?}: {clutter}");
+        assert!(gospa2 < 1.06 * best, "declared {declared:?}: {gospa2} where {best} is possible");
+    }
+    let (p_detect, clutter, worse) = in_lanes((0.8, 1.0), false);
+    println!("declared 0.8 and not learnt: GOSPA² {worse:.3}");
+    assert!(worse > 1.06 * best, "then there would be nothing to learn: {worse}, {best}");
+    assert!((p_detect - 0.8).abs() < 1e-6 && (clutter - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_field_that_reaches_behind_a_wall_takes_nobody_away_there() {
+    let corridor = rectangle(0.0, 4.0, 12.0, 6.0);
+    let corners_m = vec![[2.0, 0.0], [10.0, 0.0], [10.0, 4.6], [2.0, 4.6]];
+    // The room's field reaches 0.6 m into the corridor; its wall has no door.
+    let walls_m = vec![[0.0, 4.0, 12.0, 4.0]];
+    let of_room = |field_of_view| SensorModel { p_detect: 0.97, field_of_view, ..corridor.clone() };
+    let walled = of_room(FieldOfView::Walled { corners_m: corners_m.clone(), from_m: [6.0, 2.0], walls_m });
+    let as_declared = of_room(FieldOfView::Polygon { corners_m });
+    let lost = [walled, as_declared].map(|room| {
+        let mut tracker = Tracker::new(small(), vec![corridor.clone(), room]).unwrap();
+        let (mut lost, mut dice) = (0, 5);
+        for k in 0..80_i64 {
+            let (x_m, t_ns) = (1.0 + 0.13 * k as f64, k * TENTH_NS);
+            // Walks along the wall, 0.3 m off; every third time the corridor's sensor misses.
+            let at = Detection::at(x_m + 0.05 * normal(&mut dice), 4.3);
+            tracker.scan(t_ns, 0, if k % 3 == 2 { &[] } else { std::slice::from_ref(&at) }).unwrap();
+            tracker.scan(t_ns + TENTH_NS / 2, 1, &[]).unwrap();
+            lost += usize::from(k > 2 && shown(&tracker).len() != 1);
+        }
+        lost
+    });
+    assert!(lost[0] == 0 && lost[1] > 20, "{lost:?} of 77 scans without the walker");
+}

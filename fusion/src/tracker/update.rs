@@ -5,6 +5,7 @@ use super::estimate::{Gone, ScanReport};
 use super::gaussian::Gaussian;
 use super::mixture::Reduction;
 use super::pair::Pair;
+use super::rates::Tally;
 use super::step::{Tracker, seconds};
 use super::store::{Head, mean, velocity_doubt};
 
@@ -44,10 +45,20 @@ impl Head {
 
 impl Tracker {
     /// Gives every track its posterior, drops those that are probably nobody. Returns how many proved to be births.
-    pub(super) fn update(&mut self, t_ns: i64, sensor: usize, since_s: f64, report: &mut ScanReport) -> f64 {
+    pub(super) fn update(
+        &mut self,
+        t_ns: i64,
+        sensor: usize,
+        since_s: f64,
+        report: &mut ScanReport,
+        tally: &mut Tally,
+    ) -> f64 {
+        // Wholly in sight: rounding apart, the probability of being detected is the sensor's own.
+        let in_sight = (1.0 - 1e-9) * self.rates.of(sensor).p_detect;
         let per_memory = since_s / self.config.motion.speed_memory_s;
         let (mut births, mut left, mut kept) = (0.0, 0.0, 0);
         for i in 0..self.tracks.len() {
+            let before = self.tracks.heads[i].existence;
             let (mut head, count) = self.update_one(i, t_ns, sensor);
             let upkeep = &self.config.upkeep;
             if head.existence > upkeep.report_existence && !head.shown {
@@ -55,6 +66,9 @@ impl Tracker {
                 report.shown += 1;
             }
             let grown = seconds(head.born_ns, t_ns) >= self.config.population.birth_age_s;
+            if before > self.config.learning.look_existence && head.shown && grown && self.detectable[i] >= in_sight {
+                tally.look(head.existence, 1.0 - self.graph.unseen[i]);
+            }
             births += head.birth(&self.config.population, grown);
             let min = if head.shown { upkeep.shown_existence_min } else { upkeep.tentative_existence_min };
             let lost = seconds(head.hit_ns, t_ns) > upkeep.silent_max_s;
@@ -153,8 +167,9 @@ impl Tracker {
         let scale = missed * per_existence / (1.0 - detectable);
         for (k, g) in prior.iter().enumerate() {
             let centre = g.centre();
-            let inside = self.fields[sensor].contains(centre[0], centre[1]);
-            let hidden = if inside { 1.0 - self.sensors[sensor].p_detect } else { 1.0 };
+            let field = &self.fields[sensor];
+            let seen = field.contains(centre[0], centre[1]) && field.is_in_sight(centre[0], centre[1]);
+            let hidden = if seen { 1.0 - self.rates.of(sensor).p_detect } else { 1.0 };
             self.room.offer(&how, scale * g.weight * hidden, k, None, Pair::default());
         }
         let count = self.room.settle(prior, &self.gate.seen, &how, out);

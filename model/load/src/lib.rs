@@ -15,6 +15,7 @@
 //! | `people` | people.toml |
 //! | `bookings` | calendars, as stretches of time given to zones |
 //! | `devices` | devices.toml |
+//! | `reload` | people saved anew beside a running engine |
 //! | `template` | the site that `osmose new` writes |
 #![forbid(unsafe_code)]
 
@@ -25,12 +26,14 @@ mod fault;
 mod files;
 mod people;
 mod plan;
+mod reload;
 mod settings;
 mod template;
 mod text;
 
 pub use fault::{FAULTS_MAX, Fault, Severity};
 pub use files::{FILE_BYTES_MAX, FILES_MAX, ReadError, SITE_BYTES_MAX, read_dir};
+pub use reload::{installed, saved_people, with_people};
 pub use template::template;
 
 use fault::{Faults, Spot};

@@ -40,7 +40,8 @@ pub(crate) fn read(source: &Source<'_>, settings: &Settings, faults: &mut Faults
     let doc = Doc::parse(source, faults);
     let mut root = doc.fields();
     let mut out = People::default();
-    let persons = root.tables(faults, "person");
+    let order: Vec<&str> = root.strings(faults, "order").into_iter().map(|(name, _)| name).collect();
+    let mut persons = root.tables(faults, "person");
     let mut groups = root.tables(faults, "group");
     root.finish(faults, &[]);
     if persons.len() > usize::from(u16::MAX) || groups.len() > usize::from(u16::MAX) {
@@ -59,6 +60,15 @@ pub(crate) fn read(source: &Source<'_>, settings: &Settings, faults: &mut Faults
         out.group(t, &mut group_ids, faults);
     }
     let mut person_ids: BTreeMap<String, (PersonId, Spot)> = BTreeMap::new();
+    // Numbers follow `order`, then the file. A running engine writes it when people are saved anew, so that whoever was
+    // known before keeps their number; who is not in the file any more is a name without anything.
+    let name_of = |t: &Fields<'_>| t.peek("id").and_then(|id| id.as_str()).unwrap_or_default().to_owned();
+    for name in &order {
+        match persons.iter().position(|t| name_of(t) == *name) {
+            Some(at) => out.person(persons.remove(at), &group_ids, &mut person_ids, settings, faults),
+            None => out.gone(name),
+        }
+    }
     for t in persons {
         out.person(t, &group_ids, &mut person_ids, settings, faults);
     }
@@ -160,6 +170,20 @@ impl People {
             badges,
             language,
             attributes,
+        });
+    }
+
+    /// Somebody who was known and is not any more.
+    fn gone(&mut self, name: &str) {
+        let id = PersonId(self.people.len() as u16);
+        self.people.push(Person {
+            id,
+            name: name.to_owned(),
+            groups: Vec::new(),
+            devices: Vec::new(),
+            badges: Vec::new(),
+            language: None,
+            attributes: BTreeMap::new(),
         });
     }
 
@@ -308,6 +332,19 @@ members = ["ben"]
         badges.sort_unstable();
         assert_eq!(owners.badges, badges, "a badge is known as written and as readers normalise it");
         assert_eq!(owners.names.len(), 3);
+    }
+
+    #[test]
+    fn an_order_keeps_numbers_and_whoever_is_gone_has_nothing() {
+        let text =
+            "order = [\"ben\", \"ana\"]\n[[person]]\nid = \"cleo\"\n[[person]]\nid = \"ana\"\ndevices = [\"p1\"]\n";
+        let (people, owners, faults) = people(text, &[]);
+        assert!(faults.is_empty(), "{faults:?}");
+        let names: Vec<&str> = people.people.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["ben", "ana", "cleo"]);
+        assert!(people.people.iter().zip(0..).all(|(p, i)| p.id == PersonId(i)));
+        assert_eq!(owners.devices, [(CarriedKey::of("p1"), PersonId(1))]);
+        assert!(people.people[0].devices.is_empty() && people.people[0].groups.is_empty());
     }
 
     #[test]

@@ -26,6 +26,11 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function paint(view, now, chain) {
   const { pen: c, em: u, scale: k, r } = view;
+  // Between two snapshots that are drawn out, and while nothing else changes, the picture stands.
+  const moving = r.now && !still.matches && now - r.now.at < 260;
+  const stamp = `${moving ? now : r.now?.at}|${view.key}|${view.ox},${view.oy},${k}|${S.story?.id}|${view.W}`;
+  if (stamp === view.painted) return;
+  view.painted = stamp;
   const colour = colours();
   const small = k < 13 * u;
   c.clearRect(0, 0, view.W, view.H);
@@ -148,87 +153,113 @@ function drawMarks(c, u, marks, colour) {
   c.textAlign = "left";
 }
 
+/**
+ * Everybody, in layers of one path for each colour: five hundred people are some ten strokes and fills, not thousands.
+ */
 function drawPeople(view, c, u, k, people, colour, small) {
   const r = (small ? 3 : 4.6) * u;
-  for (const p of people) {
-    const { t, x, y } = p;
-    const selected = is("track", t.id);
-    if (!small || t.lost || selected) drawUncertainty(c, u, k, p, colour);
-    if (p.moving) {
-      c.strokeStyle = colour[p.shade];
-      c.lineWidth = 1.25 * u;
-      c.beginPath();
-      c.moveTo(x, y);
-      c.lineTo(x + t.vx * k, y - t.vy * k);
-      c.stroke();
-    }
-    const facing = t.facing ?? (p.moving ? Math.atan2(t.vy, t.vx) : null);
-    if (facing !== null && !t.lost) drawFacing(c, u, x, y, r, facing, colour[p.shade], small);
-    drawSymbol(c, u, x, y, r, t, colour, p.shade);
-    if (selected) {
-      c.strokeStyle = colour.ink;
-      c.lineWidth = 1.75 * u;
-      c.beginPath();
-      c.arc(x, y, 11 * u, 0, 7);
-      c.stroke();
-    }
+  for (const shade of ["id", "doubt"]) {
+    const all = people.filter((p) => p.shade === shade);
+    const seen = all.filter((p) => !p.t.lost);
+    c.strokeStyle = c.fillStyle = colour[shade];
+    drawUncertainty(c, u, k, small ? seen.filter((p) => is("track", p.t.id)) : seen, false);
+    drawUncertainty(c, u, k, all.filter((p) => p.t.lost), true);
+    drawMotion(c, u, k, seen.filter((p) => p.moving));
+    drawFacing(c, u, r, seen, small);
+    if (shade === "id") drawIdentified(c, r, seen, colour);
+    else drawDoubtful(c, u, r, all, colour);
   }
+  const chosen = people.find((p) => is("track", p.t.id));
+  if (!chosen) return;
+  c.strokeStyle = colour.ink;
+  c.lineWidth = 1.75 * u;
+  c.beginPath();
+  c.arc(chosen.x, chosen.y, 11 * u, 0, 7);
+  c.stroke();
 }
 
 /** Two sigma; dashed and growing when lost; never smaller than the symbol. */
-function drawUncertainty(c, u, k, { t, x, y, shade }, colour) {
-  c.strokeStyle = colour[shade];
-  c.globalAlpha = t.lost ? 0.95 : 0.5;
+function drawUncertainty(c, u, k, people, lost) {
+  if (!people.length) return;
+  c.globalAlpha = lost ? 0.95 : 0.5;
   c.lineWidth = 0.9 * u;
-  if (t.lost) c.setLineDash([3 * u, 3 * u]);
+  if (lost) c.setLineDash([3 * u, 3 * u]);
   c.beginPath();
-  c.ellipse(x, y, Math.max(2 * t.s1 * k, 8.5 * u), Math.max(2 * t.s2 * k, 7.5 * u), -t.sa, 0, 7);
+  for (const { t, x, y } of people) {
+    const [a, b] = [Math.max(2 * t.s1 * k, 8.5 * u), Math.max(2 * t.s2 * k, 7.5 * u)];
+    c.moveTo(x + a * Math.cos(-t.sa), y + a * Math.sin(-t.sa));
+    c.ellipse(x, y, a, b, -t.sa, 0, 2 * Math.PI);
+  }
   c.stroke();
   c.setLineDash([]);
   c.globalAlpha = 1;
 }
 
-function drawFacing(c, u, x, y, r, facing, colour, small) {
-  const a = -facing;
+/** Where they are in a second. */
+function drawMotion(c, u, k, people) {
+  c.lineWidth = 1.25 * u;
+  c.beginPath();
+  for (const { t, x, y } of people) {
+    c.moveTo(x, y);
+    c.lineTo(x + t.vx * k, y - t.vy * k);
+  }
+  c.stroke();
+}
+
+function drawFacing(c, u, r, people, small) {
   const inner = r + (small ? 1 : 2) * u;
   const tip = inner + (small ? 2.6 : 4) * u;
-  c.fillStyle = colour;
   c.beginPath();
-  c.moveTo(x + Math.cos(a) * tip, y + Math.sin(a) * tip);
-  c.lineTo(x + Math.cos(a + 0.42) * inner, y + Math.sin(a + 0.42) * inner);
-  c.lineTo(x + Math.cos(a - 0.42) * inner, y + Math.sin(a - 0.42) * inner);
+  for (const { t, x, y, moving } of people) {
+    const facing = t.facing ?? (moving ? Math.atan2(t.vy, t.vx) : null);
+    if (facing === null) continue;
+    const a = -facing;
+    c.moveTo(x + Math.cos(a) * tip, y + Math.sin(a) * tip);
+    c.lineTo(x + Math.cos(a + 0.42) * inner, y + Math.sin(a + 0.42) * inner);
+    c.lineTo(x + Math.cos(a - 0.42) * inner, y + Math.sin(a - 0.42) * inner);
+    c.closePath();
+  }
   c.fill();
 }
 
-function drawSymbol(c, u, x, y, r, t, colour, shade) {
-  c.strokeStyle = c.fillStyle = colour[shade];
+const disc = (c, x, y, r) => {
+  c.moveTo(x + r, y);
+  c.arc(x, y, r, 0, 7);
+};
+
+/** A filled disc; one with a hole where the identity is below 0.95. */
+function drawIdentified(c, r, people, colour) {
+  c.beginPath();
+  for (const { x, y } of people) disc(c, x, y, r);
+  c.fill();
+  c.beginPath();
+  for (const { t, x, y } of people) if (t.p < IDENTIFIED_P) disc(c, x, y, r * 0.45);
+  c.fillStyle = colour.paper;
+  c.fill();
+}
+
+/** A hollow diamond for who is nobody known, a cross for who is lost. */
+function drawDoubtful(c, u, r, people, colour) {
   c.lineWidth = 1.75 * u;
   c.beginPath();
-  if (t.lost) {
-    const d = r * 0.9;
-    c.moveTo(x - d, y - d);
-    c.lineTo(x + d, y + d);
-    c.moveTo(x + d, y - d);
-    c.lineTo(x - d, y + d);
-    c.stroke();
-  } else if (!t.person) {
+  for (const { t, x, y } of people) {
+    if (t.lost) continue;
     const d = r * 1.25;
     c.moveTo(x, y - d);
     c.lineTo(x + d, y);
     c.lineTo(x, y + d);
     c.lineTo(x - d, y);
     c.closePath();
-    c.fillStyle = colour.paper;
-    c.fill();
-    c.stroke();
-  } else {
-    c.arc(x, y, r, 0, 7);
-    c.fill();
-    if (t.p < IDENTIFIED_P) {
-      c.beginPath();
-      c.arc(x, y, r * 0.45, 0, 7);
-      c.fillStyle = colour.paper;
-      c.fill();
-    }
   }
+  c.fillStyle = colour.paper;
+  c.fill();
+  for (const { t, x, y } of people) {
+    if (!t.lost) continue;
+    const d = r * 0.9;
+    c.moveTo(x - d, y - d);
+    c.lineTo(x + d, y + d);
+    c.moveTo(x + d, y - d);
+    c.lineTo(x - d, y + d);
+  }
+  c.stroke();
 }

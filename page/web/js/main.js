@@ -41,7 +41,10 @@ function repaint() {
   forgetLabels();
   colours();
   drawLatency();
-  for (const v of views) v.draw();
+  for (const v of views) {
+    v.painted = "";
+    v.draw();
+  }
 }
 
 function setLevel(id) {
@@ -94,6 +97,7 @@ function banner() {
   const interlocks = (S.hello?.rules ?? []).filter((r) => r.interlock && commands().some((e) => e.rule === r.id && S.t - e.t_s < 10));
   const silent = Math.round((performance.now() - S.heardAt) / 100) / 10;
   const texts = [
+    S.failed,
     S.cut && `No picture for ${silent.toFixed(1)} s. The ${S.mode === "live" ? "engine goes on without this page" : "replay has stopped"}; asking again every second.`,
     interlocks.length && `Interlock ${interlocks.map((r) => r.id).join(", ")} is on.`,
     S.overload && `Overload: ${S.overload} state observations replaced in the last second. Safety and edge inputs: none lost.`,
@@ -218,6 +222,10 @@ on("compare", (m) => {
   drawTransport();
   drawLanes();
   if (!S.sel) drawStory();
+});
+on("failed", (m) => {
+  S.failed = m.why;
+  banner();
 });
 on("go", (t) => ask({ seek: t }));
 on("cut", banner);

@@ -119,9 +119,9 @@ export function prepare(hello) {
   return { levels, units, fences, zones, doors, walls: plan.walls, openings: plan.openings, fixtures: plan.fixtures, devices, byId, recorders, unitAt };
 }
 
-/** `Ph 1` for `Phone 1`: for rooms too narrow for their name. */
+/** `Ph 1` for `Phone 1`, `Server` for `Server room`: for rooms too narrow for their name. */
 function short(name) {
   const words = name.split(" ");
   if (words.length < 2 || words[0].length < 4) return name;
-  return [words[0].slice(0, 2), ...words.slice(1)].join(" ");
+  return /\d/.test(words.at(-1)) ? [words[0].slice(0, 2), ...words.slice(1)].join(" ") : words[0];
 }

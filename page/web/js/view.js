@@ -210,7 +210,7 @@ export class View {
       this.names,
     );
     this.right = this.X(plan.levels.find((l) => l.id === S.level).box[2]);
-    this.key = "";
+    this.key = this.painted = "";
     this.drawScale();
     this.frame(performance.now());
   }
@@ -363,7 +363,14 @@ export class View {
       const [x, y] = at ? [this.X(at[0]) + 7 * u, this.Y(at[1]) + 14 * u] : [this.X(zone.box[0]) + 7 * u, this.Y(zone.box[3]) + 14 * u];
       if (at) taken.push([at[0], at[1] - ((lines * 12.5 + 4) * u) / k, at[0] + wide(name) / k, at[1]]);
       const ground = this.rooms.get(zone.id).classList.contains("occ") ? "ho" : "he";
-      if (fired) {
+      if (fired && k < 14 * u) {
+        // Too small for both: the name stays, the rule stands in the room's foot.
+        const w = fired.rule.length * 5.5 * u + 10 * u;
+        const foot = this.Y(zone.box[1]);
+        out.push(s("rect", { class: "labtag", x: this.X(zone.box[0]), y: foot - 14 * u, width: w, height: 14 * u }),
+          s("text", { class: "lab2 on", x: this.X(zone.box[0]) + 5 * u, y: foot - 4 * u }, fired.rule),
+          at && foot - 14 * u > y + 2 * u && s("text", { class: "lab", x, y }, name));
+      } else if (fired) {
         const w = Math.max(name.length * 6.2, fired.rule.length * 5.6) * u + 14 * u;
         out.push(s("rect", { class: "labtag", x: x - 6 * u, y: y - 12 * u, width: w, height: 29 * u }),
           s("text", { class: "lab on", x, y }, name), s("text", { class: "lab2 on", x, y: y + 12 * u }, fired.rule));
@@ -374,7 +381,7 @@ export class View {
       }
     }
     if (S.layers.zones && k > 17 * u) this.labelFences(hot, out);
-    return out;
+    return out.filter(Boolean);
   }
 
   labelFences(hot, out) {

@@ -8,12 +8,13 @@ use crate::trace::codec::{self, Record};
 use crate::trace::format::Topic;
 use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording, RecordingError};
-use osmose_core::{Core, Outbox};
+use osmose_core::{Core, Outbox, Rules};
 use osmose_model::canon;
 use osmose_model::input::{Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
+use osmose_rules::Program;
 
 /// Why nothing can be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +47,18 @@ pub enum Walked {
     Passed,
 }
 
+/// Sets of rules kept compiled: who goes to and fro in a recording meets the same ones again.
+const COMPILED_MAX: usize = 8;
+
 /// The core along a recording.
 pub struct Walk {
     workshop: Osmose,
     machine: Core,
     in_force: Vec<u8>,
+    /// The rules that the recording begins with.
+    own: Vec<u8>,
+    /// Rule files, joined, and what they compile to; the latest last.
+    compiled: Vec<(Vec<u8>, Program)>,
     out: Outbox,
     valid: bool,
     begun: bool,
@@ -72,9 +80,13 @@ impl Walk {
         }
         let workshop = Osmose::of_files(recording.files())?;
         let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
+        let own = canon::encode_files(&own);
+        let rules = workshop.rules(&canon::decode_files(&own).unwrap_or_default())?;
         let mut walk = Self {
-            machine: workshop.machine(workshop.rules(&own)?),
-            in_force: canon::encode_files(&own),
+            compiled: vec![(own.clone(), rules.program().clone())],
+            machine: workshop.machine(rules),
+            in_force: own.clone(),
+            own,
             workshop,
             out: Outbox::new(),
             valid: true,
@@ -82,28 +94,42 @@ impl Walk {
             differs_at: None,
             skipped: 0,
         };
-        let Some(sought) = before.map(|at| recording.seek_before(at)).transpose()?.flatten() else { return Ok(walk) };
-        let own = walk.in_force.clone();
-        if let Some(rules) = sought.rules {
-            walk.in_force = rules;
+        if before.is_some() {
+            walk.seek(recording, before)?;
         }
-        let mut scan = ScanBuf::new();
-        while let Some(Item::Record(raw)) = recording.next_item()? {
-            if raw.log_time > sought.log_time {
+        Ok(walk)
+    }
+
+    /// Goes to the last keyframe before an instant, or to the start where there is none (or `before` is none). The
+    /// recording then stands where the walk goes on. Gives whether it was a keyframe.
+    ///
+    /// # Errors
+    /// [`WalkError`].
+    pub fn seek(&mut self, recording: &mut Recording, before: Option<LogicalNs>) -> Result<bool, WalkError> {
+        self.out.clear();
+        if let Some(sought) = before.map(|at| recording.seek_before(at)).transpose()?.flatten() {
+            let rules = sought.rules.unwrap_or_else(|| self.own.clone());
+            let mut scan = ScanBuf::new();
+            while let Some(Item::Record(raw)) = recording.next_item()? {
+                if raw.log_time > sought.log_time {
+                    break;
+                }
+                if raw.topic != Topic::Keyframe || raw.log_time != sought.log_time {
+                    continue;
+                }
+                let Ok(Record::Keyframe { tag, state }) = codec::decode(&raw, &mut scan) else { break };
+                if self.restore(tag, state, &rules)? {
+                    return Ok(true);
+                }
                 break;
             }
-            if raw.topic != Topic::Keyframe || raw.log_time != sought.log_time {
-                continue;
-            }
-            let Ok(Record::Keyframe { tag, state }) = codec::decode(&raw, &mut scan) else { break };
-            if walk.restore(tag, state)? {
-                return Ok(walk);
-            }
-            break;
         }
-        walk.in_force = own;
         recording.rewind()?;
-        Ok(walk)
+        let own = self.own.clone();
+        self.machine = self.fresh(&own)?;
+        self.in_force = own;
+        (self.valid, self.begun) = (true, false);
+        Ok(false)
     }
 
     /// The core.
@@ -136,12 +162,34 @@ impl Walk {
         &self.in_force
     }
 
-    fn restore(&mut self, tag: Tag, state: &[u8]) -> Result<bool, WorkshopError> {
-        let files = canon::decode_files(&self.in_force).map_err(|e| WorkshopError::Rules(e.to_string()))?;
-        let mut machine = self.workshop.machine(self.workshop.rules(&files)?);
+    /// A core in its first state under these rules, joined as [`canon::encode_files`] does.
+    fn fresh(&mut self, files: &[u8]) -> Result<Core, WorkshopError> {
+        let rules = self.rules(files)?;
+        Ok(self.workshop.machine(rules))
+    }
+
+    /// Rules as fresh as if nothing had been seen.
+    fn rules(&mut self, files: &[u8]) -> Result<Rules, WorkshopError> {
+        if let Some((_, program)) = self.compiled.iter().find(|(known, _)| known == files) {
+            return Ok(Rules::new(program.clone()));
+        }
+        let sources = canon::decode_files(files).map_err(|e| WorkshopError::Rules(e.to_string()))?;
+        let rules = self.workshop.rules(&sources)?;
+        if self.compiled.len() == COMPILED_MAX {
+            // The first set is the recording's own: everybody who goes back to its start needs it.
+            self.compiled.remove(1);
+        }
+        self.compiled.push((files.to_vec(), rules.program().clone()));
+        Ok(rules)
+    }
+
+    /// Takes a recorded state back under these rules; where it does not fit, all is as it was.
+    fn restore(&mut self, tag: Tag, state: &[u8], files: &[u8]) -> Result<bool, WorkshopError> {
+        let mut machine = self.fresh(files)?;
         let fits = machine.restore(state).is_ok() && machine.last() == tag;
         if fits {
             self.machine = machine;
+            files.clone_into(&mut self.in_force);
             self.valid = true;
             self.begun = true;
         }
@@ -164,7 +212,8 @@ impl Walk {
             Record::Keyframe { tag, state } => {
                 let last = self.machine.last();
                 if !self.valid && tag.seq >= last.seq || !self.begun && *tag != last {
-                    self.restore(*tag, state)?;
+                    let in_force = self.in_force.clone();
+                    self.restore(*tag, state, &in_force)?;
                 }
                 Ok(Walked::Passed)
             }
@@ -181,8 +230,7 @@ impl Walk {
         if let Input::RulesInstalled { files } = input
             && self.in_force != *files
         {
-            let sources = canon::decode_files(files).map_err(|e| WorkshopError::Rules(e.to_string()))?;
-            let rules = self.workshop.rules(&sources)?;
+            let rules = self.rules(files)?;
             (*files).clone_into(&mut self.in_force);
             self.machine.stage_rules(rules);
         }

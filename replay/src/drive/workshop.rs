@@ -85,9 +85,18 @@ impl Workshop for Osmose {
     }
 
     fn rules(&self, files: &[SourceFile]) -> Result<Rules, WorkshopError> {
-        let checked = osmose_rules::check(&self.site, files);
+        let faults = |faults: Vec<osmose_load::Fault>| {
+            let errors = faults.iter().filter(|f| f.severity == osmose_load::Severity::Error);
+            WorkshopError::Site(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        };
+        let (people, files) = osmose_load::installed(&self.site, files).map_err(faults)?;
+        let people = people.map(Arc::new);
+        let checked = osmose_rules::check(people.as_ref().unwrap_or(&self.site), &files);
         match checked.program {
-            Some(program) => Ok(Rules::new(program)),
+            Some(program) => Ok(match people {
+                Some(site) => Rules::with_people(program, site),
+                None => Rules::new(program),
+            }),
             None => {
                 let source = |name: &str| files.iter().find(|f| f.path == name).map_or("", |f| f.text.as_str());
                 let errors = checked.diagnostics.iter().filter(|d| d.is_error());

@@ -266,6 +266,12 @@ impl Feed<'_> {
             }
             Input::RulesInstalled { files: block } => {
                 let files = self.renamed(block)?;
+                if files.iter().any(|f| f.path == "people.toml") {
+                    // Who is new in it has no pseudonym.
+                    let why =
+                        "people were saved anew while it was recorded: cut out a stretch before or behind that first";
+                    return Err(SurgeryError::Refused(why.to_owned()));
+                }
                 let block = canon::encode_files(&files);
                 if block != self.in_force {
                     driver.machine_mut().stage_rules(self.workshop.rules(&files)?);

@@ -92,9 +92,7 @@ fn begin(meta: &Meta, files: &[SourceFile], walk: &Walk, first: Tag, out: &Path)
     use osmose_model::world::WorldView;
     let wall = view.wall().map(|w| (last.at, w.utc)).or(meta.wall);
     let in_force = canon::decode_files(walk.in_force()).map_err(|e| SurgeryError::Refused(e.to_string()))?;
-    let is_rules = |f: &SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
-    let mut attached: Vec<SourceFile> = files.iter().filter(|f| !is_rules(f)).cloned().chain(in_force).collect();
-    attached.sort_by(|a, b| a.path.cmp(&b.path));
+    let attached = crate::rulebook::files_in_force(files, in_force);
     let mut copy = Copy::create(out, &Meta { wall, ..meta.clone() }, &attached)?;
     if last.seq.0 > 0 {
         let mut state = Vec::new();

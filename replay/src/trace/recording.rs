@@ -4,10 +4,11 @@
 //! state that it goes on from, so that any of them can be opened alone.
 
 use super::codec::{self, Record};
-use super::format::Meta;
+use super::format::{Meta, Topic};
 use super::index::TraceIndex;
 use super::read::{Ending, Item, OpenError, ReadCounts, TraceReader};
 use crate::wall::{LogClock, WallError};
+use osmose_model::ids::Seq;
 use osmose_model::input::Input;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
@@ -15,6 +16,7 @@ use osmose_model::time::{LogicalNs, UtcNs, parse_decimal_ns};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Records of a log in their order, wherever they come from.
 pub trait Items {
@@ -106,6 +108,8 @@ pub struct Recording {
     parts: Vec<Part>,
     at: usize,
     reader: TraceReader<BufReader<File>>,
+    /// The index of the part that it was asked for last: who scrubs asks again and again.
+    index: Option<(usize, Arc<TraceIndex>)>,
     total_bytes: u64,
     passed: (u64, ReadCounts),
 }
@@ -128,7 +132,7 @@ impl Recording {
             let reader = open(path)?;
             let bytes = reader.progress().1;
             let parts = vec![Part { path: path.to_owned(), bytes, first: LogicalNs(i64::MIN) }];
-            return Ok(Self { parts, at: 0, reader, total_bytes: bytes, passed: Default::default() });
+            return Ok(Self { parts, at: 0, reader, index: None, total_bytes: bytes, passed: Default::default() });
         }
         let mut parts: Vec<(Part, LogicalNs)> = Vec::new();
         for entry in std::fs::read_dir(path).map_err(|e| io(path, e))? {
@@ -155,7 +159,7 @@ impl Recording {
         let first = parts.first().ok_or_else(|| RecordingError::Empty(path.to_owned()))?;
         let reader = open(&first.path)?;
         let total_bytes = parts.iter().map(|p| p.bytes).sum();
-        Ok(Self { parts, at: 0, reader, total_bytes, passed: Default::default() })
+        Ok(Self { parts, at: 0, reader, index: None, total_bytes, passed: Default::default() })
     }
 
     /// The files, in the order of their times.
@@ -196,7 +200,7 @@ impl Recording {
             if !self.reader.meta().notes_installs || !self.reader.meta().has_ticks {
                 break;
             }
-            let index = self.reader.index()?;
+            let index = self.index()?;
             if let Some(point) = self.reader.keyframe_before(at, &index)? {
                 let rules = match point.install_at {
                     Some(install_at) => self.installed(install_at, &index)?,
@@ -211,6 +215,60 @@ impl Recording {
             self.turn_to(was)?;
         }
         Ok(None)
+    }
+
+    /// About when an input is: the last instant of the chunk that it is in. `None` where the log begins after it. Reading
+    /// goes on from somewhere else.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn instant_of(&mut self, seq: Seq) -> std::io::Result<Option<LogicalNs>> {
+        // The last part that begins at or before it.
+        let mut part = self.parts.len();
+        while part > 0 {
+            part -= 1;
+            self.turn_to(part)?;
+            let index = self.index()?;
+            if self.first_input_from(0, &index)?.is_none_or(|first| first > seq) {
+                continue;
+            }
+            let (mut low, mut high) = (0, index.chunks.len());
+            while high - low > 1 {
+                let middle = low + (high - low) / 2;
+                match self.first_input_from(middle, &index)? {
+                    Some(first) if first <= seq => low = middle,
+                    _ => high = middle,
+                }
+            }
+            return Ok(index.chunks.get(low).map(|c| LogicalNs(i64::try_from(c.last).unwrap_or(i64::MAX))));
+        }
+        Ok(None)
+    }
+
+    /// The number of the first input from a chunk of the current part on.
+    fn first_input_from(&mut self, chunk: usize, index: &TraceIndex) -> std::io::Result<Option<Seq>> {
+        let Some(chunk) = index.chunks.get(chunk) else { return Ok(None) };
+        self.reader.seek(chunk.at_byte, index)?;
+        let mut scan = ScanBuf::default();
+        while let Some(item) = self.reader.next_item()? {
+            let Item::Record(raw) = item else { continue };
+            if raw.topic == Topic::Input
+                && let Ok(Record::Input { tag, .. }) = codec::decode(&raw, &mut scan)
+            {
+                return Ok(Some(tag.seq));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The index of the current part.
+    fn index(&mut self) -> std::io::Result<Arc<TraceIndex>> {
+        if let Some((_, index)) = self.index.as_ref().filter(|(part, _)| *part == self.at) {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(self.reader.index()?);
+        self.index = Some((self.at, index.clone()));
+        Ok(index)
     }
 
     /// The rules that the current part begins with.
@@ -239,9 +297,8 @@ impl Recording {
     /// # Errors
     /// The disk's.
     pub fn span(&mut self) -> std::io::Result<Option<(LogicalNs, LogicalNs)>> {
-        let here = self.reader.index()?.span();
         if self.parts.len() == 1 {
-            return Ok(here);
+            return Ok(self.index()?.span());
         }
         let mut ends = Vec::new();
         for part in [0, self.parts.len() - 1] {

@@ -116,7 +116,7 @@ pub struct Candidate {
 }
 
 /// The answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct WhyNot {
     /// The rule, with its place.
     pub rule: String,
@@ -132,6 +132,8 @@ pub struct WhyNot {
     pub followed: usize,
     /// What is to be known about the answer.
     pub caution: Option<String>,
+    /// The rules that were in force.
+    pub book: Rulebook,
     /// The wall clock, where the log has one.
     wall: words::Tied,
 }
@@ -338,6 +340,7 @@ impl Look<'_> {
             candidates,
             followed: self.followed.len(),
             caution: (!caution.is_empty()).then(|| caution.join("; ")),
+            book: book.clone(),
             wall,
         }
     }

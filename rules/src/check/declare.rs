@@ -168,7 +168,8 @@ impl Checker<'_> {
         self.program.combine.sort_unstable_by_key(|e| (e.0, e.1));
     }
 
-    /// `manual m7.light until vacant 2 min`: a rule of level `user` that lets the hand's value go.
+    /// `manual m7.light until vacant 2 min`: what a hand sets is a hold at level `user`, and a rule of that level lets it
+    /// go. Without an end it lasts until `auto()`.
     pub(super) fn manual(&mut self, node: &ast::Manual) {
         let Some(target) = node.expr() else { return };
         let Some((ids, property)) = self.devices_of_target(&target) else { return };
@@ -185,6 +186,9 @@ impl Checker<'_> {
             _ => None,
         };
         for id in ids {
+            if let Err(place) = self.program.by_hand.binary_search(&id) {
+                self.program.by_hand.insert(place, id);
+            }
             let actuator = &self.site.actuators[id.index()];
             let device = format!("{:?}", actuator.name);
             let when = match (&until, node.until_clock(), node.length()) {
@@ -199,7 +203,7 @@ impl Checker<'_> {
                 }
                 (None, Some(clock), _) => format!("time is {} and {device} is manual", clock.syntax().text()),
                 (None, None, Some(length)) => format!("{device} is manual for {}", length.syntax().text()),
-                (None, None, None) => return,
+                (None, None, None) => continue,
             };
             let level = self.program.levels.iter().find(|l| *l == "user").or(self.program.levels.last()).cloned();
             let level = level.unwrap_or_default();

@@ -28,7 +28,7 @@ impl Checker<'_> {
         self.first_cond = self.program.conds.len();
         let mut reported: Vec<(u32, CondId)> = Vec::new();
         let condition = self.root(&mut scope, &root, &mut reported);
-        (scope.may_bind_track, scope.events_allowed) = (false, false);
+        (scope.may_bind_track, scope.events_allowed, scope.acts) = (false, false, true);
         let shape = self.shape(&scope, level, &root);
         let event_zones = scope.deps.zones.clone();
         let (guard, guard_remembers) = self.guard(&mut scope, clauses, &mut reported);
@@ -64,6 +64,7 @@ impl Checker<'_> {
             }
         }
         self.actions(&mut scope, clauses, &mut instance);
+        self.keep_up(&scope, &mut instance);
         self.finish_instance(scope, instance, event_zones, clauses, &root);
     }
 
@@ -180,6 +181,24 @@ impl Checker<'_> {
             }
         };
         (guard, remembers)
+    }
+
+    /// Puts what must be followed all along, and is read only when the rule acts, beside its guard.
+    fn keep_up(&mut self, scope: &Scope, instance: &mut Instance) {
+        if scope.kept.is_empty() {
+            return;
+        }
+        let mut parts: Vec<CondId> = instance.guard.into_iter().collect();
+        for num in &scope.kept {
+            // Always true, and read every time.
+            let read = self.push_cond(Cond::NumberUnknown(*num));
+            let sure = self.push_cond(Cond::Const(osmose_model::tri::Tri::True));
+            let both = self.join_ids(&[sure, read], false);
+            parts.push(self.push_cond(both));
+        }
+        let guard = self.join_ids(&parts, true);
+        instance.guard = Some(self.push_cond(guard));
+        instance.guard_remembers = true;
     }
 
     fn actions(&mut self, scope: &mut Scope, clauses: &Clauses, instance: &mut Instance) {

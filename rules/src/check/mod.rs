@@ -153,6 +153,8 @@ impl<'s> Checker<'s> {
             watchers,
             zones: site.zones.len(),
             people: site.people.iter().map(|p| p.name.clone()).collect(),
+            groups: site.groups.iter().map(|g| g.name.clone()).collect(),
+            kinds: site.actuators.iter().map(|a| a.kind).collect(),
             lost: site.margins.lost,
             sequence: Vec::new(),
             counters: Vec::new(),
@@ -164,6 +166,7 @@ impl<'s> Checker<'s> {
             place_deg: site.frame.origin_deg,
             over: Vec::new(),
             combine: Vec::new(),
+            by_hand: Vec::new(),
         };
         Checker {
             site,

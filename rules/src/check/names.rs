@@ -569,7 +569,7 @@ impl Checker<'_> {
             return Meaning::Wrong;
         }
         let wanted = match name.as_str() {
-            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "starts-in" => 1,
+            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "lasting" | "starts-in" => 1,
             "distance" | "rate" | "mean" | "min" | "max" | "left-ago" | "warm-up" => 2,
             _ => args.len(),
         };
@@ -596,28 +596,14 @@ impl Checker<'_> {
             "min" | "max" => self.extreme(scope, &args[0], &args[1], name == "min"),
             "rate" | "mean" | "baseline" => self.window(scope, &name, &args),
             "warm-up" => self.warm_up(scope, &args[0], &args[1]),
+            "lasting" => self.lasting(scope, call.span(), &args[0]),
             "notify" | "list" => {
                 let help = "`notify(...)` stands behind `do`, `{list(z)}` in a text";
                 self.error_help("not-a-value", call.span(), format!("`{name}` is no value here"), help);
                 Meaning::Wrong
             }
             _ => {
-                let known = [
-                    "participants",
-                    "members",
-                    "confidence",
-                    "count",
-                    "distance",
-                    "speed",
-                    "left-ago",
-                    "starts-in",
-                    "warm-up",
-                    "rate",
-                    "mean",
-                    "baseline",
-                    "min",
-                    "max",
-                ];
+                let known = crate::syntax::words::FUNCTIONS.iter().map(|f| f.0);
                 self.unknown_name(function.span(), "function", &name, known);
                 Meaning::Wrong
             }
@@ -746,6 +732,21 @@ impl Checker<'_> {
             scope.deps.moved_in.push(zone);
         }
         Meaning::Number(self.push_num(Num::CountWhere { zone, cond, nth, slots: used }), Unit::People)
+    }
+
+    /// `lasting(p in queue)`: how long it has been so. A condition waits with `for`; this is for what is said.
+    fn lasting(&mut self, scope: &mut Scope, span: Span, of: &Expr) -> Meaning {
+        if !scope.acts || scope.counted.is_some() {
+            let help = "write `COND for 5 min`; `lasting(COND)` stands in `if`, in texts and in values of a `do`";
+            self.error_help("type", span, "a condition waits by `for`", help);
+            return Meaning::Wrong;
+        }
+        let uses = scope.uses();
+        let cond = self.cond(scope, of);
+        let slot = self.slot(scope, span, scope.uses() > uses);
+        let number = self.push_num(Num::Lasting { cond, slot });
+        scope.kept.push(number);
+        Meaning::Number(number, Unit::Second)
     }
 
     /// `count(people in r)`

@@ -32,6 +32,10 @@ pub(super) struct Scope {
     pub(super) counted_moves: bool,
     /// How many `count` with `where` there are.
     pub(super) counts: u8,
+    /// What is to be looked at whenever the rule is, though only what it does reads it (`lasting`).
+    pub(super) kept: Vec<crate::program::NumId>,
+    /// A number read only when the rule acts may stand here.
+    pub(super) acts: bool,
     /// Something is remembered that is kept in no slot.
     pub(super) remembers: bool,
     /// What is asked of a person hangs on where and how fast he is.
@@ -547,6 +551,9 @@ fn shape_hash(source: &Source) -> u64 {
         // Steps count where a run may be under way in the middle of them.
         let waits = |a: ast::Action| matches!(a, ast::Action::Wait(_) | ast::Action::Ask(_));
         let counts = counts || matches!(clause, Clause::Do(node) if node.actions().any(waits));
+        // So does what is remembered for what is said.
+        let counts =
+            counts || matches!(clause, Clause::Do(node) if node.syntax().text().to_string().contains("lasting("));
         if !counts {
             continue;
         }

@@ -156,6 +156,7 @@ impl<'p> Bounds<'p> {
             | Num::StartsIn { .. }
             | Num::Argument(_) => Ops::NONE,
             Num::Distance(..) | Num::LeftAgo(..) => Ops::of(Op::Node, u64::from(self.program.pieces)),
+            Num::Lasting { cond, .. } => self.cond(*cond),
             Num::Window(place) => self.num(self.program.windows[usize::from(*place)].of),
             Num::CountWhere { zone, cond, slots, .. } => {
                 let each = Ops::of(Op::Occupant, 1).and(Ops::of(Op::Context, if *slots > 0 { 2 } else { 0 }));

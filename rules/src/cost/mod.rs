@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `mod.rs` | [`assess`]: every rule's bound, summed by class of event |
 //! | `ops.rs` | operations and what each takes |
+//! | `calibrate.rs` | what each takes on this machine |
 //! | `bound.rs` | the worst case, form by form |
 //! | `reaction.rs` | what an event sets off, through devices that wake rules, to the end of the step |
 //! | `deadline.rs` | rules that cannot keep their deadline, with the clause to blame |
@@ -14,11 +15,13 @@
 //! events in one step takes up to ten times as long.
 
 pub(crate) mod bound;
+mod calibrate;
 mod deadline;
 mod human;
 mod ops;
 mod reaction;
 
+pub use calibrate::calibrate;
 pub use human::Human;
 pub use ops::{Op, Ops, PerOp, Table, TableError};
 

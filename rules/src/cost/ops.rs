@@ -208,6 +208,12 @@ impl Table {
         Ok(table)
     }
 
+    /// The text of `cost.json`.
+    pub fn to_json(&self) -> String {
+        // Plain numbers and a text always serialise.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
     /// Nanoseconds of one operation.
     pub fn ns_of(&self, op: Op) -> f64 {
         let ns = &self.ns;

@@ -90,7 +90,8 @@ impl Rules {
         let mut instances = 0;
         for to in info.instances.clone() {
             let wanted = &self.program.instances[to as usize];
-            let same = |from: &u32| same_place(&old.program.instances[*from as usize], wanted);
+            let same =
+                |from: &u32| same_place(&old.program, &old.program.instances[*from as usize], &self.program, wanted);
             if let Some(from) = old_info.instances.clone().find(same) {
                 carry_instance(&mut self.state, &self.program, to, &old.state, &old.program, from);
                 self.carry_timers(to, old, from);
@@ -233,12 +234,20 @@ impl Rules {
     }
 }
 
-fn same_place(a: &Instance, b: &Instance) -> bool {
+/// Whether two instances of one rule, of an old program and a new one, are of the same things of the site.
+fn same_place(old: &Program, a: &Instance, new: &Program, b: &Instance) -> bool {
+    use crate::program::Binding::{Group, Person};
+    let same = |a: &crate::program::Binding, b: &crate::program::Binding| match (a, b) {
+        // People and groups may have other numbers where their list was saved anew.
+        (Person(a), Person(b)) => old.people.get(a.index()) == new.people.get(b.index()),
+        (Group(a), Group(b)) => old.groups.get(a.index()) == new.groups.get(b.index()),
+        (a, b) => a == b,
+    };
     a.shape == b.shape
         && a.slots == b.slots
         && a.track_slots == b.track_slots
         && a.bindings.len() == b.bindings.len()
-        && a.bindings.iter().zip(&b.bindings).all(|(a, b)| a.1 == b.1)
+        && a.bindings.iter().zip(&b.bindings).all(|(a, b)| same(&a.1, &b.1))
 }
 
 fn carry_instance(state: &mut State, program: &Program, to: u32, old: &State, old_program: &Program, from: u32) {

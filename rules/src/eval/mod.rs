@@ -48,13 +48,15 @@ pub(crate) use truth::compare;
 
 use crate::cost::{Op, Ops};
 use crate::program::{Program, Shape};
-use osmose_model::command::{Command, Effect};
+use osmose_model::command::{Command, Effect, Terms};
 use osmose_model::ids::{RuleId, SensorId, TrackId};
 use osmose_model::input::OperatorAction;
+use osmose_model::site::Site;
 use osmose_model::stages::{Decide, RestoreError, Source};
 use osmose_model::time::LogicalNs;
 use osmose_model::world::{EventKind, Reading, Stimulus, WorldEvent, WorldView};
 use state::State;
+use std::sync::Arc;
 use timers::{NEVER, Timers};
 use unit::Run;
 use waits::Gate;
@@ -75,6 +77,8 @@ const BY_TIME: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub struct Rules {
     program: Program,
+    /// The site that it was compiled for, where it has other people than the one that the machine began with.
+    site: Option<Arc<Site>>,
     state: State,
     timers: Timers,
     /// By instance: the events that it waits for. Follows from the program, so it is no state.
@@ -112,7 +116,13 @@ impl Rules {
         let reads_moves = program.index.moved_in.iter().any(|list| !list.is_empty());
         let due_runs = Vec::with_capacity(state::RUNS_MAX);
         let (ops, due) = (Ops::NONE, 0);
-        Rules { program, state, timers, gates, touched, ops, due, reads_moves, woken, due_runs, near, all }
+        Rules { program, site: None, state, timers, gates, touched, ops, due, reads_moves, woken, due_runs, near, all }
+    }
+
+    /// The same for a program that was compiled for a site with other people: whoever installs it installs them too.
+    #[must_use]
+    pub fn with_people(program: Program, site: Arc<Site>) -> Self {
+        Rules { site: Some(site), ..Self::new(program) }
     }
 
     /// The program that runs.
@@ -361,8 +371,12 @@ impl Decide for Rules {
         self.carry_into(next, out);
     }
 
-    fn holders(&self) -> u32 {
-        self.program.holders
+    fn site(&self) -> Option<&Arc<Site>> {
+        self.site.as_ref()
+    }
+
+    fn terms(&self) -> Terms {
+        self.program.terms()
     }
 
     fn on_command(&mut self, command: &Command, world: &dyn WorldView) {

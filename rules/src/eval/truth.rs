@@ -569,6 +569,7 @@ impl Truth<'_> {
             Num::TrackAttribute(var, column) => self.attribute(*var, *column).map_or(UNKNOWN, |v| (v, v)),
             Num::Counter(place) => self.counted_now(*place),
             Num::Window(place) => self.window(*place),
+            Num::Lasting { cond, slot } => self.lasting(*cond, *slot),
             Num::SunElevation => self.sun_elevation(),
             Num::Device { device, property } => self.device_number(*device, *property),
             Num::Sensor(sensor) => self.sensor_number(*sensor),
@@ -643,6 +644,40 @@ impl Truth<'_> {
         self.ops.add(Op::Sensor, self.program.watchers[zone.index()].len() as u64);
         let blind = self.program.watchers[zone.index()].iter().any(|s| world.alive(*s) == Tri::False);
         (least, if blind { f64::INFINITY } else { most })
+    }
+
+    /// How long a condition has held; at the instant at which it ends, how long it did. A gap in what is known of it
+    /// counts where it goes on behind.
+    #[inline(never)]
+    fn lasting(&mut self, cond: CondId, slot: SlotRef) -> (f64, f64) {
+        let (value, now) = (self.cond(cond), self.now);
+        let Some(mut memory) = self.slot(slot).copied() else { return UNKNOWN };
+        match value {
+            Tri::True => {
+                if memory.since == NONE || memory.gap_from != NONE {
+                    memory.since = now;
+                }
+                memory.gap_from = NONE;
+            }
+            // When it ended.
+            Tri::False if memory.since != NONE && memory.gap_from == NONE => memory.gap_from = now,
+            Tri::False if memory.gap_from != now => memory = Slot::default(),
+            Tri::False | Tri::Unknown => {}
+        }
+        if !self.peeks(slot)
+            && let Some(kept) = self.slot(slot)
+        {
+            *kept = memory;
+        }
+        self.keep |= memory.since != NONE;
+        match (value, memory.since) {
+            (Tri::Unknown, _) => UNKNOWN,
+            (_, NONE) => (0.0, 0.0),
+            (_, since) => {
+                let seconds = DurationNs(now.saturating_sub(since)).as_s_f64();
+                (seconds, seconds)
+            }
+        }
     }
 
     /// What a counter shows. Counts that end by themselves are due then.
@@ -749,8 +784,8 @@ impl Truth<'_> {
                 (TextPart::Language(_), Some(person), _) => out.write_str(person.language.as_deref().unwrap_or("")),
                 (TextPart::People(zone), ..) => self.list(*zone, &mut out),
                 (TextPart::Number(number), ..) => match self.num(*number) {
-                    (low, high) if low == high => write!(out, "{low}"),
-                    (low, _) if low.is_finite() => write!(out, "at least {low}"),
+                    (low, high) if low == high => write!(out, "{}", hundredths(low)),
+                    (low, _) if low.is_finite() => write!(out, "at least {}", hundredths(low)),
                     _ => out.write_str("unknown"),
                 },
                 _ => Ok(()),
@@ -787,6 +822,12 @@ pub(super) fn enters_in(stimuli: &[Stimulus], track: TrackId, zone: ZoneId) -> b
     stimuli.iter().any(|stimulus| {
         matches!(stimulus, Stimulus::World(e) if e.kind == EventKind::Enters && e.track == track && e.zone == Some(zone))
     })
+}
+
+/// A number as people are told it: nobody reads more than two places behind the point.
+fn hundredths(number: f64) -> f64 {
+    let rounded = (number * 100.0).round() / 100.0;
+    if rounded.is_finite() { rounded } else { number }
 }
 
 /// A text that cuts what does not fit, at a character.

@@ -158,7 +158,7 @@ pub(super) fn windows_below(program: &Program, roots: impl Iterator<Item = CondI
                     found.push(*place);
                     nums.push(program.windows[usize::from(*place)].of);
                 }
-                Num::CountWhere { cond, .. } => conds.push(*cond),
+                Num::CountWhere { cond, .. } | Num::Lasting { cond, .. } => conds.push(*cond),
                 _ => {}
             }
         }

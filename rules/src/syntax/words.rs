@@ -60,6 +60,27 @@ pub const UNITS: &[&str] = &[
     "person", "K", "degC", "W", "kW", "dB",
 ];
 
+/// Functions, and what each gives: for editors, and for "did you mean".
+pub const FUNCTIONS: &[(&str, &str)] = &[
+    ("participants", "participants(r): the people of the session of a zone's recorder"),
+    ("members", "members(g): the people of a group, by its name or folder"),
+    ("confidence", "confidence(p): probability that he is who he is taken for, 0 to 1"),
+    ("count", "count(people in r), count(q in r where ...): people; a lower bound where a sensor is dead"),
+    ("distance", "distance(a, b): metres between two people, walls, zones or devices"),
+    ("speed", "speed(p): m/s"),
+    ("left-ago", "left-ago(p, r): seconds since he may have crossed the line of a zone outwards, at the longest"),
+    ("starts-in", "starts-in(r.booking): seconds until the next booking begins, 0 while one goes on"),
+    ("warm-up", "warm-up(x, 21 degC): seconds that it takes to come within a degree of that, learnt from how it rose before"),
+    ("lasting", "lasting(COND): seconds for which it has held; at the instant at which it ends, for how long it did"),
+    ("rate", "rate(x, 5 min): how much it rose in that time"),
+    ("mean", "mean(x, 10 min): its mean over that time"),
+    ("baseline", "baseline(x): its mean over a day"),
+    ("min", "min(a, b)"),
+    ("max", "max(a, b)"),
+    ("list", "{list(people in r)} in a text: who is there, by name"),
+    ("notify", "notify(p, ..., \"text\") behind `do`: tells people by the device of kind notify"),
+];
+
 /// Whether a word may not stand alone as a name in an expression.
 pub fn is_reserved(word: &str) -> bool {
     OPERATORS.contains(&word) || CLAUSES.contains(&word) || VERBS.contains(&word)

@@ -383,7 +383,11 @@ impl Bench {
 
     /// Rules that have seen nothing yet.
     pub fn asleep(text: &str) -> Self {
-        let site = site();
+        Bench::on(site(), text)
+    }
+
+    /// The same in another site.
+    pub fn on(site: Site, text: &str) -> Self {
         let rules = Rules::new(compiled(&site, text));
         let bound = StepBound::new(rules.program(), &site);
         Bench {

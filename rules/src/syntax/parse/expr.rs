@@ -155,7 +155,9 @@ impl Parser<'_> {
                 if !self.eat_word("in") {
                     self.eat_word("at");
                 }
-                if self.at_name() {
+                // `gate crosses in` may be followed by the next step of a test.
+                let next_step = self.starts_line(0) && self.at_any_word(words::STEPS);
+                if self.at_name() && !next_step {
                     self.path();
                     // `facing w (15 deg)`: the bracket is the verb's, so the object is a path and no call.
                     if self.current() == SyntaxKind::L_PAREN {

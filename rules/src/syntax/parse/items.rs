@@ -179,7 +179,7 @@ impl Parser<'_> {
         self.finish();
     }
 
-    /// `manual light until vacant [D]`, `manual m7.light for 4 h`, `manual all lights until 06:00`
+    /// `manual light until vacant [D]`, `manual m7.light for 4 h`, `manual all lights until 06:00`, `manual m7.light`
     fn manual(&mut self) {
         self.start(SyntaxKind::MANUAL);
         self.bump();
@@ -193,8 +193,10 @@ impl Parser<'_> {
                     self.operand();
                 }
             }
-        } else if self.expect_word("for") {
+        } else if self.eat_word("for") {
             self.operand();
+        } else if !self.at_item_head() && self.current() != SyntaxKind::EOF {
+            self.expected("`until` or `for`, or the next item");
         }
         self.finish();
     }

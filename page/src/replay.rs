@@ -1,0 +1,579 @@
+//! A recording played on the page: every page has a player of its own, on a thread of its own.
+//!
+//! What the page shows is the core itself, run again on the recorded inputs; what happened is read from the recorded
+//! decisions once, when the page opens. Work that takes long (the timeline, the verification, a comparison) goes on
+//! beside the player and is told when it is done.
+
+use crate::chronicle::{Chronicle, seconds};
+use crate::hello::{Mode, hello};
+use crate::note::Note;
+use crate::outlet::{Message, Outlet};
+use crate::request::{Of, Request};
+use crate::script::test_at;
+use crate::server::{Feed, Visitor};
+use crate::snap::Snaps;
+use crate::story::story;
+use osmose_model::device::ActuatorKind;
+use osmose_model::input::Tag;
+use osmose_model::observation::ScanBuf;
+use osmose_model::site::Site;
+use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
+use osmose_replay::diff::traces::{Told, compare};
+use osmose_replay::diff::{Change, Difference};
+use osmose_replay::drive::{self, Options, Watch};
+use osmose_replay::player::{Landmark, Player, PlayerError};
+use osmose_replay::timeline::{MarkKind, Timeline};
+use osmose_replay::trace::codec::{self, RECORDER_LOST, Record};
+use osmose_replay::trace::recording::{Items, Recording};
+use osmose_runtime::publish::Picture;
+use osmose_runtime::tap::Timing;
+use serde_json::{Map, Value, json};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+/// Pages of one recording at once: each runs a core.
+pub const PAGES_MAX: usize = 8;
+/// Columns of the timeline.
+const BINS: usize = 1200;
+/// Commands, gaps and the like that the page is told of; the timeline counts all.
+const TOLD_MAX: usize = 6000;
+/// Events that stories are told from: the newest of the recording.
+const REMEMBERED_MAX: usize = 50_000;
+/// Entries of one `events` message.
+const TOLD_AT_ONCE: usize = 500;
+/// How often a picture goes out while it plays, and while it holds: the page knows by it that the replay is there.
+const PLAY_EVERY: Duration = Duration::from_millis(33);
+const HOLD_EVERY: Duration = Duration::from_millis(400);
+/// What a page asked and was not done yet, at most.
+const ASKED_MAX: usize = 64;
+/// Before an instant that is gone to, so much is run on, to have what sensors just saw.
+const BEFORE: DurationNs = DurationNs::from_ms(200);
+
+/// A second recording beside the first.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// What it is called: `what if: without ceiling-m7-a`, or its file.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is to be known before trusting it.
+    pub note: String,
+}
+
+/// A recording, as pages are fed from it.
+pub struct Replaying {
+    path: PathBuf,
+    beside: Option<Beside>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Replaying {
+    /// A trace or a folder of them; opened once to see that it can be played.
+    ///
+    /// # Errors
+    /// [`PlayerError`].
+    pub fn new(path: &Path, beside: Option<Beside>) -> Result<Self, PlayerError> {
+        Player::open(path)?;
+        if let Some(beside) = &beside {
+            Player::open(&beside.path)?;
+        }
+        Ok(Self { path: path.to_owned(), beside, open: Arc::default() })
+    }
+}
+
+impl Feed for Replaying {
+    fn open(&self, page: Arc<Outlet>) -> Box<dyn Visitor> {
+        let (said, asked) = sync_channel(ASKED_MAX);
+        let (path, beside, open) = (self.path.clone(), self.beside.clone(), self.open.clone());
+        let mine = open.fetch_add(1, Ordering::Relaxed);
+        let of_page = page.clone();
+        let play = move || {
+            if mine < PAGES_MAX {
+                if let Err(error) = Session::open(&path, beside, of_page.clone()).and_then(|s| s.run(&asked)) {
+                    of_page.tell(text(&json!({"type": "failed", "why": error.to_string()})));
+                }
+            } else {
+                of_page.tell(text(
+                    &json!({"type": "failed", "why": "As many pages as there may be play this recording."}),
+                ));
+            }
+            open.fetch_sub(1, Ordering::Relaxed);
+        };
+        if std::thread::Builder::new().name("osmose-play".into()).spawn(play).is_err() {
+            page.close();
+        }
+        Box::new(Guest { page, said })
+    }
+}
+
+struct Guest {
+    page: Arc<Outlet>,
+    said: SyncSender<Request>,
+}
+
+impl Visitor for Guest {
+    fn asked(&mut self, request: Request) {
+        if self.said.try_send(request).is_err() {
+            self.page.close();
+        }
+    }
+}
+
+/// One run that is shown.
+struct Run {
+    name: &'static str,
+    player: Player,
+    chronicle: Chronicle,
+    picture: Picture,
+    snaps: Snaps,
+}
+
+/// One page's replay.
+struct Session {
+    page: Arc<Outlet>,
+    path: PathBuf,
+    beside: Option<Beside>,
+    a: Run,
+    b: Option<Run>,
+}
+
+/// What a pass over the decisions found.
+struct Decided {
+    chronicle: Chronicle,
+    digest: Option<String>,
+    gaps: (u64, f64),
+    lost: u64,
+}
+
+impl Run {
+    fn open(name: &'static str, path: &Path, chronicle: Chronicle) -> Result<Self, PlayerError> {
+        let player = Player::open(path)?;
+        let picture = Picture::new(player.site());
+        Ok(Self { name, player, chronicle, picture, snaps: Snaps::default() })
+    }
+
+    /// Goes to an instant, and sees what sensors saw just before it.
+    fn seek(&mut self, to: LogicalNs) -> Result<(), PlayerError> {
+        self.chronicle.seen.clear();
+        self.player.seek(to.minus(BEFORE))?;
+        self.advance(to)
+    }
+
+    fn advance(&mut self, to: LogicalNs) -> Result<(), PlayerError> {
+        let Self { player, chronicle, .. } = self;
+        player.advance(to, &mut |s| see(chronicle, s.tag, &s.input))?;
+        Ok(())
+    }
+
+    fn tick(&mut self, elapsed: Duration) -> Result<(), PlayerError> {
+        let Self { player, chronicle, .. } = self;
+        player.tick(elapsed, &mut |s| see(chronicle, s.tag, &s.input))?;
+        Ok(())
+    }
+
+    fn show(&mut self, page: &Outlet) {
+        let at = ArrivalNs(self.player.now().0);
+        self.picture.take_whole(self.player.machine(), at);
+        // A snapshot of a replay is whole: it may be of any instant.
+        let mut snap = self.snaps.write(self.chronicle.names(), &self.picture, &self.chronicle.seen, true);
+        snap.truncate(snap.len() - 1);
+        snap += &format!(",\"run\":\"{}\",\"known\":{}}}", self.name, self.player.is_known());
+        if self.name == "A" { page.snap(snap.into()) } else { page.snap_b(snap.into()) }
+    }
+}
+
+/// Remembers what a sensor just saw.
+fn see(chronicle: &mut Chronicle, tag: Tag, input: &osmose_model::input::Input<'_>) {
+    if input.observation().is_some()
+        && let Some(note) = Note::of(&chronicle.site, tag, input)
+    {
+        chronicle.take(note);
+    }
+}
+
+impl Session {
+    fn open(path: &Path, beside: Option<Beside>, page: Arc<Outlet>) -> Result<Self, PlayerError> {
+        let decided = read_decisions(path)?;
+        let a = Run::open("A", path, decided.chronicle)?;
+        let (from, to) = a.player.span();
+        let mut more = Map::new();
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+        more.insert("span_s".into(), json!([seconds(from), seconds(to)]));
+        more.insert(
+            "about".into(),
+            json!({"name": name, "digest": decided.digest, "lost": decided.lost,
+            "gaps": {"n": decided.gaps.0, "s": decided.gaps.1}, "caution": a.player.caution()}),
+        );
+        let runs: Vec<Value> = beside.iter().map(|b| json!({"id": "B", "name": b.name})).collect();
+        more.insert("runs".into(), runs.into());
+        page.tell(text(&hello(a.chronicle.names(), Mode::Replay, a.player.last().seq.0, more)));
+        let mut session = Self { page, path: path.to_owned(), beside, a, b: None };
+        session.tell_past();
+        session.verify();
+        Ok(session)
+    }
+
+    /// The commands and gaps of the recording, in pieces; the newest where there are more than are told.
+    fn tell_past(&self) {
+        let kinds = ["command", "gap", "shed", "operator", "rules"];
+        let of_interest = |e: &&Value| e["kind"].as_str().is_some_and(|k| kinds.contains(&k));
+        let all: Vec<&Value> = self.a.chronicle.events().map(|t| &t.entry).filter(of_interest).collect();
+        let from = all.len().saturating_sub(TOLD_MAX);
+        for piece in all[from..].chunks(TOLD_AT_ONCE) {
+            self.page.tell(text(&json!({"type": "events", "past": true, "list": piece})));
+        }
+    }
+
+    fn run(mut self, asked: &Receiver<Request>) -> Result<(), PlayerError> {
+        self.show();
+        let mut last = Instant::now();
+        while !self.page.is_closed() {
+            let is_playing = self.a.player.speed() > 0.0;
+            let patience = if is_playing { PLAY_EVERY.saturating_sub(last.elapsed()) } else { HOLD_EVERY };
+            match asked.recv_timeout(patience) {
+                Ok(request) => {
+                    self.answer(newest(request, asked))?;
+                    if !is_playing {
+                        last = Instant::now();
+                    }
+                    self.show();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if is_playing {
+                let elapsed = last.elapsed();
+                last = Instant::now();
+                self.a.tick(elapsed)?;
+                let now = self.a.player.now();
+                if let Some(b) = &mut self.b {
+                    b.advance(now)?;
+                }
+                if self.a.player.speed() == 0.0 {
+                    self.tell_pace();
+                }
+            } else {
+                last = Instant::now();
+            }
+            self.show();
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        self.a.show(&self.page);
+        if let Some(b) = &mut self.b {
+            b.show(&self.page);
+        }
+    }
+
+    fn tell_pace(&self) {
+        let player = &self.a.player;
+        let behind_s = player.behind().0 as f64 / 1e9;
+        self.page.tell(text(&json!({"type": "play", "speed": player.speed(), "behind_s": behind_s})));
+    }
+
+    fn answer(&mut self, request: Request) -> Result<(), PlayerError> {
+        match request {
+            Request::Story { of, id } => self.tell_story(of, &id),
+            Request::Seek(t) => self.seek(LogicalNs((t * 1e9) as i64))?,
+            Request::Speed(speed) => {
+                if speed > 0.0 && self.a.player.now() >= self.a.player.span().1 {
+                    let from = self.a.player.span().0;
+                    self.seek(from)?;
+                }
+                self.a.player.play(speed);
+                self.tell_pace();
+            }
+            Request::Step(n) => self.landmark(Landmark::Scan, n)?,
+            Request::Event(n) => self.landmark(Landmark::Event, n)?,
+            Request::Lanes => self.lanes(),
+            Request::Compare(id) => self.compare(&id)?,
+            Request::Test(t) => {
+                let told = test_at(LogicalNs((t * 1e9) as i64), &self.a.chronicle);
+                let told = told.unwrap_or_else(|| "# Nothing is remembered of this moment.\n".to_owned());
+                self.page.tell(text(&json!({"type": "test", "text": told})));
+            }
+            Request::Since(seq) => {
+                if let Some(events) = self.a.chronicle.since(seq) {
+                    self.page.tell(text(&events));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn seek(&mut self, to: LogicalNs) -> Result<(), PlayerError> {
+        self.a.seek(to)?;
+        if let Some(b) = &mut self.b {
+            b.seek(to)?;
+        }
+        Ok(())
+    }
+
+    /// To the next scans or events, or back.
+    fn landmark(&mut self, landmark: Landmark, n: i64) -> Result<(), PlayerError> {
+        self.a.player.pause();
+        for _ in 0..n.unsigned_abs().min(100) {
+            if n > 0 {
+                self.a.player.forward(landmark)?
+            } else {
+                self.a.player.backward(landmark)?
+            };
+        }
+        let now = self.a.player.now();
+        self.seek(now)?;
+        self.tell_pace();
+        Ok(())
+    }
+
+    /// From what is remembered at once; a command's chain to its sensors' frames follows, since it is read from the file.
+    fn tell_story(&self, of: Of, id: &str) {
+        self.page.tell(text(&story(of, id, &self.a.chronicle, &self.a.picture)));
+        if of != Of::Command {
+            return;
+        }
+        let mut told = story(of, id, &self.a.chronicle, &self.a.picture);
+        let (path, id, page) = (self.path.clone(), id.to_owned(), self.page.clone());
+        beside("osmose-why", move || {
+            if let Ok(found) = osmose_replay::story::command(&path, &id)
+                && let Some(fields) = told.as_object_mut()
+            {
+                fields.insert("answer".into(), json!(found.answer));
+                fields.insert("caution".into(), json!(found.caution));
+                page.tell(text(&told));
+            }
+        });
+    }
+
+    fn lanes(&self) {
+        let (path, page, site) = (self.path.clone(), self.page.clone(), self.a.chronicle.site.clone());
+        beside("osmose-lanes", move || match Timeline::read(&path, BINS, &mut Gone(&page)) {
+            Ok(timeline) => page.tell(text(&lanes(&timeline, &site))),
+            Err(error) => page.tell(text(&json!({"type": "failed", "why": error.to_string()}))),
+        });
+    }
+
+    fn verify(&mut self) {
+        let (path, page) = (self.path.clone(), self.page.clone());
+        beside("osmose-verify", move || page.tell(text(&verified(&path, &page))));
+    }
+
+    fn compare(&mut self, id: &str) -> Result<(), PlayerError> {
+        let Some(other) = self.beside.clone().filter(|_| !id.is_empty()) else {
+            self.b = None;
+            self.page.tell(text(&json!({"type": "compare"})));
+            return Ok(());
+        };
+        let decided = read_decisions(&other.path)?;
+        let mut b = Run::open("B", &other.path, decided.chronicle)?;
+        b.seek(self.a.player.now())?;
+        let events: Vec<Value> =
+            b.chronicle.events().filter(|t| t.command.is_some()).map(|t| t.entry.clone()).collect();
+        for piece in events.chunks(TOLD_AT_ONCE) {
+            self.page.tell(text(&json!({"type": "events", "past": true, "run": "B", "list": piece})));
+        }
+        self.b = Some(b);
+        let (path, page) = (self.path.clone(), self.page.clone());
+        beside("osmose-compare", move || page.tell(text(&differences(&path, &other))));
+        Ok(())
+    }
+}
+
+/// Where several instants were asked for in a row, the last is gone to: a hand on the playhead is faster than a core.
+fn newest(first: Request, asked: &Receiver<Request>) -> Request {
+    if !matches!(first, Request::Seek(_)) {
+        return first;
+    }
+    let mut newest = first;
+    while let Ok(next) = asked.try_recv() {
+        let is_seek = matches!(next, Request::Seek(_));
+        newest = next;
+        if !is_seek {
+            break;
+        }
+    }
+    newest
+}
+
+/// Does something beside the player, which must not wait for it.
+fn beside(name: &str, work: impl FnOnce() + Send + 'static) {
+    // Where the system gives no thread, the page lacks what it would have told.
+    let _ = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+}
+
+/// Stops a long pass when its page is gone.
+struct Gone<'a>(&'a Outlet);
+
+impl Watch for Gone<'_> {
+    fn progress(&mut self, _: u64, _: u64, _: LogicalNs) -> ControlFlow<()> {
+        if self.0.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// Reads what was decided: events, commands with their times, gaps, and the last digest.
+fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
+    let mut recording = Recording::open(path)?;
+    let player = Player::open(path)?;
+    let book = Arc::new(player.rulebook().clone());
+    let chronicle = Chronicle::with_room(player.site().clone(), book, REMEMBERED_MAX);
+    let mut all = Decided { chronicle, digest: None, gaps: (0, 0.0), lost: 0 };
+    let mut scan = ScanBuf::new();
+    let mut waiting: Vec<(Tag, Box<osmose_model::command::Command>)> = Vec::new();
+    let (mut tag, mut hops) = (Tag::default(), 0_i64);
+    while let Some(item) = recording.next_item()? {
+        let osmose_replay::trace::read::Item::Record(raw) = item else { continue };
+        let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
+        match record {
+            Record::Input { tag: next, input } => {
+                hand_on(&mut all.chronicle, &mut waiting, std::mem::take(&mut hops));
+                tag = next;
+                if input.observation().is_none()
+                    && let Some(note) = Note::of(&all.chronicle.site, tag, &input)
+                {
+                    if let Note::Gap(_, gap) = &note {
+                        all.gaps = (all.gaps.0 + 1, all.gaps.1 + tag.at.since(gap.from).as_s_f64());
+                    }
+                    all.chronicle.take(note);
+                }
+            }
+            Record::Event { tag, event } => _ = all.chronicle.take(Note::Event(tag, event)),
+            Record::Command(command) => waiting.push((tag, command)),
+            Record::Latency(latency) if latency.count == 1 => hops += i64::try_from(latency.max_ns).unwrap_or(0),
+            Record::Digest { decision, .. } => all.digest = Some(decision.to_string()),
+            Record::Counter(counter) if counter.reason == RECORDER_LOST => all.lost += counter.count,
+            _ => {}
+        }
+    }
+    hand_on(&mut all.chronicle, &mut waiting, hops);
+    Ok(all)
+}
+
+/// Commands of an input, once it is known how long they took: a recording holds lengths and no instants.
+fn hand_on(chronicle: &mut Chronicle, waiting: &mut Vec<(Tag, Box<osmose_model::command::Command>)>, took_ns: i64) {
+    for (tag, command) in waiting.drain(..) {
+        let read = ArrivalNs(tag.at.0);
+        let sent = ArrivalNs(tag.at.0.saturating_add(took_ns));
+        let timing =
+            (took_ns > 0).then(|| Timing { read, step_start: read, step_end: sent, sent, ..Timing::default() });
+        chronicle.take(Note::Command(tag, command, timing));
+    }
+}
+
+/// The `lanes` message.
+fn lanes(t: &Timeline, site: &Site) -> Value {
+    let at = |bin: usize| {
+        let length = t.span.1.since(t.span.0).0;
+        seconds(LogicalNs(t.span.0.0 + (i128::from(length) * bin as i128 / t.bins.max(1) as i128) as i64))
+    };
+    let mut rooms: Vec<(u64, Value)> = Vec::new();
+    for lane in &t.lanes {
+        let zone = &site.zones[lane.zone.index()];
+        if matches!(zone.category.as_str(), "geofence" | "cell") {
+            continue;
+        }
+        let (mut steps, mut before) = (Vec::new(), None);
+        for (bin, n) in lane.people.iter().enumerate() {
+            if before != Some(*n) {
+                steps.push(json!([at(bin), n]));
+                before = Some(*n);
+            }
+        }
+        let most = lane.people.iter().max().copied().unwrap_or(0);
+        let recorder = site.actuators.iter().find(|a| a.kind == ActuatorKind::Recorder && a.zone == Some(lane.zone));
+        let spans = recorder.and_then(|r| t.devices.iter().find(|d| d.device == r.id)).map(|d| {
+            let ends = d.changes.iter().skip(1).map(|c| c.0).chain([t.span.1]);
+            d.changes
+                .iter()
+                .zip(ends)
+                .map(|((from, state), to)| json!([seconds(*from), seconds(to), state.as_str()]))
+                .collect::<Vec<_>>()
+        });
+        // Rooms that are recorded come first, then those where most happens.
+        let changes = steps.len() as u64;
+        let rank = if spans.is_some() { u64::MAX } else { changes };
+        rooms.push((
+            rank,
+            json!({"zone": zone.name, "name": zone.label, "most": most, "steps": steps, "recorder": spans}),
+        ));
+    }
+    rooms.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+    let troubles: Vec<Value> = t
+        .marks
+        .iter()
+        .filter(|m| matches!(m.kind, MarkKind::Dead | MarkKind::Gap | MarkKind::Shed))
+        .map(
+            |m| json!({"kind": m.kind.as_str(), "from_s": seconds(m.at), "to_s": m.until.map(seconds), "text": m.text}),
+        )
+        .collect();
+    json!({"type": "lanes", "rooms": rooms.into_iter().map(|(_, r)| r).collect::<Vec<_>>(), "troubles": troubles})
+}
+
+/// The `verified` message: the code again on the whole recording, every decision compared.
+fn verified(path: &Path, page: &Outlet) -> Value {
+    let failed = |why: String| json!({"type": "verified", "ok": false, "equal": 0, "of": 0, "why": why});
+    let run = || -> Result<drive::Summary, String> {
+        let recording = Recording::open(path).map_err(|e| e.to_string())?;
+        let workshop = drive::Osmose::of_files(recording.files()).map_err(|e| e.to_string())?;
+        let options = Options { verify: true, ..Options::default() };
+        let replay = drive::Replay::new(recording, workshop, options).map_err(|e| e.to_string())?;
+        replay.run(&mut Gone(page)).map_err(|e| e.to_string())
+    };
+    match run() {
+        Err(why) => failed(why),
+        Ok(summary) => {
+            let c = summary.checked;
+            let of = c.events + c.commands + c.digests + c.keyframes;
+            let ok = summary.exit_status() == 0;
+            let words = summary.render();
+            let why = words.lines().last().unwrap_or_default();
+            json!({"type": "verified", "ok": ok, "equal": of.saturating_sub(u64::from(!ok)), "of": of, "why": why})
+        }
+    }
+}
+
+/// The `compare` message: where two recordings part.
+fn differences(path: &Path, other: &Beside) -> Value {
+    let found = || -> Result<Value, String> {
+        let (a, b) =
+            (Told::read(path).map_err(|e| e.to_string())?, Told::read(&other.path).map_err(|e| e.to_string())?);
+        let diff = compare(&a, &b, path, &other.path).map_err(|e| e.to_string())?;
+        let told = diff.to_json();
+        let list: Vec<Value> = diff
+            .differences
+            .iter()
+            .zip(told["differences"].as_array().into_iter().flatten())
+            .map(|(d, t)| difference(d, t))
+            .collect();
+        Ok(json!({"type": "compare", "name": other.name, "note": other.note, "from_s": told["hypothesis_from_s"],
+            "list": list, "counts": {"a": told["a"]["commands"], "b": told["b"]["commands"], "equal": told["same"]},
+            "facts": told["cause"].as_array().into_iter().flatten().map(|c| json!(["Cause", c])).collect::<Vec<_>>()}))
+    };
+    found().unwrap_or_else(|why| {
+        json!({"type": "compare", "name": other.name, "note": why, "from_s": null, "list": [],
+        "counts": {"a": 0, "b": 0, "equal": 0}})
+    })
+}
+
+fn difference(d: &Difference<'_>, told: &Value) -> Value {
+    let (mark, side) = match d.change {
+        Change::Gone => ("−", &told["a"]),
+        Change::New => ("+", &told["b"]),
+        Change::Moved | Change::Altered => ("Δ", &told["b"]),
+    };
+    let moved = match (d.a, d.b) {
+        (Some(a), Some(b)) if d.change == Change::Moved => format!(", {:+.0} ms", b.at.since(a.at).0 as f64 / 1e6),
+        _ => String::new(),
+    };
+    json!({"at_s": seconds(d.at), "mark": mark, "title": side["command"], "a": told["a"]["id"], "b": told["b"]["id"],
+        "text": format!("{}{moved}: {}", side["rule"].as_str().unwrap_or("?"), side["because"].as_str().unwrap_or("?"))})
+}
+
+fn text(value: &Value) -> Message {
+    value.to_string().into()
+}
