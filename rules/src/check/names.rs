@@ -569,7 +569,8 @@ impl Checker<'_> {
             return Meaning::Wrong;
         }
         let wanted = match name.as_str() {
-            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "lasting" | "starts-in" => 1,
+            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "lasting"
+            | "starts-in" => 1,
             "distance" | "rate" | "mean" | "min" | "max" | "left-ago" | "warm-up" => 2,
             _ => args.len(),
         };

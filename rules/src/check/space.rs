@@ -135,7 +135,8 @@ impl Checker<'_> {
     /// `warm-up(temp-m7, 21 degC)`
     pub(super) fn warm_up(&mut self, scope: &mut Scope, of: &Expr, goal: &Expr) -> Meaning {
         let uses = scope.uses();
-        let (Some((value, unit)), Some((goal_num, goal_unit))) = (self.number(scope, of), self.number(scope, goal)) else {
+        let (Some((value, unit)), Some((goal_num, goal_unit))) = (self.number(scope, of), self.number(scope, goal))
+        else {
             return Meaning::Wrong;
         };
         if scope.uses() > uses {

@@ -216,9 +216,8 @@ impl Truth<'_> {
         }
         let of = &self.program.bookings;
         let from = of.partition_point(|b| (b.calendar, b.from) <= (calendar, utc));
-        let is_next = |b: &&crate::program::Booking| {
-            b.zone == zone && !self.released.contains(&(calendar, zone, b.from))
-        };
+        let is_next =
+            |b: &&crate::program::Booking| b.zone == zone && !self.released.contains(&(calendar, zone, b.from));
         match of[from..].iter().take_while(|b| b.calendar == calendar).find(is_next).map(|b| b.from) {
             Some(next) => {
                 self.due_at(now.saturating_add(next - utc));

@@ -170,6 +170,10 @@ impl Truth<'_> {
         if is_elsewhere || who.presence == Presence::Seen && outside_m < -3.0 * sigma_m - SURELY_INSIDE_M {
             return exactly(IN_DOUBT_S);
         }
+        if who.presence == Presence::Lost {
+            // At any time since he was seen last, or a step before it.
+            return exactly((unseen_s + 3.0 * SIGMA_MIN_M / CREEP_MPS).min(IN_DOUBT_S));
+        }
         let [vx, vy] = who.velocity_mps;
         let speed_mps = (vx * vx + vy * vy).sqrt().max(CREEP_MPS);
         let ago_s = unseen_s + (outside_m.max(0.0) + 3.0 * sigma_m.max(SIGMA_MIN_M)) / speed_mps;
