@@ -211,7 +211,7 @@ silent = true
 
 #[test]
 fn who_walks_out_through_a_gap_in_the_sensors_pauses_it_too_and_what_leaks_is_said() {
-    for (lost_s, hold_is_enough) in [(2.0, false), (0.8, true)] {
+    for (lost_s, hold_is_enough) in [(2.0, false), (0.5, true)] {
         let ran = run(OUT_THROUGH_A_GAP, 20, 1, lost_s);
         let leaves = ran.leaves();
         let [(delay_ms, kept)] = leaves.as_slice() else { panic!("{:?}: {:?}", ran.open, ran.crossings) };
