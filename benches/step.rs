@@ -182,7 +182,7 @@ fn lanes(inputs: &Inputs) -> Row {
     let mut room = vec![0; INPUT_BYTES_MAX];
     for (i, (arrival, bytes)) in inputs.0.iter().enumerate() {
         let head = Head { arrival: *arrival, class: Class::State, source: 0, source_seq: i as u64 };
-        row.time(|| tx.push(head, bytes).is_ok() && rx.pop(&mut room).is_some());
+        row.time(|| tx.push(head, *arrival, bytes).is_ok() && rx.pop(&mut room).is_some());
     }
     row
 }

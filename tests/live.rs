@@ -3,7 +3,7 @@
 mod common;
 
 use common::engine::{Ended, Engine, osmose};
-use common::job::{PEOPLE, Played, play};
+use common::job::{Job, PEOPLE, Played, play};
 use common::site::TempSite;
 use common::{json_lines, until};
 use osmose_replay::info::{Info, info};
@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::net::UdpSocket;
 use std::path::Path;
+use std::time::Duration;
 
 /// The example's ports: events in, commands out.
 const EVENTS_IN: u16 = 7801;
@@ -110,6 +111,39 @@ fn spinning_gives_the_same_commands_or_says_why_it_may_not() {
         let refused = osmose(&["run", site.path().to_str().expect("text"), "--state", "none"]).expect(1);
         assert!(refused.stderr.contains("idle = \"yield\""), "the way to mend it: {}", refused.stderr);
     }
+}
+
+#[test]
+fn what_waited_while_the_process_was_stopped_is_missed_from_the_kernels_stamp_on() {
+    let site = TempSite::example("peer-job");
+    let (devices, to) = (site.devices(COMMANDS_OUT), site.sender(EVENTS_IN));
+    let engine = Engine::run(site.path(), &["--state", "none", "--quiet"]);
+    let (mut job, mut played) = (Job::new(), Played::default());
+    let mut send = |played: &mut Played, n: usize| {
+        for event in job.by_ref().take(n) {
+            to.send(event.datagram().as_bytes()).expect("loopback takes it");
+            played.sent += 1;
+            event.left.map(|room| played.expected.insert(event.seq, room));
+        }
+    };
+    let stops = 3;
+    for _ in 0..stops {
+        send(&mut played, 200);
+        engine.frozen(|| {
+            send(&mut played, 50);
+            std::thread::sleep(Duration::from_millis(5));
+        });
+    }
+    until("every command", || {
+        played.drain(&devices);
+        (played.came.len() >= played.expected.len()).then_some(())
+    });
+    let ended = engine.stop(Signal::INT).expect(0);
+    played.assert_each_once();
+    let missed: u64 = ended.word_after("budget of 1000 us: missed ").parse().expect("a number");
+    assert!(missed >= stops * 50, "each of them waited for 5 ms: {}", ended.stderr);
+    let worst: f64 = ended.word_after("), ").parse().expect("microseconds");
+    assert!(worst >= 5000.0, "{}", ended.stderr);
 }
 
 /// Counts the leaves of participants (everybody but each 10th) among events that came as datagrams.

@@ -270,6 +270,9 @@ pub struct Connect {
     pub state_udp: Option<SocketAddr>,
     /// How ids in bodies are normalised before they are compared.
     pub normalise: Normalise,
+    /// The file, seen from the site's folder, that holds the key which this device signs with; it must, where one is
+    /// named. The key itself is no part of a site: sites are recorded.
+    pub key_file: Option<String>,
 }
 
 /// How an id in a body is made comparable.

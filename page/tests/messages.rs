@@ -65,7 +65,7 @@ impl Building {
         let mut notes: Vec<Note> = Note::of(&self.chronicle.site, tag, input).into_iter().collect();
         notes.extend(self.out.events.iter().map(|e| Note::Event(tag, *e)));
         let (read, sent) = (ArrivalNs(tag.at.0), ArrivalNs(tag.at.0 + 200_000));
-        let timing = Timing { read, step_start: read, step_end: sent, sent, ..Timing::default() };
+        let timing = Timing { received: read, read, step_start: read, step_end: sent, sent };
         notes.extend(self.out.commands.iter().map(|c| Note::Command(tag, Box::new(c.clone()), Some(timing))));
         self.told.extend(notes.into_iter().filter_map(|n| self.chronicle.take(n)));
         self.picture.take_whole(&self.core, read);

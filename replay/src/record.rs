@@ -152,10 +152,13 @@ impl<W: Write> Recorder<W> {
     /// How long each hop of a step that sent commands took: one record each, with the step's own number. Host times
     /// never reach the core, so they are records beside the decisions and no part of a digest.
     pub fn timing(&mut self, tag: Tag, timing: &Timing) {
-        let Timing { read, step_start, step_end, sent } = *timing;
-        for (hop, from, to) in
-            [("read to step", read, step_start), ("step", step_start, step_end), ("step to sent", step_end, sent)]
-        {
+        let Timing { received, read, step_start, step_end, sent } = *timing;
+        for (hop, from, to) in [
+            ("kernel to read", received, read),
+            ("read to step", read, step_start),
+            ("step", step_start, step_end),
+            ("step to sent", step_end, sent),
+        ] {
             let Some(writer) = &mut self.writer else { return };
             // The stamps are of one clock; two taken in one tick of it are equal.
             let ns = u64::try_from(to.since(from).0).unwrap_or(0);

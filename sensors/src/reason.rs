@@ -80,6 +80,14 @@ reasons! {
     TimeAhead = "time_ahead", "The time claimed is after its arrival: the time of arrival was taken.";
     /// A socket sent that is not the one declared.
     WrongSender = "wrong_sender", "The sender is not the one that `from` declares (a port open beyond loopback needs `from`).";
+    /// A device that must sign did not, or one signed for another.
+    NotSigned = "not_signed", "The device has a `key_file` in devices.toml: its datagrams must be signed with that key (docs/wire.md).";
+    /// The MAC is not the device's, or the envelope is damaged.
+    BadSignature = "bad_signature", "The signature is not that of the device named: its key is another than the one in its `key_file`.";
+    /// The counter of a signed datagram came before, or is far behind.
+    Replayed = "replayed", "A signed datagram's counter came before or is 64 and more behind: it was replayed, or the device began to count anew.";
+    /// More datagrams than the source may send.
+    RateLimited = "rate_limited", "The sensor said more than ten times what its `rate_hz` declares: what was beyond was dropped.";
     /// A column that the kind does not have.
     UnknownColumn = "unknown_column", "The file has a column that the kind does not have.";
     /// A row that is not one of its file's columns.

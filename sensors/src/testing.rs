@@ -78,6 +78,7 @@ pub(crate) fn add<'s>(site: &'s mut Site, name: &str, kind: SensorKind, port: u1
         from: None,
         state_udp: None,
         normalise: Normalise::default(),
+        key_file: None,
     };
     site.sensors.push(Sensor {
         id,
@@ -111,6 +112,7 @@ pub(crate) fn add_actuator(site: &mut Site, name: &str, kind: ActuatorKind, port
         from: None,
         state_udp: Some(([127, 0, 0, 1], port).into()),
         normalise: Normalise::default(),
+        key_file: None,
     };
     site.actuators.push(Actuator {
         id,

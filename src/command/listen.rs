@@ -38,7 +38,7 @@ impl Listen {
         let ready = crate::site::ready(&self.site)?;
         let site = &*ready.site;
         let only = self.sensor.as_deref().map(|name| named(site, name)).transpose()?;
-        let mut edge = Edge::new(site);
+        let mut edge = Edge::with_keys(site, &crate::keys::read(site, &self.site)?);
         let ports: Vec<_> = edge.ports().collect();
         let mut sockets = vec![];
         for port in &ports {

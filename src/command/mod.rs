@@ -13,6 +13,7 @@ mod listen;
 mod lsp;
 mod mode;
 mod new;
+mod plan;
 mod replay;
 mod report;
 mod rule;
@@ -20,6 +21,7 @@ mod run;
 mod score;
 mod simulate;
 mod test;
+mod top;
 mod trace;
 mod why;
 
@@ -35,6 +37,9 @@ pub(crate) enum Command {
     New(new::New),
     /// Check everything in a site: plan, devices, people, rules
     Check(check::Check),
+    /// Convert, place, draw and look over floor plans
+    #[command(subcommand)]
+    Plan(plan::Plan),
     /// Lay out rules files in one way
     Fmt(fmt::Fmt),
     /// Run the tests of a site's rules
@@ -49,6 +54,8 @@ pub(crate) enum Command {
     Mode(mode::Mode),
     /// Run a site live
     Run(run::Run),
+    /// A running engine at a glance, in the terminal
+    Top(top::Top),
     /// Show what a site's sensors say, decoded, or why it was refused
     Listen(listen::Listen),
     /// Let simulated people live in a site, and record it
@@ -84,6 +91,7 @@ impl Command {
             Self::Demo(c) => c.run(),
             Self::New(c) => c.run(),
             Self::Check(c) => c.run(),
+            Self::Plan(c) => c.run(),
             Self::Fmt(c) => c.run(),
             Self::Test(c) => c.run(),
             Self::Lsp(c) => c.run(),
@@ -91,6 +99,7 @@ impl Command {
             Self::Rule(c) => c.run(),
             Self::Mode(c) => c.run(),
             Self::Run(c) => c.run(),
+            Self::Top(c) => c.run(),
             Self::Listen(c) => c.run(),
             Self::Simulate(c) => c.run(),
             Self::Import(c) => c.run(),

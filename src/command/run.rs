@@ -1,6 +1,7 @@
 //! `osmose run SITE`: the engine, live.
 
 use crate::control::Desk;
+use crate::ops::Ops;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::{Ready, ready};
 use crate::stderr::say;
@@ -20,6 +21,9 @@ use osmose_replay::trace::write::Packing;
 use osmose_rules::Program;
 use osmose_runtime::clock::{HostClock, utc_now};
 use osmose_runtime::engine::{Engine, OwnedInput, Setup, Summary};
+use osmose_runtime::latency::Segment;
+use osmose_runtime::latency::exchange::Latencies;
+use osmose_runtime::latency::totals::Totals;
 use osmose_runtime::logs::{CommandLog, EventLog, RuleNames};
 use osmose_runtime::tap::Tap;
 use osmose_sensors::edge::ledger::Whom;
@@ -54,11 +58,15 @@ pub(crate) struct Run {
     quiet: bool,
     #[command(flatten)]
     web: Web,
+    #[command(flatten)]
+    ops: Ops,
 }
 
 impl Run {
     pub(crate) fn run(self) -> Ended {
+        let ops = self.ops.bind()?;
         let Ready { site, program } = ready(&self.site)?;
+        let keys = crate::keys::read(&site, &self.site)?;
         let at_start = rule_names(&program);
         let names = Arc::new(Mutex::new(at_start.clone()));
         let levels = program.levels().to_vec();
@@ -104,19 +112,23 @@ impl Run {
         let clock = setup.clock;
         // People may have been saved beside the engine before it was started again.
         let site = setup.machine.site().clone();
-        let mut engine = Engine::compose(setup).map_err(Failure::found)?;
+        let mut engine = Engine::compose_signed(setup, &keys).map_err(Failure::found)?;
+        let mut ops = ops.serve(&engine, &site, &names, &stop)?;
         let desk = Desk { dir: self.site.clone(), site: site.clone(), levels, clock, names, to_engine };
         let desk = desk.open(self.state_dir().as_deref(), stop.clone());
         tracing::info!(topology = ?engine.topology(), "composed");
         let page = Serving::of(page, &mut engine, &stop)?;
-        page.say_ready(&engine);
+        page.say_ready(&engine, ops.told());
+        ops.ready(&stop)?;
+        let latencies = engine.latencies();
         let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
         if let Some(desk) = desk {
             // It looks for the stop several times a second.
             _ = desk.join();
         }
         page.end();
-        account(&site, &summary);
+        account(&site, &summary, &latencies);
+        ops.end(&summary)?;
         Ok(Outcome::Success)
     }
 
@@ -187,8 +199,7 @@ fn rule_names(program: &Program) -> Arc<[String]> {
 }
 
 /// The engine's last words, on stderr: nothing was lost silently.
-pub(crate) fn account(site: &Site, s: &Summary) {
-    let us = |ns: u64| ns as f64 / 1e3;
+pub(crate) fn account(site: &Site, s: &Summary, latencies: &Latencies) {
     say!(
         "{} inputs, {} events, {} commands; last input {} at {} s",
         s.core.inputs,
@@ -206,22 +217,21 @@ pub(crate) fn account(site: &Site, s: &Summary) {
             u.errors
         );
     }
-    if !s.react_ns.is_empty() {
-        let (r, t) = (&s.react_ns, &s.step_ns);
-        say!(
-            "read to handed over: p50 {:.1} us, p99 {:.1} us, max {:.1} us over {} reactions; a step: p50 {:.1} us, p99 {:.1} us",
-            us(r.value_at_quantile(0.5)),
-            us(r.value_at_quantile(0.99)),
-            us(r.max()),
-            r.len(),
-            us(t.value_at_quantile(0.5)),
-            us(t.value_at_quantile(0.99))
-        );
-    }
+    latencies.with(|t| deadlines(t));
     for (why, n) in Refusal::ALL.iter().zip(s.core.refused).filter(|(_, n)| *n > 0) {
         say!("fusion: {n} {why}");
     }
+    let taken = s.intake.taken.iter().sum::<u64>();
+    if s.intake.datagrams > 0 {
+        say!("datagrams read {}, observations taken {taken}", s.intake.datagrams);
+    }
+    let (dropped, made_safe) = latencies.with(|t| (t.late_dropped(), t.late_made_safe()));
     let lost = [
+        ("late commands not sent, as their rules say", dropped),
+        ("late commands in whose place the device was made safe", made_safe),
+        ("datagrams dropped by the kernel, whose buffer was full", s.intake.kernel_drops),
+        ("replaced by newer ones under overload", s.intake.replaced),
+        ("found the way to the engine full", s.intake.full),
         ("beyond a step's limits", s.core.shed),
         ("cascades cut", s.core.cascades_cut),
         ("commands lost on the way to the sending thread", s.lines_lost),
@@ -232,10 +242,53 @@ pub(crate) fn account(site: &Site, s: &Summary) {
         say!("{what}: {n}");
     }
     let ports: Vec<_> = Edge::new(site).ports().collect();
-    for c in &s.edge {
+    for c in &s.intake.counts {
         say!("{}: {} {}", whom(site, &ports, c.whom), c.count, c.reason);
     }
     say!("input digest {}, decision digest {}", s.digests.0, s.digests.1);
+}
+
+/// How long things took from the kernel's stamp on, and what was late.
+fn deadlines(t: &Totals) {
+    let us = |ns: u64| ns as f64 / 1e3;
+    let (react, step) = (t.over_all(Segment::React), t.over_all(Segment::Step));
+    if react.count() > 0 {
+        say!(
+            "kernel to handed over: p50 {:.1} us, p99 {:.1} us, max {:.1} us over {} reactions; a step: p50 {:.1} us, p99 {:.1} us",
+            us(react.at(0.5)),
+            us(react.at(0.99)),
+            us(react.max_ns()),
+            react.count(),
+            us(step.at(0.5)),
+            us(step.at(0.99))
+        );
+    }
+    let whole = t.over_all(Segment::Whole);
+    if whole.count() > 0 {
+        let (missed, budget) = (t.missed_in_all(), us(t.budget().0.unsigned_abs()));
+        say!("budget of {budget} us: missed {missed} of {}", whole.count());
+    }
+    if let Some(worst) = t.worst().first().filter(|w| w.whole > t.budget()) {
+        let part = |from: ArrivalNs, to: ArrivalNs| us(to.since(from).0.max(0).unsigned_abs());
+        let w = worst.timing;
+        say!(
+            "the latest: input {} ({}), {:.1} us: {:.1} us until it was read, {:.1} us until it was stepped, {:.1} us until it was handed over",
+            worst.seq,
+            worst.kind.as_str(),
+            us(worst.whole.0.unsigned_abs()),
+            part(w.received, w.read),
+            part(w.read, w.step_end),
+            part(w.step_end, w.sent)
+        );
+    }
+    for thread in t.threads().iter().filter(|thread| thread.stalls > 0) {
+        say!(
+            "thread {}: stalled {} times, for {:.1} us at most",
+            thread.name,
+            thread.stalls,
+            us(thread.longest.0.unsigned_abs())
+        );
+    }
 }
 
 /// Whom the edge counted something against, by name.

@@ -79,7 +79,12 @@ pub(crate) struct Engine {
 impl Engine {
     fn spawn(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_osmose"));
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stdout = Output::of(child.stdout.take().expect("piped"));
         let stderr = Output::of(child.stderr.take().expect("piped"));
@@ -109,11 +114,27 @@ impl Engine {
 
     fn ready(args: &[&str], line: &str) -> Self {
         let mut engine = Self::spawn(args);
-        until(line, || {
-            assert!(engine.child.try_wait().expect("its status").is_none(), "it ended:\n{}", engine.stderr());
-            engine.stderr().contains(line).then_some(())
-        });
+        engine.wait_for(line);
         engine
+    }
+
+    /// `osmose run SITE ARGS` where no file may grow beyond so many KiB, which a writer is told as an error.
+    pub(crate) fn run_with_file_limit(site: &Path, args: &[&str], kib: u32) -> Self {
+        let mut command = Command::new("sh");
+        // Who ignores the signal gets the error instead; both are passed on to what is run. dash counts in 512 bytes.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kib);
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_osmose"), "run"]).arg(site).args(args);
+        let mut engine = Self::of(command);
+        engine.wait_for("ready udp=");
+        engine
+    }
+
+    /// Waits until a line stands on stderr.
+    fn wait_for(&mut self, line: &str) {
+        until(line, || {
+            assert!(self.child.try_wait().expect("its status").is_none(), "it ended:\n{}", self.stderr());
+            self.stderr().contains(line).then_some(())
+        });
     }
 
     /// What it said on stderr so far.
@@ -128,6 +149,19 @@ impl Engine {
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
+    }
+
+    /// Stops the process (SIGSTOP) while `meanwhile` runs: to it, no time passes and nothing is lost.
+    pub(crate) fn frozen(&self, meanwhile: impl FnOnce()) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        until("the process to stop", || {
+            let stat = std::fs::read_to_string(&stat).expect("a process of ours");
+            let (_, state) = stat.rsplit_once(") ").expect("pid (name) state ...");
+            state.starts_with('T').then_some(())
+        });
+        meanwhile();
+        self.signal(Signal::CONT);
     }
 
     /// Sends a signal and waits for the end.

@@ -48,6 +48,7 @@ mod settle;
 mod words;
 
 pub use device::Dropped;
+pub use words::fail_safe;
 
 use claims::{Claim, Claims, Want};
 use device::{Device, Force, Slot, Standing};

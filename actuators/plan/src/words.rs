@@ -4,8 +4,8 @@
 //! declared in [`osmose_model::device`]; this file reads that table in both directions, so that a hold, a default,
 //! a manual value and a one-shot command all meet on the same property.
 
-use osmose_model::command::{Args, Value};
-use osmose_model::device::{ActuatorKind, VerbSpec};
+use osmose_model::command::{Args, Command, Value};
+use osmose_model::device::{Actuator, ActuatorKind, VerbSpec};
 use osmose_model::ids::Name;
 
 /// The property that every kind has: what the device is doing.
@@ -116,6 +116,14 @@ pub(crate) fn outcome(kind: ActuatorKind, index: usize, verb: &str, args: &Args)
         return Some(Value::Name(name(to)));
     }
     args.iter().find(|(n, v)| *n == property && is_sound(v)).map(|(_, v)| *v)
+}
+
+/// What goes to a device in place of a command that is too late: the one that leads to its declared safe state, under the
+/// late one's own number and cause. `None` where the device declares no safe state.
+#[must_use]
+pub fn fail_safe(device: &Actuator, late: &Command) -> Option<Command> {
+    let Order { verb, args } = order_for(device.kind, STATE, &Value::Name(device.safe?));
+    Some(Command { verb, args, ..late.clone() })
 }
 
 /// Whether a command is the one that a device calls its safe one: it leads to the safe state, or shows the safe page.

@@ -25,5 +25,5 @@ pub use sequencer::Sequencer;
 pub use step::{Core, Machine, Stats};
 
 pub use osmose_fusion::Fusion;
-pub use osmose_plan::Plan;
-pub use osmose_rules::Rules;
+pub use osmose_plan::{Plan, fail_safe};
+pub use osmose_rules::{Late, Rules};

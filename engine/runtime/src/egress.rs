@@ -7,14 +7,16 @@
 
 use crate::clock::HostClock;
 use crate::lane::{put, take};
-use crate::latency::{histogram, record};
-use hdrhistogram::Histogram;
+use crate::latency::Kind;
+use crate::latency::exchange::Meter;
+use crate::tap::Timing;
+use osmose_core::{Late, fail_safe};
 use osmose_drivers::udp::{UdpCounts, UdpOut};
 use osmose_drivers::{RuleNames, lines};
 use osmose_model::command::Command;
-use osmose_model::ids::ActuatorId;
+use osmose_model::ids::{ActuatorId, RuleId, Seq};
 use osmose_model::site::{Idle, Site};
-use osmose_model::time::ArrivalNs;
+use osmose_model::time::{ArrivalNs, DurationNs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +26,8 @@ const RING_BYTES: usize = 4 * 1024 * 1024;
 const LINE_BYTES: usize = 4096;
 /// The sending thread looks up from its sleep at least this often.
 const PARK_MAX: Duration = Duration::from_millis(50);
-/// Device, time of reading, length.
-const HEAD: usize = 2 + 8 + 4;
+/// [`Handed`], and the lengths of the line that follows it and of the one that is sent in its place when it is late.
+const HEAD: usize = 64 + 4 + 4;
 
 /// Sends commands to their devices, or, in a dry run, to nobody.
 pub struct Egress {
@@ -43,13 +45,33 @@ impl Egress {
         Ok(Self { site, out })
     }
 
-    /// Hands one command to its device's transport. What the transport does not take is counted ([`Egress::counts`]).
-    pub fn send(&mut self, command: &Command, rules: &RuleNames<'_>) {
+    /// Hands one command to its device's transport, or does what its rule asks for where it is too late for that. What
+    /// the transport does not take is counted ([`Egress::counts`]).
+    pub(crate) fn send(
+        &mut self,
+        command: &Command,
+        rules: &RuleNames<'_>,
+        handed: Handed,
+        clock: &HostClock,
+        meter: &mut Meter,
+    ) {
         // A device that only logs is no failure: the log is written beside the pinned thread.
-        if let Some(out) = self.out.as_mut().filter(|out| out.reaches(command.device)) {
-            // A failure is counted by the driver and shown in the engine's account; the next command may go through.
-            let _ = out.send(&self.site, rules, command);
-        }
+        let Some(out) = self.out.as_mut().filter(|out| out.reaches(command.device)) else { return };
+        // A failure is counted by the driver and shown in the engine's account; the next command may go through.
+        let _ = match handed.late(clock, meter) {
+            Some(Late::Drop) => Ok(()),
+            Some(Late::FailSafe) => {
+                let safe = self.site.actuators.get(command.device.index()).and_then(|a| fail_safe(a, command));
+                // A device without a safe state is told what was decided: late is better than never.
+                out.send(&self.site, rules, safe.as_ref().unwrap_or(command))
+            }
+            Some(Late::Count) | None => out.send(&self.site, rules, command),
+        };
+    }
+
+    /// Other people may be in the site: names are looked up in it.
+    pub(crate) fn install(&mut self, site: &Arc<Site>) {
+        self.site = site.clone();
     }
 
     /// What became of the commands so far; `None` in a dry run.
@@ -58,18 +80,102 @@ impl Egress {
         self.out.as_ref().map(UdpOut::counts)
     }
 
+    /// Whether a command to this device goes anywhere.
+    #[must_use]
+    pub fn reaches(&self, device: ActuatorId) -> bool {
+        self.out.as_ref().is_some_and(|out| out.reaches(device))
+    }
+
     /// Parts it into the end that decides and the end that sends, for two threads.
     #[must_use]
     pub fn part(self) -> (LineTx, LineRx) {
         let (tx, rx) = rtrb::RingBuffer::new(RING_BYTES);
-        let reaches = (0..self.site.actuators.len())
-            .map(|i| self.out.as_ref().is_some_and(|out| out.reaches(ActuatorId(i as u16))))
-            .collect();
+        let reaches = (0..self.site.actuators.len()).map(|i| self.reaches(ActuatorId(i as u16))).collect();
         let line = Vec::with_capacity(LINE_BYTES);
         (
             LineTx { site: self.site.clone(), ring: tx, reaches, line, full: 0 },
-            LineRx { egress: self, ring: rx, line: vec![0; LINE_BYTES] },
+            LineRx { egress: self, ring: rx, line: vec![0; LINE_BYTES], generation: 0 },
         )
+    }
+}
+
+/// What goes with a command to where it is handed over, so that it is known there whether it was late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handed {
+    pub(crate) device: ActuatorId,
+    pub(crate) kind: Kind,
+    /// It is the last one of its step.
+    pub(crate) last: bool,
+    pub(crate) rule: Option<RuleId>,
+    /// How often rules were installed before it was decided: the same number may stand for another rule.
+    pub(crate) generation: u32,
+    /// The rule's own deadline, and what is to be done beyond it.
+    pub(crate) deadline: Option<(DurationNs, Late)>,
+    pub(crate) seq: Seq,
+    /// All but `sent`.
+    pub(crate) timing: Timing,
+}
+
+/// What may be done with a late command, by the number that stands for it in the ring.
+const LATE: [Late; 3] = [Late::Count, Late::Drop, Late::FailSafe];
+
+impl Handed {
+    fn to_bytes(self) -> [u8; 64] {
+        let mut b = [0; 64];
+        b[..2].copy_from_slice(&self.device.0.to_le_bytes());
+        b[2] = self.kind as u8;
+        let late = self.deadline.map_or(0, |(_, late)| LATE.iter().position(|l| *l == late).unwrap_or(0));
+        b[3] = u8::from(self.last) | (late as u8) << 1;
+        b[4..8].copy_from_slice(&self.rule.map_or(u32::MAX, |r| u32::from(r.0)).to_le_bytes());
+        b[8..12].copy_from_slice(&self.generation.to_le_bytes());
+        // A deadline is at most a few seconds; what does not fit is none.
+        let deadline_us = self.deadline.map_or(0, |(d, _)| u32::try_from(d.0 / 1000).unwrap_or(0));
+        b[12..16].copy_from_slice(&deadline_us.to_le_bytes());
+        b[16..24].copy_from_slice(&self.seq.0.to_le_bytes());
+        let t = self.timing;
+        for (i, at) in [t.received, t.read, t.step_start, t.step_end].iter().enumerate() {
+            b[24 + 8 * i..32 + 8 * i].copy_from_slice(&at.0.to_le_bytes());
+        }
+        b
+    }
+
+    fn of_bytes(b: &[u8; 64]) -> Self {
+        let word = |at: usize| b[at..at + 8].first_chunk().map_or(0, |w| u64::from_le_bytes(*w));
+        let half = |at: usize| b[at..at + 4].first_chunk().map_or(0, |w| u32::from_le_bytes(*w));
+        let at = |i: usize| ArrivalNs(word(24 + 8 * i) as i64);
+        Self {
+            device: ActuatorId(u16::from_le_bytes([b[0], b[1]])),
+            kind: Kind::ALL.get(usize::from(b[2])).copied().unwrap_or(Kind::Control),
+            last: b[3] & 1 != 0,
+            rule: Some(half(4)).filter(|r| *r != u32::MAX).and_then(|r| r.try_into().ok()).map(RuleId),
+            generation: half(8),
+            deadline: Some(half(12))
+                .filter(|us| *us > 0)
+                .and_then(|us| Some((DurationNs::from_us(us.into()), *LATE.get(usize::from(b[3] >> 1))?))),
+            seq: Seq(word(16)),
+            timing: Timing { received: at(0), read: at(1), step_start: at(2), step_end: at(3), sent: at(3) },
+        }
+    }
+
+    /// What is to be done because it is too late; counted. `None` where it is not.
+    fn late(&self, clock: &HostClock, meter: &mut Meter) -> Option<Late> {
+        let (deadline, late) = self.deadline?;
+        let is_late = clock.now().since(self.timing.received) > deadline;
+        is_late.then(|| {
+            meter.was_late(late);
+            late
+        })
+    }
+
+    /// It was handed over at `sent`.
+    pub(crate) fn account(mut self, sent: ArrivalNs, meter: &mut Meter) {
+        self.timing.sent = sent;
+        if let Some(rule) = self.rule {
+            meter.reacted(rule, sent.since(self.timing.received), self.deadline.map(|d| d.0));
+        }
+        if self.last {
+            meter.done(self.kind, self.seq, self.timing, self.rule, true);
+        }
     }
 }
 
@@ -84,20 +190,34 @@ pub struct LineTx {
 }
 
 impl LineTx {
-    /// Writes a command's line into the ring; `read` is when its input was read, or due.
-    pub fn send(&mut self, command: &Command, rules: &RuleNames<'_>, read: ArrivalNs) {
-        if !self.reaches.get(command.device.index()).copied().unwrap_or(false) {
-            return;
-        }
+    /// Whether a command to this device goes anywhere.
+    #[must_use]
+    pub fn reaches(&self, device: ActuatorId) -> bool {
+        self.reaches.get(device.index()).copied().unwrap_or(false)
+    }
+
+    /// Writes a command's line into the ring, with what is to be known where it is handed over.
+    pub(crate) fn send(&mut self, command: &Command, rules: &RuleNames<'_>, handed: Handed) {
         // Head and line go in together: the other end never sees one without the other.
         self.line.clear();
-        self.line.extend_from_slice(&[0; HEAD]);
+        self.line.extend_from_slice(&handed.to_bytes());
+        self.line.extend_from_slice(&[0; 8]);
         lines::encode_json(&self.site, rules, command, &mut self.line);
-        let len = (self.line.len() - HEAD) as u32;
-        self.line[..2].copy_from_slice(&command.device.0.to_le_bytes());
-        self.line[2..10].copy_from_slice(&read.0.to_le_bytes());
-        self.line[10..HEAD].copy_from_slice(&len.to_le_bytes());
+        let len = self.line.len() - HEAD;
+        if matches!(handed.deadline, Some((_, Late::FailSafe)))
+            && let Some(safe) = self.site.actuators.get(command.device.index()).and_then(|a| fail_safe(a, command))
+        {
+            lines::encode_json(&self.site, rules, &safe, &mut self.line);
+        }
+        let safe = self.line.len() - HEAD - len;
+        self.line[HEAD - 8..HEAD - 4].copy_from_slice(&(len as u32).to_le_bytes());
+        self.line[HEAD - 4..HEAD].copy_from_slice(&(safe as u32).to_le_bytes());
         self.full += u64::from(!put(&mut self.ring, &self.line));
+    }
+
+    /// Other people may be in the site: names are looked up in it.
+    pub(crate) fn install(&mut self, site: &Arc<Site>) {
+        self.site = site.clone();
     }
 
     /// Commands that found the ring full.
@@ -112,49 +232,51 @@ pub struct LineRx {
     egress: Egress,
     ring: rtrb::Consumer<u8>,
     line: Vec<u8>,
-}
-
-/// What the sending thread tells at its end.
-#[derive(Debug)]
-pub struct Sent {
-    /// What became of the commands; `None` in a dry run.
-    pub counts: Option<UdpCounts>,
-    /// Read from the socket to handed to the transport, nanoseconds.
-    pub react_ns: Histogram<u64>,
+    /// Of the latest command.
+    generation: u32,
 }
 
 impl LineRx {
     /// Sends what waits; gives how many lines.
-    fn do_work(&mut self, clock: &HostClock, react_ns: &mut Histogram<u64>) -> usize {
+    fn do_work(&mut self, clock: &HostClock, meter: &mut Meter) -> usize {
         let mut n = 0;
         let mut head = [0; HEAD];
         while take(&mut self.ring, HEAD, &mut head) {
-            let device = ActuatorId(u16::from_le_bytes([head[0], head[1]]));
-            let read = head[2..10].first_chunk().map_or(0, |b| i64::from_le_bytes(*b));
-            let len = head[10..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b)) as usize;
-            if self.line.len() < len {
-                self.line.resize(len, 0);
+            let handed = head.first_chunk().map(Handed::of_bytes);
+            let size = |at: usize| head[at..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b)) as usize;
+            let (len, safe) = (size(HEAD - 8), size(HEAD - 4));
+            if self.line.len() < len + safe {
+                self.line.resize(len + safe, 0);
             }
-            if !take(&mut self.ring, len, &mut self.line) {
-                break;
-            }
-            if let Some(out) = &mut self.egress.out {
+            let (true, Some(handed)) = (take(&mut self.ring, len + safe, &mut self.line), handed) else { break };
+            let line = match handed.late(clock, meter) {
+                Some(Late::Drop) => None,
+                Some(Late::FailSafe) if safe > 0 => Some(&self.line[len..len + safe]),
+                _ => Some(&self.line[..len]),
+            };
+            if let (Some(out), Some(line)) = (&mut self.egress.out, line) {
                 // As in [`Egress::send`]: the driver counts what it could not hand over.
-                let _ = out.send_line(&self.egress.site, device, &self.line[..len]);
+                let _ = out.send_line(&self.egress.site, handed.device, line);
             }
-            record(react_ns, clock.now().since(ArrivalNs(read)));
+            if std::mem::replace(&mut self.generation, handed.generation) != handed.generation {
+                meter.rules_changed();
+            }
+            handed.account(clock.now(), meter);
             n += 1;
         }
         n
     }
 
-    /// Sends until the deciding end is gone and nothing waits. Whoever decides unparks this thread.
+    /// Sends until the deciding end is gone and nothing waits. Whoever decides unparks this thread. Gives what became
+    /// of the commands; `None` in a dry run.
     #[must_use]
-    pub fn run(mut self, clock: HostClock, idle: Idle) -> Sent {
-        let mut react_ns = histogram();
+    pub(crate) fn run(mut self, clock: HostClock, idle: Idle, mut meter: Meter) -> Option<UdpCounts> {
         loop {
             let over = self.ring.is_abandoned();
-            if self.do_work(&clock, &mut react_ns) > 0 {
+            let worked = self.do_work(&clock, &mut meter) > 0;
+            let now = clock.now();
+            meter.turn(now);
+            if worked {
                 continue;
             }
             if over {
@@ -162,9 +284,37 @@ impl LineRx {
             }
             match idle {
                 Idle::Spin => std::hint::spin_loop(),
-                Idle::Yield => std::thread::park_timeout(PARK_MAX),
+                Idle::Yield => {
+                    std::thread::park_timeout(PARK_MAX);
+                    meter.slept(now, PARK_MAX, clock.now());
+                }
             }
         }
-        Sent { counts: self.egress.counts(), react_ns }
+        meter.finish();
+        self.egress.counts()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_with_a_command_comes_out_as_it_went_in() {
+        let at = |n| ArrivalNs(n);
+        let timing = Timing { received: at(-1), read: at(2), step_start: at(3), step_end: at(4), sent: at(4) };
+        let handed = Handed {
+            device: ActuatorId(513),
+            kind: Kind::Timer,
+            last: true,
+            rule: Some(RuleId(700)),
+            generation: 3,
+            deadline: Some((DurationNs::from_us(250), Late::FailSafe)),
+            seq: Seq(u64::MAX - 1),
+            timing,
+        };
+        assert_eq!(Handed::of_bytes(&handed.to_bytes()), handed);
+        let plain = Handed { rule: None, deadline: None, last: false, ..handed };
+        assert_eq!(Handed::of_bytes(&plain.to_bytes()), plain);
     }
 }

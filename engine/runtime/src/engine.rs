@@ -13,23 +13,24 @@
 use crate::clock::HostClock;
 use crate::cores::{ComposeError, Cores};
 use crate::egress::{Egress, LineRx};
-use crate::ingress::{BindError, CLASSES, Ingress, lane_of};
+use crate::ingress::{BindError, CLASSES, Ingress, Intake, lane_of};
 use crate::inlet::{self, Inlet};
 use crate::journal::Ring;
 use crate::journal::mapped::Mapped;
 use crate::lane::{LaneRx, LaneTx, lane};
+use crate::latency::exchange::{Collector, Latencies};
 use crate::publish::{Pictures, Publisher, publisher};
 use crate::stepper::{Outlet, Outputs, Source, Stepper};
 use crate::tap::{Tap, TapRx, tap_ring};
-use hdrhistogram::Histogram;
 use osmose_core::{Core, CoreDriver};
 use osmose_drivers::udp::UdpCounts;
 use osmose_model::input::{Class, Tag};
 use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::{Site, Topology};
+use osmose_model::time::DurationNs;
 use osmose_sensors::edge::Edge;
-use osmose_sensors::edge::ledger::Count;
+use osmose_sensors::edge::keys::Keys;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,6 +42,8 @@ const LANE_ITEMS: usize = 16 * 1024;
 const LANE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes that wait for the journal thread.
 const TAP_BYTES: usize = 32 * 1024 * 1024;
+/// Rules that may come by a reload beyond those at the start and still have rows of their own in the account.
+const RULES_TO_COME: usize = 32;
 /// Threads for sockets at most.
 const INLETS_MAX: usize = 4;
 /// Cores that `dedicated` keeps for other threads than those for sockets: step, out, journal, operations.
@@ -93,16 +96,12 @@ pub enum StartError {
 }
 
 /// How the engine did, for its last words.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Summary {
     /// What the core counted.
     pub core: osmose_core::Stats,
     /// What became of the commands; `None` in a dry run.
     pub egress: Option<UdpCounts>,
-    /// Read from the socket to handed to the transport, nanoseconds, of steps that sent something.
-    pub react_ns: Histogram<u64>,
-    /// One step alone, nanoseconds.
-    pub step_ns: Histogram<u64>,
     /// Commands that found the way to the sending thread full.
     pub lines_lost: u64,
     /// Inputs that were not journaled because the ring was full or an input too large.
@@ -113,8 +112,8 @@ pub struct Summary {
     pub digests: (osmose_model::digest::Digest, osmose_model::digest::Digest),
     /// The last tag.
     pub last: Tag,
-    /// What the edge refused or noticed, by reason.
-    pub edge: Vec<Count>,
+    /// What came in, and what became of it before it was stepped.
+    pub intake: Intake,
 }
 
 /// A composed engine, its sockets bound.
@@ -125,6 +124,7 @@ pub struct Engine {
     inlets: Vec<Box<dyn Inlet>>,
     lanes: Vec<LaneRx>,
     setup: Setup,
+    collector: Collector,
     publisher: Option<Publisher>,
 }
 
@@ -137,11 +137,19 @@ pub fn lanes() -> ([LaneTx; CLASSES], [LaneRx; CLASSES]) {
 }
 
 impl Engine {
-    /// Binds every socket. Nothing runs yet.
+    /// Binds every socket. Nothing runs yet. Nothing is taken from devices whose `connect` names a key file.
     ///
     /// # Errors
     /// [`StartError`], with the address or the setting to mend.
     pub fn compose(setup: Setup) -> Result<Self, StartError> {
+        Self::compose_signed(setup, &Keys::default())
+    }
+
+    /// The same for a site some of whose devices sign what they say.
+    ///
+    /// # Errors
+    /// [`StartError`], with the address or the setting to mend.
+    pub fn compose_signed(setup: Setup, keys: &Keys) -> Result<Self, StartError> {
         let cores = Cores::read();
         let site = setup.machine.site().clone();
         let topology = cores.topology(site.engine.topology);
@@ -149,7 +157,7 @@ impl Engine {
         let (mut inlets, mut addresses, mut ends) = (Vec::<Box<dyn Inlet>>::new(), vec![], vec![]);
         for i in 0..n {
             let (tx, rx) = lanes();
-            let ingress = Ingress::bind(Edge::new(&site), tx, |port| usize::from(port.0) % n == i)?;
+            let ingress = Ingress::bind(Edge::with_keys(&site, keys), tx, |port| usize::from(port.0) % n == i)?;
             addresses.extend(ingress.addresses());
             inlets.push(Box::new(ingress));
             ends.extend(rx);
@@ -172,7 +180,17 @@ impl Engine {
         let cores = Cores::read();
         let spinning = if is_threaded(topology) { inlets.len() + 2 } else { 1 };
         cores.allow(setup.machine.site().engine.idle, spinning)?;
-        Ok(Self { topology, cores, addresses: Vec::new(), inlets, lanes, setup, publisher: None })
+        let machine = &setup.machine;
+        let budget = DurationNs::from_us(machine.site().engine.budget_us.into());
+        let rules = machine.rules().program().rules().len();
+        let collector = Collector::new(budget, rules + RULES_TO_COME);
+        Ok(Self { topology, cores, addresses: Vec::new(), inlets, lanes, setup, collector, publisher: None })
+    }
+
+    /// How long things take, kept up to date while it runs; for a thread at the side.
+    #[must_use]
+    pub fn latencies(&self) -> Latencies {
+        self.collector.latencies()
     }
 
     /// The addresses that are listened on.
@@ -200,12 +218,13 @@ impl Engine {
     /// # Errors
     /// Where no socket to send from can be opened, or a thread cannot be started.
     pub fn run(self, stop: &Arc<AtomicBool>) -> std::io::Result<Summary> {
-        let Self { topology, cores, inlets, lanes, mut setup, publisher, .. } = self;
+        let Self { topology, cores, inlets, lanes, mut setup, mut collector, publisher, .. } = self;
         let site = setup.machine.site().clone();
         let (clock, taps) = (setup.clock, std::mem::take(&mut setup.taps));
         let egress = Egress::new(site.clone(), setup.dry_run)?;
         let (tap, side) = tap_ring(TAP_BYTES);
-        let mut threads = Threads { cores: &cores, site: &site, clock, next_core: 1 };
+        let meter = collector.meter("step", true, clock.now());
+        let mut threads = Threads { cores: &cores, site: &site, clock, next_core: 1, collector: &mut collector };
         let (source, outlet, beside) = if is_threaded(topology) {
             let (lines_tx, lines_rx) = egress.part();
             let sender = threads.sender(lines_rx)?;
@@ -215,36 +234,41 @@ impl Engine {
         } else {
             (Source::Here(one(inlets)), Outlet::Here(egress), None)
         };
-        let out = Outputs::new(setup.journal.take(), tap, outlet, clock);
+        let out = Outputs::new(setup.journal.take(), tap, outlet, clock, meter);
         let mut stepper = stepper(setup, source, lanes, out);
         stepper.publisher = publisher;
         stepper.keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
         let mut summary = if topology == Topology::Inline {
-            inline(stepper, side, taps, stop)
+            inline(stepper, side, taps, &mut collector, stop)
         } else {
-            let journal = threads.journal(side, taps)?;
+            let journal = journal(&cores, side, taps, collector)?;
             pin(&cores);
             stepper.run(stop, &mut || {});
             let summary = stepper.finish();
             // The stepper's ends of the rings are gone now, so the others end when they have dealt with everything.
-            if journal.join().is_err() {
-                tracing::error!("the journal thread failed; what it had not written is missing in the recording");
+            match journal.join() {
+                Ok(of_all) => collector = of_all,
+                Err(_) => {
+                    tracing::error!("the journal thread failed; what it had not written is missing in the recording");
+                    collector = Collector::new(DurationNs::ZERO, 0);
+                }
             }
             summary
         };
         if let Some((inlets, sender)) = beside {
             for inlet in inlets {
                 match inlet.join() {
-                    Ok(counts) => summary.edge.extend(counts),
+                    Ok(intake) => summary.intake.add(intake),
                     Err(_) => tracing::error!("a thread of sockets failed; its counters are missing"),
                 }
             }
-            summary.edge.sort_unstable();
             match sender.join() {
-                Ok(sent) => (summary.egress, summary.react_ns) = (sent.counts, sent.react_ns),
+                Ok(counts) => summary.egress = counts,
                 Err(_) => tracing::error!("the sending thread failed; its counters are missing"),
             }
         }
+        // Every thread has ended and handed out the last of what it measured.
+        collector.take();
         Ok(summary)
     }
 }
@@ -275,6 +299,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         out,
         clock: setup.clock,
         idle: setup.machine.site().engine.idle,
+        edge_patience: DurationNs::from_us(i64::from(setup.machine.site().engine.budget_us) / 4),
         driver: CoreDriver::new(setup.machine),
         bytes: vec![0; INPUT_BYTES_MAX],
         scan: ScanBuf::new(),
@@ -290,8 +315,17 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
 }
 
 /// No thread at all: what goes to the side is shown between two duty cycles.
-fn inline(mut stepper: Stepper, mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, stop: &AtomicBool) -> Summary {
-    stepper.run(stop, &mut || _ = side.drain(&mut taps));
+fn inline(
+    mut stepper: Stepper,
+    mut side: TapRx,
+    mut taps: Vec<Box<dyn Tap>>,
+    collector: &mut Collector,
+    stop: &AtomicBool,
+) -> Summary {
+    stepper.run(stop, &mut || {
+        side.drain(&mut taps);
+        collector.collect();
+    });
     let summary = stepper.finish();
     while side.drain(&mut taps) > 0 {}
     taps.iter_mut().for_each(|t| t.finish());
@@ -312,6 +346,7 @@ struct Threads<'a> {
     clock: HostClock,
     /// The stepping thread has core 0 of [`Cores::pin`].
     next_core: usize,
+    collector: &'a mut Collector,
 }
 
 impl Threads<'_> {
@@ -320,42 +355,52 @@ impl Threads<'_> {
         self.next_core - 1
     }
 
-    fn sender(&mut self, lines: LineRx) -> std::io::Result<JoinHandle<crate::egress::Sent>> {
+    fn sender(&mut self, lines: LineRx) -> std::io::Result<JoinHandle<Option<UdpCounts>>> {
         let (cores, core, clock, idle) = (self.cores.clone(), self.core(), self.clock, self.site.engine.idle);
+        let meter = self.collector.meter("out", true, clock.now());
         Builder::new().name("osmose-out".into()).spawn(move || {
             // Where it has no core of its own it goes where the scheduler puts it.
             let _ = cores.pin(core);
-            lines.run(clock, idle)
+            lines.run(clock, idle, meter)
         })
     }
 
-    fn inlet(&mut self, inlet: Box<dyn Inlet>, stop: &Arc<AtomicBool>) -> std::io::Result<JoinHandle<Vec<Count>>> {
+    fn inlet(&mut self, inlet: Box<dyn Inlet>, stop: &Arc<AtomicBool>) -> std::io::Result<JoinHandle<Intake>> {
         let (cores, core, clock, site) = (self.cores.clone(), self.core(), self.clock, self.site.clone());
         let (stop, stepper) = (stop.clone(), std::thread::current());
+        let meter = self.collector.meter(&format!("in {core}"), false, clock.now());
         Builder::new().name("osmose-in".into()).spawn(move || {
             let _ = cores.pin(core);
-            let counts = inlet::serve(inlet, &site, clock, site.engine.idle, &stop, &stepper);
+            let (idle, stop, to_wake) = (site.engine.idle, &*stop, &stepper);
+            let intake =
+                inlet::serve(inlet, inlet::Serving { site: &site, clock, idle, stop, stepper: to_wake, meter });
             // Its lanes are gone: the stepping thread must see that.
             stepper.unpark();
-            counts
+            intake
         })
     }
+}
 
-    fn journal(&self, side: TapRx, taps: Vec<Box<dyn Tap>>) -> std::io::Result<JoinHandle<()>> {
-        let polite = self.cores.allowed() < 2;
-        Builder::new().name("osmose-journal".into()).spawn(move || journal_thread(side, taps, polite))
-    }
+fn journal(
+    cores: &Cores,
+    side: TapRx,
+    taps: Vec<Box<dyn Tap>>,
+    collector: Collector,
+) -> std::io::Result<JoinHandle<Collector>> {
+    let polite = cores.allowed() < 2;
+    Builder::new().name("osmose-journal".into()).spawn(move || journal_thread(side, taps, collector, polite))
 }
 
 /// Shows what waits to the taps, and sleeps: 2 ms where there is a core for it, 50 ms at the lowest priority where
 /// the pinned thread has the only one.
-fn journal_thread(mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, polite: bool) {
+fn journal_thread(mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, mut collector: Collector, polite: bool) -> Collector {
     if polite && let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
         tracing::warn!(%error, "the journal thread keeps its priority: it may delay the pipeline on this one core");
     }
     let nap = Duration::from_millis(if polite { 50 } else { 2 });
     loop {
         let over = side.is_over();
+        collector.collect();
         if side.drain(&mut taps) == 0 {
             taps.iter_mut().for_each(|t| t.idle());
             if over {
@@ -365,4 +410,5 @@ fn journal_thread(mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, polite: bool) {
         }
     }
     taps.iter_mut().for_each(|t| t.finish());
+    collector
 }

@@ -4,12 +4,15 @@
 //! (which are journaled, digested and decoded once each). Everything is allocated when the lane is made.
 
 use osmose_core::sequencer::Head;
+use osmose_model::time::ArrivalNs;
 
 /// What travels in front of an input's bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneHead {
     /// For the merge.
     pub head: Head,
+    /// When the kernel took the datagram.
+    pub received: ArrivalNs,
     /// Length of the canonical bytes.
     pub len: u32,
 }
@@ -35,16 +38,25 @@ pub struct LaneTx {
 pub struct LaneFull;
 
 impl LaneTx {
-    /// Appends one input.
+    /// Appends one input; `received` is when the kernel took it.
     ///
     /// # Errors
     /// [`LaneFull`]: count it, and say so in a `Shed` input.
-    pub fn push(&mut self, head: Head, canonical: &[u8]) -> Result<(), LaneFull> {
+    pub fn push(&mut self, head: Head, received: ArrivalNs, canonical: &[u8]) -> Result<(), LaneFull> {
         if self.heads.slots() == 0 || !put(&mut self.bytes, canonical) {
             return Err(LaneFull);
         }
         let len = canonical.len() as u32;
-        self.heads.push(LaneHead { head, len }).map_err(|_| LaneFull)
+        self.heads.push(LaneHead { head, received, len }).map_err(|_| LaneFull)
+    }
+}
+
+impl LaneTx {
+    /// Whether more than half of its items or bytes are taken.
+    #[must_use]
+    pub fn is_over_half(&self) -> bool {
+        self.heads.slots() < self.heads.buffer().capacity() / 2
+            || self.bytes.slots() < self.bytes.buffer().capacity() / 2
     }
 }
 
@@ -88,11 +100,10 @@ impl LaneRx {
         self.heads.is_abandoned() && self.heads.is_empty()
     }
 
-    /// Takes the head and its bytes (into the front of `into`); gives the head and the length.
-    pub fn pop(&mut self, into: &mut [u8]) -> Option<(Head, usize)> {
-        let LaneHead { head, len } = self.heads.pop().ok()?;
-        let n = len as usize;
-        take(&mut self.bytes, n, into).then_some((head, n))
+    /// Takes the head and its bytes, which go to the front of `into`.
+    pub fn pop(&mut self, into: &mut [u8]) -> Option<LaneHead> {
+        let head = self.heads.pop().ok()?;
+        take(&mut self.bytes, head.len as usize, into).then_some(head)
     }
 }
 
@@ -100,8 +111,9 @@ impl LaneRx {
 mod tests {
     use super::*;
     use osmose_model::input::Class;
-    use osmose_model::time::ArrivalNs;
     use proptest::prelude::*;
+
+    const AT: ArrivalNs = ArrivalNs(77);
 
     fn head(i: u64) -> Head {
         Head { arrival: ArrivalNs(i as i64), class: Class::State, source: 0, source_seq: i }
@@ -110,16 +122,16 @@ mod tests {
     #[test]
     fn a_full_lane_takes_nothing_half() {
         let (mut tx, mut rx) = lane(4, 10);
-        assert_eq!(tx.push(head(0), b"sixsix"), Ok(()));
-        assert_eq!(tx.push(head(1), b"fivef"), Err(LaneFull), "bytes do not fit");
-        assert_eq!(tx.push(head(1), b"four"), Ok(()));
+        assert_eq!(tx.push(head(0), AT, b"sixsix"), Ok(()));
+        assert_eq!(tx.push(head(1), AT, b"fivef"), Err(LaneFull), "bytes do not fit");
+        assert_eq!(tx.push(head(1), AT, b"four"), Ok(()));
         let mut buffer = [0u8; 16];
-        assert_eq!(rx.pop(&mut buffer), Some((head(0), 6)));
+        assert_eq!(rx.pop(&mut buffer).map(|h| (h.head, h.received, h.len)), Some((head(0), AT, 6)));
         assert_eq!(&buffer[..6], b"sixsix");
         assert_eq!(rx.peek(), Some(head(1)));
-        assert_eq!(rx.pop(&mut buffer), Some((head(1), 4)));
+        assert_eq!(rx.pop(&mut buffer).map(|h| (h.head, h.received, h.len)), Some((head(1), AT, 4)));
         assert_eq!(&buffer[..4], b"four");
-        assert_eq!(rx.pop(&mut buffer), None);
+        assert!(rx.pop(&mut buffer).is_none());
     }
 
     proptest! {
@@ -131,11 +143,12 @@ mod tests {
             let (mut sent, mut got, mut buffer) = (0u64, 0u64, [0u8; 64]);
             for n in sizes {
                 let item = vec![(sent % 251) as u8; n];
-                prop_assert_eq!(tx.push(head(sent), &item), Ok(()));
+                prop_assert_eq!(tx.push(head(sent), AT, &item), Ok(()));
                 sent += 1;
                 while (sent - got) as usize > keep {
-                    let (h, len) = rx.pop(&mut buffer).expect("there is one");
-                    prop_assert_eq!(h, head(got));
+                    let h = rx.pop(&mut buffer).expect("there is one");
+                    let len = h.len as usize;
+                    prop_assert_eq!(h.head, head(got));
                     prop_assert!(buffer[..len].iter().all(|&b| u64::from(b) == got % 251));
                     got += 1;
                 }

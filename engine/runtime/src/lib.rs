@@ -11,7 +11,8 @@
 //! | [`logs`] | commands as lines, events as JSON lines |
 //! | [`tap`] | the way to the side: recording, state, logs |
 //! | [`publish`] | the picture of the world for those who look on |
-//! | [`cores`], [`clock`], `latency.rs` | the machine's processors and clocks; histograms |
+//! | [`latency`] | deadline accounting: how long, which were late, where the time went |
+//! | [`cores`], [`clock`] | the machine's processors and clocks |
 #![deny(unsafe_code)]
 
 pub mod clock;
@@ -22,7 +23,7 @@ pub mod ingress;
 pub mod inlet;
 pub mod journal;
 pub mod lane;
-mod latency;
+pub mod latency;
 pub mod logs;
 pub mod publish;
 mod stepper;

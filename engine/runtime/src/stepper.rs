@@ -6,21 +6,22 @@
 //! comes (or another thread unparks this one) or the next wake-up is due.
 
 use crate::clock::HostClock;
-use crate::egress::{Egress, LineTx};
+use crate::egress::{Egress, Handed, LineTx};
 use crate::engine::{Control, OwnedInput, Summary};
+use crate::ingress::Intake;
 use crate::inlet::{BLOCK_MAX, Inlet, YIELD_WINDOW};
 use crate::journal::mapped::Mapped;
 use crate::journal::{AppendError, Ring};
-use crate::lane::LaneRx;
-use crate::latency::{histogram, record};
+use crate::lane::{LaneHead, LaneRx};
+use crate::latency::Kind;
+use crate::latency::exchange::Meter;
 use crate::publish::Publisher;
 use crate::tap::{Keyframe, TapTx, Timing};
-use hdrhistogram::Histogram;
-use osmose_core::sequencer::next_head;
+use osmose_core::sequencer::{Head, next_head};
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::Command;
-use osmose_model::ids::RuleId;
-use osmose_model::input::{Input, Tag};
+use osmose_model::ids::{ActuatorId, RuleId};
+use osmose_model::input::{Class, Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::Idle;
 use osmose_model::stages::Decide;
@@ -36,8 +37,12 @@ const KEYFRAME_EVERY: DurationNs = DurationNs::from_s(30);
 const KEYFRAME_LATEST: DurationNs = DurationNs::from_s(60);
 /// Uncovered share of the journal ring that makes a keyframe urgent: taken even under load.
 const KEYFRAME_URGENT: f64 = 0.5;
-/// The last stretch to a due instant is yielded away: a parked thread wakes later than asked.
+/// Inputs stepped before the sockets are looked at again, where more waits in them: a safety input may be among it.
+const TURN_BEHIND: usize = 32;
+/// The last stretch to a due instant, which a parked thread does not sleep.
 const PARK_SLACK: Duration = Duration::from_micros(100);
+/// The same for one that polls.
+const POLL_SLACK: Duration = Duration::from_millis(1);
 
 /// Who fills the lanes.
 pub(crate) enum Source {
@@ -56,16 +61,44 @@ pub(crate) enum Outlet {
 }
 
 impl Outlet {
-    /// Hands the commands of one step over.
-    fn send(&mut self, commands: &[Command], machine: &Core, read: ArrivalNs) {
-        let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
+    fn reaches(&self, command: &Command) -> bool {
         match self {
-            Self::Here(egress) => commands.iter().for_each(|c| egress.send(c, &rule_name)),
-            Self::There(lines, thread) => {
-                commands.iter().for_each(|c| lines.send(c, &rule_name, read));
-                thread.unpark();
+            Self::Here(egress) => egress.reaches(command.device),
+            Self::There(lines, _) => lines.reaches(command.device),
+        }
+    }
+
+    /// Hands the commands of one step over, or to the thread that will; gives when the last one had left this one. Who
+    /// hands over accounts for it; where nothing of it goes anywhere, nobody does, and the answer is `None`.
+    fn send(
+        &mut self,
+        commands: &[Command],
+        machine: &Core,
+        handed: Handed,
+        clock: &HostClock,
+        meter: &mut Meter,
+    ) -> Option<ArrivalNs> {
+        let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
+        let last = commands.iter().rposition(|c| self.reaches(c))?;
+        for (i, command) in commands.iter().enumerate() {
+            if !self.reaches(command) {
+                continue;
+            }
+            let deadline = command.rule.and_then(|r| machine.rules().program().rule(r)?.deadline);
+            let (device, rule) = (command.device, command.rule);
+            let handed = Handed { device, rule, deadline, last: i == last, ..handed };
+            match self {
+                Self::Here(egress) => {
+                    egress.send(command, &rule_name, handed, clock, meter);
+                    handed.account(clock.now(), meter);
+                }
+                Self::There(lines, _) => lines.send(command, &rule_name, handed),
             }
         }
+        if let Self::There(_, thread) = self {
+            thread.unpark();
+        }
+        Some(clock.now())
     }
 }
 
@@ -77,6 +110,8 @@ pub(crate) struct Stepper {
     pub(crate) out: Outputs,
     pub(crate) clock: HostClock,
     pub(crate) idle: Idle,
+    /// An `edge` input that waited for longer goes before what arrived earlier and is less urgent.
+    pub(crate) edge_patience: DurationNs,
     pub(crate) bytes: Vec<u8>,
     pub(crate) scan: ScanBuf,
     pub(crate) keyframe: Option<Box<Keyframe>>,
@@ -97,28 +132,42 @@ pub(crate) struct Outputs {
     tap: TapTx,
     outlet: Outlet,
     clock: HostClock,
-    /// When the input being stepped was read, or due.
+    /// What the input being stepped is, and when the kernel took it and we read it.
+    kind: Kind,
+    received: ArrivalNs,
     read: ArrivalNs,
     step_start: ArrivalNs,
-    react_ns: Histogram<u64>,
-    step_ns: Histogram<u64>,
+    /// When the latest step ended: what it is now, as far as is known without asking.
+    stepped_at: ArrivalNs,
+    meter: Meter,
+    /// How often rules were installed.
+    generation: u32,
     journal_lost: u64,
     /// The ring could not take an input: the next keyframe must come at once.
     journal_broken: bool,
 }
 
 impl Outputs {
-    pub(crate) fn new(journal: Option<Ring<Mapped>>, tap: TapTx, outlet: Outlet, clock: HostClock) -> Self {
+    pub(crate) fn new(
+        journal: Option<Ring<Mapped>>,
+        tap: TapTx,
+        outlet: Outlet,
+        clock: HostClock,
+        meter: Meter,
+    ) -> Self {
         let now = clock.now();
         Self {
             journal,
             tap,
             outlet,
             clock,
+            kind: Kind::Control,
+            received: now,
             read: now,
             step_start: now,
-            react_ns: histogram(),
-            step_ns: histogram(),
+            stepped_at: now,
+            meter,
+            generation: 0,
             journal_lost: 0,
             journal_broken: false,
         }
@@ -142,17 +191,33 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
 
     fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Core) {
         let step_end = self.clock.now();
-        record(&mut self.step_ns, step_end.since(self.step_start));
-        let mut timing = Timing { read: self.read, step_start: self.step_start, step_end, sent: step_end };
-        if matches!(input, Input::Tick) {
-            timing.read = ArrivalNs(tag.at.0);
-        }
-        if !out.commands.is_empty() {
-            self.outlet.send(&out.commands, machine, timing.read);
-            timing.sent = self.clock.now();
+        self.stepped_at = step_end;
+        let (step_start, sent) = (self.step_start, step_end);
+        let (kind, received, read) = match input {
+            Input::Tick => (Kind::Timer, ArrivalNs(tag.at.0), ArrivalNs(tag.at.0)),
+            _ => (self.kind, self.received, self.read),
+        };
+        if matches!(input, Input::RulesInstalled { .. }) {
+            self.generation += 1;
             if matches!(self.outlet, Outlet::Here(_)) {
-                record(&mut self.react_ns, timing.sent.since(timing.read));
+                self.meter.rules_changed();
             }
+        }
+        let mut timing = Timing { received, read, step_start, step_end, sent };
+        self.meter.stepped(kind, &timing);
+        let handed = Handed {
+            device: ActuatorId(0),
+            kind,
+            last: false,
+            rule: None,
+            generation: self.generation,
+            deadline: None,
+            seq: tag.seq,
+            timing,
+        };
+        match self.outlet.send(&out.commands, machine, handed, &self.clock, &mut self.meter) {
+            Some(sent) => timing.sent = sent,
+            None => self.meter.done(kind, tag.seq, timing, None, false),
         }
         self.tap.decided(tag, out, (machine.input_digest(), machine.decision_digest()), timing);
     }
@@ -164,7 +229,7 @@ impl Stepper {
     pub(crate) fn run(&mut self, stop: &AtomicBool, beside: &mut dyn FnMut()) {
         // They hold for the instant when the clock was made: the wall clock in them was read with it.
         for OwnedInput(bytes) in std::mem::take(&mut self.first) {
-            self.feed(self.clock.base(), &bytes);
+            self.feed_control(self.clock.base(), &bytes);
         }
         if std::mem::take(&mut self.resend_held) {
             self.resend();
@@ -174,6 +239,7 @@ impl Stepper {
             let worked = self.duty();
             beside();
             let now = self.clock.now();
+            self.out.meter.turn(now);
             if let Some(publisher) = &mut self.publisher {
                 publisher.look_on(self.driver.machine(), now);
             }
@@ -194,6 +260,10 @@ impl Stepper {
                 break;
             }
         }
+        if let Source::Here(inlet) = &mut self.source {
+            inlet.finish(&self.clock);
+        }
+        while self.duty() > 0 {}
         if let Source::Here(inlet) = &mut self.source {
             inlet.report(self.driver.machine().site());
         }
@@ -216,10 +286,14 @@ impl Stepper {
             inlet.do_work(&self.clock);
         }
         let mut n = 0;
-        while let Some(i) = next_head(self.lanes.iter().map(LaneRx::peek)) {
-            let Some((head, len)) = self.lanes[i].pop(&mut self.bytes) else { break };
+        // While more waits in the sockets, a safety input may be among it: it must not wait for all that is here.
+        let turn = if self.is_behind() { TURN_BEHIND } else { usize::MAX };
+        while n < turn {
+            let Some(i) = self.next_lane() else { break };
+            let Some(LaneHead { head, received, len }) = self.lanes[i].pop(&mut self.bytes) else { break };
             let bytes = std::mem::take(&mut self.bytes);
-            self.feed(head.arrival, &bytes[..len]);
+            (self.out.kind, self.out.received, self.out.read) = (Kind::of(head.class), received, head.arrival);
+            self.feed(head.arrival, &bytes[..len as usize]);
             self.bytes = bytes;
             n += 1;
         }
@@ -227,6 +301,22 @@ impl Stepper {
         self.driver.run_until(self.clock.now(), &mut self.out);
         self.keyframe_inputs += n as u64;
         n
+    }
+
+    fn is_behind(&self) -> bool {
+        match &self.source {
+            Source::Here(inlet) => inlet.is_behind(),
+            // The lanes of `state` may be long; those of `safety` fill beside them and are looked at before each step.
+            Source::Threads => false,
+        }
+    }
+
+    /// The lane whose head comes next: in the order of the merge, but an `edge` input that has waited for long goes
+    /// before all but `safety`, since the lane of `state` may be long under overload.
+    fn next_lane(&self) -> Option<usize> {
+        let urgent = |h: Head| h.class == Class::Edge && self.out.stepped_at.since(h.arrival) > self.edge_patience;
+        let class = |h: Head| if urgent(h) { Class::Safety } else { h.class };
+        next_head(self.lanes.iter().map(|l| l.peek().map(|h| Head { class: class(h), ..h })))
     }
 
     /// Takes in at most one thing that an operator did or installed.
@@ -239,8 +329,21 @@ impl Stepper {
                 input
             }
         };
-        self.feed(self.clock.now(), &input.0);
+        self.feed_control(self.clock.now(), &input.0);
+        // People may have changed with the rules; whoever writes their names must know.
+        let site = self.driver.machine().site();
+        match &mut self.out.outlet {
+            Outlet::Here(egress) => egress.install(site),
+            Outlet::There(lines, _) => lines.install(site),
+        }
         1
+    }
+
+    /// Feeds what comes from within. It may be of an earlier instant; it is accounted for from now on.
+    fn feed_control(&mut self, at: ArrivalNs, canonical: &[u8]) {
+        let now = self.clock.now();
+        (self.out.kind, self.out.received, self.out.read) = (Kind::Control, now, now);
+        self.feed(at, canonical);
     }
 
     /// Nothing is to do: spins, yields, or blocks. When the next wake-up is due is asked for only before blocking.
@@ -259,13 +362,27 @@ impl Stepper {
     /// Blocks until something comes, the next wake-up is due, or a while has passed.
     fn block(&mut self, now: ArrivalNs) {
         let until_due = self.until_due(now);
-        match &mut self.source {
-            Source::Here(inlet) => wait_for_sockets(inlet.as_mut(), until_due),
-            Source::Threads => match until_due.checked_sub(PARK_SLACK) {
-                // An inlet that pushes after our look has unparked us: parking then returns at once.
-                Some(wait) if !wait.is_zero() => std::thread::park_timeout(wait),
-                _ => std::thread::yield_now(),
-            },
+        // A thread wakes later than it asked to: the last stretch to a due instant is yielded away. The poller's clock
+        // has millisecond steps and rounds up.
+        let slack = match &self.source {
+            Source::Here(_) => POLL_SLACK,
+            Source::Threads => PARK_SLACK,
+        };
+        let wait = until_due.checked_sub(slack).filter(|w| !w.is_zero());
+        let asleep = self.clock.now();
+        match (&mut self.source, wait) {
+            (Source::Here(inlet), Some(wait)) => _ = inlet.wait(wait),
+            (Source::Here(inlet), None) => {
+                if !inlet.wait(Duration::ZERO) {
+                    std::thread::yield_now();
+                }
+            }
+            // An inlet that pushes after our look has unparked us: parking then returns at once.
+            (Source::Threads, Some(wait)) => std::thread::park_timeout(wait),
+            (Source::Threads, None) => std::thread::yield_now(),
+        }
+        if let Some(wait) = wait {
+            self.out.meter.slept(asleep, wait + slack, self.clock.now());
         }
     }
 
@@ -276,7 +393,6 @@ impl Stepper {
     }
 
     fn feed(&mut self, arrival: ArrivalNs, canonical: &[u8]) {
-        self.out.read = arrival;
         let fed = self.driver.feed_canonical(arrival, canonical, &mut self.scan, &mut self.out);
         debug_assert!(fed.is_ok(), "what the edge encoded decodes: {fed:?}");
     }
@@ -284,7 +400,21 @@ impl Stepper {
     fn resend(&mut self) {
         let mut held = Outbox::new();
         self.driver.machine_mut().resend_held(&mut held);
-        self.out.outlet.send(&held.commands, self.driver.machine(), self.clock.now());
+        let now = self.clock.now();
+        let timing = Timing { received: now, read: now, step_start: now, step_end: now, sent: now };
+        let machine = self.driver.machine();
+        let handed = Handed {
+            device: ActuatorId(0),
+            kind: Kind::Control,
+            last: false,
+            rule: None,
+            generation: self.out.generation,
+            deadline: None,
+            seq: machine.last().seq,
+            timing,
+        };
+        let Outputs { outlet, clock, meter, .. } = &mut self.out;
+        outlet.send(&held.commands, machine, handed, clock, meter);
     }
 
     /// Takes a keyframe when one is due and nothing else waits; under load when it is long overdue, or the ring needs
@@ -340,11 +470,11 @@ impl Stepper {
             Outlet::Here(egress) => (egress.counts(), 0),
             Outlet::There(lines, _) => (None, lines.full()),
         };
-        let edge = match &self.source {
-            Source::Here(inlet) => inlet.counts(),
-            Source::Threads => Vec::new(),
+        let intake = match &self.source {
+            Source::Here(inlet) => inlet.intake(),
+            Source::Threads => Intake::default(),
         };
-        Summary {
+        let summary = Summary {
             core: machine.stats(),
             egress,
             lines_lost,
@@ -352,22 +482,9 @@ impl Stepper {
             side_lost: self.out.tap.lost_in_all(),
             digests: (machine.input_digest(), machine.decision_digest()),
             last: machine.last(),
-            edge,
-            react_ns: self.out.react_ns,
-            step_ns: self.out.step_ns,
-        }
-    }
-}
-
-/// Blocks in the poller until something comes or a wake-up is due.
-fn wait_for_sockets(inlet: &mut dyn Inlet, until_due: Duration) {
-    // The poller's clock has millisecond steps and rounds up: the last stretch to a due instant is yielded away.
-    match until_due.checked_sub(Duration::from_millis(1)) {
-        Some(wait) if !wait.is_zero() => _ = inlet.wait(wait),
-        _ => {
-            if !inlet.wait(Duration::ZERO) {
-                std::thread::yield_now();
-            }
-        }
+            intake,
+        };
+        self.out.meter.finish();
+        summary
     }
 }

@@ -31,6 +31,8 @@ pub struct Keyframe {
 /// The way of one step through the engine, on the host's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
+    /// Taken by the kernel (for a tick: due).
+    pub received: ArrivalNs,
     /// Read from the socket (for a tick: due).
     pub read: ArrivalNs,
     /// The step began.
@@ -152,12 +154,12 @@ impl TapTx {
                 self.record(COMMAND, tag, &scratch[..n]);
             }
         }
-        let words = [timing.read, timing.step_start, timing.step_end, timing.sent].map(|t| t.0);
         if !out.commands.is_empty() {
+            let words = [timing.received, timing.read, timing.step_start, timing.step_end, timing.sent];
             for (i, w) in words.iter().enumerate() {
-                scratch[8 * i..8 * i + 8].copy_from_slice(&w.to_le_bytes());
+                scratch[8 * i..8 * i + 8].copy_from_slice(&w.0.to_le_bytes());
             }
-            self.record(TIMING, tag, &scratch[..32]);
+            self.record(TIMING, tag, &scratch[..8 * words.len()]);
         }
         scratch[..8].copy_from_slice(&digests.0.0.to_le_bytes());
         scratch[8..16].copy_from_slice(&digests.1.0.to_le_bytes());
@@ -290,7 +292,8 @@ fn show(tap: &mut dyn Tap, kind: u8, tag: Tag, body: &[u8]) {
         }
         TIMING => {
             let t = |i| ArrivalNs(word(body, i) as i64);
-            tap.timing(tag, Timing { read: t(0), step_start: t(1), step_end: t(2), sent: t(3) });
+            let (received, read, step_start, step_end, sent) = (t(0), t(1), t(2), t(3), t(4));
+            tap.timing(tag, Timing { received, read, step_start, step_end, sent });
         }
         DIGEST => tap.digest(tag.seq, Digest(word(body, 0)), Digest(word(body, 1))),
         _ => tap.gap(word(body, 0)),

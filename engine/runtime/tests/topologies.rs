@@ -16,10 +16,9 @@ use osmose_model::site::{Site, Topology};
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
 use osmose_runtime::clock::HostClock;
 use osmose_runtime::engine::{Engine, Setup, lanes};
-use osmose_runtime::ingress::lane_of;
+use osmose_runtime::ingress::{Intake, lane_of};
 use osmose_runtime::inlet::Inlet;
 use osmose_runtime::lane::{LaneRx, LaneTx};
-use osmose_sensors::edge::ledger::Count;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -85,7 +84,7 @@ impl Inlet for Script {
         let before = self.next;
         while self.next < INPUTS && self.next < before + 7 {
             let (head, bytes) = scripted(self.next);
-            if self.lanes[lane_of(head.class)].push(head, &bytes).is_err() {
+            if self.lanes[lane_of(head.class)].push(head, head.arrival, &bytes).is_err() {
                 break;
             }
             self.next += 1;
@@ -103,8 +102,8 @@ impl Inlet for Script {
         true
     }
     fn report(&mut self, _: &Site) {}
-    fn counts(&self) -> Vec<Count> {
-        Vec::new()
+    fn intake(&self) -> Intake {
+        Intake::default()
     }
 }
 

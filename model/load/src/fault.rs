@@ -4,6 +4,7 @@
 //! filling the screen.
 
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Most faults listed; what is over it is counted in one last fault.
@@ -92,6 +93,20 @@ impl fmt::Display for Spot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         self.line.map_or(Ok(()), |line| write!(f, " line {line}"))
+    }
+}
+
+/// Where the parts of a site were written, so that what is found later can still be pointed at.
+#[derive(Clone, Debug, Default)]
+pub struct Places(pub(crate) BTreeMap<(&'static str, String), Spot>);
+
+impl Places {
+    /// File, line and column of a part by its sort (`level zone wall opening fixture sensor actuator`) and name; `None`
+    /// where nothing of the files says it (a level that was only implied).
+    #[must_use]
+    pub fn of(&self, sort: &'static str, name: &str) -> Option<(&str, Option<u32>, Option<u32>)> {
+        let spot = self.0.get(&(sort, name.to_owned()))?;
+        Some((&spot.file, spot.line, spot.column))
     }
 }
 

@@ -99,8 +99,9 @@ fn belongs(folder: &str, name: &str) -> bool {
     }
 }
 
-/// The names in a folder that belong to the site, ascending; none where the folder is not there.
-fn names_in(dir: &Path, folder: &str) -> Result<Vec<String>, ReadError> {
+/// The names in a folder that belong to the site as they would in its folder `like`, ascending; none where the folder
+/// is not there.
+fn names_in(dir: &Path, folder: &str, like: &str) -> Result<Vec<String>, ReadError> {
     let path: PathBuf = dir.join(folder);
     let shown = || if folder.is_empty() { dir.display().to_string() } else { folder.to_owned() };
     // Only what is not there at all is left out: a link to nowhere, or a file of that name, must not lose the rules.
@@ -113,7 +114,7 @@ fn names_in(dir: &Path, folder: &str) -> Result<Vec<String>, ReadError> {
         let entry = entry.map_err(|e| ReadError::Folder(shown(), e))?;
         // A name that is not UTF-8 is none of ours.
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if belongs(folder, &name) {
+        if belongs(like, &name) {
             names.push(name);
             if names.len() > FILES_MAX {
                 return Err(ReadError::TooManyFiles(shown()));
@@ -124,6 +125,40 @@ fn names_in(dir: &Path, folder: &str) -> Result<Vec<String>, ReadError> {
     Ok(names)
 }
 
+/// What was read so far, against the limits.
+#[derive(Default)]
+struct Reading {
+    files: Vec<SourceFile>,
+    bytes: u64,
+}
+
+impl Reading {
+    /// Reads the file at `full` as the site's file `path`.
+    fn add(&mut self, full: &Path, path: String) -> Result<(), ReadError> {
+        let io = |e| ReadError::File(path.clone(), e);
+        let found = std::fs::metadata(full).map_err(io)?;
+        if !found.is_file() {
+            return Err(io(std::io::Error::other("it is no file")));
+        }
+        let bytes = found.len();
+        if bytes > FILE_BYTES_MAX {
+            return Err(ReadError::FileTooLarge(path, bytes));
+        }
+        let bytes = std::fs::read(full).map_err(io)?;
+        self.bytes += bytes.len() as u64;
+        if self.bytes > SITE_BYTES_MAX {
+            return Err(ReadError::SiteTooLarge(path));
+        }
+        if self.files.len() >= FILES_MAX {
+            return Err(ReadError::TooManyFiles(path));
+        }
+        let text =
+            String::from_utf8(bytes).map_err(|e| ReadError::NotText(path.clone(), e.utf8_error().valid_up_to()))?;
+        self.files.push(SourceFile { path, text });
+        Ok(())
+    }
+}
+
 /// Reads every file of a site's folder that matters, ascending by path (relative, with `/`).
 ///
 /// Links are followed, so `floorplan` may be one to where the plan is kept.
@@ -131,39 +166,31 @@ fn names_in(dir: &Path, folder: &str) -> Result<Vec<String>, ReadError> {
 /// # Errors
 /// [`ReadError`] where the folder or one of its files cannot be read, or is over a limit.
 pub fn read_dir(dir: &Path) -> Result<Vec<SourceFile>, ReadError> {
-    let mut files = Vec::new();
-    let mut total = 0u64;
+    let mut reading = Reading::default();
     for folder in ["", "floorplan", "radio", "rules"] {
-        for name in names_in(dir, folder)? {
+        for name in names_in(dir, folder, folder)? {
             let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-            let full = dir.join(&path);
-            let io = |e| ReadError::File(path.clone(), e);
-            let found = std::fs::metadata(&full).map_err(io)?;
-            if !found.is_file() {
-                return Err(io(std::io::Error::other("it is no file")));
-            }
-            let bytes = found.len();
-            if bytes > FILE_BYTES_MAX {
-                return Err(ReadError::FileTooLarge(path, bytes));
-            }
-            let bytes = std::fs::read(&full).map_err(io)?;
-            total += bytes.len() as u64;
-            if total > SITE_BYTES_MAX {
-                return Err(ReadError::SiteTooLarge(path));
-            }
-            if files.len() >= FILES_MAX {
-                return Err(ReadError::TooManyFiles(path));
-            }
-            let text =
-                String::from_utf8(bytes).map_err(|e| ReadError::NotText(path.clone(), e.utf8_error().valid_up_to()))?;
-            files.push(SourceFile { path, text });
+            reading.add(&dir.join(&path), path)?;
         }
     }
-    if files.is_empty() {
+    if reading.files.is_empty() {
         return Err(ReadError::Nothing(dir.display().to_string()));
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
+    reading.files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(reading.files)
+}
+
+/// Reads a folder that holds a plan and nothing else of a site (an unpacked IMDF or WRLD archive) as the files that a
+/// site would have in `floorplan/`, ascending by path; none where the folder holds no plan.
+///
+/// # Errors
+/// As [`read_dir`].
+pub fn read_plan_dir(dir: &Path) -> Result<Vec<SourceFile>, ReadError> {
+    let mut reading = Reading::default();
+    for name in names_in(dir, "", "floorplan")? {
+        reading.add(&dir.join(&name), format!("floorplan/{name}"))?;
+    }
+    Ok(reading.files)
 }
 
 #[cfg(test)]

@@ -31,8 +31,9 @@ mod settings;
 mod template;
 mod text;
 
-pub use fault::{FAULTS_MAX, Fault, Severity};
-pub use files::{FILE_BYTES_MAX, FILES_MAX, ReadError, SITE_BYTES_MAX, read_dir};
+pub use fault::{FAULTS_MAX, Fault, Places, Severity};
+pub use files::{FILE_BYTES_MAX, FILES_MAX, ReadError, SITE_BYTES_MAX, read_dir, read_plan_dir};
+pub use plan::frame::Projection;
 pub use reload::{installed, saved_people, with_people};
 pub use template::template;
 
@@ -73,6 +74,8 @@ pub struct Loaded {
     pub site: Option<Site>,
     /// Everything found, by file and line; at most [`FAULTS_MAX`] and one that says how many more.
     pub faults: Vec<Fault>,
+    /// Where what was loaded was written.
+    pub places: Places,
 }
 
 impl Loaded {
@@ -94,7 +97,7 @@ impl Loaded {
 pub fn load_dir(dir: &Path) -> Loaded {
     match read_dir(dir) {
         Ok(files) => load(&files),
-        Err(e) => Loaded { site: None, faults: vec![e.to_fault()] },
+        Err(e) => Loaded { site: None, faults: vec![e.to_fault()], places: Places::default() },
     }
 }
 
@@ -116,12 +119,12 @@ pub fn load(files: &[SourceFile]) -> Loaded {
 #[must_use]
 pub fn load_for(files: &[SourceFile], fusion_uses: &[SensorKind]) -> Loaded {
     let mut faults = Faults::default();
-    let site = resolve(files, fusion_uses, &mut faults);
+    let (site, places) = resolve(files, fusion_uses, &mut faults);
     let site = if faults.any_error() { None } else { Some(site) };
-    Loaded { site, faults: faults.into_list() }
+    Loaded { site, faults: faults.into_list(), places }
 }
 
-fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults) -> Site {
+fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults) -> (Site, Places) {
     check_paths(files, faults);
     let source = |path: &str| {
         let file = files.iter().find(|f| f.path == path)?;
@@ -141,12 +144,13 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
             Settings::default()
         }
     };
-    let plan = plan::load(files, &settings, faults);
+    let mut plan = plan::load(files, &settings, faults);
     let people = source("people.toml").map(|s| people::read(&s, &settings, faults)).unwrap_or_default();
     let devices =
         source("devices.toml").map(|s| devices::read(&s, &plan, files, fusion_uses, faults)).unwrap_or_default();
-    let zones = with_cells(plan.zones, &devices.actuators, settings.margins);
-    let plan = plan::Plan { zones, ..plan };
+    let mut places = std::mem::take(&mut plan.places);
+    devices.note_places(&mut places);
+    plan.zones = with_cells(std::mem::take(&mut plan.zones), &devices.actuators, settings.margins);
     let forms: BTreeSet<(bool, bool)> = devices
         .sensors
         .iter()
@@ -162,7 +166,7 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
     let bookings = bookings::load(&settings.resources, files, &known, faults);
     let mut files = files.to_vec();
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    Site {
+    let site = Site {
         name: settings.name.or(plan.name).unwrap_or_else(|| "site".to_owned()),
         frame: Frame { origin_deg: plan.origin_deg.or(settings.frame.origin_deg), ..settings.frame },
         engine: settings.engine,
@@ -185,7 +189,8 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
         device_owners: owners.devices,
         badge_owners: owners.badges,
         carried_names: owners.names,
-    }
+    };
+    (site, places)
 }
 
 /// The zones of a plan, and behind them one for each floor area that a speaker can aim at, called `SPEAKER.CELL`: who

@@ -257,8 +257,14 @@ fn sensor(id: u16, name: &str, kind: SensorKind, role: Option<BinaryRole>, unit:
 }
 
 fn screen() -> Actuator {
-    let connect =
-        Connect { udp: None, format: Format::Log, from: None, state_udp: None, normalise: Normalise::default() };
+    let connect = Connect {
+        udp: None,
+        format: Format::Log,
+        from: None,
+        state_udp: None,
+        normalise: Normalise::default(),
+        key_file: None,
+    };
     Actuator {
         id: ActuatorId(0),
         name: "screen".to_owned(),

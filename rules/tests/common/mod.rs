@@ -72,6 +72,7 @@ fn actuator(id: u16, name: &str, kind: ActuatorKind, zone: Option<u16>, safe: Op
             from: None,
             state_udp: None,
             normalise: Normalise::default(),
+            key_file: None,
         },
     }
 }

@@ -157,6 +157,12 @@ impl Ledger {
         self.counts().find(|c| (c.whom, c.reason) == (whom, reason)).map_or(0, |c| c.count)
     }
 
+    /// Whether there are first times to be told.
+    #[must_use]
+    pub fn has_first_times(&self) -> bool {
+        !self.first_times.is_empty()
+    }
+
     /// The first times since the last call.
     pub fn first_times(&mut self) -> std::vec::Drain<'_, FirstTime> {
         self.first_times.drain(..)

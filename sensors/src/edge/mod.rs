@@ -13,8 +13,10 @@ pub mod clock;
 pub mod duplicates;
 mod from_json;
 mod from_native;
+pub mod keys;
 pub mod ledger;
 mod ports;
+mod rates;
 mod reports;
 pub mod senders;
 
@@ -25,6 +27,7 @@ use crate::reason::{Fault, Reason};
 use crate::resolve::{Resolver, SensorPlan};
 use clock::Clocks;
 use duplicates::Duplicates;
+use keys::{Keyring, Keys, SignedBy};
 use ledger::{Count, FirstTime, Ledger, Whom};
 use osmose_model::device::ClockKind;
 use osmose_model::ids::{CarriedKey, SensorId};
@@ -34,6 +37,7 @@ use osmose_model::observation::{Body, Observation, ScanBuf};
 use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, DeviceNs, LogicalNs};
 use ports::PortPlan;
+use rates::Rates;
 use senders::{Senders, Verdict};
 use std::net::SocketAddr;
 
@@ -48,6 +52,8 @@ pub struct Port {
     pub id: PortId,
     /// Where.
     pub addr: SocketAddr,
+    /// The most urgent of what is said there.
+    pub class: Class,
 }
 
 /// One stream of observations: a sensor as heard through one sender. Orders what arrives in the same nanosecond.
@@ -75,6 +81,8 @@ struct Datagram<'a> {
     from: SocketAddr,
     arrival: ArrivalNs,
     bytes: &'a [u8],
+    /// Who signed it.
+    signed: Option<SignedBy>,
 }
 
 /// What a frame or element says as a whole.
@@ -134,6 +142,11 @@ struct Core {
     actuators: Vec<reports::ActuatorPlan>,
     /// `from` of each sensor.
     sensor_from: Vec<Option<SocketAddr>>,
+    /// The ids of the sensors that must sign; `None` for the others.
+    sensor_signs: Vec<Option<Box<str>>>,
+    actuator_signs: Vec<Option<Box<str>>>,
+    keyring: Keyring,
+    rates: Rates,
     resolver: Resolver,
     senders: Senders,
     duplicates: Duplicates,
@@ -142,20 +155,32 @@ struct Core {
 }
 
 impl Edge {
-    /// The edge of a site, nothing heard yet.
+    /// The edge of a site, nothing heard yet. Nothing is taken from devices whose `connect` names a key file.
     #[must_use]
     pub fn new(site: &Site) -> Self {
+        Self::with_keys(site, &Keys::default())
+    }
+
+    /// The edge of a site whose devices sign with `keys`.
+    #[must_use]
+    pub fn with_keys(site: &Site, keys: &Keys) -> Self {
+        let keyring = Keyring::new(site, keys);
+        let signs = |id: &str| keyring.wants(id).then(|| id.into());
         let ports = ports::ports(site);
         let late_max = site.engine.late_max;
         let core = Core {
             sensors: site.sensors.iter().map(|s| SensorPlan::new(s, late_max)).collect(),
             actuators: site.actuators.iter().map(reports::ActuatorPlan::new).collect(),
             sensor_from: site.sensors.iter().map(|s| s.connect.as_ref().and_then(|c| c.from)).collect(),
+            sensor_signs: site.sensors.iter().map(|s| signs(&s.name)).collect(),
+            actuator_signs: site.actuators.iter().map(|a| signs(&a.name)).collect(),
+            rates: Rates::new(site),
             resolver: Resolver::new(site),
             senders: Senders::default(),
             duplicates: Duplicates::new(),
             clocks: Clocks::new(site.sensors.len()),
             ledger: Ledger::new(ports.len(), site.sensors.len(), site.actuators.len()),
+            keyring,
         };
         let (scan, room) = (ScanBuf::new(), String::with_capacity(1024));
         let pointers = reports::ReportPointers::new();
@@ -165,15 +190,31 @@ impl Edge {
 
     /// The sockets to bind, in the order of their numbers. Sensors and reports that name one address share it.
     pub fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
-        self.ports.iter().map(|p| Port { id: p.id, addr: p.addr })
+        self.ports.iter().map(|p| Port { id: p.id, addr: p.addr, class: p.class })
     }
 
     /// Takes one datagram; what it says goes to `sink`, in order. Nothing that anybody can send makes it panic.
     pub fn datagram(&mut self, port: PortId, from: SocketAddr, arrival: ArrivalNs, bytes: &[u8], sink: &mut impl Sink) {
         let Some(plan) = self.ports.get(usize::from(port.0)) else { return };
-        let datagram = Datagram { port, from, arrival, bytes };
+        let mut datagram = Datagram { port, from, arrival, bytes, signed: None };
         let state = &mut self.state;
         let whom = Whom::Port(port);
+        // Before anything is looked at: who is nobody's device here, and who cannot prove that it is.
+        if !plan.may_know(from) {
+            return state.core.refuse(&datagram, whom, Fault::whole(Reason::WrongSender), "", sink);
+        }
+        if !state.core.keyring.is_empty() && keys::is_signed(bytes) {
+            match state.core.keyring.open(bytes) {
+                Ok((by, body)) => (datagram.signed, datagram.bytes) = (Some(by), body),
+                Err(reason) => return state.core.refuse(&datagram, whom, Fault::whole(reason), "", sink),
+            }
+        }
+        let bytes = datagram.bytes;
+        if let Some(only) = plan.only_sensor
+            && !state.core.rates.may(only, arrival)
+        {
+            return state.core.too_fast(&datagram, only, sink);
+        }
         if bytes.len() > DATAGRAM_BYTES_MAX {
             return state.core.refuse(&datagram, whom, Fault::whole(Reason::TooLong), "", sink);
         }
@@ -210,6 +251,12 @@ impl Edge {
     #[must_use]
     pub fn taken(&self, sensor: SensorId) -> u64 {
         self.state.core.ledger.taken(sensor)
+    }
+
+    /// Whether something happened for the first time since it was last told.
+    #[must_use]
+    pub fn has_first_times(&self) -> bool {
+        self.state.core.ledger.has_first_times()
     }
 
     /// What happened for the first time since the last call, to be printed once.
@@ -338,11 +385,18 @@ impl Core {
 
     /// Whether a sensor may be heard from where the datagram came; counted where not.
     fn may_speak(&mut self, d: &Datagram<'_>, sensor: SensorId, sink: &mut impl Sink) -> bool {
-        let known = sender_is_known(self.sensor_from[sensor.index()], d.from);
-        if !known {
-            self.refuse(d, Whom::Sensor(sensor), Fault::whole(Reason::WrongSender), "", sink);
+        let (from, signs) = (self.sensor_from[sensor.index()], self.sensor_signs[sensor.index()].as_deref());
+        let Err(reason) = self.keyring.admits(d.signed, signs, from, d.from) else { return true };
+        self.refuse(d, Whom::Sensor(sensor), Fault::whole(reason), "", sink);
+        false
+    }
+
+    /// A source said more than it may: counted, and known to the core.
+    fn too_fast(&mut self, d: &Datagram<'_>, sensor: SensorId, sink: &mut impl Sink) {
+        self.refuse(d, Whom::Sensor(sensor), Fault::whole(Reason::RateLimited), "", sink);
+        if let Some(count) = self.rates.owed(sensor, d.arrival) {
+            sink.shed(d.arrival, Shed { sensor, count, reason: ShedReason::Full });
         }
-        known
     }
 
     /// Hands an observation over.

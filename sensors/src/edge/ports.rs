@@ -5,8 +5,9 @@ use crate::json::Plan;
 use crate::json::pointer::Pointers;
 use osmose_model::device::{Format, JsonMap, Normalise, SensorKind};
 use osmose_model::ids::{ActuatorId, SensorId};
+use osmose_model::input::Class;
 use osmose_model::site::Site;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A name that bodies use, under the normalisation of its device.
 #[derive(Clone, Debug)]
@@ -44,6 +45,14 @@ impl<T: Copy> Names<T> {
 }
 
 impl Names<PortSensor> {
+    /// The only one, where there is one.
+    fn only(&self) -> Option<PortSensor> {
+        match self.0.as_slice() {
+            [only] => Some(only.what),
+            _ => None,
+        }
+    }
+
     /// The only one that speaks JSON, where there is one.
     pub(super) fn only_json(&self) -> Option<PortSensor> {
         let mut json = self.0.iter().map(|n| n.what).filter(|s| s.group.is_some());
@@ -82,12 +91,29 @@ pub(super) struct Chooser {
 pub(super) struct PortPlan {
     pub(super) id: PortId,
     pub(super) addr: SocketAddr,
+    /// The most urgent of what is said here.
+    pub(super) class: Class,
+    /// Hosts beyond loopback that somebody here may be heard from.
+    hosts: Vec<IpAddr>,
+    /// Somebody here proves who it is, and may be heard from anywhere.
+    signed: bool,
+    /// The only sensor here, where nobody else speaks.
+    pub(super) only_sensor: Option<SensorId>,
     /// Some sensor speaks native frames here.
     pub(super) native: bool,
     pub(super) groups: Vec<Group>,
     pub(super) chooser: Chooser,
     pub(super) sensors: Names<PortSensor>,
     pub(super) actuators: Names<ActuatorId>,
+}
+
+impl PortPlan {
+    /// Whether anybody here may be heard from that host: all on loopback, the declared ones, and from anywhere where
+    /// somebody signs.
+    pub(super) fn may_know(&self, from: SocketAddr) -> bool {
+        let host = from.ip().to_canonical();
+        host.is_loopback() || self.signed || self.hosts.contains(&host)
+    }
 }
 
 /// The ports of a site: by address, in the order in which devices.toml names them.
@@ -105,10 +131,11 @@ pub(super) fn ports(site: &Site) -> Vec<PortPlan> {
 
 fn port(site: &Site, id: PortId, addr: SocketAddr) -> PortPlan {
     let (mut groups, mut chooser, mut sensors) = (Vec::<Group>::new(), Chooser::default(), Vec::new());
-    let mut native = false;
+    let (mut native, mut class) = (false, Class::Bulk);
     for sensor in &site.sensors {
         let Some(connect) = sensor.connect.as_ref().filter(|c| c.udp == Some(addr)) else { continue };
         let (mut group, mut choose) = (None, None);
+        class = class.min(sensor.class);
         match &connect.format {
             Format::Json(map) => {
                 let known = groups.iter().position(|g| g.map == **map && g.kind == sensor.kind);
@@ -130,7 +157,17 @@ fn port(site: &Site, id: PortId, addr: SocketAddr) -> PortPlan {
         sensors.push(Named { name: sensor.name.as_str().into(), normalise: connect.normalise, what });
     }
     let reports = site.actuators.iter().filter(|a| a.connect.state_udp == Some(addr));
-    let actuators =
+    let actuators: Vec<_> =
         reports.map(|a| Named { name: a.name.as_str().into(), normalise: a.connect.normalise, what: a.id }).collect();
-    PortPlan { id, addr, native, groups, chooser, sensors: Names::new(sensors), actuators: Names::new(actuators) }
+    let (sensors, actuators) = (Names::new(sensors), Names::new(actuators));
+    // What a device says of itself is lossless.
+    let class = if actuators.is_empty() { class } else { class.min(Class::Edge) };
+    let connects = || {
+        let of_sensors = site.sensors.iter().filter_map(|s| s.connect.as_ref()).filter(|c| c.udp == Some(addr));
+        of_sensors.chain(site.actuators.iter().map(|a| &a.connect).filter(|c| c.state_udp == Some(addr)))
+    };
+    let hosts = connects().filter_map(|c| c.from).map(|from| from.ip().to_canonical()).collect();
+    let signed = connects().any(|c| c.key_file.is_some());
+    let only_sensor = sensors.only().filter(|_| actuators.is_empty()).map(|s| s.id);
+    PortPlan { id, addr, hosts, signed, only_sensor, class, native, groups, chooser, sensors, actuators }
 }

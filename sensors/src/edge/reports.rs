@@ -2,7 +2,7 @@
 
 use super::ledger::Whom;
 use super::ports::PortPlan;
-use super::{Core, Datagram, Heading, Sink, State, sender_is_known};
+use super::{Core, Datagram, Heading, Sink, State};
 use crate::json::pointer::Pointers;
 use crate::json::scan::{Kind, Member, Members, Value as JsonValue, unescape, walk};
 use crate::reason::{Fault, Reason};
@@ -104,8 +104,9 @@ impl Core {
         sink: &mut impl Sink,
     ) {
         let (plan, whom) = (self.actuators[actuator.index()], Whom::Actuator(actuator));
-        if !sender_is_known(plan.from, d.from) {
-            return self.refuse(d, whom, Fault::whole(Reason::WrongSender), "", sink);
+        let signs = self.actuator_signs[actuator.index()].as_deref();
+        if let Err(reason) = self.keyring.admits(d.signed, signs, plan.from, d.from) {
+            return self.refuse(d, whom, Fault::whole(reason), "", sink);
         }
         let heading = Heading { seq: source_seq, time: None };
         if self.is_copy(d, whom, heading, sink) {

@@ -429,3 +429,95 @@ proptest! {
         b.send(&frame);
     }
 }
+
+mod signed {
+    use super::*;
+    use crate::edge::keys::{KEY_BYTES, Key, Keys, seal};
+    use osmose_model::device::FieldPath;
+
+    const ABROAD: &str = "192.0.2.7:9000";
+
+    fn key(k: u8) -> Key {
+        Key::new([k; KEY_BYTES])
+    }
+
+    /// Two tags on one port: one signs, one does not.
+    fn bench() -> (Site, Edge, Told) {
+        let mut site = site();
+        add(&mut site, "signs", SensorKind::Value, 7900, Format::Json(Box::new(value_map())))
+            .connect
+            .as_mut()
+            .unwrap()
+            .key_file = Some("keys/a".into());
+        add(&mut site, "plain", SensorKind::Value, 7900, Format::Json(Box::new(value_map())));
+        let mut keys = Keys::default();
+        keys.insert("signs", key(1));
+        let edge = Edge::with_keys(&site, &keys);
+        (site, edge, Told::default())
+    }
+
+    fn value_map() -> JsonMap {
+        let path = |p: &str| FieldPath { path: p.into(), scale: 1.0, offset: 0.0 };
+        let fields = vec![("value".to_owned(), path("/v")), ("seq".to_owned(), path("/n"))];
+        JsonMap { sensor: Some("/s".into()), fields, ..JsonMap::default() }
+    }
+
+    #[derive(Default)]
+    struct Told {
+        taken: Vec<SensorId>,
+        remarks: Vec<&'static str>,
+    }
+
+    impl Sink for Told {
+        fn named(&mut self, _: ArrivalNs, _: CarriedKey, _: &str) {}
+        fn observation(&mut self, _: ArrivalNs, _: SourceKey, _: Class, o: &Observation<'_>) {
+            self.taken.push(o.sensor);
+        }
+        fn report(&mut self, _: ArrivalNs, _: Report) {}
+        fn shed(&mut self, _: ArrivalNs, _: Shed) {}
+        fn remarked(&mut self, _: ArrivalNs, _: Whom, fault: Fault) {
+            self.remarks.push(fault.reason.as_str());
+        }
+    }
+
+    #[test]
+    fn who_must_sign_is_taken_with_its_signature_alone_and_from_anywhere() {
+        let (site, mut edge, mut told) = bench();
+        let port = edge.ports().find(|p| p.addr.port() == 7900).unwrap().id;
+        let (mut n, signs) = (0, site.sensors.iter().find(|s| s.name == "signs").unwrap().id);
+        let mut send = |told: &mut Told, from: &str, bytes: &[u8]| {
+            n += 1;
+            edge.datagram(port, from.parse().unwrap(), ArrivalNs(n * 1_000_000_000), bytes, told);
+            (std::mem::take(&mut told.taken), std::mem::take(&mut told.remarks))
+        };
+        let sealed = |k: u8, counter: u64, body: &str| {
+            let mut out = vec![];
+            seal("signs", &key(k), counter, body.as_bytes(), &mut out);
+            out
+        };
+        let body = r#"{"s":"signs","v":1.5,"n":1}"#;
+        assert_eq!(
+            send(&mut told, "127.0.0.1:5000", body.as_bytes()),
+            (vec![], vec!["not_signed"]),
+            "also on loopback"
+        );
+        assert_eq!(send(&mut told, ABROAD, &sealed(1, 7, body)), (vec![signs], vec![]));
+        assert_eq!(send(&mut told, ABROAD, &sealed(1, 7, body)), (vec![], vec!["replayed"]));
+        assert_eq!(send(&mut told, ABROAD, &sealed(2, 8, body)), (vec![], vec!["bad_signature"]));
+        assert_eq!(
+            send(&mut told, ABROAD, &sealed(1, 9, r#"{"s":"plain","v":1.5,"n":2}"#)),
+            (vec![], vec!["wrong_sender"]),
+            "its signature says nothing for another, who is not heard from abroad"
+        );
+    }
+
+    #[test]
+    fn who_is_nobodys_device_is_dropped_before_it_is_looked_at() {
+        let mut site = site();
+        add(&mut site, "here", SensorKind::Value, 7901, Format::Json(Box::new(value_map())));
+        let (mut edge, mut told) = (Edge::new(&site), Told::default());
+        let port = edge.ports().find(|p| p.addr.port() == 7901).unwrap().id;
+        edge.datagram(port, ABROAD.parse().unwrap(), ArrivalNs(1), b"\xff not even text", &mut told);
+        assert_eq!(told.remarks, ["wrong_sender"]);
+    }
+}

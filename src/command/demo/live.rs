@@ -59,7 +59,7 @@ impl Tap for Teller {
     }
     fn timing(&mut self, _: Tag, timing: Timing) {
         let ns = |from: ArrivalNs, to: ArrivalNs| Duration::from_nanos(to.since(from).0.max(0) as u64);
-        let took = Took { step: ns(timing.step_start, timing.step_end), whole: Some(ns(timing.read, timing.sent)) };
+        let took = Took { step: ns(timing.step_start, timing.step_end), whole: Some(ns(timing.received, timing.sent)) };
         let rules = &self.rules;
         let rule = |r: RuleId| rules.get(r.index()).map_or("?", String::as_str);
         if let Ok(mut story) = self.story.lock() {
@@ -103,7 +103,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let stop = stop::on_signal()?;
     let mut engine = Engine::compose(setup).map_err(Failure::found)?;
     let page = Serving::of(page, &mut engine, &stop)?;
-    page.say_ready(&engine);
+    page.say_ready(&engine, "");
     if let Ok(story) = story.lock() {
         story.opening(sim.notes());
     }
@@ -113,12 +113,13 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
         std::thread::Builder::new().name("demo-building".into()).spawn(live)
     };
     let building = building.map_err(|e| Failure::found(format!("the simulated building cannot start: {e}")))?;
+    let latencies = engine.latencies();
     let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
     page.end();
     let told = building.join().map_err(|_| Failure::found("the simulated building failed"))?;
     let (sent, received) = told?;
     say!("the building sent {sent} datagrams; its devices received {received}");
-    crate::command::run::account(&site, &summary);
+    crate::command::run::account(&site, &summary, &latencies);
     Ok(Outcome::Success)
 }
 

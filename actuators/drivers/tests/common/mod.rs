@@ -37,7 +37,7 @@ fn actuator(id: u16, label: &str, kind: ActuatorKind, udp: Option<SocketAddr>) -
         safe: None,
         cells: Vec::new(),
         wall: None,
-        connect: Connect { udp, format, from: None, state_udp: None, normalise: Normalise::default() },
+        connect: Connect { udp, format, from: None, state_udp: None, normalise: Normalise::default(), key_file: None },
     }
 }
 

@@ -20,8 +20,14 @@ pub(crate) fn word(s: &str) -> Value {
 }
 
 fn actuator(id: usize, label: &str, kind: ActuatorKind, default: Option<&str>, safe: Option<&str>) -> Actuator {
-    let connect =
-        Connect { udp: None, format: Format::Log, from: None, state_udp: None, normalise: Normalise::default() };
+    let connect = Connect {
+        udp: None,
+        format: Format::Log,
+        from: None,
+        state_udp: None,
+        normalise: Normalise::default(),
+        key_file: None,
+    };
     Actuator {
         id: ActuatorId(id as u16),
         name: label.into(),

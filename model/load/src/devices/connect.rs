@@ -69,6 +69,7 @@ pub(super) fn sensor(t: &mut Fields<'_>, kind: SensorKind, clock: ClockKind, fau
     }
     let from = address(&mut c, "from", faults);
     let normalise = normalise(&mut c, faults);
+    let key_file = key_file(&mut c, faults);
     #[derive(Clone, Copy)]
     enum Is {
         Osmose,
@@ -106,12 +107,27 @@ pub(super) fn sensor(t: &mut Fields<'_>, kind: SensorKind, clock: ClockKind, fau
         }
     };
     c.finish(faults, &[]);
-    Some(Connect { udp, format, from, state_udp: None, normalise })
+    Some(Connect { udp, format, from, state_udp: None, normalise, key_file })
 }
 
 fn upper(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+/// Where the device's key stands: a file inside the site's folder, so that a site can be moved.
+fn key_file(c: &mut Fields<'_>, faults: &mut Faults) -> Option<String> {
+    let (text, spot) = c.string(faults, "key_file")?;
+    let path = std::path::Path::new(text);
+    let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if text.is_empty() || !inside {
+        let message =
+            format!("`key_file` in {} is \"{}\", which is no file inside the site's folder.", c.what(), shown(text));
+        let help = "Write a path such as \"keys/door-1.key\"; the file holds 32 hexadecimal digits.";
+        faults.error("bad-path", &spot, c.name(), message, help);
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 /// `normalise = "lower"` or `["lower", "alnum"]`.
@@ -265,8 +281,14 @@ fn time_path(m: &mut Fields<'_>, clock: ClockKind, faults: &mut Faults) -> Optio
 
 /// `connect` of an actuator: `"log"`, or a table; log lines (and a warning) where it has none.
 pub(super) fn actuator(t: &mut Fields<'_>, faults: &mut Faults) -> Connect {
-    let mut connect =
-        Connect { udp: None, format: Format::Log, from: None, state_udp: None, normalise: Normalise::default() };
+    let mut connect = Connect {
+        udp: None,
+        format: Format::Log,
+        from: None,
+        state_udp: None,
+        normalise: Normalise::default(),
+        key_file: None,
+    };
     let Some(val) = t.get("connect") else {
         let message = format!("The {} has no `connect`: its commands are log lines only.", t.what());
         faults.warning("no-connect", &t.spot(), t.name(), message, "Write `connect = \"log\"` where that is meant.");
@@ -289,6 +311,7 @@ pub(super) fn actuator(t: &mut Fields<'_>, faults: &mut Faults) -> Connect {
     let log = c.word(faults, "format", &[("json", false), ("log", true)]).unwrap_or(false);
     connect.udp = address(&mut c, "udp", faults);
     connect.state_udp = address(&mut c, "state_udp", faults);
+    connect.key_file = key_file(&mut c, faults);
     if !log {
         if c.get("udp").is_none() {
             let message = format!("{} has no `udp`: where commands go.", upper(c.what()));

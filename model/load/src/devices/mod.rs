@@ -17,7 +17,7 @@ mod radio_map;
 mod sensor;
 
 use crate::doc::{Doc, Fields, Range};
-use crate::fault::{Faults, Spot};
+use crate::fault::{Faults, Places, Spot};
 use crate::plan::{Plan, shape};
 use crate::text::{Source, propose, shown};
 use osmose_model::device::{Actuator, ActuatorKind, Pose, Sensor, SensorKind};
@@ -38,6 +38,15 @@ pub(crate) struct Devices {
     /// Where each sensor was written.
     sensor_spots: Vec<Spot>,
     actuator_spots: Vec<Spot>,
+}
+
+impl Devices {
+    /// Adds where each device was written.
+    pub(crate) fn note_places(&self, places: &mut Places) {
+        let sensors = self.sensors.iter().map(|s| ("sensor", &s.name)).zip(&self.sensor_spots);
+        let actuators = self.actuators.iter().map(|a| ("actuator", &a.name)).zip(&self.actuator_spots);
+        places.0.extend(sensors.chain(actuators).map(|((sort, name), spot)| ((sort, name.clone()), spot.clone())));
+    }
 }
 
 /// What devices are looked up in.

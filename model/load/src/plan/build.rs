@@ -60,6 +60,8 @@ pub(crate) fn build(
     }
     ways::connect_levels(&mut b, &raw, drops);
     b.sum_up(&raw, faults);
+    b.plan.places.0 = b.names;
+    b.plan.places.0.extend(b.levels.spots.into_iter().map(|(name, spot)| (("level", name), spot)));
     b.plan.levels = b.levels.list;
     b.plan
 }

@@ -22,6 +22,8 @@ const STOREY_M: f64 = 3.5;
 pub(crate) struct Levels {
     pub(crate) list: Vec<Level>,
     names: BTreeMap<String, LevelId>,
+    /// Where each was written, by its id.
+    pub(crate) spots: BTreeMap<String, Spot>,
 }
 
 /// A storey before it has its number.
@@ -109,6 +111,7 @@ impl Levels {
                 levels.names.entry(alias).or_insert(id);
             }
         }
+        levels.spots = seen;
         levels
     }
 

@@ -14,7 +14,7 @@
 
 mod build;
 mod collection;
-mod frame;
+pub(crate) mod frame;
 mod kinds;
 mod levels;
 mod read;
@@ -22,7 +22,7 @@ pub(crate) mod shape;
 mod units;
 mod ways;
 
-use crate::fault::{Faults, Spot};
+use crate::fault::{Faults, Places, Spot};
 use crate::settings::Settings;
 use osmose_model::geometry::Point;
 use osmose_model::site::{Fixture, Level, Opening, SourceFile, Wall, Zone};
@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) walls: Vec<Wall>,
     pub(crate) openings: Vec<Opening>,
     pub(crate) fixtures: Vec<Fixture>,
+    /// Where each part was written.
+    pub(crate) places: Places,
 }
 
 impl Plan {
