@@ -33,7 +33,7 @@ start() { # start floor|engine IDLE
   else
     rm -rf "$work/site" && cp -r examples/peer-job "$work/site"
     sed -i "s/^\[engine\]/[engine]\nidle = \"$2\"/" "$work/site/site.toml"
-    taskset -c 0 "$OSMOSE" run "$work/site" --state none --quiet 2>"$work/engine.log" & pid=$!
+    taskset -c 0 "$OSMOSE" run "$work/site" --state none --web none --quiet 2>"$work/engine.log" & pid=$!
     for _ in $(seq 100); do grep -q '^ready' "$work/engine.log" && break; sleep 0.1; done
     grep -q '^ready' "$work/engine.log" || { cat "$work/engine.log"; echo "the engine was not ready"; exit 1; }
   fi

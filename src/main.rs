@@ -9,6 +9,7 @@ mod control;
 mod doctor;
 mod keys;
 mod lsp;
+mod ops;
 mod outcome;
 mod progress;
 mod site;
@@ -20,6 +21,7 @@ mod web;
 use crate::stderr::say;
 use clap::Parser;
 use std::io::IsTerminal;
+use tracing_appender::non_blocking::NonBlockingBuilder;
 
 /// Who is where in a building, what its rules say, and why.
 #[derive(Parser)]
@@ -28,6 +30,9 @@ struct Cli {
     #[command(subcommand)]
     command: command::Command,
 }
+
+/// Lines of the log that wait to be written; more are counted and dropped.
+const LOG_LINES_MAX: usize = 8192;
 
 /// What a shell reports for a program that a closed pipe ended (128 + SIGPIPE).
 const PIPE_CLOSED: i32 = 141;
@@ -49,10 +54,19 @@ fn main() -> std::process::ExitCode {
     end_quietly_where_nobody_reads();
     let cli = Cli::parse();
     let styled = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(styled);
+    // Lines are written by a thread of their own: whoever reads them slowly, or not at all, holds up no other thread.
+    let (writer, flushed_at_end) =
+        NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES_MAX).finish(std::io::stderr());
+    let lost = writer.error_counter();
+    let log = tracing_subscriber::fmt().with_writer(writer).with_ansi(styled);
     // A failed write is not reported on stderr a second time: that would panic.
     log.with_target(false).without_time().compact().log_internal_errors(false).init();
-    match cli.command.run() {
+    let ended = cli.command.run();
+    drop(flushed_at_end);
+    if lost.dropped_lines() > 0 {
+        say!("{} lines of the log were not written: nobody read them in time", lost.dropped_lines());
+    }
+    match ended {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             say!("osmose: {error}");

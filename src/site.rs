@@ -129,7 +129,7 @@ fn table_fault(file: &str, message: String) -> Box<Fault> {
         column: None,
         feature: None,
         message,
-        help: "The committed table is used; write a new one with `cargo bench -p osmose-rules --bench cost -- --calibrate FILE`.".to_owned(),
+        help: "The committed table is used; write a new one with `osmose bench step --calibrate SITE`.".to_owned(),
     })
 }
 

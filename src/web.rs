@@ -74,12 +74,12 @@ impl Serving {
         Ok(Self { threads: vec![gathering, serving], url: Some(url) })
     }
 
-    /// Tells whoever waits that everything is bound.
-    pub(crate) fn say_ready(&self, engine: &Engine) {
+    /// Tells whoever waits that everything is bound; `more` is what else is.
+    pub(crate) fn say_ready(&self, engine: &Engine, more: &str) {
         let udp: Vec<_> = engine.addresses().map(|a| a.to_string()).collect();
         match &self.url {
-            Some(url) => say!("ready udp={} web={url}", udp.join(",")),
-            None => say!("ready udp={}", udp.join(",")),
+            Some(url) => say!("ready udp={} web={url}{more}", udp.join(",")),
+            None => say!("ready udp={}{more}", udp.join(",")),
         }
     }
 

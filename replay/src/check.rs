@@ -3,6 +3,7 @@
 //! Checksums, order and numbers are the file's own; the digests are taken again over the records, so that inputs and
 //! decisions that were exchanged behind the checksums' back are found too.
 
+use crate::drive::Watch;
 use crate::info::{Info, InfoError, survey};
 use crate::trace::codec::{RECORDER_LOST, Record};
 use crate::trace::read::{Ending, RawRecord, TraceReader};
@@ -103,12 +104,20 @@ impl Report {
 /// # Errors
 /// [`InfoError`] where it is no trace at all or the disk refuses.
 pub fn check(path: &Path) -> Result<Report, InfoError> {
-    check_reader(TraceReader::open(path)?)
+    check_with(path, &mut ())
 }
 
-fn check_reader<R: Read>(reader: TraceReader<R>) -> Result<Report, InfoError> {
+/// The same, while somebody watches how far it is.
+///
+/// # Errors
+/// As [`check`]; where the watch stops it, [`InfoError::Io`].
+pub fn check_with(path: &Path, watch: &mut dyn Watch) -> Result<Report, InfoError> {
+    check_reader(TraceReader::open(path)?, watch)
+}
+
+fn check_reader<R: Read>(reader: TraceReader<R>, watch: &mut dyn Watch) -> Result<Report, InfoError> {
     let mut digests = Digests::new();
-    let info = survey(reader, |_: &RawRecord<'_>, record| digests.take(record))?;
+    let info = survey(reader, watch, |_: &RawRecord<'_>, record| digests.take(record))?;
     let mut report = Report { info, findings: Vec::new(), digests_compared: digests.compared };
     let mut findings = digests.findings;
     report.structure(&mut findings);
@@ -266,7 +275,7 @@ mod tests {
     use crate::trace::read::OpenError;
 
     fn checked(trace: &[u8]) -> Report {
-        check_reader(TraceReader::new(trace, trace.len() as u64).unwrap()).unwrap()
+        check_reader(TraceReader::new(trace, trace.len() as u64).unwrap(), &mut ()).unwrap()
     }
 
     fn codes(report: &Report) -> Vec<&'static str> {

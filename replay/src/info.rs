@@ -1,5 +1,6 @@
 //! `osmose trace info`: what is in a trace, from one pass over it.
 
+use crate::drive::{Ticker, Watch};
 use crate::trace::codec::{self, RECORDER_LOST, Record};
 use crate::trace::format::Meta;
 use crate::trace::read::{Damage, Ending, Item, OpenError, RawRecord, ReadCounts};
@@ -102,12 +103,21 @@ pub struct Info {
 /// # Errors
 /// [`InfoError`]; damage is none, it is in the information.
 pub fn info(path: &Path) -> Result<Info, InfoError> {
-    survey(Recording::open(path)?, |_, _| {})
+    info_with(path, &mut ())
+}
+
+/// The same, while somebody watches how far it is.
+///
+/// # Errors
+/// As [`info`]; where the watch stops it, [`InfoError::Io`].
+pub fn info_with(path: &Path, watch: &mut dyn Watch) -> Result<Info, InfoError> {
+    survey(Recording::open(path)?, watch, |_, _| {})
 }
 
 /// The same over any reader; `see` is shown every record that decodes.
 pub(crate) fn survey(
     mut reader: impl Items,
+    watch: &mut dyn Watch,
     mut see: impl FnMut(&RawRecord<'_>, &Record<'_>),
 ) -> Result<Info, InfoError> {
     let files = reader.files();
@@ -134,8 +144,8 @@ pub(crate) fn survey(
         ending: Ending::NotReached,
         counts: ReadCounts::default(),
     };
-    let mut scan = ScanBuf::new();
-    while let Some(item) = reader.next_item()? {
+    let (mut scan, mut ticker) = (ScanBuf::new(), Ticker::new(watch));
+    while let Some(item) = ticker.next_item(&mut reader)? {
         match item {
             Item::Damage(damage) => info.damage.push(damage),
             Item::Record(raw) => match codec::decode(&raw, &mut scan) {

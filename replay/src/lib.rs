@@ -10,6 +10,7 @@
 //! | [`story`] | a command's story, and a rule's, as data for a page |
 //! | [`why`] | why a command was sent, and why a rule sent none |
 //! | [`mod@diff`] | two lists of commands side by side |
+//! | [`branch`] | a recording with one thing otherwise, as a recording of its own |
 //! | [`mod@find`] | every moment when a condition became true |
 //! | [`export`] | a trace for other programs |
 //! | [`mod@report`] | an incident as one page |
@@ -24,6 +25,7 @@
 //! | [`score`] | tracks against truth |
 #![forbid(unsafe_code)]
 
+pub mod branch;
 pub mod check;
 pub mod diff;
 pub mod draw;

@@ -8,7 +8,9 @@ use crate::drive::sinks::Each;
 use crate::drive::{Options, Osmose, Replay, ReplayError, Sinks, Watch, Workshop};
 use crate::trace::recording::Recording;
 use crate::words;
+use osmose_model::canon;
 use osmose_model::command::Command;
+use osmose_model::input::Input;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::LogicalNs;
 use osmose_rules::conflict::{self, Proven};
@@ -122,41 +124,56 @@ fn open_statements(site: &Site, rules: &[SourceFile]) -> Vec<(Promise, Option<St
 /// # Errors
 /// [`ReplayError`]. Nothing is run where there is nothing to watch.
 pub fn watch(
-    recording: Recording,
+    mut recording: Recording,
     site_files: &[SourceFile],
     options: Options,
     watch: &mut dyn Watch,
 ) -> Result<Vec<Promise>, ReplayError> {
     let plain = Osmose::of_files(site_files)?;
     let own: Vec<SourceFile> = options.rules.clone().unwrap_or_else(|| plain.site().rule_files().cloned().collect());
-    let mut statements = open_statements(plain.site(), &own);
-    let Some((site, watcher)) = with_watchers(&plain, site_files, &own, &mut statements) else {
+    let own = canon::encode_files(&own);
+    // Rules that are installed on the way promise something of their own; other rules than the recorded ones hold
+    // throughout, and nothing is installed.
+    let mut sets = recording.rule_sets()?;
+    if sets.first() != Some(&own) {
+        sets = vec![own];
+    }
+    let (mut statements, watched) = statements_of(plain.site(), &sets);
+    let Some((site, watchers)) = with_watchers(&plain, site_files, &statements, watched) else {
         return Ok(statements.into_iter().map(|(p, _)| p).collect());
     };
     let workshop = Osmose::of_files(&site)?;
     let site = workshop.site().clone();
     let devices: Vec<_> = (0..statements.len()).map(|i| site.actuator_named(&format!("{DEVICE}-{i}"))).collect();
-    let told: Rc<RefCell<Vec<(usize, Command, words::Tied)>>> = Rc::default();
+    let told: Rc<RefCell<Vec<Told>>> = Rc::default();
     let (sink, from) = (told.clone(), options.from);
-    let each: Each = Box::new(move |tag, _, out, view| {
+    let texts = watchers.clone();
+    let mut text =
+        texts.iter().find(|(set, _)| Some(set) == sets.first()).map_or(String::new(), |(_, f)| f.text.clone());
+    let each: Each = Box::new(move |tag, input, out, view| {
+        if let Input::RulesInstalled { files } = input {
+            text = texts.iter().find(|(set, _)| set == files).map_or_else(String::new, |(_, f)| f.text.clone());
+        }
         if from.is_some_and(|from| tag.at < from) {
             return;
         }
         for c in &out.commands {
-            if let Some(i) = devices.iter().position(|d| *d == Some(c.device)) {
-                sink.borrow_mut().push((i, c.clone(), view.wall().map(|w| (tag.at, w))));
+            if let Some(statement) = devices.iter().position(|d| *d == Some(c.device)) {
+                let (wall, command) = (view.wall().map(|w| (tag.at, w)), c.clone());
+                sink.borrow_mut().push(Told { statement, command, wall, values: values(&text, c) });
             }
         }
     });
     let options = Options {
         verify: false,
-        beside: vec![watcher.clone()],
+        beside: Vec::new(),
+        beside_of: watchers.clone(),
         sinks: Sinks { each: Some(each), ..Sinks::default() },
         ..options
     };
     let ran = Replay::new(recording, workshop, options)?.run(watch);
-    for (i, c, wall) in told.borrow().iter() {
-        note(&mut statements[*i].0, &site, &watcher.text, c, *wall);
+    for one in told.borrow().iter() {
+        note(&mut statements[one.statement].0, &site, one);
     }
     match ran {
         Ok(_) => {}
@@ -171,26 +188,62 @@ pub fn watch(
     Ok(statements.into_iter().map(|(p, _)| p).collect())
 }
 
-/// The site with a device for each statement, and a file with a rule for each; `None` where none can be watched.
+/// A statement, and the condition to watch where it can be watched.
+type Statement = (Promise, Option<String>);
+/// Sets of rules, joined, with the numbers of their statements.
+type BySet = Vec<(Vec<u8>, Vec<usize>)>;
+/// Sets of rules, joined, with the file that watches their statements.
+type Watchers = Vec<(Vec<u8>, SourceFile)>;
+
+/// The statements of all sets of rules, each once; and by set the numbers of its own, with what to watch.
+fn statements_of(site: &Site, sets: &[Vec<u8>]) -> (Vec<Statement>, BySet) {
+    let (mut all, mut by_set) = (Vec::<Statement>::new(), BySet::new());
+    for set in sets {
+        let files = canon::decode_files(set).unwrap_or_default();
+        let mut numbers = Vec::new();
+        for (promise, condition) in open_statements(site, &files) {
+            let known = all.iter().position(|(p, c)| p.text == promise.text && *c == condition);
+            let number = known.unwrap_or(all.len());
+            if known.is_none() && all.len() < PROMISES_MAX {
+                all.push((promise, condition));
+            }
+            if number < all.len() {
+                numbers.push(number);
+            }
+        }
+        by_set.push((set.clone(), numbers));
+    }
+    (all, by_set)
+}
+
+/// The site with a device for each statement, and for each set of rules a file with a rule for each of its statements;
+/// `None` where none can be watched.
 fn with_watchers(
     plain: &Osmose,
     site_files: &[SourceFile],
-    own: &[SourceFile],
-    statements: &mut [(Promise, Option<String>)],
-) -> Option<(Vec<SourceFile>, SourceFile)> {
-    let lowest = osmose_rules::check(plain.site(), own).program.and_then(|p| p.levels().last().cloned())?;
-    let (mut devices, mut text, mut any) = (String::new(), "edition 1\n".to_owned(), false);
-    for (i, (_, condition)) in statements.iter().enumerate() {
-        devices +=
-            &format!("\n[[actuator]]\nid = \"{DEVICE}-{i}\"\nkind = \"light\"\ndefault = \"off\"\nconnect = \"log\"\n");
-        if let Some(condition) = condition {
-            any = true;
-            text += &format!(
+    statements: &[Statement],
+    watched: BySet,
+) -> Option<(Vec<SourceFile>, Watchers)> {
+    let device =
+        |i| format!("\n[[actuator]]\nid = \"{DEVICE}-{i}\"\nkind = \"light\"\ndefault = \"off\"\nconnect = \"log\"\n");
+    let devices: String = (0..statements.len()).map(device).collect();
+    let mut watchers = Vec::new();
+    for (set, numbers) in watched {
+        let files = canon::decode_files(&set).unwrap_or_default();
+        let program = osmose_rules::check(plain.site(), &files).program;
+        let Some(lowest) = program.and_then(|p| p.levels().last().cloned()) else { continue };
+        let rule = |i: &usize| {
+            let condition = statements[*i].1.as_ref()?;
+            Some(format!(
                 "\nrule {DEVICE}-{i} {{\n  while {condition}\n  hold \"{DEVICE}-{i}\".level = 100 %\n  level {lowest}\n}}\n"
-            );
+            ))
+        };
+        let rules: String = numbers.iter().filter_map(rule).collect();
+        if !rules.is_empty() {
+            watchers.push((set, SourceFile { path: FILE.to_owned(), text: format!("edition 1\n{rules}") }));
         }
     }
-    if !any {
+    if watchers.is_empty() {
         return None;
     }
     let mut site = site_files.to_vec();
@@ -198,32 +251,50 @@ fn with_watchers(
         Some(f) => f.text += &devices,
         None => site.push(SourceFile { path: "devices.toml".to_owned(), text: devices }),
     }
-    Some((site, SourceFile { path: FILE.to_owned(), text }))
+    Some((site, watchers))
+}
+
+/// What a statement's device was told.
+struct Told {
+    statement: usize,
+    command: Command,
+    wall: words::Tied,
+    values: Vec<String>,
+}
+
+/// The parts of a broken statement's condition, as the watcher's file has them.
+fn values(text: &str, c: &Command) -> Vec<String> {
+    let value = |v: &osmose_model::command::ConditionValue| {
+        let rest = text.get(v.offset as usize..).and_then(|t| t.lines().next()).unwrap_or_default().trim();
+        let measured = v.value.map_or_else(String::new, |x| format!(", measured {x}"));
+        format!("{}: {rest}{measured}", v.truth.as_str())
+    };
+    c.cause.conditions.iter().map(value).collect()
 }
 
 /// Takes what a statement's device was told: that it is broken, or that it is not any more.
-fn note(promise: &mut Promise, site: &Site, text: &str, c: &Command, wall: words::Tied) {
+fn note(promise: &mut Promise, site: &Site, told: &Told) {
+    let c = &told.command;
     if c.rule.is_none() || c.verb == "off" {
         if let Some(last) = promise.broken.last_mut().filter(|b| b.until.is_none()) {
             last.until = Some(c.at);
         }
         return;
     }
+    // Rules that were installed meanwhile promise the same: it was broken before, and is.
+    if promise.broken.last().is_some_and(|b| b.until.is_none()) {
+        return;
+    }
     if promise.broken.len() >= BREAKS_MAX {
         promise.more += 1;
         return;
     }
-    let value = |v: &osmose_model::command::ConditionValue| {
-        let rest = text.get(v.offset as usize..).and_then(|t| t.lines().next()).unwrap_or_default().trim();
-        let measured = v.value.map_or_else(String::new, |x| format!(", measured {x}"));
-        format!("{}: {rest}{measured}", v.truth.as_str())
-    };
     promise.broken.push(Break {
         from: c.at,
         until: None,
-        values: c.cause.conditions.iter().map(value).collect(),
+        values: told.values.clone(),
         because: words::trigger(site, &c.cause.trigger),
-        wall,
+        wall: told.wall,
     });
 }
 
@@ -272,6 +343,36 @@ mod tests {
         assert!(!held.is_broken() && held.unwatched.is_none());
         assert_eq!(broken.to_json()["broken"][0]["from_s"], first.from.0 as f64 / 1e9);
         assert_eq!(files().len(), workshop().site().files.len(), "nothing of the site was changed");
+    }
+
+    /// What rules promise that were installed on the way is watched from then on, and what the earlier ones promised
+    /// until then.
+    #[test]
+    fn rules_installed_on_the_way_are_held_to_their_own_word() {
+        let first = "prove never (meeting is occupied and meeting.recorder is paused) for 1 s\n";
+        let second = "prove never count(people in meeting) >= 1\n";
+        let with = |text: &str| {
+            let mut rules: Vec<SourceFile> = workshop().site().rule_files().cloned().collect();
+            rules.push(SourceFile { path: "rules/promises.rules".to_owned(), text: format!("edition 1\n{text}") });
+            rules
+        };
+        let (at, inputs) = crate::testing::with_install(&walk(40), 10, &with(first));
+        let (later_at, inputs) = crate::testing::with_install(&inputs, 25, &with(second));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("walk.mcap");
+        let installs = [(at, with(first)), (later_at, with(second))];
+        std::fs::write(&path, crate::testing::live_with(&inputs, 50, &installs)).unwrap();
+        let recording = Recording::open(&path).unwrap();
+        let site = recording.files().to_vec();
+        let all = watch(recording, &site, Options::default(), &mut ()).unwrap();
+        assert_eq!(all.len(), 2, "{all:#?}");
+        let s = |ns: LogicalNs| ns.0 as f64 / 1e9;
+        for (promise, from_s, to_s) in [(&all[0], 10.0, 25.1), (&all[1], 25.0, 41.0)] {
+            assert!(promise.is_broken() && promise.unwatched.is_none(), "{promise:#?}");
+            let within = |b: &Break| s(b.from) >= from_s && b.until.map_or(to_s, s) <= to_s;
+            assert!(promise.broken.iter().all(within), "{promise:#?}");
+            assert!(promise.broken[0].values.iter().any(|v| v.starts_with("true: ")), "{promise:#?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,11 @@ pub(crate) fn files() -> Vec<SourceFile> {
     files
 }
 
+/// Its site.
+pub(crate) fn workshop_site() -> std::sync::Arc<osmose_model::site::Site> {
+    workshop().site().clone()
+}
+
 pub(crate) fn workshop() -> Osmose {
     Osmose::of_files(&files()).expect("the template loads")
 }

@@ -13,7 +13,6 @@ use crate::words;
 use osmose_core::clock::WallClock;
 use osmose_model::canon;
 use osmose_model::command::{Command, CommandId, Trigger};
-use osmose_model::device::SensorKind;
 use osmose_model::ids::{ActuatorId, RuleId, SensorId, TrackId, ZoneId};
 use osmose_model::input::{Anchor, GapReason, Input, OperatorAction, ShedReason, Tag};
 use osmose_model::observation::ScanBuf;
@@ -28,6 +27,7 @@ mod lanes;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use lanes::Whereabouts;
 pub use lanes::{DeviceLane, Lane};
 
 /// Most marks kept; beyond, they are counted.
@@ -471,9 +471,4 @@ const fn shed_words(reason: ShedReason) -> &'static str {
         ShedReason::TooLate => "came too late to be used",
         ShedReason::Missing => "lost before they got here",
     }
-}
-
-/// Whether somebody who appears by such a sensor is somebody at once: a fix is, a detection has to prove it first.
-const fn is_somebody_at_once(kind: SensorKind) -> bool {
-    matches!(kind, SensorKind::Location)
 }

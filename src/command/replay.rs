@@ -5,6 +5,7 @@ use crate::progress::Bar;
 use crate::stderr::say;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::DurationNs;
+use osmose_replay::branch::Keeping;
 use osmose_replay::diff;
 use osmose_replay::drive::what_if::Both;
 use osmose_replay::drive::{self, Names, Options, ReplayError, Sinks, Speed, TracksFormat, Workshop};
@@ -69,6 +70,9 @@ pub(crate) struct Replay {
     /// Write commands as JSON lines
     #[arg(long, value_name = "FILE.jsonl")]
     commands: Option<PathBuf>,
+    /// Write the run as a trace of its own, to be asked `why`, compared by `diff`, or played
+    #[arg(long, value_name = "FILE.mcap")]
+    record: Option<PathBuf>,
     /// Draw detections, tracks and identities on the floor plan
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -155,6 +159,7 @@ impl Replay {
             commands: self.commands.as_deref().map(out).transpose()?,
             plot: self.plot.as_deref().map(out).transpose()?.map(|o| (truth, o)),
             each: None,
+            record: self.record.as_deref().map(|out| keeping(out, &reader, &workshop, rules.as_deref())).transpose()?,
         };
         let Self { speed, verify, .. } = self;
         let (recorded, site) = (reader.files().to_vec(), workshop.site().clone());
@@ -181,7 +186,9 @@ impl Replay {
             show_what_if(&site, &recorded, rules, both, self.json);
         }
         let watched = Recording::open(&self.trace).map_err(Failure::found)?;
-        let promises = promises::watch(watched, &site.files, again, &mut ()).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let promises = promises::watch(watched, &site.files, again, &mut bar).map_err(Failure::found)?;
+        bar.done();
         if !promises.is_empty() {
             say!("{}", promises::render(&promises).trim_end());
         }
@@ -192,6 +199,22 @@ impl Replay {
             _ => Outcome::Found,
         })
     }
+}
+
+/// A trace to be written of the run: it carries the site and the rules that it runs.
+fn keeping(
+    out: &Path,
+    recording: &Recording,
+    workshop: &drive::Osmose,
+    rules: Option<&[SourceFile]>,
+) -> Result<Box<dyn drive::sinks::Keep>, Failure> {
+    let mut files = workshop.site().files.clone();
+    if let Some(rules) = rules {
+        files.retain(|f| !(f.path.starts_with("rules/") && f.path.ends_with(".rules")));
+        files.extend_from_slice(rules);
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+    Ok(Box::new(Keeping::create(out, recording, &files).map_err(Failure::found)?))
 }
 
 /// The recorded commands beside those of other rules, sensors or another site.

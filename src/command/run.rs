@@ -1,6 +1,7 @@
 //! `osmose run SITE`: the engine, live.
 
 use crate::control::Desk;
+use crate::ops::Ops;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::{Ready, ready};
 use crate::stderr::say;
@@ -57,10 +58,13 @@ pub(crate) struct Run {
     quiet: bool,
     #[command(flatten)]
     web: Web,
+    #[command(flatten)]
+    ops: Ops,
 }
 
 impl Run {
     pub(crate) fn run(self) -> Ended {
+        let ops = self.ops.bind()?;
         let Ready { site, program } = ready(&self.site)?;
         let keys = crate::keys::read(&site, &self.site)?;
         let at_start = rule_names(&program);
@@ -109,11 +113,13 @@ impl Run {
         // People may have been saved beside the engine before it was started again.
         let site = setup.machine.site().clone();
         let mut engine = Engine::compose_signed(setup, &keys).map_err(Failure::found)?;
+        let mut ops = ops.serve(&engine, &site, &names, &stop)?;
         let desk = Desk { dir: self.site.clone(), site: site.clone(), levels, clock, names, to_engine };
         let desk = desk.open(self.state_dir().as_deref(), stop.clone());
         tracing::info!(topology = ?engine.topology(), "composed");
         let page = Serving::of(page, &mut engine, &stop)?;
-        page.say_ready(&engine);
+        page.say_ready(&engine, ops.told());
+        ops.ready(&stop)?;
         let latencies = engine.latencies();
         let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
         if let Some(desk) = desk {
@@ -122,6 +128,7 @@ impl Run {
         }
         page.end();
         account(&site, &summary, &latencies);
+        ops.end(&summary)?;
         Ok(Outcome::Success)
     }
 

@@ -158,7 +158,7 @@ impl Peer {
             Who::Engine => {
                 let site = dir.path().join("site");
                 crate::sites::write(&plan.files(), &site)?;
-                command.arg("run").arg(&site).args(["--state", "none", "--record", "none", "--quiet"]);
+                command.arg("run").arg(&site).args(["--state", "none", "--record", "none", "--web", "none", "--quiet"]);
                 command.arg("--account").arg(account_file(dir.path()));
             }
         }

@@ -251,7 +251,7 @@ impl Diff<'_> {
         text
     }
 
-    fn line(&self, d: &Difference<'_>) -> String {
+    pub(crate) fn line(&self, d: &Difference<'_>) -> String {
         let told = |side: Side<'_>, c: &Command| {
             format!("{} s {} [{}]", c.at, words::command(side.site, c), words::sender(side.book, c))
         };

@@ -72,7 +72,7 @@ impl Told {
         Ok(Self { name, site, book, commands, files, build })
     }
 
-    fn side(&self) -> Side<'_> {
+    pub(crate) fn side(&self) -> Side<'_> {
         Side { name: &self.name, commands: &self.commands, site: &self.site, book: &self.book }
     }
 }

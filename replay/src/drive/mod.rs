@@ -10,6 +10,7 @@
 //! | [`walk`] | the core along a recording, for whoever looks on |
 //! | [`what_if`] | the recorded commands beside those of other rules or sensors |
 //! | `sensors.rs` | how the sensors did |
+//! | `ticker.rs` | how far a reading is |
 //! | [`summary`] | what was found |
 //!
 //! A replay never copies recorded decisions: it runs the code. Where the trace has a hole, the state is not known
@@ -22,6 +23,7 @@ mod sensors;
 pub mod sinks;
 mod standing;
 pub mod summary;
+mod ticker;
 mod verify;
 pub mod walk;
 pub mod what_if;
@@ -30,6 +32,7 @@ pub mod workshop;
 pub use run::{Options, Replay, ReplayError, Speed, Watch};
 pub use sinks::{Names, Sinks, TracksFormat};
 pub use summary::{Difference, Hole, HoleKind, Summary, Verdict};
+pub(crate) use ticker::Ticker;
 pub use workshop::{Osmose, Workshop, WorkshopError};
 
 #[cfg(test)]

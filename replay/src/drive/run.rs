@@ -51,6 +51,8 @@ pub struct Options {
     pub rules: Option<Vec<SourceFile>>,
     /// Rules of whoever asks, laid beside those in force, and beside each set that the trace installs: they watch.
     pub beside: Vec<SourceFile>,
+    /// What is laid beside a certain set of rules instead, by that set as [`canon::encode_files`] joins it.
+    pub beside_of: Vec<(Vec<u8>, SourceFile)>,
     /// What if these sensors had not been there.
     pub without: Vec<SensorId>,
     /// What if these sensors had spoken later.
@@ -147,6 +149,8 @@ struct Run<W: Workshop> {
     verifier: Option<Verifier>,
     /// The rule files in force, as one block; `None` where others than the recorded ones hold throughout.
     in_force: Option<Vec<u8>>,
+    /// Those others: what an installation that was recorded installs then.
+    throughout: Option<Vec<u8>>,
     /// Whether the machine's state is the one that the recording had here.
     valid: bool,
     /// The last input read (also where it could not be stepped).
@@ -180,7 +184,8 @@ impl<S: Items, W: Workshop> Replay<S, W> {
         }
         let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
         let rules = options.rules.as_deref().unwrap_or(&own);
-        let machine = workshop.machine(workshop.rules(&[rules, &options.beside].concat())?);
+        let block = canon::encode_files(rules);
+        let machine = workshop.machine(compile(&workshop, &block, &options)?);
         // Another site's own rules hold throughout, as rules given by the options do.
         let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
         let same_rules = reader.files().iter().filter(is_rules).eq(own.iter());
@@ -204,6 +209,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             writing,
             verifier: (options.verify && *has_decisions && *has_ticks).then(Verifier::default),
             in_force: follows_trace.then(|| canon::encode_files(&own)),
+            throughout: (!follows_trace).then_some(block),
             valid: true,
             read: None,
             pace: None,
@@ -329,6 +335,10 @@ where
     summary.commands += out.commands.len() as u64;
     let first = summary.span.map_or(tag, |(first, _)| first);
     summary.span = Some((first, tag));
+    if let Some(record) = &mut writing.sinks.record {
+        let digests = (machine.input_digest(), machine.decision_digest());
+        record.step(tag, input, out, digests, &mut |state| machine.save(state))?;
+    }
     writing.stepped(tag, input, out, &machine.view(), &|rule| machine.rules().rule_name(rule))
 }
 
@@ -387,6 +397,18 @@ impl<W: Workshop> Run<W> {
         if let Input::RulesInstalled { files } = input {
             self.install(tag, files)?;
         }
+        // Under other rules an installation installs those: who replays this run's own recording must find them in it.
+        let throughout = self.throughout.take();
+        let step = match (input, &throughout) {
+            (Input::RulesInstalled { .. }, Some(files)) => self.known(tag, &Input::RulesInstalled { files }, previous),
+            _ => self.known(tag, input, previous),
+        };
+        self.throughout = throughout;
+        step
+    }
+
+    /// Steps an input whose place in the order is known.
+    fn known(&mut self, tag: Tag, input: &Input<'_>, previous: Option<Tag>) -> Result<ControlFlow<()>, ReplayError> {
         if !self.valid {
             if let Some(hole) = self.summary.holes.last_mut() {
                 hole.skipped += 1;
@@ -455,7 +477,7 @@ impl<W: Workshop> Run<W> {
         if in_force == files {
             return Ok(());
         }
-        let rules = compile(&self.workshop, files, &self.options.beside)
+        let rules = compile(&self.workshop, files, &self.options)
             .map_err(|source| ReplayError::Installed { seq: tag.seq, source })?;
         files.clone_into(in_force);
         self.driver.machine_mut().stage_rules(rules);
@@ -566,8 +588,13 @@ impl<W: Workshop> Run<W> {
 }
 
 /// Compiles rules that travel as one block.
-fn compile<W: Workshop>(workshop: &W, files: &[u8], beside: &[SourceFile]) -> Result<W::Decide, WorkshopError> {
+fn compile<W: Workshop>(workshop: &W, files: &[u8], options: &Options) -> Result<W::Decide, WorkshopError> {
+    let own = options.beside_of.iter().filter(|(set, _)| set == files).map(|(_, file)| file.clone());
+    let mut beside: Vec<SourceFile> = own.collect();
+    if beside.is_empty() {
+        beside.extend_from_slice(&options.beside);
+    }
     let mut files = canon::decode_files(files).map_err(|e| WorkshopError::Rules(e.to_string()))?;
-    files.extend_from_slice(beside);
+    files.append(&mut beside);
     workshop.rules(&files)
 }

@@ -9,6 +9,7 @@ use crate::score::Truth;
 use osmose_core::Outbox;
 use osmose_drivers::{RuleNames, lines};
 use osmose_model::device::SensorKind;
+use osmose_model::digest::Digest;
 use osmose_model::geometry::Place;
 use osmose_model::input::{Input, Tag};
 use osmose_model::observation::Body;
@@ -67,11 +68,41 @@ pub struct Sinks {
     pub plot: Option<(Option<Truth>, Out)>,
     /// Whoever else looks on; also at what lies before the stretch asked for.
     pub each: Option<Each>,
+    /// Whoever makes a recording of it, also of what lies before the stretch asked for.
+    pub record: Option<Box<dyn Keep>>,
+}
+
+/// Keeps every step of a replay.
+pub trait Keep {
+    /// A step: its input, what it decided, both digests behind it; `save` gives the whole state.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn step(
+        &mut self,
+        tag: Tag,
+        input: &Input<'_>,
+        out: &Outbox,
+        digests: (Digest, Digest),
+        save: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> io::Result<()>;
+
+    /// What follows goes on from a whole state: at the beginning of a part of a log, or behind a hole.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn state(&mut self, tag: Tag, state: &[u8], digests: (Digest, Digest)) -> io::Result<()>;
+
+    /// There are no more.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn finish(&mut self) -> io::Result<()>;
 }
 
 /// The sinks at work.
 pub(super) struct Writing {
-    sinks: Sinks,
+    pub(super) sinks: Sinks,
     plot: Option<(Plot, Out)>,
     /// The rows so far, where they are named at the end.
     smoother: Option<Smoother>,
@@ -217,7 +248,7 @@ impl Writing {
         {
             out.flush()?;
         }
-        Ok(())
+        self.sinks.record.as_mut().map_or(Ok(()), |record| record.finish())
     }
 
     fn rows(&mut self, at: LogicalNs, view: &dyn WorldView) -> io::Result<()> {

@@ -53,6 +53,7 @@ fn outputs(trace: &[u8], options: Options) -> (Summary, String, String, String) 
         commands: Some(Box::new(commands.clone())),
         plot: None,
         each: None,
+        record: None,
     };
     let summary = replay(trace, Options { sinks, ..options });
     (summary, events.text(), commands.text(), tracks.text())
@@ -403,6 +404,7 @@ fn a_replay_from_a_keyframe_is_the_one_from_the_start() {
             commands: Some(Box::new(commands.clone())),
             plot: None,
             each: None,
+            record: None,
         };
         let recording = crate::trace::recording::Recording::open(&path).unwrap();
         let options = Options { from: Some(from), to: Some(to), verify: true, sinks, ..Options::default() };

@@ -6,8 +6,9 @@
 //! track_event/track_event.proto, track_descriptor.proto, counter_descriptor.proto, debug_annotation.proto).
 
 use super::ExportError;
-use crate::drive::{Osmose, Workshop};
+use crate::drive::{Osmose, Ticker, Watch, Workshop};
 use crate::rulebook::Rulebook;
+use crate::timeline::Whereabouts;
 use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording};
@@ -17,8 +18,7 @@ use osmose_model::ids::ZoneId;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
-use osmose_model::world::EventKind;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Most steps whose hops wait for their place on the timeline.
 const STEPS_MAX: usize = 1_000_000;
@@ -151,7 +151,7 @@ fn ns(at: LogicalNs) -> u64 {
 ///
 /// # Errors
 /// [`ExportError`].
-pub fn timeline(mut recording: Recording) -> Result<(Vec<u8>, u64), ExportError> {
+pub fn timeline(mut recording: Recording, watch: &mut dyn Watch) -> Result<(Vec<u8>, u64), ExportError> {
     let site = Osmose::of_files(recording.files())?.site().clone();
     let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
     let book = Rulebook::new(&site, &rules);
@@ -161,26 +161,21 @@ pub fn timeline(mut recording: Recording) -> Result<(Vec<u8>, u64), ExportError>
         Message::default().message(60, &Message::default().number(1, ROOT).text(2, &site.name).message(3, &process)),
     );
     let mut rows = BTreeMap::new();
-    let mut inside: BTreeMap<ZoneId, BTreeSet<u64>> = BTreeMap::new();
+    let (mut whereabouts, mut inside) = (Whereabouts::default(), BTreeMap::<ZoneId, u64>::new());
     let mut hops: BTreeMap<u32, Vec<(String, u64)>> = BTreeMap::new();
     let (mut pending, mut commands, mut scan) = (Vec::<Command>::new(), 0, ScanBuf::new());
-    while let Some(item) = recording.next_item()? {
+    let mut ticker = Ticker::new(watch);
+    while let Some(item) = ticker.next_item(&mut recording)? {
         let Item::Record(raw) = item else { continue };
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
         match record {
             Record::Event { tag, event } => {
-                let Some(zone) = event.zone else { continue };
-                let people = inside.entry(zone).or_default();
-                match event.kind {
-                    EventKind::Enters | EventKind::Appears | EventKind::Confirmed | EventKind::Found => {
-                        people.insert(event.track.0);
-                    }
-                    EventKind::Leaves | EventKind::Lost => drop(people.remove(&event.track.0)),
-                    EventKind::Identified | EventKind::Swapped => continue,
-                }
-                let count = people.len() as u64;
-                let track = line.track(&format!("people in {}", words::zone(&site, zone)), true);
-                line.count(ns(tag.at), track, count);
+                whereabouts.event(&site, &event, |zone, by| {
+                    let people = inside.entry(zone).or_default();
+                    *people = people.saturating_add_signed(i64::from(by));
+                    let track = line.track(&format!("people in {}", words::zone(&site, zone)), true);
+                    line.count(ns(tag.at), track, *people);
+                });
             }
             Record::Latency(l) if l.count == 1 && hops.len() < STEPS_MAX => {
                 hops.entry(raw.sequence).or_default().push((l.hop.to_owned(), l.max_ns));
@@ -237,6 +232,7 @@ fn put_command(
 mod tests {
     use super::*;
     use crate::testing::{live, walk};
+    use std::collections::BTreeSet;
 
     /// Fields of a message: number, and either a whole number or bytes.
     fn fields(mut bytes: &[u8]) -> Vec<(u64, Result<u64, &[u8]>)> {
@@ -330,7 +326,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("walk.mcap");
         std::fs::write(&path, live(&walk(20), 0)).unwrap();
-        let (bytes, commands) = timeline(Recording::open(&path).unwrap()).unwrap();
+        let (bytes, commands) = timeline(Recording::open(&path).unwrap(), &mut ()).unwrap();
         let mut seen = BTreeMap::new();
         fits(&bytes, "Trace", &mut seen);
         let of = |name: &str| seen.get(name).copied().unwrap_or(0);
@@ -349,7 +345,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("walk.mcap");
         std::fs::write(&path, live(&walk(20), 0)).unwrap();
-        let (bytes, commands) = timeline(Recording::open(&path).unwrap()).unwrap();
+        let (bytes, commands) = timeline(Recording::open(&path).unwrap(), &mut ()).unwrap();
         assert!(commands > 3);
         let (mut described, mut used, mut depth) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::<u64, i64>::new());
         let mut begun = 0;

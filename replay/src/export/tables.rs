@@ -2,7 +2,7 @@
 //! events and commands beside them.
 
 use super::ExportError;
-use crate::drive::{Osmose, Workshop};
+use crate::drive::{Osmose, Ticker, Watch, Workshop};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
@@ -184,7 +184,7 @@ fn heads(kind: SensorKind) -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`ExportError`].
-pub fn tables(mut recording: Recording, dir: &Path) -> Result<Exported, ExportError> {
+pub fn tables(mut recording: Recording, dir: &Path, watch: &mut dyn Watch) -> Result<Exported, ExportError> {
     std::fs::create_dir_all(dir).map_err(|source| ExportError::Write { path: dir.to_owned(), source })?;
     let site = Osmose::of_files(recording.files())?.site().clone();
     let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
@@ -192,7 +192,8 @@ pub fn tables(mut recording: Recording, dir: &Path) -> Result<Exported, ExportEr
     let mut naming = Naming { site: &site, named: BTreeMap::new() };
     let mut tables = Tables { dir, open: BTreeMap::new() };
     let (mut exported, mut scan) = (Exported::default(), ScanBuf::new());
-    while let Some(item) = recording.next_item()? {
+    let mut ticker = Ticker::new(watch);
+    while let Some(item) = ticker.next_item(&mut recording)? {
         let Item::Record(raw) = item else { continue };
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
         match record {
@@ -302,7 +303,7 @@ mod tests {
         let path = dir.path().join("walk.mcap");
         std::fs::write(&path, live(&walk(10), 0)).unwrap();
         let out = dir.path().join("tables");
-        let exported = tables(Recording::open(&path).unwrap(), &out).unwrap();
+        let exported = tables(Recording::open(&path).unwrap(), &out, &mut ()).unwrap();
         let rows: BTreeMap<String, u64> =
             exported.files.iter().map(|(p, n)| (p.file_stem().unwrap().to_string_lossy().into_owned(), *n)).collect();
         assert_eq!((rows["location"], rows["position"]), (200, 50));
@@ -331,6 +332,6 @@ mod tests {
         let (a, b) = (observations(&path), observations(&again));
         assert_eq!(a.len(), b.len());
         assert_eq!(a, b);
-        assert!(tables(Recording::open(&path).unwrap(), &out).is_err(), "nothing is replaced");
+        assert!(tables(Recording::open(&path).unwrap(), &out, &mut ()).is_err(), "nothing is replaced");
     }
 }

@@ -92,6 +92,12 @@ fn opened(keyframe_every: u64) -> Opened {
     Opened { player: Player::open(&path).unwrap(), straight: straight(&inputs, &installs), dir }
 }
 
+/// A page keeps each player in a thread of its own.
+const _: fn() = || {
+    const fn is_send<T: Send>() {}
+    is_send::<Player>();
+};
+
 #[test]
 fn it_opens_at_the_first_instant_and_plays_to_the_end_showing_each_step() {
     let Opened { mut player, straight, dir: _dir } = opened(40);

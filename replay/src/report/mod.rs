@@ -4,13 +4,16 @@
 //! |---|---|
 //! | `mod.rs` | what is collected: one replay, and one look through the records |
 //! | `page.rs` | the page |
+//! | `lanes.rs` | its timeline |
 
+mod lanes;
 mod page;
 
 use crate::drive::sinks::Each;
 use crate::drive::{Options, Osmose, Replay, ReplayError, Sinks, Summary, Watch, Workshop, WorkshopError};
 use crate::info::{Info, InfoError, survey};
 use crate::rulebook::Rulebook;
+use crate::timeline::Timeline;
 use crate::trace::codec::Record;
 use crate::trace::recording::{Items, Recording, RecordingError};
 use crate::words;
@@ -70,7 +73,7 @@ impl Spread {
     }
 }
 
-/// A command that was handed over after its rule's deadline.
+/// A command that was handed over after its rule's deadline; where it has none, after the engine's budget.
 #[derive(Clone, Debug)]
 struct Late {
     command: Command,
@@ -248,6 +251,8 @@ struct Report {
     sensed: Spread,
     /// The local time of day of an instant, where the log has a wall clock.
     wall: words::Tied,
+    /// What is on the timeline beside people; nothing of an import.
+    line: Option<Timeline>,
 }
 
 /// A buffer that a replay writes into and that is read afterwards.
@@ -277,7 +282,7 @@ pub fn report(path: &Path, watch: &mut dyn Watch) -> Result<String, ReportError>
     // What was recorded: counts, gaps, and how long each command took.
     let (mut hops, mut steps) = (BTreeMap::<String, Vec<u64>>::new(), BTreeMap::<u32, u64>::new());
     let mut recorded: Vec<Command> = Vec::new();
-    let info = survey(Recording::open(path)?, |raw, record| match record {
+    let info = survey(Recording::open(path)?, watch, |raw, record| match record {
         Record::Latency(l) if l.count == 1 => {
             hops.entry(l.hop.to_owned()).or_default().push(l.max_ns);
             *steps.entry(raw.sequence).or_default() += l.max_ns;
@@ -287,8 +292,9 @@ pub fn report(path: &Path, watch: &mut dyn Watch) -> Result<String, ReportError>
     })?;
     let took = |c: &Command| steps.get(&(c.id.seq.0 as u32)).copied();
     let late = recorded.iter().filter_map(|c| {
-        let rule = book.program()?.rule(c.rule?)?;
-        let (deadline, took) = (rule.deadline?.0, DurationNs(i64::try_from(took(c)?).ok()?));
+        let own = c.rule.and_then(|r| book.program()?.rule(r)?.deadline).map(|(d, _)| d);
+        let deadline = own.unwrap_or(DurationNs::from_us(i64::from(site.engine.budget_us)));
+        let took = DurationNs(i64::try_from(took(c)?).ok()?);
         (took > deadline).then(|| Late { command: c.clone(), took, deadline })
     });
     let (late, timed) = (late.collect(), recorded.iter().filter(|c| took(c).is_some()).count());
@@ -312,7 +318,8 @@ pub fn report(path: &Path, watch: &mut dyn Watch) -> Result<String, ReportError>
     let title = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let sensed = recorded.iter().filter_map(|c| u64::try_from(c.at.since(c.cause.measured?).0).ok()).collect();
     let (sensed, wall) = (Spread::of(sensed), collected.wall);
-    let report = Report { title, info, summary, plan, collected, book, hops, late, timed, sensed, wall };
+    let line = if info.meta.has_decisions { Timeline::read(path, 1, watch).ok() } else { None };
+    let report = Report { title, info, summary, plan, collected, book, hops, late, timed, sensed, wall, line };
     Ok(page::render(&report, &site))
 }
 

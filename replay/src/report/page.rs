@@ -1,7 +1,8 @@
 //! The page itself: HTML by hand, every text escaped.
 
-use super::{BINS, Collected, Report};
-use crate::draw::{Svg, escape};
+use super::{Report, lanes};
+use crate::draw::escape;
+use crate::drive::Verdict;
 use crate::wall::format_rfc3339;
 use crate::words;
 use osmose_model::command::Command;
@@ -10,12 +11,18 @@ use osmose_model::time::{LogicalNs, UtcNs};
 use std::fmt::Write as _;
 
 const CSS: &str = "\
-body{font:14px/1.45 system-ui,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#14171a;background:#fff;max-width:1200px;margin:2em auto;padding:0 1em}\
-h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.15em;margin:1.8em 0 .4em;border-bottom:1px solid #bfc5c2}\
-table{border-collapse:collapse;width:100%;font-size:13px}th,td{text-align:left;vertical-align:top;padding:3px 8px;border-bottom:1px solid #e2e5e3}\
-th{font-weight:600}td.n,th.n{text-align:right}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}\
-.bad{color:#a11}.good{color:#0a6b3d}.small{font-size:12px;color:#62696f}svg{max-width:100%;height:auto}\
-@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr,svg{break-inside:avoid}thead{display:table-header-group}}";
+body{font:14px/1.45 Inter,system-ui,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#14171a;background:#fff;max-width:1180px;margin:0 auto 3em;padding:0 1.2em}\
+header{border-bottom:1px solid #bfc5c2;padding:1.1em 0 .8em}h1{font-size:1.5em;font-weight:600;margin:0}header p{margin:.15em 0 0;color:#474e55}\
+h2{font-size:1.08em;font-weight:600;margin:2em 0 .5em}h2 small{font-weight:400;color:#62696f;margin-left:.6em}\
+.figures{display:flex;flex-wrap:wrap;border-bottom:1px solid #d5d9d6;margin:0}.figures div{padding:.7em 1.5em .7em 0;margin-right:1.5em;border-right:1px solid #d5d9d6}\
+.figures div:last-child{border:0}.figures dt{font-size:11px;color:#62696f}.figures dd{margin:0;font-size:1.15em;font-weight:500;font-variant-numeric:tabular-nums}\
+.figures dd small{font-size:.7em;color:#474e55;font-weight:400}\
+table{border-collapse:collapse;width:100%;font-size:12.5px}th,td{text-align:left;vertical-align:top;padding:4px 14px 4px 0;border-bottom:1px solid #e2e5e3}\
+th{font-weight:500;color:#62696f;font-size:11px;border-bottom-color:#bfc5c2}td.n,th.n{text-align:right}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}\
+td:first-child{font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child,th:last-child{padding-right:0}\
+.bad{color:#b0124f;font-weight:600}.good{color:#14171a}.small{font-size:12px;color:#62696f}code{font:12px ui-monospace,Menlo,Consolas,monospace}\
+svg{max-width:100%;height:auto}ul.said{list-style:none;padding:0;margin:.6em 0 0}details summary{cursor:pointer;color:#62696f;font-size:12px}\
+@page{margin:14mm}@media print{body{margin:0;max-width:none;padding:0;font-size:11pt}h2{break-after:avoid}tr,svg,.figures{break-inside:avoid}thead{display:table-header-group}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
 /// Text as HTML shows it.
 fn escaped(text: &str) -> String {
@@ -77,10 +84,10 @@ pub(super) fn render(r: &Report, site: &Site) -> String {
         escaped(&r.title)
     );
     head(&mut html, r, site);
+    html.push_str("<h2>Who was where, room by room</h2>\n");
+    html.push_str(&lanes::render(r, site));
     html.push_str("<h2>Where people went</h2>\n");
     html.push_str(&r.plan);
-    html.push_str("<h2>Who was where, room by room</h2>\n");
-    timeline(&mut html, r, site);
     html.push_str("<h2>What was done, and why</h2>\n");
     commands(&mut html, r, site);
     html.push_str("<h2>Late commands</h2>\n");
@@ -95,8 +102,8 @@ pub(super) fn render(r: &Report, site: &Site) -> String {
     html
 }
 
+/// What it is of, and the figures that are asked for first.
 fn head(html: &mut String, r: &Report, site: &Site) {
-    let _ = writeln!(html, "<h1>{}: {}</h1>", escaped(&site.name), escaped(&r.title));
     let day = r.wall.map_or_else(String::new, |(_, w)| {
         let local = UtcNs(w.utc.0.saturating_add(w.offset.0));
         format!("{}, local time ", format_rfc3339(local).split('T').next().unwrap_or_default())
@@ -110,95 +117,57 @@ fn head(html: &mut String, r: &Report, site: &Site) {
             format!("{day}{clocks}{from} s to {to} s of the trace: {length} s")
         },
     );
-    let (inputs, events) = (r.info.input_count(), r.summary.events);
+    let (build, origin) = (r.info.meta.build.to_string(), r.info.meta.origin.as_str());
     let _ = writeln!(
         html,
-        "<p>{}<br>{inputs} inputs, {events} events, {} commands</p>",
+        "<header><h1>{}: {}</h1><p>{}</p><p class=\"small\">recorded by {}; source {origin}</p></header>",
+        escaped(&site.name),
+        escaped(&r.title),
         escaped(&span),
-        r.summary.commands
-    );
-    let verdict = r.summary.render();
-    let good = r.summary.exit_status() == 0;
-    let _ = writeln!(html, "<p class=\"{}\">", if good { "good" } else { "bad" });
-    for line in verdict.lines().filter(|l| !l.starts_with("replayed ")) {
-        let _ = writeln!(html, "{}<br>", escaped(line));
-    }
-    let build = r.info.meta.build.to_string();
-    let _ = writeln!(
-        html,
-        "</p><p class=\"small\">recorded by {}; source {}</p>",
         escaped(&build),
-        r.info.meta.origin.as_str()
     );
+    figures(html, r);
+    let good = r.summary.exit_status() == 0;
+    let _ = writeln!(html, "<ul class=\"said small\">");
+    for line in r.summary.render().lines().filter(|l| !l.starts_with("replayed ")) {
+        let is_verdict = line.starts_with("verified") || line.contains("DIFFER") || line.contains("not comparable");
+        let class = if is_verdict && !good { " class=\"bad\"" } else { "" };
+        let _ = writeln!(html, "<li{class}>{}</li>", escaped(line));
+    }
+    html.push_str("</ul>\n");
 }
 
-/// A strip for each room, darker where more people are in it.
-fn timeline(html: &mut String, r: &Report, site: &Site) {
-    const LEFT_PX: f64 = 170.0;
-    const ROW_PX: f64 = 20.0;
-    const COLUMN_PX: f64 = 4.0;
-    let Collected { people, span, .. } = &r.collected;
-    let used: Vec<usize> = (0..people.len()).filter(|z| people[*z].iter().any(|n| *n > 0)).collect();
-    if used.is_empty() {
-        html.push_str("<p>Nobody was in any zone.</p>\n");
-        return;
-    }
-    let most = people.iter().flatten().copied().max().unwrap_or(1).max(1);
-    let width_px = LEFT_PX + COLUMN_PX * BINS as f64 + 50.0;
-    let height_px = ROW_PX * used.len() as f64 + 30.0;
-    let css = ".o1{fill:#cfe3f2}.o2{fill:#8fc1e3}.o3{fill:#4a94c8}.o4{fill:#0b5c94}.t{font:11px system-ui,sans-serif;fill:#14171a}\
-               .o0{fill:#f3f4f2}.od{font:10px system-ui,sans-serif;fill:#14171a}.ow{font:10px system-ui,sans-serif;fill:#fff}\
-               .oc{fill:none;stroke:#a11;stroke-width:1}";
-    let about = format!("people by zone over time, up to {most}");
-    let mut svg = Svg::new(width_px, height_px, "occupancy", &about, css);
-    for (row, zone) in used.iter().enumerate() {
-        let y = ROW_PX * row as f64;
-        let name = site.zones.get(*zone).map_or("?", |z| z.name.as_str());
-        svg.label("t", (4.0, y + 14.0), name);
-        let top = people[*zone].iter().copied().max().unwrap_or(0);
-        svg.label("t", (LEFT_PX + COLUMN_PX * BINS as f64 + 6.0, y + 14.0), &format!("max {top}"));
-        // One piece for each stretch of equal shade.
-        let shade =
-            |n: u32| if n == 0 { 0 } else { 1 + (3 * (n - 1)).checked_div(most.max(2) - 1).unwrap_or(0).min(3) };
-        let mut start = 0;
-        for c in 1..=BINS {
-            if c < BINS && people[*zone][c] == people[*zone][start] {
-                continue;
-            }
-            let (x0, x1) = (LEFT_PX + COLUMN_PX * start as f64, LEFT_PX + COLUMN_PX * c as f64);
-            let n = people[*zone][start];
-            let corners = [(x0, y + 2.0), (x1, y + 2.0), (x1, y + ROW_PX - 2.0), (x0, y + ROW_PX - 2.0)];
-            svg.lines(&format!("o{}", shade(n)), true, [corners], &format!("{name}: {n}"));
-            if n > 0 && x1 - x0 >= 14.0 {
-                // On paper and without colours the number says what the shade does.
-                svg.label(if shade(n) >= 3 { "ow" } else { "od" }, (x0 + 3.0, y + 14.0), &n.to_string());
-            }
-            start = c;
-        }
-    }
-    let (from, to) = *span;
-    for c in &r.collected.commands {
-        let share = c.at.since(from).as_s_f64() / to.since(from).as_s_f64().max(1e-9);
-        let x = LEFT_PX + COLUMN_PX * BINS as f64 * share.clamp(0.0, 1.0);
-        let foot = ROW_PX * used.len() as f64;
-        svg.lines(
-            "oc",
-            false,
-            [[(x, 0.0), (x, foot + 4.0)]],
-            &format!("{} at {} s", words::command(site, c), seconds(c.at.0)),
+/// The figures at the top: each with its caption, trouble with a sign and a word beside its colour.
+fn figures(html: &mut String, r: &Report) {
+    html.push_str("<dl class=\"figures\">");
+    let mut figure = |caption: &str, value: &str, beside: &str, bad: bool| {
+        let (class, sign) = if bad { (" class=\"bad\"", "\u{25b2} ") } else { ("", "") };
+        let _ = write!(
+            html,
+            "<div><dt>{caption}</dt><dd{class}>{sign}{} <small>{}</small></dd></div>",
+            escaped(value),
+            escaped(beside)
         );
-    }
-    for part in 0..=4 {
-        let at = from.0.saturating_add((i128::from(to.since(from).0) * part / 4) as i64);
-        let x = LEFT_PX + COLUMN_PX * BINS as f64 * part as f64 / 4.0;
-        svg.label("t", (x - 12.0, height_px - 8.0), &format!("{:.1} s", at as f64 / 1e9));
-    }
-    html.push_str(&svg.finish());
-    let _ = writeln!(
-        html,
-        "<p class=\"small\">Each column is {} s; the number is the most people at once in it. Red lines: commands.</p>",
-        seconds(to.since(from).0 / BINS as i64)
-    );
+    };
+    let checked = r.summary.checked;
+    let compared = checked.events + checked.commands;
+    let verdict = match &r.summary.verdict {
+        Verdict::Same => ("\u{2713} the same", format!("{compared} decisions, {} digests", checked.digests), false),
+        Verdict::Different(_) => ("differs", "see below".to_owned(), true),
+        Verdict::NotComparable { .. } => ("not comparable", "another build recorded it".to_owned(), false),
+        Verdict::NothingToVerify | Verdict::NotAsked => ("nothing", "inputs only".to_owned(), false),
+    };
+    figure("Verified", verdict.0, &verdict.1, verdict.2);
+    figure("Decision digest", &r.summary.digests.1.to_string(), "", false);
+    figure("Inputs", &r.info.input_count().to_string(), "", false);
+    figure("Events", &r.summary.events.to_string(), "", false);
+    figure("Commands", &r.summary.commands.to_string(), "", false);
+    let timed = if r.timed == 0 { "not recorded".to_owned() } else { format!("of {} timed", r.timed) };
+    figure("Late", &r.late.len().to_string(), &timed, !r.late.is_empty());
+    figure("Gaps", &r.summary.holes.len().to_string(), "", !r.summary.holes.is_empty());
+    let shed: u64 = r.info.sensors.values().flat_map(|s| s.shed.values()).sum();
+    figure("Did not get in", &shed.to_string(), "observations", false);
+    html.push_str("</dl>\n");
 }
 
 /// From the sample that decided to the command, milliseconds; empty where a timer or a person at the controls did.
@@ -220,23 +189,39 @@ fn because(r: &Report, site: &Site, c: &Command) -> String {
     text
 }
 
+/// One row for each command; those that one input made one rule send share when, why and how long.
 fn commands(html: &mut String, r: &Report, site: &Site) {
-    let rows: Vec<Vec<String>> = (r.collected.commands.iter())
-        .map(|c| {
-            let place = c.rule.and_then(|rule| r.book.place(rule));
-            let at = place.map_or_else(String::new, |p| format!(" ({}:{})", p.file, p.line));
-            vec![
-                time(r, c.at),
-                c.id.to_string(),
-                words::command(site, c),
-                format!("{}{at}", words::sender(&r.book, c)),
-                because(r, site, c),
-                sensed_before(c),
-            ]
-        })
-        .collect();
-    let heads = ["when", "id", "command", "rule", "because", "after it was sensed, ms#"];
-    table(html, &heads, &rows, "Nothing was done.");
+    let all = &r.collected.commands;
+    if all.is_empty() {
+        html.push_str("<p>Nothing was done.</p>\n");
+        return;
+    }
+    html.push_str(
+        "<table><thead><tr><th>when</th><th>rule</th><th>because</th><th class=\"n\">after it was sensed, ms</th>\
+         <th>id</th><th>command</th></tr></thead><tbody>\n",
+    );
+    for group in all.chunk_by(|a, b| a.id.seq == b.id.seq && a.rule == b.rule && a.cause == b.cause) {
+        let Some(first) = group.first() else { continue };
+        let place = first.rule.and_then(|rule| r.book.place(rule));
+        let at = place.map_or_else(String::new, |p| format!("{}:{}", p.file, p.line));
+        let level = first.rule.and_then(|rule| r.book.level(rule)).unwrap_or_default();
+        let rows = group.len();
+        let _ = write!(
+            html,
+            "<tr><td rowspan=\"{rows}\">{}</td><td rowspan=\"{rows}\"><b>{}</b> {level}<br><span class=\"small\">{}</span></td>\
+             <td rowspan=\"{rows}\">{}</td><td class=\"n\" rowspan=\"{rows}\">{}</td>",
+            escaped(&time(r, first.at)),
+            escaped(&words::sender(&r.book, first)),
+            escaped(&at),
+            escaped(&because(r, site, first)),
+            sensed_before(first),
+        );
+        for (i, c) in group.iter().enumerate() {
+            let begin = if i == 0 { "" } else { "<tr>" };
+            let _ = writeln!(html, "{begin}<td>{}</td><td>{}</td></tr>", c.id, escaped(&words::command(site, c)));
+        }
+    }
+    html.push_str("</tbody></table>\n");
     if r.collected.more_commands > 0 {
         let _ = writeln!(html, "<p>{} more commands.</p>", r.collected.more_commands);
     }
@@ -258,11 +243,11 @@ fn late(html: &mut String, r: &Report, site: &Site) {
         "How long the engine took for commands was not recorded: this trace is of no running engine.".to_owned()
     } else {
         format!(
-            "None: each of {} commands whose way was recorded met the deadline of its rule, where that has one.",
+            "None: each of {} commands whose way was recorded met the deadline of its rule, or the engine's budget.",
             r.timed
         )
     };
-    let heads = ["when", "command", "rule", "took, us#", "deadline, us#", "after it was sensed, ms#"];
+    let heads = ["when", "command", "rule", "took, us#", "deadline or budget, us#", "after it was sensed, ms#"];
     table(html, &heads, &rows, &none);
 }
 

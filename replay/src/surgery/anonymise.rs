@@ -8,7 +8,7 @@
 
 use super::SurgeryError;
 use super::index::EVERY;
-use crate::drive::{Osmose, Workshop};
+use crate::drive::{Osmose, Watch, Workshop};
 use crate::record::Recorder;
 use crate::trace::format::{Build, Meta};
 use crate::trace::recording::{Items, Recording};
@@ -204,7 +204,7 @@ impl Keys {
 ///
 /// # Errors
 /// [`SurgeryError`]; where the site without names does not load, nothing is written.
-pub fn anonymise(path: &Path, out: &Path) -> Result<Anonymised, SurgeryError> {
+pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anonymised, SurgeryError> {
     let mut recording = Recording::open(path)?;
     let old = Osmose::of_files(recording.files())?.site().clone();
     let (people, words) = people_file(&old);
@@ -218,7 +218,7 @@ pub fn anonymise(path: &Path, out: &Path) -> Result<Anonymised, SurgeryError> {
     let mut driver = CoreDriver::new(workshop.core()?);
     let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
     let run = Feed { words: &words, people: &people, workshop: &workshop, in_force: canon::encode_files(&own) };
-    let result = run.all(&mut recording, &mut keys, &mut driver, &mut sink);
+    let result = run.all((&mut recording, watch), &mut keys, &mut driver, &mut sink);
     if result.is_err() {
         let _ = std::fs::remove_file(out);
     }
@@ -239,12 +239,12 @@ struct Feed<'a> {
 impl Feed<'_> {
     fn all(
         mut self,
-        recording: &mut Recording,
+        (recording, watch): (&mut Recording, &mut dyn Watch),
         keys: &mut Keys,
         driver: &mut CoreDriver,
         sink: &mut super::index::Run,
     ) -> Result<(), SurgeryError> {
-        super::for_each_input(recording, |tag, input| self.one(ArrivalNs(tag.at.0), input, keys, driver, sink))
+        super::for_each_input(recording, watch, |tag, input| self.one(ArrivalNs(tag.at.0), input, keys, driver, sink))
     }
 
     fn one(
@@ -365,7 +365,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, out) = (dir.path().join("walk.mcap"), dir.path().join("out.mcap"));
         std::fs::write(&path, live(&walk(20), 50)).unwrap();
-        let done = anonymise(&path, &out).unwrap();
+        let done = anonymise(&path, &out, &mut ()).unwrap();
         assert_eq!((done.people, done.carried), (2, 3), "{done:?}");
         assert!(done.render().contains("NOT removed"));
         let count = |path: &Path, verify: bool| {

@@ -5,6 +5,7 @@
 
 use super::{Copy, SurgeryError};
 use crate::drive::walk::Walk;
+use crate::drive::{Ticker, Watch};
 use crate::trace::codec::{self, Record};
 use crate::trace::format::{Build, Meta};
 use crate::trace::read::Item;
@@ -31,15 +32,21 @@ pub struct Cut {
 ///
 /// # Errors
 /// [`SurgeryError`]: an import, a stretch without inputs, or one that begins behind a hole.
-pub fn cut(recording: &mut Recording, from: LogicalNs, to: LogicalNs, out: &Path) -> Result<Cut, SurgeryError> {
+pub fn cut(
+    recording: &mut Recording,
+    from: LogicalNs,
+    to: LogicalNs,
+    out: &Path,
+    watch: &mut dyn Watch,
+) -> Result<Cut, SurgeryError> {
     if to < from {
         return Err(SurgeryError::Refused(format!("from {from} s to {to} s is no stretch of time")));
     }
     let mut walk = Walk::begin(recording, Some(from))?;
     let (meta, files) = (recording.meta().clone(), recording.files().to_vec());
     let (mut copy, mut cut) = (None::<Copy>, None::<Cut>);
-    let mut scan = ScanBuf::new();
-    while let Some(item) = recording.next_item()? {
+    let (mut scan, mut ticker) = (ScanBuf::new(), Ticker::new(watch));
+    while let Some(item) = ticker.next_item(recording)? {
         let Item::Record(raw) = item else { continue };
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
         if let Record::Input { tag, .. } = &record {
@@ -130,7 +137,7 @@ mod tests {
         for (i, (from, to)) in [(-1, 10 * S), (10 * S + 1, 17 * S), (17 * S + 1, i64::MAX)].into_iter().enumerate() {
             let out = folder.join(format!("{i}.mcap"));
             recording.rewind().unwrap();
-            let cut = cut(&mut recording, LogicalNs(from), LogicalNs(to), &out).unwrap();
+            let cut = cut(&mut recording, LogicalNs(from), LogicalNs(to), &out, &mut ()).unwrap();
             inputs += cut.inputs;
             let summary = verified(&out);
             assert_eq!(summary.verdict, Verdict::Same, "part {i}: {}", summary.render());
@@ -147,7 +154,8 @@ mod tests {
         let parts = verified(&folder);
         assert_eq!((parts.verdict, parts.digests, parts.inputs), (Verdict::Same, all.digests, all.inputs));
         let joined = dir.path().join("joined.mcap");
-        let merged = merge(&[folder.join("2.mcap"), folder.join("0.mcap"), folder.join("1.mcap")], &joined).unwrap();
+        let merged =
+            merge(&[folder.join("2.mcap"), folder.join("0.mcap"), folder.join("1.mcap")], &joined, &mut ()).unwrap();
         assert_eq!(merged.inputs, all.inputs);
         let again = verified(&joined);
         assert_eq!((again.verdict, again.digests, again.holes), (Verdict::Same, all.digests, vec![]));
@@ -161,13 +169,13 @@ mod tests {
         let mut recording = Recording::open(&whole).unwrap();
         for (from, to) in [(2 * S, S), (100 * S, 200 * S)] {
             recording.rewind().unwrap();
-            let error = cut(&mut recording, LogicalNs(from), LogicalNs(to), &out).unwrap_err();
+            let error = cut(&mut recording, LogicalNs(from), LogicalNs(to), &out, &mut ()).unwrap_err();
             assert!(matches!(error, SurgeryError::Refused(_)), "{error}");
             assert!(!out.exists());
         }
         let import = dir.path().join("import.mcap");
         std::fs::write(&import, crate::testing::imported(&walk(3))).unwrap();
-        let error = cut(&mut Recording::open(&import).unwrap(), LogicalNs(0), LogicalNs(S), &out).unwrap_err();
+        let error = cut(&mut Recording::open(&import).unwrap(), LogicalNs(0), LogicalNs(S), &out, &mut ()).unwrap_err();
         assert!(error.to_string().contains("trace index"), "{error}");
     }
 }

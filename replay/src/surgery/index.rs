@@ -4,8 +4,8 @@
 //! by arrival and nothing else: it is run once, and what comes of that (ticks, decisions, keyframes) is recorded.
 
 use super::{Copy, SurgeryError};
-use crate::drive::Workshop;
 use crate::drive::walk::{Walk, Walked};
+use crate::drive::{Ticker, Watch, Workshop};
 use crate::record::Recorder;
 use crate::trace::codec::{self, Record};
 use crate::trace::format::{Build, Meta, Topic};
@@ -38,17 +38,23 @@ pub struct Indexed {
 /// # Errors
 /// [`SurgeryError`]; a recording whose decisions are not those of this build is refused, because the states of this
 /// build would not be the ones that it went through.
-pub fn index(path: &Path, every: DurationNs, out: &Path) -> Result<Indexed, SurgeryError> {
+pub fn index(path: &Path, every: DurationNs, out: &Path, watch: &mut dyn Watch) -> Result<Indexed, SurgeryError> {
     let recording = Recording::open(path)?;
-    if recording.meta().has_ticks { copy(recording, every, out) } else { run(recording, every, out) }
+    if recording.meta().has_ticks { copy(recording, every, out, watch) } else { run(recording, every, out, watch) }
 }
 
-fn copy(mut recording: Recording, every: DurationNs, out: &Path) -> Result<Indexed, SurgeryError> {
+fn copy(
+    mut recording: Recording,
+    every: DurationNs,
+    out: &Path,
+    watch: &mut dyn Watch,
+) -> Result<Indexed, SurgeryError> {
     let mut walk = Walk::begin(&mut recording, None)?;
     let mut copy = Copy::create(out, recording.meta(), recording.files())?;
     let (mut indexed, mut scan, mut state) = (Indexed::default(), ScanBuf::new(), Vec::new());
     let mut due: Option<LogicalNs> = None;
-    while let Some(item) = recording.next_item()? {
+    let mut ticker = Ticker::new(watch);
+    while let Some(item) = ticker.next_item(&mut recording)? {
         let raw = super::whole(item)?;
         let record = codec::decode(&raw, &mut scan).map_err(|e| SurgeryError::Refused(e.to_string()))?;
         if let Record::Input { tag, .. } = &record {
@@ -126,7 +132,12 @@ impl StepSink<Fusion, Rules, Plan> for Run {
     }
 }
 
-fn run(mut recording: Recording, every: DurationNs, out: &Path) -> Result<Indexed, SurgeryError> {
+fn run(
+    mut recording: Recording,
+    every: DurationNs,
+    out: &Path,
+    watch: &mut dyn Watch,
+) -> Result<Indexed, SurgeryError> {
     let workshop = crate::drive::Osmose::of_files(recording.files())?;
     let meta = Meta { build: Build::this(), has_ticks: true, has_decisions: true, ..recording.meta().clone() };
     let recorder = Recorder::create(out, &meta, recording.files(), Packing::Lz4)?;
@@ -134,7 +145,7 @@ fn run(mut recording: Recording, every: DurationNs, out: &Path) -> Result<Indexe
     let mut driver = CoreDriver::new(workshop.core()?);
     let own: Vec<_> = workshop.site().rule_files().cloned().collect();
     let mut in_force = osmose_model::canon::encode_files(&own);
-    let result = feed(&mut recording, &workshop, &mut driver, &mut sink, &mut in_force);
+    let result = feed(&mut recording, &workshop, &mut driver, &mut sink, (&mut in_force, watch));
     if result.is_err() {
         let _ = std::fs::remove_file(out);
     }
@@ -149,9 +160,9 @@ fn feed(
     workshop: &crate::drive::Osmose,
     driver: &mut CoreDriver,
     sink: &mut Run,
-    in_force: &mut Vec<u8>,
+    (in_force, watch): (&mut Vec<u8>, &mut dyn Watch),
 ) -> Result<(), SurgeryError> {
-    super::for_each_input(recording, |tag, input| {
+    super::for_each_input(recording, watch, |tag, input| {
         if let Input::RulesInstalled { files } = input
             && in_force != files
         {
@@ -183,7 +194,7 @@ mod tests {
         for (name, trace) in [("live", live(&walk(40), 0)), ("import", imported(&walk(40)))] {
             let (plain, out) = (dir.path().join(name), dir.path().join(format!("{name}.mcap")));
             std::fs::write(&plain, &trace).unwrap();
-            let indexed = index(&plain, DurationNs::from_s(5), &out).unwrap();
+            let indexed = index(&plain, DurationNs::from_s(5), &out, &mut ()).unwrap();
             assert!(indexed.keyframes >= 7 && indexed.ran == (name == "import"), "{name}: {indexed:?}");
             let whole = verified(&out, None);
             assert_eq!((whole.verdict.clone(), whole.began_at), (Verdict::Same, None), "{}", whole.render());
@@ -214,7 +225,7 @@ mod tests {
         let path = dir.path().join("x.mcap");
         std::fs::write(&path, less).unwrap();
         let out = dir.path().join("out.mcap");
-        let error = index(&path, EVERY, &out).unwrap_err().to_string();
+        let error = index(&path, EVERY, &out, &mut ()).unwrap_err().to_string();
         assert!(error.contains("decides otherwise than recorded"), "{error}");
         assert!(!out.exists(), "nothing half-written stays");
     }

@@ -115,7 +115,7 @@ mod tests {
         for i in 0..3 {
             let mut recording = Recording::open(&whole).unwrap();
             let (from, to) = (s(10 * i), LogicalNs(s(10 * i + 10).0 - 1));
-            cut(&mut recording, from, to, &folder.join(format!("{i}.mcap"))).unwrap();
+            cut(&mut recording, from, to, &folder.join(format!("{i}.mcap")), &mut ()).unwrap();
         }
         let kept = keep(&folder, Some(s(12)), Some(s(13)), "the pause that came late").unwrap();
         assert_eq!(kept, [folder.join("1.mcap")]);

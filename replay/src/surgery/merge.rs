@@ -29,8 +29,8 @@ struct Part {
 ///
 /// # Errors
 /// [`SurgeryError`]: parts that overlap, are of different sites, or are damaged.
-pub fn merge(paths: &[PathBuf], out: &Path) -> Result<Merged, SurgeryError> {
-    let mut parts = paths.iter().map(|p| part(p)).collect::<Result<Vec<_>, _>>()?;
+pub fn merge(paths: &[PathBuf], out: &Path, watch: &mut dyn Watch) -> Result<Merged, SurgeryError> {
+    let mut parts = paths.iter().map(|p| part(p, watch)).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|p| p.first.seq);
     for pair in parts.windows(2) {
         if pair[1].first <= pair[0].last {
@@ -54,7 +54,8 @@ pub fn merge(paths: &[PathBuf], out: &Path) -> Result<Merged, SurgeryError> {
             let (a, b) = (part.path.display(), first.path.display());
             return Err(SurgeryError::Refused(format!("{a} is of another site or another kind of trace than {b}")));
         }
-        while let Some(item) = reader.next_item()? {
+        let mut ticker = Ticker::new(watch);
+        while let Some(item) = ticker.next_item(&mut reader)? {
             let Item::Record(raw) = item else { continue };
             let record = codec::decode(&raw, &mut scan).map_err(|e| SurgeryError::Refused(e.to_string()))?;
             if let Record::Input { tag, .. } = record {
@@ -70,10 +71,11 @@ pub fn merge(paths: &[PathBuf], out: &Path) -> Result<Merged, SurgeryError> {
     Ok(merged)
 }
 
-fn part(path: &Path) -> Result<Part, SurgeryError> {
+fn part(path: &Path, watch: &mut dyn Watch) -> Result<Part, SurgeryError> {
     let mut reader = TraceReader::open(path)?;
     let (mut span, mut scan) = (None::<(Tag, Tag)>, ScanBuf::new());
-    while let Some(item) = reader.next_item()? {
+    let mut ticker = Ticker::new(watch);
+    while let Some(item) = ticker.next_item(&mut reader)? {
         let raw = match item {
             Item::Record(raw) => raw,
             Item::Damage(d) => {

@@ -17,7 +17,7 @@ pub mod merge;
 pub mod recover;
 
 use crate::drive::walk::WalkError;
-use crate::drive::{ReplayError, WorkshopError};
+use crate::drive::{ReplayError, Ticker, Watch, WorkshopError};
 use crate::trace::codec::{self, Encoder, Record};
 use crate::trace::format::{Meta, Topic};
 use crate::trace::read::{Item, OpenError, RawRecord};
@@ -139,10 +139,11 @@ fn whole(item: Item<'_>) -> Result<RawRecord<'_>, SurgeryError> {
 /// The first damage, a record that cannot be read, or what `f` says.
 fn for_each_input(
     recording: &mut Recording,
+    watch: &mut dyn Watch,
     mut f: impl FnMut(Tag, &Input<'_>) -> Result<(), SurgeryError>,
 ) -> Result<(), SurgeryError> {
-    let mut scan = ScanBuf::new();
-    while let Some(item) = recording.next_item()? {
+    let (mut scan, mut ticker) = (ScanBuf::new(), Ticker::new(watch));
+    while let Some(item) = ticker.next_item(recording)? {
         let raw = whole(item)?;
         let record = codec::decode(&raw, &mut scan).map_err(|e| SurgeryError::Refused(e.to_string()))?;
         if let Record::Input { tag, input } = record {

@@ -73,11 +73,12 @@ impl Recovered {
 ///
 /// # Errors
 /// [`SurgeryError`] where the file has no head, or nothing can be written.
-pub fn recover(path: &Path, out: &Path) -> Result<Recovered, SurgeryError> {
+pub fn recover(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Recovered, SurgeryError> {
     let mut reader = TraceReader::open(path)?;
     let mut copy = Copy::create(out, reader.meta(), reader.files())?;
     let (mut found, mut scan) = (Recovered::default(), ScanBuf::new());
-    while let Some(item) = reader.next_item()? {
+    let mut ticker = Ticker::new(watch);
+    while let Some(item) = ticker.next_item(&mut reader)? {
         let raw = match item {
             Item::Record(raw) => raw,
             Item::Damage(d) => {
@@ -113,7 +114,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, out) = (dir.path().join("in"), dir.path().join("out.mcap"));
         std::fs::write(&path, bytes).unwrap();
-        let found = recover(&path, &out).unwrap();
+        let found = recover(&path, &out, &mut ()).unwrap();
         (dir, out, found)
     }
 

@@ -1,6 +1,7 @@
 //! The lanes of a timeline: people by zone and column, and what each device was.
 
 use osmose_model::command::{Command, Value};
+use osmose_model::device::SensorKind;
 use osmose_model::ids::{ActuatorId, Name, TrackId, ZoneId};
 use osmose_model::input::Report;
 use osmose_model::site::Site;
@@ -40,52 +41,31 @@ pub(super) fn bin_of(span: (LogicalNs, LogicalNs), bins: usize, at: LogicalNs) -
     (i128::from(part) * bins as i128 / i128::from(length)) as usize
 }
 
-/// People by what events say of them.
-pub(super) struct People {
-    span: (LogicalNs, LogicalNs),
-    bins: usize,
+/// Where everybody is, by what events say.
+#[derive(Debug, Default)]
+pub(crate) struct Whereabouts {
     /// Where each is, and whether seen.
     tracks: BTreeMap<TrackId, (Vec<ZoneId>, bool)>,
-    /// By zone: seen now, the column reached, and most by column.
-    zones: Vec<(u16, usize, Vec<u16>)>,
 }
 
-impl People {
-    pub(super) fn new(site: &Site, span: (LogicalNs, LogicalNs), bins: usize) -> Self {
-        let zones = vec![(0, 0, vec![0; bins]); site.zones.len()];
-        Self { span, bins, tracks: BTreeMap::new(), zones }
-    }
-
-    /// A zone has another number of people from an instant on.
-    fn count(&mut self, zone: ZoneId, at: LogicalNs, change: i32) {
-        let bin = bin_of(self.span, self.bins, at);
-        let Some((now, reached, most)) = self.zones.get_mut(zone.index()) else { return };
-        most[*reached..=bin.max(*reached)].iter_mut().for_each(|m| *m = (*m).max(*now));
-        *now = now.saturating_add_signed(i16::try_from(change).unwrap_or(0));
-        *reached = bin.max(*reached);
-        most[*reached] = most[*reached].max(*now);
-    }
-
-    fn counts(&mut self, zones: &[ZoneId], at: LogicalNs, change: i32) {
-        zones.iter().for_each(|z| self.count(*z, at, change));
-    }
-
-    pub(super) fn event(&mut self, site: &Site, at: LogicalNs, e: &WorldEvent) {
+impl Whereabouts {
+    /// Takes an event; `change` is told by how much the people seen in a zone are more or fewer.
+    pub(crate) fn event(&mut self, site: &Site, e: &WorldEvent, mut change: impl FnMut(ZoneId, i16)) {
         if self.tracks.len() >= TRACKS_MAX && !self.tracks.contains_key(&e.track) {
             return;
         }
         match e.kind {
             EventKind::Appears => {
                 let kind = e.sensor.and_then(|s| site.sensors.get(s.index())).map(|s| s.kind);
-                if kind.is_some_and(super::is_somebody_at_once) {
-                    self.fill(site, at, e);
+                if kind.is_some_and(is_somebody_at_once) {
+                    self.fill(site, e, change);
                 }
             }
-            EventKind::Confirmed => self.fill(site, at, e),
+            EventKind::Confirmed => self.fill(site, e, change),
             EventKind::Enters | EventKind::Leaves => {
                 let Some(zone) = e.zone else { return };
                 let (zones, seen) = self.tracks.entry(e.track).or_insert_with(|| (Vec::new(), true));
-                let (was, enters, seen) = (zones.contains(&zone), e.kind == EventKind::Enters, *seen);
+                let (was, enters) = (zones.contains(&zone), e.kind == EventKind::Enters);
                 if was == enters {
                     return;
                 }
@@ -93,16 +73,15 @@ impl People {
                 if enters {
                     zones.push(zone);
                 }
-                if seen {
-                    self.count(zone, at, if enters { 1 } else { -1 });
+                if *seen {
+                    change(zone, if enters { 1 } else { -1 });
                 }
             }
             EventKind::Lost | EventKind::Found => {
                 let found = e.kind == EventKind::Found;
                 let Some((zones, seen)) = self.tracks.get_mut(&e.track) else { return };
                 if std::mem::replace(seen, found) != found {
-                    let zones = zones.clone();
-                    self.counts(&zones, at, if found { 1 } else { -1 });
+                    zones.iter().for_each(|z| change(*z, if found { 1 } else { -1 }));
                 }
             }
             EventKind::Identified | EventKind::Swapped => {}
@@ -110,23 +89,72 @@ impl People {
     }
 
     /// Somebody is there: his zones were filled in without an event for each.
-    fn fill(&mut self, site: &Site, at: LogicalNs, e: &WorldEvent) {
+    fn fill(&mut self, site: &Site, e: &WorldEvent, mut change: impl FnMut(ZoneId, i16)) {
         let inside = |z: &&osmose_model::site::Zone| {
             z.level == e.place.level && z.area.depth(e.place.at) >= z.margins.enter_margin_m
         };
         let zones: Vec<ZoneId> = site.zones.iter().filter(inside).map(|z| z.id).collect();
         if let Some((before, true)) = self.tracks.insert(e.track, (zones.clone(), true)) {
-            self.counts(&before, at, -1);
+            before.iter().for_each(|z| change(*z, -1));
         }
-        self.counts(&zones, at, 1);
+        zones.iter().for_each(|z| change(*z, 1));
+    }
+}
+
+/// Whether somebody who appears by such a sensor is somebody at once: a fix is, a detection has to prove it first.
+const fn is_somebody_at_once(kind: SensorKind) -> bool {
+    matches!(kind, SensorKind::Location)
+}
+
+/// How many people are in each zone, by column.
+pub(super) struct People {
+    span: (LogicalNs, LogicalNs),
+    bins: usize,
+    whereabouts: Whereabouts,
+    zones: Vec<Column>,
+}
+
+/// One zone's people on the way.
+#[derive(Clone)]
+struct Column {
+    /// Seen now.
+    now: u16,
+    /// The column reached.
+    reached: usize,
+    /// Most, by column.
+    most: Vec<u16>,
+}
+
+impl Column {
+    /// There are so many more or fewer from a column on.
+    fn change(&mut self, bin: usize, by: i16) {
+        let bin = bin.max(self.reached);
+        self.most[self.reached..=bin].iter_mut().for_each(|m| *m = (*m).max(self.now));
+        self.now = self.now.saturating_add_signed(by);
+        self.reached = bin;
+        self.most[bin] = self.most[bin].max(self.now);
+    }
+}
+
+impl People {
+    pub(super) fn new(site: &Site, span: (LogicalNs, LogicalNs), bins: usize) -> Self {
+        let zones = vec![Column { now: 0, reached: 0, most: vec![0; bins] }; site.zones.len()];
+        Self { span, bins, whereabouts: Whereabouts::default(), zones }
+    }
+
+    pub(super) fn event(&mut self, site: &Site, at: LogicalNs, e: &WorldEvent) {
+        let bin = bin_of(self.span, self.bins, at);
+        self.whereabouts.event(site, e, |zone, by| {
+            if let Some(column) = self.zones.get_mut(zone.index()) {
+                column.change(bin, by);
+            }
+        });
     }
 
     pub(super) fn finish(mut self, end: LogicalNs) -> Vec<Lane> {
-        for zone in 0..self.zones.len() {
-            self.count(ZoneId(zone as u16), end, 0);
-        }
-        let lanes =
-            self.zones.into_iter().enumerate().map(|(i, (_, _, people))| Lane { zone: ZoneId(i as u16), people });
+        let bin = bin_of(self.span, self.bins, end);
+        self.zones.iter_mut().for_each(|column| column.change(bin, 0));
+        let lanes = (0..).zip(self.zones).map(|(i, column)| Lane { zone: ZoneId(i), people: column.most });
         lanes.filter(|lane| lane.people.iter().any(|n| *n > 0)).collect()
     }
 }

@@ -271,6 +271,43 @@ impl Recording {
         Ok(index)
     }
 
+    /// Every set of rules that is in force somewhere in the log, each once, as [`osmose_model::canon::encode_files`] joins
+    /// them; the one that it begins with first. Reading goes on at the beginning.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn rule_sets(&mut self) -> std::io::Result<Vec<Vec<u8>>> {
+        let mut sets: Vec<Vec<u8>> = Vec::new();
+        let mut add = |set: Vec<u8>| {
+            if !sets.contains(&set) {
+                sets.push(set);
+            }
+        };
+        for part in 0..self.parts.len() {
+            self.turn_to(part)?;
+            add(self.attached_rules());
+            if self.reader.meta().notes_installs {
+                let index = self.index()?;
+                for at_byte in &index.installs {
+                    self.installed(*at_byte, &index)?.into_iter().for_each(&mut add);
+                }
+                continue;
+            }
+            let mut scan = ScanBuf::default();
+            while let Some(item) = self.reader.next_item()? {
+                let Item::Record(raw) = item else { continue };
+                if raw.topic == Topic::Input
+                    && let Ok(Record::Input { input: Input::RulesInstalled { files }, .. }) =
+                        codec::decode(&raw, &mut scan)
+                {
+                    add(files.to_owned());
+                }
+            }
+        }
+        self.rewind()?;
+        Ok(sets)
+    }
+
     /// The rules that the current part begins with.
     fn attached_rules(&self) -> Vec<u8> {
         let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");

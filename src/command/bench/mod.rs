@@ -2,6 +2,7 @@
 //! reads the command line and writes the results.
 
 mod compare;
+mod latency;
 mod replay;
 mod step;
 
@@ -18,6 +19,11 @@ pub(crate) enum Bench {
         after_help = "Examples:\n  osmose bench step --page step.html\n  osmose bench step --calibrate my-office\n\nNothing is asserted and nothing subtracted; what two readings of the clock cost is the first row."
     )]
     Step(step::Step),
+    /// From the moment an event is due to its command received, two processes on loopback, beside the floor
+    #[command(
+        after_help = "Examples:\n  osmose bench latency --seconds 10 --pairs 6 --json latency.json --page latency.html\n  osmose bench latency --idle spin --rate 10000 --hgrm out\n\nThe floor is a process with no engine: receive, point in polygon, send. Exit status 1 where anything is unaccounted for."
+    )]
+    Latency(latency::Latency),
     /// How fast recordings run again: observations a second and times real time
     #[command(
         after_help = "Examples:\n  osmose bench replay morning.mcap --runs 6\n  osmose bench replay --seconds 600 --json replay.json\n\nA replay that is not what was recorded gives no figure."
@@ -26,12 +32,17 @@ pub(crate) enum Bench {
     /// All of it over a folder of recordings that are made from seeds
     #[command(after_help = "Example:\n  osmose bench corpus benches/corpus --page corpus.html")]
     Corpus(replay::Corpus),
+    /// The process that `latency` compares with
+    #[command(hide = true)]
+    Floor(latency::Floor),
 }
 
 impl Bench {
     pub(crate) fn run(self) -> Ended {
         match self {
             Self::Step(c) => c.run(),
+            Self::Latency(c) => c.run(),
+            Self::Floor(c) => c.run(),
             Self::Replay(c) => c.run(),
             Self::Corpus(c) => c.run(),
         }

@@ -103,7 +103,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let stop = stop::on_signal()?;
     let mut engine = Engine::compose(setup).map_err(Failure::found)?;
     let page = Serving::of(page, &mut engine, &stop)?;
-    page.say_ready(&engine);
+    page.say_ready(&engine, "");
     if let Ok(story) = story.lock() {
         story.opening(sim.notes());
     }

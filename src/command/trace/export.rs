@@ -42,7 +42,8 @@ impl Export {
         let recording = Recording::open(&self.trace).map_err(Failure::found)?;
         let mut bar = Bar::new();
         let said = if self.form.csv {
-            let done = tables::tables(recording, &self.output).map_err(Failure::found)?;
+            let done = tables::tables(recording, &self.output, &mut bar).map_err(Failure::found)?;
+            bar.done();
             for (path, rows) in &done.files {
                 println!("{}: {rows} rows", path.display());
             }
@@ -56,7 +57,7 @@ impl Export {
             self.write(tracks.to_string().as_bytes())?;
             format!("{count} tracks")
         } else if self.form.perfetto {
-            let (bytes, commands) = perfetto::timeline(recording).map_err(Failure::found)?;
+            let (bytes, commands) = perfetto::timeline(recording, &mut bar).map_err(Failure::found)?;
             self.write(&bytes)?;
             format!("{commands} commands; open the file in ui.perfetto.dev")
         } else {
@@ -129,7 +130,9 @@ pub(crate) struct Anonymise {
 
 impl Anonymise {
     pub(crate) fn run(self) -> Ended {
-        let done = anonymise::anonymise(&self.trace, &self.output).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let done = anonymise::anonymise(&self.trace, &self.output, &mut bar).map_err(Failure::found)?;
+        bar.done();
         print!("{}", done.render());
         Ok(Outcome::Success)
     }

@@ -4,6 +4,7 @@ mod export;
 mod surgery;
 
 use crate::outcome::{Ended, Failure, Outcome};
+use crate::progress::Bar;
 use export::{Anonymise, Export, Keep};
 use osmose_replay::{check, info};
 use std::path::PathBuf;
@@ -69,7 +70,9 @@ impl Trace {
             Self::Anonymise(c) => c.run(),
             Self::Export(c) => c.run(),
             Self::Info(File { trace, json }) => {
-                let info = info::info(&trace).map_err(Failure::found)?;
+                let mut bar = Bar::new();
+                let info = info::info_with(&trace, &mut bar).map_err(Failure::found)?;
+                bar.done();
                 if json {
                     println!("{}", info.to_json())
                 } else {
@@ -78,7 +81,9 @@ impl Trace {
                 Ok(Outcome::Success)
             }
             Self::Check(File { trace, json }) => {
-                let report = check::check(&trace).map_err(Failure::found)?;
+                let mut bar = Bar::new();
+                let report = check::check_with(&trace, &mut bar).map_err(Failure::found)?;
+                bar.done();
                 if json {
                     println!("{}", report.to_json())
                 } else {

@@ -1,6 +1,7 @@
 //! `osmose trace index|recover|cut|merge`: traces made of traces.
 
 use crate::outcome::{Ended, Failure, Outcome};
+use crate::progress::Bar;
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_replay::drive::{Osmose, Workshop};
 use osmose_replay::surgery::{cut, index, merge, recover};
@@ -25,7 +26,9 @@ impl Index {
         let every = every.ok_or_else(|| Failure::usage(format!("{} s is no time between keyframes", self.every)))?;
         let beside = self.trace.with_extension("mcap.indexing");
         let out = self.output.as_ref().unwrap_or(&beside);
-        let done = index::index(&self.trace, every, out).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let done = index::index(&self.trace, every, out, &mut bar).map_err(Failure::found)?;
+        bar.done();
         if self.output.is_none() {
             let failed = |e| Failure::found(format!("{} cannot take the place of the trace: {e}", beside.display()));
             std::fs::rename(&beside, &self.trace).map_err(failed)?;
@@ -48,7 +51,9 @@ pub(crate) struct Recover {
 
 impl Recover {
     pub(crate) fn run(self) -> Ended {
-        let found = recover::recover(&self.trace, &self.output).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let found = recover::recover(&self.trace, &self.output, &mut bar).map_err(Failure::found)?;
+        bar.done();
         print!("{}", found.render());
         Ok(if found.lost() { Outcome::Lost } else { Outcome::Success })
     }
@@ -83,7 +88,9 @@ impl Cut {
                 "from {from} s to {to} s is no stretch of time: --to is before --from"
             )));
         }
-        let cut = cut::cut(&mut recording, from, to, &self.output).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let cut = cut::cut(&mut recording, from, to, &self.output, &mut bar).map_err(Failure::found)?;
+        bar.done();
         let (a, b) = cut.span;
         println!("{} inputs, {} s to {} s, behind the state of input {}", cut.inputs, a.at, b.at, cut.after.seq);
         Ok(Outcome::Success)
@@ -102,7 +109,9 @@ pub(crate) struct Merge {
 
 impl Merge {
     pub(crate) fn run(self) -> Ended {
-        let merged = merge::merge(&self.parts, &self.output).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let merged = merge::merge(&self.parts, &self.output, &mut bar).map_err(Failure::found)?;
+        bar.done();
         println!("{} inputs", merged.inputs);
         if merged.missing > 0 {
             println!("{} inputs are missing between the parts: a replay declares the hole", merged.missing);

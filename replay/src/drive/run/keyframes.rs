@@ -19,6 +19,10 @@ impl<W: Workshop> Replay<Recording, W> {
     /// [`ReplayError::Io`].
     pub fn from_keyframe(mut self) -> Result<Self, ReplayError> {
         let Some(from) = self.run.options.from else { return Ok(self) };
+        // A recording of the run is one of all of it.
+        if self.run.writing.sinks.record.is_some() {
+            return Ok(self);
+        }
         if self.run.order != Order::Recorded || self.run.in_force.is_none() {
             return Ok(self);
         }
@@ -62,6 +66,10 @@ impl<W: Workshop> Run<W> {
             // Another build's state, or another site's: stay in the hole until one fits.
             return Ok(());
         }
+        let digests = self.digests();
+        if let Some(record) = &mut self.writing.sinks.record {
+            record.state(tag, state, digests)?;
+        }
         self.valid = true;
         for hole in self.summary.holes.iter_mut().filter(|h| !h.went_on) {
             hole.went_on = true;
@@ -76,7 +84,7 @@ impl<W: Workshop> Run<W> {
     /// Both sides' state at a keyframe where they part.
     fn look_into(&mut self, recorded: &[u8]) -> Result<(), ReplayError> {
         let Some(files) = &self.in_force else { return Ok(()) };
-        let mut other = self.workshop.machine(compile(&self.workshop, files, &self.options.beside)?);
+        let mut other = self.workshop.machine(compile(&self.workshop, files, &self.options)?);
         let states = match other.restore(recorded) {
             Ok(()) => standing::of_states(&other.view(), &self.driver.machine().view()),
             Err(why) => [vec![format!("cannot be taken back: {why}")], Vec::new()],
@@ -90,7 +98,7 @@ impl<W: Workshop> Run<W> {
     /// A machine in a saved state; false where the state is none of these rules and this site.
     fn restore(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
         let Some(files) = &self.in_force else { return Ok(false) };
-        let mut machine = self.workshop.machine(compile(&self.workshop, files, &self.options.beside)?);
+        let mut machine = self.workshop.machine(compile(&self.workshop, files, &self.options)?);
         let fits = machine.restore(state).is_ok() && machine.last() == tag;
         if fits {
             self.driver = Driver::new(machine);
