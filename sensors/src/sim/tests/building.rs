@@ -32,7 +32,9 @@ fn everything_arrives_in_order_and_never_before_it_was_measured() {
         assert!(key >= last, "{key:?} after {last:?}");
         last = key;
         if let Input::Observation(o) = input {
-            assert!(o.measured.0 <= arrival.0 && arrival.0 - o.measured.0 < 40_000_000, "{o:?} arrived at {arrival}");
+            // Recognising a voice takes a while; everything else is quicker.
+            let most_ns = if matches!(o.body, Body::Voice { .. }) { 150_000_000 } else { 40_000_000 };
+            assert!(o.measured.0 <= arrival.0 && arrival.0 - o.measured.0 < most_ns, "{o:?} arrived at {arrival}");
             assert_eq!(class, site.sensors[o.sensor.index()].class);
             numbers[o.sensor.index()] += 1;
             assert_eq!(o.source_seq, Some(numbers[o.sensor.index()]), "running numbers have no gaps");
