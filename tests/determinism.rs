@@ -59,7 +59,7 @@ fn the_demo_shows_a_sensors_frame_become_a_leave_and_a_pause() {
     let lines: Vec<_> = ended.stdout.lines().collect();
     let at = lines
         .iter()
-        .position(|l| l.contains(">> m7.recorder.pause(reason: \"ana left\")"))
+        .position(|l| l.contains(">> m7.recorder.pause(back_s: ") && l.contains("reason: \"ana left\")"))
         .expect("the story tells it");
     let chain = lines[at + 1];
     for part in [frame.as_str(), " ms read, ana leaves m7 -> pause", "[decided in "] {

@@ -75,6 +75,13 @@ fn an_incident_is_found_explained_changed_and_handed_on() {
         assert!(what_if.contains(part), "{part} in\n{what_if}");
     }
     osmose(&["replay", t, "--rules", text(&other), "--verify"]).expect(2);
+    // The same kept as a recording of its own: it verifies, and says what it was that made the difference.
+    let kept = site.file("what-if.mcap");
+    osmose(&["replay", t, "--rules", text(&other), "--record", text(&kept)]).expect(0);
+    osmose(&["replay", text(&kept), "--verify"]).expect(0);
+    let parted = osmose(&["diff", t, text(&kept)]).expect(1).stdout;
+    assert!(parted.contains("site files differ: rules/"), "{parted}");
+    osmose(&["replay", t, "--record", text(&kept)]).expect(1);
     osmose(&["diff", t, t]).expect(0);
 }
 

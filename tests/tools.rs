@@ -132,7 +132,7 @@ test "who never took part may leave" of pause-recording {
   at 3 s visitor in corridor
   expect nothing for 10 s
 }
-test "lights follow, dimmer at night" of light-on-entry {
+test "lights follow, dimmer at night" of light-m7 {
   at 0 s time = 23:00
   at 1 s ana in m7
   at 2 s ana in corridor
@@ -178,8 +178,8 @@ fn a_failing_test_shows_expected_and_actual_on_one_line_of_time() {
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("FAIL a participant leaves (pause-recording)"), "{text}");
-    assert!(text.contains("5 s  sent   m7.recorder.pause(reason: bo left)"), "{text}");
-    assert!(text.contains("at 6 s +- 0.001 s, found m7.recorder.pause(reason: bo left) at 5 s"), "{text}");
+    assert!(text.contains("5 s  sent   m7.recorder.pause(back_s: 30, reason: bo left)"), "{text}");
+    assert!(text.contains("at 6 s +- 0.001 s, found m7.recorder.pause(back_s: 30, reason: bo left) at 5 s"), "{text}");
     assert!(text.contains("it could not run: no rule is called `flood`"), "{text}");
     let xml = site.read("junit.xml");
     assert!(xml.contains("failures=\"1\" errors=\"1\""), "{xml}");

@@ -1,6 +1,5 @@
 //! Parse, check, evaluate: sentences of the language, some of them nonsense, in a small building, on a day of walks,
-//! reports, clock jumps, gaps and operators. Nothing may panic; what is saved in the middle goes on as the same; what was
-//! counted stays within the bound that `osmose check` prints.
+//! reports, clock jumps, gaps and operators. Nothing may panic, and what is saved in the middle is what is restored.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -164,7 +163,7 @@ fn text(b: &mut Bytes<'_>) -> String {
     text
 }
 
-/// Sees every step, and holds what was counted to the bound.
+/// Sees every step.
 #[derive(Default)]
 struct Seen {
     commands: usize,

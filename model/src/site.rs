@@ -149,6 +149,17 @@ pub struct Zone {
     pub connects: Vec<LevelId>,
 }
 
+/// The category of the zones that are made of the floor areas that speakers aim at.
+pub const CELL: &str = "cell";
+
+impl Zone {
+    /// Whether it is a part of the building, and no area that is only drawn over such parts.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        !matches!(self.category.as_str(), "geofence" | CELL)
+    }
+}
+
 /// A wall: a line, or the outline of a fixture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Wall {

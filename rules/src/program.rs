@@ -309,12 +309,14 @@ pub(crate) enum PersonRef {
 }
 
 /// What a window says of a number's recent past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum WindowKind {
     /// Its mean over the time.
     Mean,
     /// How much it rose since then.
     Change,
+    /// How long a quantity that is driven to this goal takes to come near it, as learnt from how it rose before, seconds.
+    WarmUp(f64),
 }
 
 /// A number, evaluated as an interval: what is not known exactly has width.
@@ -334,6 +336,15 @@ pub(crate) enum Num {
     Distance(Target, Target),
     /// Of a bound person, m/s.
     Speed(Var),
+    /// How long ago a person may have left a zone, at the longest, seconds.
+    LeftAgo(Var, ZoneId),
+    /// Seconds until the next booking begins; 0 while one goes on.
+    StartsIn {
+        /// Which calendar.
+        calendar: u16,
+        /// Of which zone.
+        zone: Option<ZoneId>,
+    },
     /// A declared number of a bound person, by its column.
     TrackAttribute(Var, u16),
     /// A counter, by its place in the state.
@@ -1025,6 +1036,7 @@ fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
             format!("distance {pair:?}")
         }
         Num::Speed(var) => format!("speed {}", of(*var)),
+        Num::LeftAgo(var, zone) => format!("left {} {zone:?}", of(*var)),
         Num::TrackAttribute(var, column) => format!("has {} {column}", of(*var)),
         Num::Confidence(p) => format!("confidence {:?}", person(*p)),
         Num::Add(a, b) => format!("add {}", part(*a).wrapping_add(part(*b))),

@@ -15,7 +15,8 @@ use std::path::PathBuf;
 #[command(
     after_help = "Example:\n  osmose check examples/coworking\n  osmose check my-office --json | jq '.[].message'\n\n\
                   A rule's cost is the worst case of one event. Times are operations times a table: SITE/.osmose/cost.json \
-                  where it is there, else the committed default."
+                  where it is there, else the committed default. \
+                  `osmose plan check SITE` looks at the plan as a place to walk in."
 )]
 pub(crate) struct Check {
     /// The site's folder

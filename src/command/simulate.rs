@@ -7,6 +7,7 @@ use crate::outcome::{Ended, Failure, Outcome};
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::Command;
 use osmose_model::input::{Input, Tag};
+use osmose_model::observation::Body;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{ArrivalNs, DurationNs, UtcNs, format_seconds};
 use osmose_replay::record::{InlineRecorder, Recorder};
@@ -48,15 +49,30 @@ pub(crate) struct Simulate {
     /// Another seed is another day
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
+    /// With what goes wrong in real buildings: clocks that run off, datagrams lost, doubled and held up, dead sensors
+    #[arg(long)]
+    worn: bool,
     /// When it begins (RFC 3339); without it there is no wall clock, and the time of day is unknown
     #[arg(long, value_name = "RFC3339")]
     epoch: Option<String>,
     /// The trace to write; it must not exist yet
     #[arg(short, long, value_name = "FILE.mcap")]
     output: PathBuf,
-    /// Where everybody truly was, ten times a second: t, id, x, y, level, name
+    /// Where everybody truly was: t, id, x, y, level, name
     #[arg(long, value_name = "FILE.csv")]
     truth: Option<PathBuf>,
+    /// When the truth is written: ten times a second, or at the time of every scan (as `replay --tracks` writes tracks)
+    #[arg(long, value_enum, default_value_t = TruthAt::Tenths, requires = "truth")]
+    truth_at: TruthAt,
+}
+
+/// When the truth is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum TruthAt {
+    /// Ten times a second.
+    Tenths,
+    /// When each scan of positions was measured.
+    Scans,
 }
 
 /// A recording of a core in this thread.
@@ -115,12 +131,19 @@ impl Truth {
 
     fn write(&mut self, sim: &Sim, site: &Site, now: ArrivalNs) -> std::io::Result<()> {
         while self.next <= now {
-            let t = format_seconds(self.next.0);
-            for p in sim.truth(self.next) {
-                let level = site.levels.get(p.place.level.index()).map_or("", |l| l.name.as_str());
-                writeln!(self.out, "{t},{},{:.4},{:.4},{level},{}", p.id, p.place.at.x_m, p.place.at.y_m, p.name)?;
-            }
+            self.write_at(sim, site, self.next)?;
             self.next = self.next.plus(TRUTH_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Where everybody is at an instant. A scan's lies a little back, where the simulator knows it to half a step: a
+    /// centimetre or two of somebody who walks.
+    fn write_at(&mut self, sim: &Sim, site: &Site, at: ArrivalNs) -> std::io::Result<()> {
+        let t = format_seconds(at.0);
+        for p in sim.truth(at) {
+            let level = site.levels.get(p.place.level.index()).map_or("", |l| l.name.as_str());
+            writeln!(self.out, "{t},{},{:.4},{:.4},{level},{}", p.id, p.place.at.x_m, p.place.at.y_m, p.name)?;
         }
         Ok(())
     }
@@ -147,7 +170,8 @@ impl Simulate {
             self.epoch.as_deref().map(wall::parse_rfc3339).transpose().map_err(Failure::usage)?;
         let crate::site::Ready { site, program } = crate::site::ready(&self.site)?;
         let (scenario, of) = self.scenario()?;
-        let mut sim = Sim::new(&site, scenario, self.seed).map_err(|e| Failure::found(format!("{of}{e}")))?;
+        let build = if self.worn { Sim::worn } else { Sim::new };
+        let mut sim = build(&site, scenario, self.seed).map_err(|e| Failure::found(format!("{of}{e}")))?;
         sim.notes().iter().for_each(|n| println!("note: {n}"));
         let anchor = epoch.map(|utc| wall::anchor(utc, &site.frame.timezone)).transpose().map_err(Failure::found)?;
         let mut sink = Sink { recording: begin(&self.output, &site, &program)?, commands: Vec::new() };
@@ -161,16 +185,27 @@ impl Simulate {
         let block = osmose_model::canon::encode_files(&rules);
         driver.feed(ArrivalNs(0), &Input::RulesInstalled { files: &block }, &mut sink);
         let end = ArrivalNs(length.0);
-        let mut now = ArrivalNs(0);
+        let (mut now, mut scans) = (ArrivalNs(0), Vec::new());
         while now < end {
             now = now.plus(REPORT_AFTER_MIN).min(end);
-            sim.advance(now, &mut |arrival, _, _, input| driver.feed(arrival, &input, &mut sink));
+            sim.advance(now, &mut |arrival, _, _, input| {
+                let scan = input.observation().filter(|o| matches!(o.body, Body::Position(_) | Body::Points(_)));
+                scans.extend(scan.map(|o| ArrivalNs(o.measured.0)));
+                driver.feed(arrival, &input, &mut sink);
+            });
             for command in sink.commands.drain(..) {
                 sim.command(ArrivalNs(command.at.0), &command);
             }
             if let Some(truth) = &mut truth {
-                truth.write(&sim, &site, now).map_err(unwritten)?;
+                match self.truth_at {
+                    TruthAt::Tenths => truth.write(&sim, &site, now).map_err(unwritten)?,
+                    TruthAt::Scans => {
+                        scans.dedup();
+                        scans.iter().try_for_each(|&at| truth.write_at(&sim, &site, at)).map_err(unwritten)?;
+                    }
+                }
             }
+            scans.clear();
         }
         driver.run_until(end, &mut sink);
         finish(sink.recording)?;

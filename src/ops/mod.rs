@@ -19,6 +19,7 @@ use osmose_model::site::{Site, Topology};
 use osmose_runtime::engine::{Engine, Summary};
 use osmose_runtime::latency::exchange::Latencies;
 use serve::{Endpoint, ServeError};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -57,7 +58,7 @@ impl Ops {
         if self.metrics == "none" {
             return Ok(Bound { metrics: None, account });
         }
-        let addr = self.metrics.parse();
+        let addr = self.metrics.parse::<SocketAddr>();
         let addr = addr
             .map_err(|_| Failure::usage(format!("--metrics takes 127.0.0.1:PORT or none, not {:?}", self.metrics)))?;
         let endpoint = Endpoint::bind(addr).map_err(|e| match e {

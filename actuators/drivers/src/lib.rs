@@ -7,13 +7,15 @@
 //! | [`lines`] | a UDP command, a line of `--commands`, a line of `--events` |
 //! | [`udp`] | commands to their devices' addresses, never blocking |
 //! | [`log`] | commands as lines for people |
+//! | [`recorder`] | sound into files, with a hold-back buffer that a pause can reach into |
 //!
-//! Nothing here allocates in the steady state: every encoder appends to a vector that the caller keeps.
+//! No encoder allocates in the steady state: each appends to a vector that the caller keeps.
 #![forbid(unsafe_code)]
 
 pub mod json;
 pub mod lines;
 pub mod log;
+pub mod recorder;
 pub mod udp;
 
 use osmose_model::ids::RuleId;

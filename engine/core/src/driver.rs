@@ -7,7 +7,7 @@ use crate::step::Machine;
 use osmose_model::canon::{self, CanonError};
 use osmose_model::input::{Input, Shed, ShedReason, Tag};
 use osmose_model::limits::INPUT_BYTES_MAX;
-use osmose_model::observation::ScanBuf;
+use osmose_model::observation::{Observation, ScanBuf};
 use osmose_model::stages::{Arbitrate, Decide, Fuse};
 use osmose_model::time::{ArrivalNs, DurationNs};
 
@@ -79,6 +79,9 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Driver<F, D, A> {
 
     /// The same for an input whose canonical bytes the caller has; decoding fills `scan`.
     ///
+    /// An observation that is stamped on arrival and was overtaken (by a more urgent one, or by another thread's) is taken
+    /// to be true now: when exactly it was nobody knows, and in its old place it would make fusion go back for nothing.
+    ///
     /// # Errors
     /// [`CanonError`] where the bytes are no input; nothing was stepped then.
     pub fn feed_canonical(
@@ -91,9 +94,12 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Driver<F, D, A> {
         let input = canon::decode_input(canonical, scan)?;
         self.run_until(arrival, sink);
         let tag = self.sequencer.tag(arrival);
-        match self.too_late(tag, &input) {
-            Some(shed) => self.step_encoded(tag, &Input::Shed(shed), sink),
-            None => self.step_canonical(tag, &input, canonical, sink),
+        match (self.too_late(tag, &input), input) {
+            (Some(shed), _) => self.step_encoded(tag, &Input::Shed(shed), sink),
+            (None, Input::Observation(o)) if o.measured.0 == arrival.0 && o.measured < tag.at => {
+                self.step_encoded(tag, &Input::Observation(Observation { measured: tag.at, ..o }), sink);
+            }
+            (None, input) => self.step_canonical(tag, &input, canonical, sink),
         }
         Ok(())
     }

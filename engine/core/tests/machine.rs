@@ -3,11 +3,13 @@
 
 use osmose_core::{Driver, Machine, Outbox, StepSink};
 use osmose_fusion::Fusion;
+use osmose_model::canon;
 use osmose_model::command::{Cause, Command, CommandId, Effect, Trigger, Value};
 use osmose_model::geometry::Point;
 use osmose_model::ids::{ActuatorId, LevelId, Name, PersonId, RuleId, SensorId, Seq, TrackId, ZoneId};
 use osmose_model::input::{Input, OperatorAction, Report, Shed, ShedReason, Tag};
-use osmose_model::observation::{Body, Detection, Observation, detection};
+use osmose_model::limits::INPUT_BYTES_MAX;
+use osmose_model::observation::{Body, Detection, Observation, ScanBuf, detection};
 use osmose_model::site::Site;
 use osmose_model::stages::{Arbitrate, Decide, Fuse, Refusal, RestoreError, Source};
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
@@ -154,6 +156,7 @@ struct Log {
     ticks: Vec<LogicalNs>,
     commands: Vec<CommandId>,
     shed: Vec<Shed>,
+    measured: Vec<LogicalNs>,
     digests: Vec<(u64, u64)>,
 }
 
@@ -165,6 +168,7 @@ impl StepSink<Counter, Echo, Relay> for Log {
         match input {
             Input::Tick => self.ticks.push(tag.at),
             Input::Shed(s) => self.shed.push(*s),
+            Input::Observation(o) => self.measured.push(o.measured),
             _ => {}
         }
         self.commands.extend(out.commands.iter().map(|c| c.id));
@@ -196,6 +200,26 @@ fn an_observation_that_is_too_old_enters_as_counted_and_not_as_data() {
     assert_eq!(log.shed, [Shed { sensor: SensorId(0), count: 1, reason: ShedReason::TooLate }]);
     feed(&mut driver, &mut log, 1.0, 1, 501);
     assert_eq!(log.shed.len(), 1, "exactly late_max old is still data");
+}
+
+#[test]
+fn what_was_stamped_on_arrival_and_overtaken_is_true_when_it_is_taken() {
+    let (mut driver, mut log) = (driver(&site(), 0), Log::default());
+    let (mut bytes, mut scan) = (vec![0; INPUT_BYTES_MAX], ScanBuf::new());
+    let ms = |n: i64| n * 1_000_000;
+    // A more urgent one, read at 20 ms, went first; of those behind it one has a clock of its own.
+    for (arrival, measured) in [(20, 20), (18, 18), (19, 11), (21, 21)] {
+        let items = [detection(LevelId(0), Point::new(1.0, 1.0))];
+        let body = Body::Position(&items);
+        let o = Observation { sensor: SensorId(0), source_seq: None, measured: LogicalNs(ms(measured)), body };
+        let n = canon::encode_input(&Input::Observation(o), &mut bytes).expect("it fits");
+        let fed = driver.feed_canonical(ArrivalNs(ms(arrival)), &bytes[..n], &mut scan, &mut log);
+        fed.expect("canonical");
+    }
+    let at: Vec<_> = log.tags.iter().map(|t| t.at.0).collect();
+    assert_eq!(at, [ms(20), ms(20), ms(20), ms(21)]);
+    let measured: Vec<_> = log.measured.iter().map(|m| m.0).collect();
+    assert_eq!(measured, [ms(20), ms(20), ms(11), ms(21)]);
 }
 
 /// Where everybody is in fusion's own words, after scans of somebody walking: of the site's first sensor at once, and of

@@ -38,10 +38,12 @@ pub use reload::{installed, saved_people, with_people};
 pub use template::template;
 
 use fault::{Faults, Spot};
-use osmose_model::device::{Normalise, SensorKind};
-use osmose_model::site::{Frame, Site, SourceFile};
+use osmose_model::device::{Actuator, Normalise, SensorKind};
+use osmose_model::geometry::Area;
+use osmose_model::ids::ZoneId;
+use osmose_model::site::{Attribute, CELL, Frame, Site, SourceFile, Zone, ZoneMargins};
 use settings::Settings;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use text::{Source, nearest, shown, without_bom};
 
@@ -148,6 +150,7 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
         source("devices.toml").map(|s| devices::read(&s, &plan, files, fusion_uses, faults)).unwrap_or_default();
     let mut places = std::mem::take(&mut plan.places);
     devices.note_places(&mut places);
+    plan.zones = with_cells(std::mem::take(&mut plan.zones), &devices.actuators, settings.margins);
     let forms: BTreeSet<(bool, bool)> = devices
         .sensors
         .iter()
@@ -188,6 +191,27 @@ fn resolve(files: &[SourceFile], fusion_uses: &[SensorKind], faults: &mut Faults
         carried_names: owners.names,
     };
     (site, places)
+}
+
+/// The zones of a plan, and behind them one for each floor area that a speaker can aim at, called `SPEAKER.CELL`: who
+/// is in one is fusion's to say, as it is of every zone.
+fn with_cells(mut zones: Vec<Zone>, actuators: &[Actuator], margins: ZoneMargins) -> Vec<Zone> {
+    for speaker in actuators {
+        for cell in &speaker.cells {
+            zones.push(Zone {
+                id: ZoneId(zones.len() as u16),
+                name: format!("{}.{}", speaker.name, cell.name),
+                label: cell.name.clone(),
+                category: CELL.to_owned(),
+                level: speaker.level.unwrap_or_default(),
+                area: Area { parts: vec![cell.area.clone()] },
+                margins,
+                attributes: BTreeMap::from([(CELL.to_owned(), Attribute::Text(cell.name.clone()))]),
+                connects: Vec::new(),
+            });
+        }
+    }
+    zones
 }
 
 /// Attached files come from a trace: two of one path would load as either.

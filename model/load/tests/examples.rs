@@ -31,8 +31,8 @@ fn coworking() {
         site.actuators.len(),
         site.people.len()
     );
-    assert_eq!((site.levels.len(), site.zones.len(), site.walls.len(), site.openings.len()), (2, 38, 106, 29));
-    assert_eq!((site.sensors.len(), site.actuators.len(), site.people.len()), (64, 57, 12));
+    assert_eq!((site.levels.len(), site.zones.len(), site.walls.len(), site.openings.len()), (2, 85, 106, 29));
+    assert_eq!((site.sensors.len(), site.actuators.len(), site.people.len()), (64, 79, 15));
     let m7 = &site.zones[site.zone_named("m7").unwrap().index()];
     assert_eq!((m7.margins.exit_margin_m, m7.label.as_str()), (0.1, "M7"));
     assert!(site.zone_is_a(m7.id, "room"));

@@ -68,7 +68,13 @@ fn mirrored_turn(map: &Map) -> f64 {
     Map { linear: [[a, -b], [c, -d]], shift_m: map.shift_m }.turn_rad()
 }
 
+/// Scales beyond which a plan was not drawn in metres.
+const METRES: std::ops::Range<f64> = 0.5..2.0;
+
 /// Moves everything that a plan draws.
+///
+/// Where it was drawn in other units, what the loader found behind its doors was looked for at the wrong distance: a door
+/// with nothing on one side is to be looked at again, so it says nothing of what it joins.
 pub fn move_plan(site: &mut Site, map: &Map) {
     let point = |p: &mut Point| *p = map.apply(*p);
     let segment = |s: &mut Segment| *s = Segment { a: map.apply(s.a), b: map.apply(s.b) };
@@ -82,6 +88,10 @@ pub fn move_plan(site: &mut Site, map: &Map) {
     site.walls.iter_mut().flat_map(|w| &mut w.segments).for_each(segment);
     site.openings.iter_mut().flat_map(|o| &mut o.segments).for_each(segment);
     site.fixtures.iter_mut().flat_map(|f| &mut f.outline).for_each(point);
+    if !METRES.contains(&map.scale()) {
+        let unsure = site.openings.iter_mut().filter(|o| o.joins.iter().any(Option::is_none));
+        unsure.for_each(|o| o.joins.clear());
+    }
 }
 
 /// `[frame]` of site.toml.

@@ -170,3 +170,17 @@ fn what_is_wrong_in_yaml_is_said_with_its_line() {
     assert_eq!(said("hello: 1\n"), "Some(1) There is neither `floors` nor `rooms` in it.");
     assert!(said("").contains("empty"));
 }
+
+#[test]
+fn a_drawing_in_millimetres_has_its_doors_found_behind_thick_walls() {
+    // A wall of 240 mm between two rooms: what is behind it is not within a millimetre.
+    let yaml = "rooms:\n  - { name: A, points: [[0, 0], [4000, 0], [4000, 3000], [0, 3000]] }\n  \
+                - { name: B, points: [[4240, 0], [8000, 0], [8000, 3000], [4240, 3000]] }\ndoors:\n  - [[4120, 1000], [4120, 2000]]\n";
+    let handed = osmose_survey::from_bytes("a.yaml", yaml.as_bytes().to_vec()).unwrap();
+    let mut site = load(&handed.files).site.unwrap();
+    assert!(site.openings[0].joins.iter().any(Option::is_none));
+    let milli = osmose_survey::fit::Map { linear: [[0.001, 0.0], [0.0, 0.001]], shift_m: [0.0, 0.0] };
+    osmose_survey::ground::move_plan(&mut site, &milli);
+    let site = load(&geojson(write(&site, &[]))).site.unwrap();
+    assert!(site.openings[0].joins.iter().all(Option::is_some), "{:?}", site.openings[0].joins);
+}

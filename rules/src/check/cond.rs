@@ -593,8 +593,8 @@ impl Checker<'_> {
             self.error_help("no-device", verb.span(), message, "declare a sensor of kind `gesture`");
             return WRONG;
         }
+        // Only a camera's word makes it true: where people walk wakes nothing.
         scope.deps.sensors.extend_from_slice(&cameras);
-        scope.reads_motion(var);
         let from = self.program.sensors.len() as u32;
         self.program.sensors.extend_from_slice(&cameras);
         Cond::Gesture { var, gesture, from, to: self.program.sensors.len() as u32 }

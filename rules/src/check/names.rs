@@ -168,6 +168,9 @@ impl Checker<'_> {
         if let Some(id) = self.site.actuator_named(&path) {
             return Some(Meaning::Devices(vec![id]));
         }
+        if let Some(cell) = self.site.zone_named(&path) {
+            return Some(Meaning::Zone(cell));
+        }
         self.site.sensor_named(&path).map(|id| Meaning::Sensors(vec![id]))
     }
 
@@ -465,9 +468,15 @@ impl Checker<'_> {
     fn zone_member(&mut self, scope: &Scope, zone: ZoneId, member: &str, span: Span) -> Meaning {
         let site = self.site;
         if let Some((kind, many)) = kind_of_member(member) {
-            let of_zone = site.actuators.iter().filter(|a| a.zone == Some(zone) && a.kind == kind);
-            let ids: Vec<ActuatorId> = of_zone.map(|a| a.id).collect();
             let name = &site.zones[zone.index()].name;
+            // A cell is its speaker's, whichever zone that serves.
+            let aims_at = |a: &osmose_model::device::Actuator| {
+                let own = name.strip_prefix(a.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+                own.is_some_and(|own| a.cells.iter().any(|cell| cell.name == own))
+            };
+            let is_its = |a: &osmose_model::device::Actuator| a.zone == Some(zone) || aims_at(a);
+            let of_zone = site.actuators.iter().filter(|a| a.kind == kind && is_its(a));
+            let ids: Vec<ActuatorId> = of_zone.map(|a| a.id).collect();
             if scope.existence {
                 return Meaning::Truth(Cond::Const(Tri::from(!ids.is_empty())));
             }
@@ -560,8 +569,9 @@ impl Checker<'_> {
             return Meaning::Wrong;
         }
         let wanted = match name.as_str() {
-            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "lasting" => 1,
-            "distance" | "rate" | "mean" | "min" | "max" => 2,
+            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "lasting"
+            | "starts-in" => 1,
+            "distance" | "rate" | "mean" | "min" | "max" | "left-ago" | "warm-up" => 2,
             _ => args.len(),
         };
         match name.as_str() {
@@ -582,8 +592,11 @@ impl Checker<'_> {
             },
             "distance" => self.distance(scope, &args[0], &args[1]),
             "speed" => self.speed(scope, &args[0]),
+            "left-ago" => self.left_ago(scope, &args[0], &args[1]),
+            "starts-in" => self.starts_in(scope, &args[0]),
             "min" | "max" => self.extreme(scope, &args[0], &args[1], name == "min"),
             "rate" | "mean" | "baseline" => self.window(scope, &name, &args),
+            "warm-up" => self.warm_up(scope, &args[0], &args[1]),
             "lasting" => self.lasting(scope, call.span(), &args[0]),
             "notify" | "list" => {
                 let help = "`notify(...)` stands behind `do`, `{list(z)}` in a text";

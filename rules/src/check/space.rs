@@ -16,6 +16,8 @@ const FACING_DEG: f64 = 20.0;
 const NEAR_M: f64 = 1.5;
 /// How fast somebody comes nearer who approaches, where nothing is said.
 const APPROACH_MPS: f64 = 0.3;
+/// How fast something warms up is learnt from the last ten minutes of its rise.
+const WARM_UP_WINDOW: DurationNs = DurationNs(600 * NS_PER_S);
 /// What `baseline` is the mean of.
 const BASELINE: DurationNs = DurationNs(24 * 3600 * NS_PER_S);
 
@@ -76,6 +78,18 @@ impl Checker<'_> {
         }
     }
 
+    /// `left-ago(p, m7)`
+    pub(super) fn left_ago(&mut self, scope: &mut Scope, who: &Expr, from: &Expr) -> Meaning {
+        let (who_means, from_means) = (self.meaning(scope, who), self.meaning(scope, from));
+        match (who_means, from_means) {
+            (Meaning::Track(var), Meaning::Zone(zone)) => {
+                Meaning::Number(self.push_num(Num::LeftAgo(var, zone)), Unit::Second)
+            }
+            (Meaning::Track(_), other) => self.wrong_kind(from.span(), "a zone", &other),
+            (other, _) => self.wrong_kind(who.span(), "a person variable", &other),
+        }
+    }
+
     /// `min(a, b)`, `max(a, b)`
     pub(super) fn extreme(&mut self, scope: &mut Scope, a: &Expr, b: &Expr, least: bool) -> Meaning {
         let (Some((x, unit_x)), Some((y, unit_y))) = (self.number(scope, a), self.number(scope, b)) else {
@@ -116,6 +130,46 @@ impl Checker<'_> {
         self.program.windows.push(WindowInfo { of, kind, length });
         let place = (self.program.windows.len() - 1) as u16;
         Meaning::Number(self.push_num(Num::Window(place)), unit)
+    }
+
+    /// `warm-up(temp-m7, 21 degC)`
+    pub(super) fn warm_up(&mut self, scope: &mut Scope, of: &Expr, goal: &Expr) -> Meaning {
+        let uses = scope.uses();
+        let (Some((value, unit)), Some((goal_num, goal_unit))) = (self.number(scope, of), self.number(scope, goal))
+        else {
+            return Meaning::Wrong;
+        };
+        if scope.uses() > uses {
+            self.error("type", of.span(), "a window is of the building and not of a person");
+            return Meaning::Wrong;
+        }
+        if unit != goal_unit {
+            self.unit_mismatch(of, unit, goal, goal_unit);
+            return Meaning::Wrong;
+        }
+        let Some(wanted) = self.constant(goal_num) else {
+            self.error("type", goal.span(), "expected a plain number with its unit");
+            return Meaning::Wrong;
+        };
+        if self.program.windows.len() >= 4096 {
+            self.error("too-many", of.span(), "there are more than 4,096 windows");
+            return Meaning::Wrong;
+        }
+        scope.remembers = true;
+        self.program.windows.push(WindowInfo { of: value, kind: WindowKind::WarmUp(wanted), length: WARM_UP_WINDOW });
+        let place = (self.program.windows.len() - 1) as u16;
+        Meaning::Number(self.push_num(Num::Window(place)), Unit::Second)
+    }
+
+    /// `starts-in(m7.booking)`
+    pub(super) fn starts_in(&mut self, scope: &mut Scope, of: &Expr) -> Meaning {
+        match self.meaning(scope, of) {
+            Meaning::Calendar { calendar, zone } => {
+                (scope.deps.clock, scope.deps.booked) = (true, true);
+                Meaning::Number(self.push_num(Num::StartsIn { calendar, zone }), Unit::Second)
+            }
+            other => self.wrong_kind(of.span(), "a calendar, as in `m7.booking`", &other),
+        }
     }
 
     /// The bracket behind a verb, in the wanted unit.

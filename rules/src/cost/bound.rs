@@ -153,8 +153,9 @@ impl<'p> Bounds<'p> {
             | Num::TrackAttribute(..)
             | Num::Counter(_)
             | Num::SunElevation
+            | Num::StartsIn { .. }
             | Num::Argument(_) => Ops::NONE,
-            Num::Distance(..) => Ops::of(Op::Node, u64::from(self.program.pieces)),
+            Num::Distance(..) | Num::LeftAgo(..) => Ops::of(Op::Node, u64::from(self.program.pieces)),
             Num::Lasting { cond, .. } => self.cond(*cond),
             Num::Window(place) => self.num(self.program.windows[usize::from(*place)].of),
             Num::CountWhere { zone, cond, slots, .. } => {
@@ -388,8 +389,21 @@ impl<'p> Bounds<'p> {
     pub(crate) fn shared(&self) -> Ops {
         let memories = if self.dampers_anywhere { 2 * crate::eval::MEMORIES_MAX as u64 } else { 0 };
         // `Rules::follow_identity`
-        let contexts = if self.follows_anybody { CONTEXTS_MAX as u64 } else { 0 };
+        let contexts = if self.follows_anybody { self.contexts() } else { 0 };
         Ops::of(Op::Memory, memories).and(Ops::of(Op::Context, contexts))
+    }
+
+    /// Most people, of all rules together, of whom anything is remembered: as many for each instance as it follows. Pairs,
+    /// what waits for `settle` and what a `count` remembers have no such bound of their own.
+    fn contexts(&self) -> u64 {
+        let program = self.program;
+        let counts = program.nums.iter().any(|n| matches!(n, Num::CountWhere { slots, .. } if *slots > 0));
+        let unbounded = |i: &Instance| i.shape == Shape::EdgePerPair || program.rules[i.rule.index()].settle.0 != 0;
+        if counts || program.instances.iter().any(unbounded) {
+            return CONTEXTS_MAX as u64;
+        }
+        let following = program.instances.iter().filter(|i| i.shape.per_track()).count() as u64;
+        (following * self.followed()).min(CONTEXTS_MAX as u64)
     }
 
     /// What all rules together take for one stimulus; where `zones` are those that the tracks of an event are in.

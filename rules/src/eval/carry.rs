@@ -137,7 +137,9 @@ impl Rules {
         let after = of(&self.program, &self.program.instances[to as usize]);
         let before = of(&old.program, &old.program.instances[from as usize]);
         for (to, from) in after.into_iter().zip(before) {
-            if self.program.windows[usize::from(to)].length == old.program.windows[usize::from(from)].length {
+            if self.program.windows[usize::from(to)].length == old.program.windows[usize::from(from)].length
+                && self.program.windows[usize::from(to)].kind == old.program.windows[usize::from(from)].kind
+            {
                 self.state.windows[usize::from(to)].clone_from(&old.state.windows[usize::from(from)]);
             }
         }

@@ -205,6 +205,29 @@ impl Truth<'_> {
         Tri::from(found.is_some_and(|(from, _)| utc - from >= length.0))
     }
 
+    /// Seconds until the next booking begins, 0 while one goes on; more than any time where none is to come.
+    #[inline(never)]
+    pub(super) fn starts_in(&mut self, calendar: u16, zone: Option<ZoneId>) -> (f64, f64) {
+        let Some(wall) = self.world.wall() else { return super::truth::UNKNOWN };
+        let (utc, now) = (wall.utc.0, self.now);
+        if let Some(until) = self.booked_now(calendar, zone, utc).map(|b| b.to) {
+            self.due_at(now.saturating_add(until - utc));
+            return (0.0, 0.0);
+        }
+        let of = &self.program.bookings;
+        let from = of.partition_point(|b| (b.calendar, b.from) <= (calendar, utc));
+        let is_next =
+            |b: &&crate::program::Booking| b.zone == zone && !self.released.contains(&(calendar, zone, b.from));
+        match of[from..].iter().take_while(|b| b.calendar == calendar).find(is_next).map(|b| b.from) {
+            Some(next) => {
+                self.due_at(now.saturating_add(next - utc));
+                let s = (next - utc) as f64 / 1e9;
+                (s, s)
+            }
+            None => (f64::MAX, f64::MAX),
+        }
+    }
+
     pub(super) fn organiser(&self, calendar: u16, zone: Option<ZoneId>) -> Option<osmose_model::ids::PersonId> {
         let wall = self.world.wall()?;
         self.booked_now(calendar, zone, wall.utc.0)?.organiser

@@ -6,9 +6,17 @@
 use super::truth::{Truth, UNKNOWN};
 use crate::program::{Cond, PersonRef, SlotRef, Target, Var};
 use osmose_model::geometry::{Point, Segment};
-use osmose_model::ids::{LevelId, WallId};
+use osmose_model::ids::{LevelId, WallId, ZoneId};
 use osmose_model::tri::Tri;
 use osmose_model::world::{Occupant, Presence};
+
+/// How far back it reaches where it is in doubt who left, or when: beyond any hold-back.
+const IN_DOUBT_S: f64 = 30.0;
+/// Farther inside than this beyond three standard deviations, somebody has not left.
+const SURELY_INSIDE_M: f64 = 0.3;
+/// Nobody is taken to leave more slowly than this, nor his place to be better known.
+const CREEP_MPS: f64 = 0.4;
+const SIGMA_MIN_M: f64 = 0.05;
 
 /// Where something is.
 #[derive(Clone, Copy)]
@@ -141,6 +149,35 @@ impl Truth<'_> {
             }
             _ => UNKNOWN,
         }
+    }
+
+    /// How long ago somebody may have crossed the line of a zone outwards, at the longest, seconds: the estimate of when,
+    /// and three standard deviations. Of who was lost, or is still taken to be well inside (it is in doubt who is who),
+    /// nobody knows better than that it was after he was last surely there.
+    pub(super) fn left_ago(&self, var: Var, zone: ZoneId) -> (f64, f64) {
+        let exactly = |s: f64| (s, s);
+        let (Some(who), Some(zone)) = (self.of_person(PersonRef::Var(var)), self.world.site().zones.get(zone.index()))
+        else {
+            return exactly(IN_DOUBT_S);
+        };
+        let [xx, xy, yy] = who.covariance_m2;
+        // The longest half-axis of the ellipse: the way out may lie along it.
+        let (half, off) = (0.5 * (xx + yy), 0.5 * (xx - yy));
+        let sigma_m = (half + (off * off + xy * xy).sqrt()).max(0.0).sqrt();
+        let outside_m = -zone.area.depth(who.place.at);
+        let unseen_s = (self.now - who.seen_at.0).max(0) as f64 / 1e9;
+        let is_elsewhere = who.place.level != zone.level;
+        if is_elsewhere || who.presence == Presence::Seen && outside_m < -3.0 * sigma_m - SURELY_INSIDE_M {
+            return exactly(IN_DOUBT_S);
+        }
+        if who.presence == Presence::Lost {
+            // At any time since he was seen last, or a step before it.
+            return exactly((unseen_s + 3.0 * SIGMA_MIN_M / CREEP_MPS).min(IN_DOUBT_S));
+        }
+        let [vx, vy] = who.velocity_mps;
+        let speed_mps = (vx * vx + vy * vy).sqrt().max(CREEP_MPS);
+        let ago_s = unseen_s + (outside_m.max(0.0) + 3.0 * sigma_m.max(SIGMA_MIN_M)) / speed_mps;
+        exactly(ago_s.min(IN_DOUBT_S))
     }
 
     /// Whether somebody looks at something: his heading is within the angle of some direction to it, and it can be

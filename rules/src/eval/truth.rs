@@ -564,6 +564,8 @@ impl Truth<'_> {
                 self.distance(*a, *b)
             }
             Num::Speed(var) => self.speed(*var),
+            Num::LeftAgo(var, zone) => self.left_ago(*var, *zone),
+            Num::StartsIn { calendar, zone } => self.starts_in(*calendar, *zone),
             Num::TrackAttribute(var, column) => self.attribute(*var, *column).map_or(UNKNOWN, |v| (v, v)),
             Num::Counter(place) => self.counted_now(*place),
             Num::Window(place) => self.window(*place),

@@ -9,6 +9,14 @@ use crate::program::{Cond, CondId, Num, NumId, Program, WindowKind};
 use osmose_model::time::DurationNs;
 use serde::{Deserialize, Serialize};
 
+/// So near to its goal something counts as warmed up, in its own unit: within 1 K with something to spare.
+const NEAR: f64 = 0.8;
+/// The least rise within a window that tells anything.
+const RISE_MIN: f64 = 0.3;
+/// How much of a new figure is believed.
+const LEARN: f64 = 0.05;
+/// Before anything was seen, 1/s: a slow building, so that the first morning is warm too early and not too late.
+const CLOSING_UNKNOWN: f64 = 1.0 / 3600.0;
 /// Pieces of a window.
 const PIECES: usize = 16;
 
@@ -32,12 +40,14 @@ pub(super) struct Window {
     at: i64,
     /// Until when it is added up, and the value since.
     last: Option<(i64, Option<f64>)>,
+    /// How fast the gap to a goal closes, 1/s, where that was seen.
+    closing: Option<f64>,
 }
 
 impl Window {
     pub(super) fn new(length: DurationNs) -> Self {
         let piece = (length.0 / PIECES as i64).max(1);
-        Window { piece, pieces: [Piece::default(); PIECES + 1], at: 0, last: None }
+        Window { piece, pieces: [Piece::default(); PIECES + 1], at: 0, last: None, closing: None }
     }
 
     fn slot(number: i64) -> usize {
@@ -89,6 +99,28 @@ impl Window {
         }
         let enough = known >= self.piece * PIECES as i64 / 2;
         enough.then(|| sum / (known as f64 / 1e9))
+    }
+
+    /// Learns from the window how fast the gap to a goal closes, and gives the seconds until it is [`NEAR`].
+    ///
+    /// What is driven to a goal closes the gap to it by the same share in each time (Newton's law of heating), so over a
+    /// window `k = ln(gap before / gap now) / window`. It is learnt where the value rose throughout: in the first half of
+    /// the window about as much as in the second, so that heat that came on within it, or somebody who came in, is not
+    /// taken for it.
+    fn warm_up(&mut self, at_ns: i64, value: Option<f64>, goal: f64) -> Option<f64> {
+        let now = value?;
+        let back = |pieces: usize| self.pieces[Self::slot(self.at - pieces as i64)].first;
+        if let (Some(first), Some(middle)) = (back(PIECES - 1), back(PIECES / 2)) {
+            let (rise, first_half) = (now - first, middle - first);
+            let gap = goal - now;
+            if rise >= RISE_MIN && first_half >= 0.4 * rise && gap >= NEAR {
+                let span_s = (at_ns - (self.at - PIECES as i64 + 1) * self.piece) as f64 / 1e9;
+                let seen = libm::log((goal - first) / gap) / span_s;
+                self.closing = Some(self.closing.map_or(seen, |k| k + LEARN * (seen - k)));
+            }
+        }
+        let k = self.closing.unwrap_or(CLOSING_UNKNOWN);
+        Some(libm::log(((goal - now) / NEAR).max(1.0)) / k)
     }
 
     /// How much more it is now than it was one window ago.
@@ -149,6 +181,7 @@ impl Truth<'_> {
         let found = match info.kind {
             WindowKind::Mean => window.mean(now),
             WindowKind::Change => window.change(value),
+            WindowKind::WarmUp(goal) => window.warm_up(now, value, goal),
         };
         self.due_at(end);
         found.filter(|v| v.is_finite()).map_or(UNKNOWN, |v| (v, v))
@@ -186,6 +219,31 @@ mod tests {
                 None => prop_assert!(seconds.len() <= 8, "{} known", seconds.len()),
             }
         }
+    }
+
+    #[test]
+    fn a_warm_up_is_learnt_from_how_the_last_ones_went() {
+        // A room of a half-hour time constant, heated from 15 to 21.
+        let room = |t: i64| 21.0 - 6.0 * libm::exp(-(t as f64) / 1800.0);
+        let mut window = Window::new(DurationNs(600 * S));
+        let lead = |window: &mut Window, t: i64, value: f64| {
+            window.advance(t * S, Some(value));
+            window.warm_up(t * S, Some(value), 21.0).expect("it is known")
+        };
+        let before = lead(&mut window, 0, 15.0);
+        assert!((before - 3600.0 * libm::log(6.0 / 0.8)).abs() < 1.0, "{before}: nothing was learnt");
+        (1..360).for_each(|i| {
+            lead(&mut window, i * 10, room(i * 10));
+        });
+        // Cold again the next day, and it is known how long it takes now.
+        let after = lead(&mut window, 86_400, 15.0);
+        assert!((after - 1800.0 * libm::log(6.0 / 0.8)).abs() < 60.0, "{after}");
+        // Somebody who comes in warms it by less than is learnt from.
+        let mut window = Window::new(DurationNs(600 * S));
+        (0..120).for_each(|i| {
+            lead(&mut window, i * 10, 17.0 + 0.1 * i as f64 / 120.0);
+        });
+        assert_eq!(window.closing, None);
     }
 
     #[test]

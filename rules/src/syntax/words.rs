@@ -68,6 +68,12 @@ pub const FUNCTIONS: &[(&str, &str)] = &[
     ("count", "count(people in r), count(q in r where ...): people; a lower bound where a sensor is dead"),
     ("distance", "distance(a, b): metres between two people, walls, zones or devices"),
     ("speed", "speed(p): m/s"),
+    ("left-ago", "left-ago(p, r): seconds since he may have crossed the line of a zone outwards, at the longest"),
+    ("starts-in", "starts-in(r.booking): seconds until the next booking begins, 0 while one goes on"),
+    (
+        "warm-up",
+        "warm-up(x, 21 degC): seconds that it takes to come within a degree of that, learnt from how it rose before",
+    ),
     ("lasting", "lasting(COND): seconds for which it has held; at the instant at which it ends, for how long it did"),
     ("rate", "rate(x, 5 min): how much it rose in that time"),
     ("mean", "mean(x, 10 min): its mean over that time"),

@@ -170,7 +170,7 @@ impl Grid {
     fn ground(&self, site: &Site, level: LevelId) -> Marks {
         let mut ground = Marks::new(self.len());
         let outline = &site.levels[level.index()].outline;
-        let zones = || site.zones.iter().filter(|z| z.level == level && z.category != "geofence");
+        let zones = || site.zones.iter().filter(|z| z.level == level && z.is_part());
         if outline.parts.is_empty() {
             zones().flat_map(|z| &z.area.parts).for_each(|p| self.fill(p, |c| ground.set(c)));
         } else {
@@ -295,7 +295,7 @@ pub(super) fn blocking_walls(site: &Site, level: LevelId, notes: &mut Vec<String
     }
     let before = walls.len();
     let kept: Vec<Segment> = walls.into_iter().filter(|&w| !parts_zones(site, level, w)).collect();
-    if site.zones.iter().filter(|z| z.level == level && z.category != "geofence").count() > 1 {
+    if site.zones.iter().filter(|z| z.level == level && z.is_part()).count() > 1 {
         notes.push(format!(
             "Level `{}` has no doors: people pass from zone to zone where they touch, through {} of its {before} walls.",
             site.levels[level.index()].name,
@@ -345,7 +345,7 @@ fn parts_zones(site: &Site, level: LevelId, wall: Segment) -> bool {
     let (nx, ny) = ((wall.a.y_m - wall.b.y_m) / length, (wall.b.x_m - wall.a.x_m) / length);
     let side = |d: f64| {
         let p = Point::new(middle.x_m + d * nx, middle.y_m + d * ny);
-        site.zones.iter().find(|z| z.level == level && z.category != "geofence" && z.area.contains(p)).map(|z| z.id)
+        site.zones.iter().find(|z| z.level == level && z.is_part() && z.area.contains(p)).map(|z| z.id)
     };
     match (side(IN_WALL_M), side(-IN_WALL_M)) {
         (Some(a), Some(b)) => a != b,

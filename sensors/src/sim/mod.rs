@@ -9,14 +9,14 @@
 //! | `grid`, `marks` | where people can stand, and which zones that is in |
 //! | `path`, `nav` | the way from place to place, stairs included |
 //! | `walker`, `people` | somebody, and everybody, step by step |
-//! | `senses` | when sensors speak; `scans`, `lines`, `presence`, `rooms` what they sense |
+//! | `senses` | when sensors speak, and what goes wrong on the way |
+//! | `wear` | faults by chance |
+//! | `scans`, `cloud`, `radio`, `sound`, `lines`, `presence`, `rooms` | what they sense, with which errors |
 //! | `devices` | what actuators do with commands |
 //! | `outbox` | what is on its way, in the order of arrival |
 //! | `rng` | randomness by name |
-//!
-//! What is not simulated yet: the kinds `points`, `range`, `tdoa`, `rssi`, `bearing` and `voice` (they say nothing,
-//! and [`Sim::notes`] names them); drifting clocks and duplicates; crowds that push.
 
+mod cloud;
 mod devices;
 mod grid;
 mod lines;
@@ -26,14 +26,17 @@ mod outbox;
 mod path;
 mod people;
 mod presence;
+mod radio;
 mod rng;
 mod rooms;
 mod scans;
 mod script;
 mod senses;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod walker;
+mod wear;
 
 use devices::Devices;
 use nav::Nav;
@@ -122,6 +125,10 @@ pub struct TruePerson<'a> {
     pub place: Place,
     /// Every zone they are in, ascending.
     pub zones: &'a [ZoneId],
+    /// Which way they face, radians.
+    pub heading_rad: f64,
+    /// Whether they walk.
+    pub walks: bool,
 }
 
 /// Somebody truly came into or left a zone.
@@ -168,13 +175,27 @@ impl Sim {
     /// # Errors
     /// [`SimError`] where the script does not fit the site, or nobody can stand where the scenario wants them.
     pub fn new(site: &Site, plan: Scenario, seed: u64) -> Result<Self, SimError> {
+        Self::build(site, plan, seed, Vec::new())
+    }
+
+    /// The same in a building that has been in use for years: clocks that run off, datagrams lost, doubled and held up,
+    /// sensors that die.
+    ///
+    /// # Errors
+    /// As [`Sim::new`].
+    pub fn worn(site: &Site, plan: Scenario, seed: u64) -> Result<Self, SimError> {
+        Self::build(site, plan, seed, wear::faults(site, seed))
+    }
+
+    fn build(site: &Site, plan: Scenario, seed: u64, worn: Vec<script::Fault>) -> Result<Self, SimError> {
         let mut notes = Vec::new();
         let nav = Nav::build(site, &mut notes);
-        let script = match plan {
+        let mut script = match plan {
             Scenario::Crowd { people, stay_s } => crowd(site, &nav, people, stay_s, &mut notes)?,
             Scenario::Morning { script } => script::parse(&script, site)?,
         };
         check_places(site, &nav, &script)?;
+        script.faults.extend(worn);
         let senses = Senses::new(site, &nav, seed, &script.faults, &mut notes);
         let mut outbox = Outbox::default();
         let devices = Devices::new(site, seed, &mut |at, report| outbox.report(at, report));
@@ -240,6 +261,8 @@ impl Sim {
             person: w.person,
             place: w.place(share),
             zones: &w.zones,
+            heading_rad: w.heading_rad,
+            walks: w.has_moved(),
         })
     }
 
@@ -361,7 +384,7 @@ fn crowd(site: &Site, nav: &Nav, people: usize, stay_s: [f64; 2], notes: &mut Ve
         return Err(SimError::TooManyPeople(people));
     }
     let places = |z: &osmose_model::site::Zone| nav.grid(z.level).zones.spots(z.id).map_or(0, |s| s.any.len());
-    let rooms = site.zones.iter().filter(|z| z.category != "geofence" && z.connects.is_empty());
+    let rooms = site.zones.iter().filter(|z| z.is_part() && z.connects.is_empty());
     let rooms: Vec<(ZoneId, usize)> = rooms.map(|z| (z.id, places(z))).filter(|r| r.1 > 0).collect();
     let floor: usize = rooms.iter().map(|r| r.1).sum();
     // Where they start is the scenario's, not the seed's: the seed moves them from there.

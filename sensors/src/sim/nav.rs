@@ -251,8 +251,7 @@ impl Nav {
         let (nx, ny) = ((door.a.y_m - door.b.y_m) / length, (door.b.x_m - door.a.x_m) / length);
         let side = |d: f64| Point::new(middle.x_m + d * nx, middle.y_m + d * ny);
         let level = opening.level;
-        let is_room =
-            |p: Point| site.zones.iter().any(|z| z.level == level && z.category != "geofence" && z.area.contains(p));
+        let is_room = |p: Point| site.zones.iter().any(|z| z.level == level && z.is_part() && z.area.contains(p));
         let (a, b) = (side(away_m), side(-away_m));
         let (out, inside) = if is_room(a) && !is_room(b) { (b, a) } else { (a, b) };
         Some((level, self.snap(level, out)?, self.snap(level, inside)?))

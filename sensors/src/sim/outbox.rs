@@ -3,8 +3,8 @@
 use osmose_model::geometry::Place;
 use osmose_model::ids::SensorId;
 use osmose_model::input::{Class, Input, Report};
-use osmose_model::observation::{Body, Detection, Observation};
-use osmose_model::time::{ArrivalNs, LogicalNs};
+use osmose_model::observation::{BearingHit, Body, CloudPoint, Detection, Observation};
+use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -12,8 +12,26 @@ use std::collections::BinaryHeap;
 #[derive(Clone, Debug)]
 enum Item {
     Observation { sensor: SensorId, source_seq: u64, measured: LogicalNs, body: Body<'static> },
-    Scan { sensor: SensorId, source_seq: u64, measured: LogicalNs, detections: Vec<Detection> },
+    Scan { sensor: SensorId, source_seq: u64, measured: LogicalNs, items: Items },
     Report(Report),
+}
+
+/// The items of a scan.
+#[derive(Clone, Debug)]
+enum Items {
+    Detections(Vec<Detection>),
+    Cloud(Vec<CloudPoint>),
+    Bearings(Vec<BearingHit>),
+}
+
+impl Items {
+    fn body(&self) -> Body<'_> {
+        match self {
+            Self::Detections(items) => Body::Position(items),
+            Self::Cloud(items) => Body::Points(items),
+            Self::Bearings(items) => Body::Bearing(items),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -66,25 +84,49 @@ impl Outbox {
 
     /// Something that a sensor says, other than a scan.
     pub(super) fn observation(&mut self, said: Said, body: Body<'static>) {
-        let Said { arrival, class, sensor, source_seq, measured, is_lost } = said;
-        if is_lost {
-            return;
+        let Said { sensor, source_seq, .. } = said;
+        for (arrival, measured) in said.copies() {
+            let item = Item::Observation { sensor, source_seq, measured, body };
+            self.push(arrival, said.class, sensor_source(sensor), item);
         }
-        self.push(arrival, class, sensor_source(sensor), Item::Observation { sensor, source_seq, measured, body });
     }
 
-    /// A scan, which may be empty.
+    /// A scan of detections, which may be empty.
     pub(super) fn scan(&mut self, said: Said, places: impl FnOnce(&mut Vec<Detection>)) {
         let mut detections = self.free.pop().unwrap_or_default();
         // Asked for what is lost too: a fault of one sensor changes nothing else of a scene.
         places(&mut detections);
-        let Said { arrival, class, sensor, source_seq, measured, is_lost } = said;
-        if is_lost {
+        if said.is_lost {
             detections.clear();
             self.free.push(detections);
             return;
         }
-        self.push(arrival, class, sensor_source(sensor), Item::Scan { sensor, source_seq, measured, detections });
+        self.items(said, Items::Detections(detections));
+    }
+
+    /// A radar's cloud, which may be empty.
+    pub(super) fn cloud(&mut self, said: Said, points: Vec<CloudPoint>) {
+        self.items(said, Items::Cloud(points));
+    }
+
+    /// A scan of directions, which may be empty.
+    pub(super) fn bearings(&mut self, said: Said, hits: Vec<BearingHit>) {
+        self.items(said, Items::Bearings(hits));
+    }
+
+    fn items(&mut self, said: Said, items: Items) {
+        let Said { sensor, source_seq, .. } = said;
+        let mut push = |(arrival, measured), items| {
+            self.push(arrival, said.class, sensor_source(sensor), Item::Scan { sensor, source_seq, measured, items });
+        };
+        let mut copies = said.copies();
+        let (first, second) = (copies.next(), copies.next());
+        if let Some(second) = second {
+            push(second, items.clone());
+        }
+        if let Some(first) = first {
+            push(first, items);
+        }
     }
 
     /// What a device says of itself.
@@ -108,13 +150,15 @@ impl Outbox {
                 Item::Observation { sensor, source_seq, measured, body } => {
                     out(arrival, source, class, observed(sensor, source_seq, measured, body));
                 }
-                Item::Scan { sensor, source_seq, measured, mut detections } => {
-                    let body = Body::Position(&detections);
+                Item::Scan { sensor, source_seq, measured, items } => {
+                    let body = items.body();
                     let input =
                         Input::Observation(Observation { sensor, source_seq: Some(source_seq), measured, body });
                     out(arrival, source, class, input);
-                    detections.clear();
-                    self.free.push(detections);
+                    if let Items::Detections(mut detections) = items {
+                        detections.clear();
+                        self.free.push(detections);
+                    }
                 }
                 Item::Report(report) => out(arrival, source, class, Input::Report(report)),
             }
@@ -132,6 +176,22 @@ pub(super) struct Said {
     pub(super) measured: LogicalNs,
     /// A fault keeps it from arriving.
     pub(super) is_lost: bool,
+    /// A fault makes it arrive a second time, so much later.
+    pub(super) again: Option<DurationNs>,
+    /// It is timed when it is read: the second copy has a time of its own.
+    pub(super) is_timed_by_arrival: bool,
+}
+
+impl Said {
+    /// When it arrives, and when it says it was true: never, once, or twice.
+    fn copies(self) -> impl Iterator<Item = (ArrivalNs, LogicalNs)> {
+        let once = (!self.is_lost).then_some((self.arrival, self.measured));
+        let again = self.again.filter(|_| !self.is_lost).map(|later| {
+            let arrival = self.arrival.plus(later);
+            (arrival, if self.is_timed_by_arrival { LogicalNs(arrival.0) } else { self.measured })
+        });
+        once.into_iter().chain(again)
+    }
 }
 
 /// A detection at a place, with no accuracy of its own.

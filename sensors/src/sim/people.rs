@@ -6,7 +6,7 @@
 use super::nav::{Leg, Nav};
 use super::rng::Rng;
 use super::script::{Actor, Task, Where};
-use super::walker::{ARM_M, Doing, Walker, Wander, push};
+use super::walker::{ARM_M, Doing, Walker, Wander, force};
 use osmose_model::geometry::Point;
 use osmose_model::ids::{LevelId, Name, SensorId};
 use osmose_model::site::Site;
@@ -85,9 +85,11 @@ impl People {
         let dt_s = to.since(from).as_s_f64();
         for i in 0..self.walkers.len() {
             if self.walkers[i].doing == Doing::Walk {
-                let push = self.push_on(i);
+                let force = self.force_on(i);
                 let walker = &mut self.walkers[i];
-                walker.at = walker.step(nav.grid(walker.level), push, dt_s);
+                walker.at = walker.step(nav.grid(walker.level), force, dt_s);
+            } else {
+                self.walkers[i].aside = (0.0, 0.0);
             }
         }
     }
@@ -102,9 +104,10 @@ impl People {
         self.buckets.sort_unstable();
     }
 
-    /// How the others push somebody aside.
-    fn push_on(&self, i: usize) -> (f64, f64) {
+    /// How the others push somebody aside, m/s².
+    fn force_on(&self, i: usize) -> (f64, f64) {
         let me = &self.walkers[i];
+        let (sin, cos) = libm::sincos(me.heading_rad);
         let (ix, iy) = bucket_at(me.before);
         let mut sum = (0.0, 0.0);
         for row in iy - 1..=iy + 1 {
@@ -112,7 +115,7 @@ impl People {
             let start = self.buckets.partition_point(|&(b, _)| b < first);
             for &(_, j) in self.buckets[start..].iter().take_while(|&&(b, _)| b <= last) {
                 if j as usize != i {
-                    let (x, y) = push(me.before, self.walkers[j as usize].before);
+                    let (x, y) = force(me.before, (cos, sin), self.walkers[j as usize].before);
                     sum = (sum.0 + x, sum.1 + y);
                 }
             }

@@ -22,13 +22,14 @@ const THROWS_MAX: usize = 64;
 /// What a sensor can see.
 #[derive(Clone, Debug)]
 pub(super) struct View {
-    pose: Point,
+    pub(super) pose: Point,
     /// Its field of view; the level's floor where it declares none.
     field: Option<Polygon>,
     around: Aabb,
     /// Opaque walls that can stand between the sensor and what it looks at.
     walls: Vec<Segment>,
-    sees_all_levels: bool,
+    /// It declares no field of view.
+    pub(super) sees_all_levels: bool,
 }
 
 impl View {
@@ -50,12 +51,12 @@ impl View {
         Self { pose, field, around, walls, sees_all_levels }
     }
 
-    fn is_in_field(&self, p: Point) -> bool {
+    pub(super) fn is_in_field(&self, p: Point) -> bool {
         self.around.contains(p) && self.field.as_ref().is_none_or(|f| f.contains(p))
     }
 
     /// Whether somebody at a point of the sensor's level is seen: in the field of view, and no wall between.
-    fn sees(&self, p: Point) -> bool {
+    pub(super) fn sees(&self, p: Point) -> bool {
         self.is_in_field(p) && is_clear(&self.walls, self.pose, p)
     }
 
@@ -90,7 +91,7 @@ impl View {
     }
 
     /// A uniform point of the field of view.
-    fn throw(&self, rng: &mut Rng) -> Option<Point> {
+    pub(super) fn throw(&self, rng: &mut Rng) -> Option<Point> {
         let (min, max) = (self.around.min, self.around.max);
         let throws = (0..THROWS_MAX).map(|_| Point::new(rng.between(min.x_m, max.x_m), rng.between(min.y_m, max.y_m)));
         throws.into_iter().find(|&p| self.is_in_field(p))
@@ -151,11 +152,11 @@ impl View {
     }
 }
 
-fn blurred(p: Point, sigma_m: f64, rng: &mut Rng) -> Point {
+pub(super) fn blurred(p: Point, sigma_m: f64, rng: &mut Rng) -> Point {
     Point::new(p.x_m + sigma_m * rng.normal(), p.y_m + sigma_m * rng.normal())
 }
 
 /// An angle in -pi..=pi.
-fn wrapped(rad: f64) -> f64 {
+pub(super) fn wrapped(rad: f64) -> f64 {
     rad - std::f64::consts::TAU * (rad / std::f64::consts::TAU).round()
 }

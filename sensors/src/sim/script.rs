@@ -25,8 +25,13 @@
 //! [[fault]]                         # what goes wrong between a sensor and the engine
 //! sensor = "ceiling-m7"
 //! from_s = 20.0
-//! to_s = 26.0
-//! late_ms = 400                     # everything arrives so much later; or `silent = true`: nothing arrives
+//! to_s = 26.0                       # for ever where absent
+//! late_ms = 400                     # everything arrives so much later
+//! # or: silent = true               nothing arrives; without `to_s` the sensor is dead
+//! #     held = true                 everything arrives in one burst at `to_s`
+//! #     dropped = 0.1               so large a share is lost
+//! #     twice = 0.1                 so large a share arrives a second time
+//! #     drift_ppm = 80.0            its own clock runs fast (a sensor with `clock = "device"`)
 //! ```
 
 use super::SimError;
@@ -42,6 +47,8 @@ use toml::Spanned;
 pub(super) const PEOPLE_MAX: usize = 20_000;
 /// How fast people of a script may walk, m/s.
 const SPEED_MPS: std::ops::RangeInclusive<f64> = 0.3..=2.5;
+/// The most that a device's clock runs off, parts per million.
+const DRIFT_PPM_MAX: f64 = 500.0;
 /// How long wanderers stay somewhere where the script does not say, seconds.
 const STAY_S: [f64; 2] = [20.0, 90.0];
 
@@ -99,16 +106,24 @@ pub(super) enum Happening {
 }
 
 /// What goes wrong between a sensor and the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Wrong {
     /// Nothing arrives.
     Silent,
     /// Everything arrives so much later, in its order.
     Late(DurationNs),
+    /// Everything arrives when the fault ends, in its order.
+    Held,
+    /// So large a share is lost.
+    Dropped(f64),
+    /// So large a share arrives a second time.
+    Twice(f64),
+    /// The device's own clock runs fast by so many parts per million.
+    Drift(f64),
 }
 
 /// A fault of one sensor, while it lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Fault {
     pub(super) sensor: SensorId,
     pub(super) from: ArrivalNs,
@@ -181,10 +196,33 @@ struct Event {
 struct Broken {
     sensor: Spanned<String>,
     from_s: Spanned<f64>,
-    to_s: Spanned<f64>,
+    to_s: Option<Spanned<f64>>,
     late_ms: Option<f64>,
     #[serde(default)]
     silent: bool,
+    #[serde(default)]
+    held: bool,
+    dropped: Option<f64>,
+    twice: Option<f64>,
+    drift_ppm: Option<f64>,
+}
+
+impl Broken {
+    /// What is wrong with it; `None` where nothing, several things or nonsense is said.
+    fn wrong(&self) -> Option<Wrong> {
+        let share = |p: f64| (p > 0.0 && p <= 1.0).then_some(p);
+        let said = [
+            self.silent.then_some(Some(Wrong::Silent)),
+            // Held back until when? It needs an end.
+            self.held.then_some(self.to_s.is_some().then_some(Wrong::Held)),
+            self.late_ms.map(|ms| seconds(ms / 1e3).filter(|d| d.0 > 0).map(Wrong::Late)),
+            self.dropped.map(|p| share(p).map(Wrong::Dropped)),
+            self.twice.map(|p| share(p).map(Wrong::Twice)),
+            self.drift_ppm.map(|ppm| (ppm.abs() <= DRIFT_PPM_MAX).then_some(Wrong::Drift(ppm))),
+        ];
+        let mut said = said.into_iter().flatten();
+        said.next().flatten().filter(|_| said.next().is_none())
+    }
 }
 
 /// Reads a script against its site.
@@ -285,18 +323,20 @@ fn fault(broken: &Broken, site: &Site, at: At<'_>) -> Result<Fault, SimError> {
     let time = |s: &Spanned<f64>| {
         seconds(*s.get_ref()).map(|d| ArrivalNs(d.0)).ok_or_else(|| at(s.span().start, "this is no time.".into()))
     };
-    let (from, to) = (time(&broken.from_s)?, time(&broken.to_s)?);
+    let from = time(&broken.from_s)?;
+    let to = broken.to_s.as_ref().map_or(Ok(ArrivalNs(i64::MAX)), time)?;
     let wrong_at = |message: &str| at(broken.sensor.span().start, message.to_owned());
     let name = broken.sensor.get_ref();
     let sensor = site.sensor_named(name).ok_or_else(|| wrong_at(&format!("There is no sensor `{name}`.")))?;
     if to <= from {
         return Err(wrong_at("A fault ends after it begins: `to_s` is greater than `from_s`."));
     }
-    let wrong = match (broken.late_ms.map(|ms| seconds(ms / 1e3)), broken.silent) {
-        (None, true) => Wrong::Silent,
-        (Some(Some(late)), false) if late.0 > 0 => Wrong::Late(late),
-        _ => return Err(wrong_at("Say what is wrong with it: `late_ms` above 0, or `silent = true`.")),
-    };
+    let wrong = broken.wrong().ok_or_else(|| {
+        wrong_at(
+            "Say one thing that is wrong with it: `late_ms` above 0, `silent = true`, `held = true` with `to_s`, \
+             `dropped` or `twice` above 0 to 1, or `drift_ppm` within 500.",
+        )
+    })?;
     Ok(Fault { sensor, from, to, wrong })
 }
 

@@ -1,8 +1,10 @@
 //! Somebody in the building: what they are about, and how they move.
 //!
-//! A walker follows its way from corner to corner, keeps clear of others a little (a repulsion within arm's length,
-//! turned to the right so that two who meet pass each other), and only ever steps into walkable cells. Who is held
-//! up for long squeezes past, as people do, and then looks for another way.
+//! A walker follows its way from corner to corner and keeps clear of others by social forces (Helbing and Molnár, "Social
+//! force model for pedestrian dynamics", Phys. Rev. E 51, 1995): the way gives the velocity that is wanted, others push
+//! it aside with [`force`], and within [`RELAX_S`] the walker is back to what it wanted. Walls push nobody: ways keep
+//! their distance from them, and a step only ever ends in a walkable cell. Who is held up for long squeezes past, as
+//! people do, and then looks for another way.
 
 use super::grid::Grid;
 use super::marks::ZoneSet;
@@ -17,7 +19,16 @@ use std::collections::VecDeque;
 /// How near a corner counts as reached, metres.
 const CORNER_M: f64 = 0.15;
 /// Within which distance others are kept clear of, metres.
-pub(super) const ARM_M: f64 = 0.6;
+pub(super) const ARM_M: f64 = 1.0;
+/// How fast somebody pushed aside is back to the velocity that is wanted, s (the relaxation time of Helbing and Molnár).
+const RELAX_S: f64 = 0.5;
+/// Strength and range of the repulsion: V0 / sigma = 2.1 m²/s² / 0.3 m, and sigma (as above).
+const PUSH_MPS2: f64 = 7.0;
+const PUSH_RANGE_M: f64 = 0.3;
+/// How much of it is felt from right behind (Helbing and Johansson 2009: 0.1).
+const FROM_BEHIND: f64 = 0.1;
+/// Nobody is pushed to walk faster than so many times as fast as they want to.
+const HURRY: f64 = 1.3;
 /// Held up for longer, somebody squeezes past, seconds.
 const PATIENCE_S: f64 = 1.5;
 /// Held up for this long, somebody looks for another way, seconds.
@@ -60,6 +71,8 @@ pub(super) struct Walker {
     /// Where they were when the current step began.
     pub(super) before: Point,
     pub(super) heading_rad: f64,
+    /// The velocity that others have pushed them to, beside what they want, m/s.
+    pub(super) aside: (f64, f64),
     pub(super) doing: Doing,
     pub(super) tasks: VecDeque<Timed>,
     pub(super) wander: Option<Wander>,
@@ -94,6 +107,7 @@ impl Walker {
             at: Point::default(),
             before: Point::default(),
             heading_rad: 0.0,
+            aside: (0.0, 0.0),
             doing: Doing::Away,
             tasks: VecDeque::new(),
             wander: None,
@@ -141,9 +155,11 @@ impl Walker {
         self.held_up_s >= REPLAN_S
     }
 
-    /// Where one step of `dt_s` takes them, others pushing with `push` (an acceleration-like sum, metres of overlap);
-    /// moves `corner` on. The step ends in a walkable cell, or is none.
-    pub(super) fn step(&mut self, grid: &Grid, push: (f64, f64), dt_s: f64) -> Point {
+    /// Where one step of `dt_s` takes them, others pushing with `force`, m/s²; moves `corner` on. The step ends in a
+    /// walkable cell, or is none.
+    pub(super) fn step(&mut self, grid: &Grid, force: (f64, f64), dt_s: f64) -> Point {
+        let relax = |v: f64, f: f64| v + (f - v / RELAX_S) * dt_s;
+        self.aside = (relax(self.aside.0, force.0), relax(self.aside.1, force.1));
         let mut left_m = self.speed_mps * dt_s;
         let mut at = self.at;
         while let Some(&corner) = self.way.get(self.corner) {
@@ -162,11 +178,11 @@ impl Walker {
         let (mut vx, mut vy) = ((corner.x_m - at.x_m) / distance, (corner.y_m - at.y_m) / distance);
         self.squeezes = self.held_up_s >= PATIENCE_S || (self.squeezes && self.held_up_s > 0.0);
         if !self.squeezes {
-            vx += push.0;
-            vy += push.1;
+            vx += self.aside.0 / self.speed_mps;
+            vy += self.aside.1 / self.speed_mps;
             let speed = (vx * vx + vy * vy).sqrt();
-            if speed > 1.0 {
-                (vx, vy) = (vx / speed, vy / speed);
+            if speed > HURRY {
+                (vx, vy) = (vx * HURRY / speed, vy * HURRY / speed);
             }
         }
         left_m = left_m.min(distance);
@@ -194,17 +210,21 @@ impl Walker {
     }
 }
 
-/// How somebody at `at` is pushed by another at `other`, in units of their walking speed: nothing from [`ARM_M`] on,
-/// rising to 1.5 at no distance, turned 30 degrees to the right.
-pub(super) fn push(at: Point, other: Point) -> (f64, f64) {
+/// How somebody at `at` who goes in the direction `ahead` (of length 1) is pushed by another at `other`, m/s²: falling
+/// with distance to nothing at [`ARM_M`], less from behind, and turned 30 degrees to the right so that two who meet
+/// head on pass each other.
+pub(super) fn force(at: Point, ahead: (f64, f64), other: Point) -> (f64, f64) {
     let (dx, dy) = (at.x_m - other.x_m, at.y_m - other.y_m);
     let d2 = dx * dx + dy * dy;
     if d2 >= ARM_M * ARM_M || d2 <= 0.0 {
         return (0.0, 0.0);
     }
     let d = d2.sqrt();
-    let strength = 1.5 * (ARM_M - d) / ARM_M / d;
+    let (nx, ny) = (dx / d, dy / d);
+    let seen = FROM_BEHIND + (1.0 - FROM_BEHIND) * 0.5 * (1.0 - (ahead.0 * nx + ahead.1 * ny));
+    let at_arm = libm::exp(-ARM_M / PUSH_RANGE_M);
+    let strength = PUSH_MPS2 * (libm::exp(-d / PUSH_RANGE_M) - at_arm) * seen;
     const COS: f64 = 0.866_025_403_784_438_6;
     const SIN: f64 = 0.5;
-    (strength * (dx * COS - dy * SIN), strength * (dx * SIN + dy * COS))
+    (strength * (nx * COS - ny * SIN), strength * (nx * SIN + ny * COS))
 }

@@ -24,6 +24,11 @@ const SECONDS: f64 = 60.0;
 /// The demo's morning: Monday 2 March 2026, 08:30 UTC, winter time.
 const MORNING: UtcNs = UtcNs(1_772_440_200_000_000_000);
 
+/// The morning's wall clock.
+pub(super) fn morning_anchor() -> Anchor {
+    Anchor { utc: MORNING, offset: DurationNs::ZERO, next_change: None }
+}
+
 struct Sink {
     story: Story,
     commands: Vec<Command>,
@@ -89,8 +94,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let mut driver = CoreDriver::new(Core::new(site, program));
     let began = ArrivalNs(0);
     driver.feed(began, &Input::RulesInstalled { files: &canon::encode_files(&rules) }, &mut sink);
-    let anchor = Anchor { utc: MORNING, offset: DurationNs::ZERO, next_change: None };
-    driver.feed(began, &Input::Anchor(anchor), &mut sink);
+    driver.feed(began, &Input::Anchor(morning_anchor()), &mut sink);
     let end = ArrivalNs((demo.seconds.unwrap_or(SECONDS) * 1e9) as i64);
     let (mut now, mut crossings) = (began, vec![]);
     let wall = Instant::now();

@@ -7,6 +7,7 @@
 mod headless;
 mod live;
 mod ports;
+mod report;
 mod senders;
 mod story;
 
@@ -33,6 +34,12 @@ pub(crate) struct Demo {
     /// Also write every command as a JSON line
     #[arg(long, value_name = "FILE.jsonl")]
     commands: Option<PathBuf>,
+    /// Print what a building is asked for, row by row, with this morning's figures [seconds: 200]
+    #[arg(long, requires = "headless", conflicts_with_all = ["commands", "record"])]
+    report: bool,
+    /// The report as JSON
+    #[arg(long, requires = "report")]
+    json: bool,
     /// Record everything into a trace (with --headless; `osmose run --record` does it live)
     #[arg(long, value_name = "FILE.mcap", requires = "headless")]
     record: Option<PathBuf>,
@@ -46,8 +53,15 @@ macro_rules! embedded {
     };
 }
 
-/// The demo's site, embedded so that the command works from any folder.
-fn files() -> Vec<SourceFile> {
+/// Whether people's beacons are heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beacons {
+    Off,
+    On,
+}
+
+/// The demo's site, embedded so that the command works from any folder. The beacons stand in devices.toml as a comment.
+fn files(beacons: Beacons) -> Vec<SourceFile> {
     let all = embedded![
         "bookings.ics",
         "devices.toml",
@@ -56,7 +70,20 @@ fn files() -> Vec<SourceFile> {
         "rules/coworking.rules",
         "site.toml"
     ];
-    all.iter().map(|(path, text)| SourceFile { path: (*path).into(), text: (*text).into() }).collect()
+    let told = |path: &str, text: &str| {
+        if path == "devices.toml" && beacons == Beacons::On { with_beacons(text) } else { text.to_owned() }
+    };
+    all.iter().map(|(path, text)| SourceFile { path: (*path).into(), text: told(path, text).into() }).collect()
+}
+
+/// Takes the `# ` away from the sensor that is commented out.
+fn with_beacons(devices: &str) -> String {
+    let mut is_block = false;
+    let lines = devices.lines().map(|line| {
+        is_block = line == "# [[sensor]]" || is_block && line.starts_with("# ");
+        if is_block { &line[2..] } else { line }
+    });
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The demo's morning, by a script that is embedded too.
@@ -68,7 +95,10 @@ fn simulate(site: &osmose_model::site::Site, seed: u64) -> Result<Sim, Failure> 
 
 impl Demo {
     pub(crate) fn run(self) -> Ended {
-        let ready = crate::site::ready_files(&files(), "examples/coworking")?;
+        if self.report {
+            return report::run(&self);
+        }
+        let ready = crate::site::ready_files(&files(Beacons::Off), "examples/coworking")?;
         if self.headless { headless::run(ready, &self) } else { live::run(ready, &self) }
     }
 }

@@ -9,7 +9,7 @@ use osmose_model::ids::CarriedKey;
 use osmose_model::input::{Input, Report};
 use osmose_model::observation::{self, Body as Sensed, Observation};
 use osmose_model::site::Site;
-use osmose_wire::frame::{At, Body, Clock, Detection, Direction, FrameBuilder, Head, Sample};
+use osmose_wire::frame::{At, BearingHit, Body, Clock, CloudPoint, Detection, Direction, FrameBuilder, Head, Sample};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
@@ -80,12 +80,39 @@ impl Senders {
         let at =
             |p: Place| At { x_m: p.at.x_m, y_m: p.at.y_m, z_m: p.z_m, level: Some(&site.levels[p.level.index()].name) };
         let name = |key: CarriedKey| site.carried_name(key);
-        let seen: Vec<Detection<'_>>;
+        let (seen, cloud, hits): (Vec<Detection<'_>>, Vec<CloudPoint<'_>>, Vec<BearingHit<'_>>);
+        // Frames give directions from the sensor's own heading.
+        let heading_rad = site.sensors[o.sensor.index()].pose.heading_rad;
+        let relative_deg = |bearing_rad: f64| (bearing_rad - heading_rad) * DEG_PER_RAD;
         let body = match o.body {
             Sensed::Position(items) => {
                 seen = items.iter().map(|d| detection(site, d)).collect();
                 Body::Position(&seen)
             }
+            Sensed::Points(points) => {
+                cloud = points.iter().map(|p| cloud_point(site, p)).collect();
+                Body::Points(&cloud)
+            }
+            Sensed::Bearing(items) => {
+                let hit = |b: &observation::BearingHit| BearingHit {
+                    bearing_deg: relative_deg(b.bearing_rad),
+                    sigma_deg: b.sigma_rad.map(|s| s * DEG_PER_RAD),
+                    device: b.device.and_then(|key| site.carried_name(key)),
+                };
+                hits = items.iter().map(hit).collect();
+                Body::Bearing(&hits)
+            }
+            Sensed::Voice { person, likelihood, bearing_rad } => Body::Voice {
+                person: &site.people[person.index()].name,
+                likelihood,
+                bearing_deg: bearing_rad.map(relative_deg),
+            },
+            Sensed::Range { device, range_m, sigma_m } => Body::Range { device: name(device)?, range_m, sigma_m },
+            Sensed::Tdoa { other, device, diff_m, sigma_m } => {
+                let sensor_b = &site.sensors[other.index()].name;
+                Body::Tdoa { sensor_b, device: name(device)?, diff_m, sigma_m }
+            }
+            Sensed::Rssi { device, rssi_dbm } => Body::Rssi { device: name(device)?, rssi_dbm },
             Sensed::Location { device, place, sigma_m } => {
                 Body::Location { device: name(device)?, at: at(place), sigma_m }
             }
@@ -102,7 +129,6 @@ impl Senders {
             Sensed::Count { people } => Body::Count { people },
             Sensed::Value { value } => Body::Value { value },
             Sensed::Button { ref button } => Body::Button { button: button.as_str() },
-            _ => return None,
         };
         let head = Head {
             sensor: &site.sensors[o.sensor.index()].name,
@@ -116,6 +142,12 @@ impl Senders {
 fn detection<'a>(site: &'a Site, d: &observation::Detection) -> Detection<'a> {
     let Place { at, z_m, level } = d.place;
     Detection { x_m: at.x_m, y_m: at.y_m, z_m, sigma_m: d.sigma_m, level: Some(&site.levels[level.index()].name) }
+}
+
+fn cloud_point<'a>(site: &'a Site, p: &observation::CloudPoint) -> CloudPoint<'a> {
+    let Place { at, z_m, level } = p.place;
+    let level = Some(site.levels[level.index()].name.as_str());
+    CloudPoint { x_m: at.x_m, y_m: at.y_m, z_m, doppler_mps: p.doppler_mps, intensity: p.intensity, level }
 }
 
 /// A value through a map whose pointers are single keys, which is what the demo's site has.

@@ -9,7 +9,7 @@ use osmose_model::command::{Command, Entity, Trigger, Value};
 use osmose_model::device::SensorKind;
 use osmose_model::ids::{PersonId, RuleId, TrackId, ZoneId};
 use osmose_model::input::{Input, Tag};
-use osmose_model::site::Site;
+use osmose_model::site::{CELL, Site};
 use osmose_model::stages::Fuse;
 use osmose_model::time::{ArrivalNs, LogicalNs};
 use osmose_model::world::{EventKind, Presence, WorldEvent};
@@ -93,6 +93,9 @@ impl Story {
     pub(super) fn event(&self, tag: Tag, e: &WorldEvent) {
         let sensor = e.sensor.map_or("nobody", |s| &self.site.sensors[s.index()].name);
         let who = self.who(e.track, e.person);
+        if e.zone.is_some_and(|z| self.site.zones[z.index()].category == CELL) {
+            return; // the cells of speakers: what comes of it is said by commands
+        }
         match e.kind {
             EventKind::Enters | EventKind::Leaves | EventKind::Lost | EventKind::Found => {
                 println!("{:>10} s  {who} {} {}  (seen by {sensor})", tag.at, e.kind.as_str(), self.zone(e.zone));

@@ -135,8 +135,8 @@ impl Convert {
                 Ok(Some(SourceFile { path: "site.toml".to_owned(), text }))
             }
             (settings, Some(frame)) => {
-                let has_it =
-                    settings.as_ref().is_some_and(|s| s.text.contains("origin = {") && !s.text.contains("# origin"));
+                let says = |s: &SourceFile| s.text.lines().any(|l| l.trim_start().starts_with("origin"));
+                let has_it = settings.as_ref().is_some_and(says);
                 if !has_it {
                     println!("Into site.toml belongs where the plan is on earth:\n\n{frame}");
                 }

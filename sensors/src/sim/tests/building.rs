@@ -32,7 +32,9 @@ fn everything_arrives_in_order_and_never_before_it_was_measured() {
         assert!(key >= last, "{key:?} after {last:?}");
         last = key;
         if let Input::Observation(o) = input {
-            assert!(o.measured.0 <= arrival.0 && arrival.0 - o.measured.0 < 40_000_000, "{o:?} arrived at {arrival}");
+            // Recognising a voice takes a while; everything else is quicker.
+            let most_ns = if matches!(o.body, Body::Voice { .. }) { 150_000_000 } else { 40_000_000 };
+            assert!(o.measured.0 <= arrival.0 && arrival.0 - o.measured.0 < most_ns, "{o:?} arrived at {arrival}");
             assert_eq!(class, site.sensors[o.sensor.index()].class);
             numbers[o.sensor.index()] += 1;
             assert_eq!(o.source_seq, Some(numbers[o.sensor.index()]), "running numbers have no gaps");
@@ -139,4 +141,17 @@ fn a_late_command_never_brings_a_report_before_what_was_handed_out() {
         }
     });
     assert_eq!(reports, 1);
+}
+
+#[test]
+fn a_thousand_people_live_faster_than_the_clock() {
+    // The figure is printed, not asserted: a busy machine proves nothing.
+    let (site, _) = coworking();
+    let mut sim = Sim::new(&site, Scenario::Crowd { people: 1000, stay_s: CROWD_STAY_S }, 1).unwrap();
+    sim.advance(seconds(1.0), &mut |_, _, _, _| {});
+    let (begun, mut n) = (std::time::Instant::now(), 0_u64);
+    sim.advance(seconds(11.0), &mut |_, _, _, _| n += 1);
+    let took_s = begun.elapsed().as_secs_f64();
+    println!("1,000 people for 10 s: {n} inputs in {took_s:.2} s, {:.0} times real time, one core", 10.0 / took_s);
+    assert!(n > 3000 && sim.truth(seconds(11.0)).count() == 1000);
 }

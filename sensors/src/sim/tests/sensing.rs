@@ -293,3 +293,216 @@ fn a_fault_holds_back_or_swallows_what_one_sensor_says_and_nothing_else() {
         assert!(matches!(Sim::new(&site, morning(&fault(wrong)), 1), Err(SimError::Script { line: 5, .. })), "{wrong}");
     }
 }
+
+fn sensor_of(id: &str, kind: &str, at: [f64; 2], rest: &str) -> String {
+    let [x, y] = at;
+    format!(
+        "[[sensor]]\nid = \"{id}\"\nkind = \"{kind}\"\nlevel = \"ground\"\nzones = [\"a\"]\nrate_hz = 10\nclock = \"device\"\nclass = \"state\"\n\
+         pose = {{ x_m = {x:?}, y_m = {y:?}, z_m = 2.8 }}\n{rest}\n"
+    )
+}
+
+fn mean_and_sigma(all: &[f64]) -> (f64, f64) {
+    let n = all.len() as f64;
+    let mean = all.iter().sum::<f64>() / n;
+    (mean, (all.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt())
+}
+
+#[test]
+fn ranges_and_differences_have_their_bias_noise_and_bent_paths() {
+    let noise = "noise = { sigma_m = 0.1, bias_m = 0.4, nlos_p = 0.2, nlos_scale_m = 1.5 }";
+    let tdoa = "noise = { sigma_m = 0.1 }";
+    let site = rooms(
+        &(sensor_of("open", "range", [1.0, 1.0], noise)
+            + &sensor_of("walled", "range", [8.0, 0.5], noise)
+            + &sensor_of("one", "tdoa", [1.0, 5.0], tdoa)
+            + &sensor_of("two", "tdoa", [5.0, 1.0], tdoa)),
+    );
+    let mut sim = Sim::new(&site, morning(ANA), 3).unwrap();
+    let (mut open, mut walled, mut diffs): (Vec<f64>, Vec<f64>, Vec<f64>) = (vec![], vec![], vec![]);
+    let slant = |x: f64, y: f64| ((3.0 - x) * (3.0 - x) + (3.0 - y) * (3.0 - y) + 1.7 * 1.7_f64).sqrt();
+    observe(&mut sim, seconds(1000.0), |_, sensor, _, body| match body {
+        Body::Range { range_m, .. } if sensor.0 == 0 => open.push(range_m - slant(1.0, 1.0)),
+        Body::Range { range_m, .. } => walled.push(range_m - slant(8.0, 0.5)),
+        Body::Tdoa { other, diff_m, .. } if sensor.0 == 2 => {
+            assert_eq!(other.0, 3, "differs from the second anchor");
+            diffs.push(diff_m - (slant(5.0, 1.0) - slant(1.0, 5.0)));
+        }
+        _ => {}
+    });
+    assert!(open.len() > 9_990 && walled.len() > 9_990 && diffs.len() > 9_990);
+    // A straight path: bias and noise; one in five has an exponential excess of mean 1.5 m on top.
+    let n = open.len() as f64;
+    let (mean, _) = mean_and_sigma(&open);
+    assert!((mean - (0.4 + 0.2 * 1.5)).abs() < 4.0 * (0.01_f64 + 0.81).sqrt() / n.sqrt(), "mean {mean}");
+    let straight = open.iter().filter(|e| **e < 0.4).count() as f64 / n;
+    assert!((straight - 0.4).abs() < 0.04, "half of the straight ones are below the bias: {straight}");
+    // Behind a wall none is straight.
+    let (mean, _) = mean_and_sigma(&walled);
+    assert!((mean - 1.9).abs() < 4.0 * 1.51 / n.sqrt(), "behind a wall, mean {mean}");
+    // Of a difference both paths may be bent (one in ten by default, 1 m): the middle one is not.
+    diffs.sort_by(f64::total_cmp);
+    assert!(diffs[diffs.len() / 2].abs() < 0.02, "{}", diffs[diffs.len() / 2]);
+}
+
+#[test]
+fn beacons_are_heard_by_the_law_of_distance_and_less_behind_a_wall() {
+    let noise = "noise = { tx_dbm_1m = -55.0, exponent = 2.2, sigma_db = 4.0 }";
+    let site = rooms(&(sensor_of("open", "rssi", [1.0, 1.0], noise) + &sensor_of("walled", "rssi", [8.0, 0.5], noise)));
+    let mut sim = Sim::new(&site, morning(ANA), 3).unwrap();
+    let mut heard = [vec![], vec![]];
+    observe(&mut sim, seconds(1000.0), |_, sensor, _, body| {
+        if let Body::Rssi { rssi_dbm, .. } = body {
+            heard[sensor.index()].push(rssi_dbm);
+        }
+    });
+    let law = |x: f64, y: f64, walls: f64| {
+        let d2 = (3.0 - x) * (3.0 - x) + (3.0 - y) * (3.0 - y) + 1.7 * 1.7;
+        -55.0 - 22.0 * 0.5 * libm::log10(d2) - 4.0 * walls
+    };
+    for (all, wanted) in heard.iter().zip([law(1.0, 1.0, 0.0), law(8.0, 0.5, 1.0)]) {
+        let (mean, sigma) = mean_and_sigma(all);
+        assert!((mean - wanted).abs() < 4.0 * 4.0 / (all.len() as f64).sqrt(), "{mean} dBm, wanted {wanted}");
+        assert!((sigma - 4.0).abs() < 0.15, "sigma {sigma}");
+    }
+}
+
+#[test]
+fn a_radar_sees_a_cloud_on_each_body_with_its_radial_speed() {
+    let noise = "noise = { sigma_m = 0.05, p_detect = 0.9, clutter_per_scan = 0.5 }\n\
+                 field_of_view = [[0.0, 0.0], [6.0, 0.0], [6.0, 6.0], [0.0, 6.0]]";
+    let site = rooms(&sensor_of("radar", "points", [0.5, 3.0], noise));
+    let script =
+        "[[person]]\nwho = \"ana\"\nspeed_mps = 1.0\ndoes = [\"starts at 1 3\", \"goes to 5 3\", \"stays 200 s\"]\n";
+    let mut sim = Sim::new(&site, morning(script), 3).unwrap();
+    let (mut walks, mut stands, mut frames, mut points) = (vec![], vec![], 0, 0);
+    observe(&mut sim, seconds(100.0), |_, _, measured, body| {
+        let Body::Points(cloud) = body else { return };
+        let near =
+            cloud.iter().filter(|p| p.intensity.unwrap() > 0.0 && p.place.at.distance(Point::new(5.0, 3.0)) < 0.7);
+        if measured > seconds(10.0) {
+            frames += 1;
+            points += near.clone().count();
+            stands.extend(near.map(|p| p.doppler_mps.unwrap()));
+        } else if (seconds(1.0)..seconds(3.0)).contains(&measured) {
+            let mut dopplers: Vec<f64> = cloud.iter().map(|p| p.doppler_mps.unwrap()).collect();
+            dopplers.sort_by(f64::total_cmp);
+            walks.extend(dopplers.get(dopplers.len() / 2));
+        }
+    });
+    let mean = points as f64 / f64::from(frames);
+    // 0.9 of the frames hold 1 + Poisson(6) points of her.
+    assert!((mean - 6.3).abs() < 0.4, "{mean} points a frame");
+    assert!(mean_and_sigma(&stands).0.abs() < 0.05, "somebody who stands: {:?}", mean_and_sigma(&stands));
+    assert!(mean_and_sigma(&walks).0 > 0.8, "she walks away at 1 m/s: {walks:?}");
+}
+
+#[test]
+fn microphones_hear_who_talks_and_voices_are_mostly_theirs() {
+    let site = rooms(
+        &(sensor_of(
+            "mic",
+            "bearing",
+            [3.0, 1.0],
+            "noise = { sigma_deg = 4.0, p_detect = 0.8, clutter_per_scan = 0.1 }",
+        ) + &sensor_of("voice", "voice", [3.0, 1.0], "")
+            + &sensor_of(
+                "eye",
+                "bearing",
+                [3.0, 1.0],
+                "noise = { sigma_deg = 1.0, p_detect = 1.0, clutter_per_scan = 0.0 }\n\
+               field_of_view = [[0.0, 0.0], [6.0, 0.0], [6.0, 6.0], [0.0, 6.0]]",
+            )),
+    );
+    let script = "[[person]]\nwho = \"ana\"\ndoes = [\"starts at 1 4\"]\n[[person]]\nwho = \"bo\"\ndoes = [\"starts at 5 4\"]\n\
+                  [[extras]]\nname = \"x\"\ndoes = [\"starts at 11 3\"]\n";
+    let mut sim = Sim::new(&site, morning(script), 3).unwrap();
+    let (mut scans, mut hits, mut eyes, mut ratios): (f64, f64, f64, Vec<f64>) = (0.0, 0.0, 0.0, vec![]);
+    let mut voices = std::collections::BTreeMap::new();
+    observe(&mut sim, seconds(600.0), |_, sensor, _, body| match body {
+        Body::Bearing(items) if sensor.0 == 0 => {
+            scans += 1.0;
+            hits += items.len() as f64;
+        }
+        Body::Bearing(items) => eyes += items.len() as f64,
+        Body::Voice { person, likelihood, bearing_rad } => {
+            *voices.entry(person).or_insert(0) += 1;
+            ratios.push(likelihood);
+            let off = bearing_rad.unwrap().abs() - std::f64::consts::FRAC_PI_2;
+            assert!(off.abs() < 1.6, "towards the room");
+        }
+        _ => {}
+    });
+    // One of the two talks at a time; false bearings come on top. An eye sees both, whoever talks.
+    assert!((hits / scans - 0.9).abs() < 0.05, "{}", hits / scans);
+    assert!((eyes / scans - 2.0).abs() < 0.01, "{}", eyes / scans);
+    let counts: Vec<i32> = voices.values().copied().collect();
+    assert!(
+        counts.len() >= 2 && counts.iter().all(|&n| n > 1000 || n < 30),
+        "both talk, others hardly ever: {voices:?}"
+    );
+    let right = ratios.iter().filter(|r| **r > 1.0).count() as f64 / ratios.len() as f64;
+    assert!((right - 0.933).abs() < 0.02, "ratios above one: {right}");
+}
+
+#[test]
+fn clocks_run_off_and_datagrams_are_lost_doubled_and_held_as_often_as_said() {
+    let device = position("eye", 1.0, [0.0, 6.0], 0.9, 0.12, 0.5);
+    let site = rooms(&device);
+    let fault = |what: &str| format!("{ANA}[[fault]]\nsensor = \"eye\"\nfrom_s = 10.0\n{what}\n");
+    let heard = |script: &str| {
+        let mut sim = Sim::new(&site, morning(script), 1).unwrap();
+        let mut all: Vec<(u64, ArrivalNs, ArrivalNs)> = Vec::new();
+        sim.advance(seconds(1010.0), &mut |arrival, _, _, input| {
+            if let Some(o) = input.observation() {
+                all.push((o.source_seq.unwrap(), ArrivalNs(o.measured.0), arrival));
+            }
+        });
+        all
+    };
+    let plain = heard(ANA);
+    let n = plain.iter().filter(|x| x.1 >= seconds(10.0)).count() as f64;
+    let lost = plain.len() as f64 - heard(&fault("dropped = 0.1")).len() as f64;
+    assert!((lost / n - 0.1).abs() < 4.0 * (0.09 / n).sqrt(), "{lost} of {n} lost");
+    let twice = heard(&fault("twice = 0.1"));
+    let again = twice.len() as f64 - plain.len() as f64;
+    assert!((again / n - 0.1).abs() < 4.0 * (0.09 / n).sqrt(), "{again} of {n} doubled");
+    let mut numbers: Vec<u64> = twice.iter().map(|x| x.0).collect();
+    numbers.sort_unstable();
+    assert_eq!(
+        numbers.windows(2).filter(|w| w[0] == w[1]).count() as f64,
+        again,
+        "a copy has the number of its original"
+    );
+    // Held until 12 s: what was sensed in two seconds arrives within milliseconds, in order, with its own times.
+    let held = heard(&fault("to_s = 12.0\nheld = true"));
+    let burst: Vec<_> = held.iter().filter(|x| x.1 >= seconds(10.0) && x.1 < seconds(12.0)).collect();
+    assert!(burst.len() >= 19 && burst.iter().all(|x| (seconds(12.0)..seconds(12.02)).contains(&x.2)), "{burst:?}");
+    assert!(burst.windows(2).all(|w| w[0].0 < w[1].0 && w[0].2 < w[1].2));
+    // Dead from 10 s on.
+    assert!(heard(&fault("silent = true")).iter().all(|x| x.1 < seconds(10.0)));
+    // 100 ppm fast: the engine's map follows, and is off by what a datagram takes and the drift of its window.
+    let drifts = heard(&fault("drift_ppm = 100.0"));
+    let off: Vec<f64> = drifts.iter().zip(&plain).skip(300).map(|(d, p)| (d.1.0 - p.1.0) as f64 / 1e6).collect();
+    assert!(off.iter().all(|ms| (2.0..11.0).contains(ms)), "{:?}", mean_and_sigma(&off));
+    assert!(off.iter().any(|ms| (ms - off[0]).abs() > 0.2), "it is never quite right");
+}
+
+#[test]
+fn a_worn_building_is_the_same_for_a_seed_and_sees_less() {
+    let (site, _) = coworking();
+    let count = |sim: Sim| {
+        let (mut sim, mut n, mut digest) = (sim, 0_u64, 0_u64);
+        sim.advance(seconds(20.0), &mut |arrival, source, _, input| {
+            n += 1;
+            let text = format!("{arrival} {source} {input:?}");
+            digest = text.bytes().fold(digest, |d, b| d.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
+        });
+        (n, digest)
+    };
+    let crowd = || Scenario::Crowd { people: 30, stay_s: [0.0, 10.0] };
+    let (plain, worn) = (count(Sim::new(&site, crowd(), 4).unwrap()), count(Sim::worn(&site, crowd(), 4).unwrap()));
+    assert_eq!(worn, count(Sim::worn(&site, crowd(), 4).unwrap()));
+    assert_ne!(worn.1, plain.1);
+    assert!(worn.0 > plain.0 * 9 / 10, "{} of {}", worn.0, plain.0);
+}

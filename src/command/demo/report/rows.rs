@@ -1,0 +1,500 @@
+//! The rows, each a plain function of the log: what was asked, what came out, and whether it holds.
+
+use super::{Log, Sent, is_word};
+use osmose_drivers::recorder::FRAME;
+use osmose_model::command::{Trigger, Value};
+use osmose_model::device::ActuatorKind;
+use osmose_model::geometry::Point;
+use osmose_model::ids::{ActuatorId, PersonId, ZoneId};
+use osmose_model::site::CELL;
+use osmose_model::time::ArrivalNs;
+
+/// One row of the table.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// The requirement's name.
+    pub(super) id: &'static str,
+    /// What is asked, in a few words.
+    pub(super) asks: &'static str,
+    /// Whether it holds in this morning.
+    pub(super) holds: bool,
+    /// What came out, in a few words.
+    pub(super) found: String,
+    /// The engine's share: the steps that decided, microseconds on this machine.
+    pub(super) engine_us: Vec<f64>,
+    /// The human's: from what truly happened to the device's report, milliseconds.
+    pub(super) human_ms: Vec<f64>,
+}
+
+/// A hand-over from cell to cell may leave so much silence, milliseconds.
+const HANDOVER_MAX_MS: f64 = 20.0;
+/// Wrong beliefs of who somebody is, at most, of all.
+const WRONG_NAMES_MAX: f64 = 0.02;
+/// A customer looks at the counter whose heading is within this of the direction to the barista, radians.
+const LOOKS_RAD: f64 = 0.7;
+
+/// All rows of a morning.
+pub(super) fn all(log: &Log) -> Vec<Row> {
+    vec![
+        guided(log),
+        lit(log),
+        opened(log),
+        told(log),
+        paused(log),
+        music(log),
+        podcast(log),
+        blanked(log),
+        fire(log),
+        named(log),
+        quick(log),
+    ]
+}
+
+fn ms(from: i64, to: ArrivalNs) -> f64 {
+    (to.0 - from) as f64 / 1e6
+}
+
+fn share(part: usize, of: usize) -> String {
+    format!("{part} of {of}")
+}
+
+fn engine<'a>(sent: impl Iterator<Item = &'a Sent>) -> Vec<f64> {
+    sent.map(|s| s.step_us).collect()
+}
+
+fn members(log: &Log, group: &str) -> Vec<PersonId> {
+    let group = log.site.group_named(group);
+    group.map(|g| log.site.groups[g.index()].members.clone()).unwrap_or_default()
+}
+
+/// The speaker of a cell.
+fn speaker_of(log: &Log, cell: ZoneId) -> Option<ActuatorId> {
+    let zone = &log.site.zones[cell.index()];
+    let is_its = |a: &&osmose_model::device::Actuator| {
+        a.kind == ActuatorKind::Speaker && a.cells.iter().any(|c| format!("{}.{}", a.name, c.name) == zone.name)
+    };
+    (zone.category == CELL).then(|| log.site.actuators.iter().find(is_its)).flatten().map(|a| a.id)
+}
+
+/// A1: each arrival is guided through the cells of their way, and nobody else is spoken to.
+fn guided(log: &Log) -> Row {
+    let is_way = |a: ActuatorId| {
+        log.site.actuators[a.index()].cells.len() == 1 && log.site.actuators[a.index()].name != "beam-focus"
+    };
+    let ways: Vec<(ZoneId, ActuatorId)> =
+        log.site.zones.iter().filter_map(|z| Some((z.id, speaker_of(log, z.id)?))).filter(|w| is_way(w.1)).collect();
+    let (goals, mut people) = ([log.zone("m7"), log.zone("workshop")], 0);
+    let (mut passed, mut heard, mut gaps) = (0, 0, Vec::new());
+    for (group, goal) in ["project-x", "makers"].iter().zip(goals) {
+        for person in members(log, group) {
+            let Some(arrives) =
+                goal.and_then(|g| log.crossings.iter().find(|c| c.zone == g && c.person == Some(person) && c.entered))
+            else {
+                continue;
+            };
+            let is_told = |s: &&Sent| {
+                let to = s.command.args.iter().find(|(n, _)| *n == "for").map(|(_, v)| *v);
+                s.rule.starts_with("guide") && to == Some(Value::Person(person))
+            };
+            // From the first word to them: who is not known yet is told nothing.
+            let Some(first) = log.sent.iter().find(is_told).map(|s| ArrivalNs(s.command.at.0)) else { continue };
+            let mut way = Vec::new();
+            for &(cell, speaker) in &ways {
+                let spans = log.spans(speaker, "playing");
+                for (_, who, from, to) in log.stays(cell) {
+                    if who == Some(person) && from < arrives.at && to > first {
+                        let sound = spans.iter().find(|s| s.0 < to && s.1 > from.max(first));
+                        way.push((from, to, sound.map(|s| (s.0.max(from), s.1.min(to)))));
+                    }
+                }
+            }
+            way.sort_by_key(|w| w.0);
+            people += 1;
+            passed += way.len();
+            heard += way.iter().filter(|w| w.2.is_some()).count();
+            for pair in way.windows(2) {
+                if let (Some((_, until)), Some((from, _))) = (pair[0].2, pair[1].2) {
+                    gaps.push((from.0 - until.0).max(0) as f64 / 1e6);
+                }
+            }
+        }
+    }
+    // A word into a cell that nobody to be guided stands in, by the truth, with a step's leeway for who is just leaving.
+    let guided: Vec<PersonId> = ["project-x", "makers"].iter().flat_map(|g| members(log, g)).collect();
+    let stray =
+        ways.iter().flat_map(|&(cell, speaker)| log.spans(speaker, "playing").into_iter().map(move |s| (cell, s)));
+    let stray = stray.filter(|(cell, (from, to))| {
+        !log.stays(*cell).iter().any(|s| s.2 < *to && s.3 > *from && s.1.is_some_and(|p| guided.contains(&p)))
+    });
+    let stray = stray.count();
+    let worst = gaps.iter().copied().fold(0.0, f64::max);
+    let all = members(log, "project-x").len() + members(log, "makers").len();
+    let plays = log.sent.iter().filter(|s| s.rule.starts_with("guide") && s.command.verb == "play");
+    Row {
+        id: "A1",
+        asks: "arrivals guided, each through the cells of their way",
+        holds: people == all && heard * 10 >= passed * 9 && worst <= HANDOVER_MAX_MS && stray == 0,
+        found: format!(
+            "{} guided, heard in {} cells; longest silence between two {worst:.0} ms; {stray} words to nobody",
+            share(people, all),
+            share(heard, passed)
+        ),
+        engine_us: engine(plays.clone()),
+        human_ms: plays.filter_map(|s| entered_to_report(log, s, "playing")).collect(),
+    }
+}
+
+/// From somebody's true crossing into the zone that set a command off, to the device's report of a state.
+fn entered_to_report(log: &Log, s: &Sent, state: &str) -> Option<f64> {
+    let Trigger::Event { zone: Some(zone), .. } = s.command.cause.trigger else { return None };
+    let at = s.command.at.0;
+    let near = log.crossings.iter().filter(|c| c.zone == zone && c.entered && (c.at.0 - at).abs() < 1_000_000_000);
+    let crossing = near.min_by_key(|c| (c.at.0 - at).abs())?;
+    log.said(s.command.device, "state", state, at).map(|r| ms(crossing.at.0, r))
+}
+
+/// A2, the half that is light: on before the door is crossed.
+fn lit(log: &Log) -> Row {
+    let (mut entries, mut dark, mut human) = (0, 0, Vec::new());
+    for room in ["m3", "m5", "m7", "m9", "workshop", "office-1", "quiet-room"] {
+        let (Some(zone), Some(lamp)) = (log.zone(room), log.device(&format!("{room}.light"))) else { continue };
+        for c in log.crossings.iter().filter(|c| c.zone == zone && c.entered && c.at.0 > 1_000_000_000) {
+            entries += 1;
+            let level = |r: &osmose_model::input::Report| r.actuator == lamp && r.property == "level";
+            let said = log.reports.iter().filter(|(_, r)| level(r));
+            let before = said.clone().take_while(|(at, _)| *at <= c.at).last();
+            let is_lit = |v: &Value| matches!(v, Value::Number(percent) if *percent > 0.0);
+            if !before.is_some_and(|(_, r)| is_lit(&r.value)) {
+                dark += 1;
+            }
+            if let Some((at, _)) =
+                said.filter(|(_, r)| is_lit(&r.value)).find(|(at, _)| (at.0 - c.at.0).abs() < 5_000_000_000)
+            {
+                human.push(ms(c.at.0, *at));
+            }
+        }
+    }
+    Row {
+        id: "A2",
+        asks: "light before the door is crossed",
+        holds: entries > 0 && dark == 0,
+        found: format!("{} entries found the light on", share(entries - dark, entries)),
+        engine_us: engine(log.sent.iter().filter(|s| s.rule.starts_with("light-"))),
+        human_ms: human,
+    }
+}
+
+/// A3: a member's wave opens the group's folder on the wall; nobody else's does, and that is told.
+fn opened(log: &Log) -> Row {
+    let shows: Vec<&Sent> = log.sent_by("wave-at-wall", "show").collect();
+    let refused = log.sent_by("wave-refused", "send").count();
+    let group = members(log, "project-x");
+    let to_members = shows.iter().filter(|s| {
+        let of = s.command.args.iter().find(|(n, _)| *n == "for").map(|(_, v)| *v);
+        matches!(of, Some(Value::Person(p)) if group.contains(&p))
+    });
+    let to_members = to_members.count();
+    let human = shows.iter().filter_map(|s| {
+        let made = log.gestures.iter().rev().find(|g| g.0 <= s.command.at.0)?;
+        log.said(s.command.device, "state", "showing", s.command.at.0).map(|r| ms(made.0, r))
+    });
+    let human_ms: Vec<f64> = human.collect();
+    Row {
+        id: "A3",
+        asks: "a wave at the wall opens the shared folder, for members",
+        holds: !shows.is_empty()
+            && to_members == shows.len()
+            && shows.len() + refused == log.gestures.len()
+            && refused > 0,
+        found: format!("{} waves: {} opened for members, {refused} refused and told", log.gestures.len(), to_members),
+        engine_us: shows.iter().map(|s| s.step_us).collect(),
+        human_ms,
+    }
+}
+
+/// A5: a message by the beam that is aimed at one; no other beam of the room is active, and nobody else stands in it.
+fn told(log: &Log) -> Row {
+    let plays: Vec<&Sent> = log.sent_by("tell-ana", "play").collect();
+    let (mut others, mut alone) = (0, 0);
+    for s in &plays {
+        let at = ArrivalNs(s.command.at.0 + 20_000_000);
+        let is_room =
+            |z: &osmose_model::site::Zone| z.category == CELL && speaker_of(log, z.id) == Some(s.command.device);
+        let inside = log.site.zones.iter().filter(|z| is_room(z)).map(|z| log.inside(z.id, at));
+        let ana = log.person("ana");
+        alone += usize::from(inside.clone().any(|who| who.len() == 1 && who[0].1 == ana));
+        let zone = log.site.actuators[s.command.device.index()].zone;
+        let speakers = log.site.actuators.iter().filter(|a| a.kind == ActuatorKind::Speaker && a.zone == zone);
+        let other = speakers.filter(|a| a.id != s.command.device);
+        others += other.filter(|a| log.spans(a.id, "playing").iter().any(|p| p.0 <= at && at < p.1)).count();
+    }
+    let visitor = log.zone("lobby").and_then(|lobby| {
+        let walt = log.person("walt");
+        log.crossings.iter().find(|c| c.zone == lobby && c.person == walt && c.entered).map(|c| c.at)
+    });
+    let human = plays.iter().filter_map(|s| {
+        let from = visitor?;
+        log.said(s.command.device, "state", "playing", s.command.at.0).map(|r| ms(from.0, r))
+    });
+    Row {
+        id: "A5",
+        asks: "a message to one, by the beam aimed at them",
+        holds: plays.len() == 1 && alone == 1 && others == 0,
+        found: format!(
+            "{} message, {alone} into a beam with ana alone in it; {others} other beams active",
+            plays.len()
+        ),
+        engine_us: plays.iter().map(|s| s.step_us).collect(),
+        human_ms: human.collect(),
+    }
+}
+
+/// A6: the recording starts when all are there, pauses when one leaves and keeps nothing from then on.
+fn paused(log: &Log) -> Row {
+    let (Some(m7), Some(recorder)) = (log.zone("m7"), log.device("m7.recorder")) else { return missing("A6") };
+    let group = members(log, "project-x");
+    let is_member = |p: &Option<PersonId>| p.is_some_and(|p| group.contains(&p));
+    let starts: Vec<&Sent> = log.sent_by("start-recording", "start").collect();
+    let all_there = starts.iter().filter(|s| {
+        let there = log.inside(m7, ArrivalNs(s.command.at.0));
+        group.iter().all(|p| there.iter().any(|(_, who)| *who == Some(*p)))
+    });
+    let all_there = all_there.count();
+    let spans = log.spans(recorder, "recording");
+    let (mut human, mut kept, mut leaves) = (Vec::new(), 0, 0);
+    for (from, to) in &spans {
+        let left = log.crossings.iter().find(|c| c.zone == m7 && !c.entered && is_member(&c.person) && c.at > *from);
+        if let Some(c) = left.filter(|c| c.at <= *to) {
+            leaves += 1;
+            human.push(ms(c.at.0, *to));
+            // Until it was started again, no frame with a sample from the crossing on may have been kept.
+            let again = spans.iter().map(|s| s.0).find(|s| s > to).unwrap_or(log.end);
+            kept += log.written.iter().filter(|t| t.0 + FRAME.0 > c.at.0 && t.0 < again.0).count();
+        }
+    }
+    // Paused for nothing: the recording ended while every member was truly inside.
+    let needless = spans.iter().filter(|(from, to)| {
+        let gone = log
+            .crossings
+            .iter()
+            .any(|c| c.zone == m7 && !c.entered && is_member(&c.person) && *from < c.at && c.at <= *to);
+        let burns = log.fires.iter().any(|f| f.0 <= to.0);
+        *to < log.end && !gone && !burns
+    });
+    let needless = needless.count();
+    let pauses = log.sent_by("pause-recording", "pause");
+    let back = human.iter().copied().fold(0.0, f64::max);
+    Row {
+        id: "A6",
+        asks: "the recording starts when all are there, and pauses when one leaves",
+        holds: !starts.is_empty() && all_there == starts.len() && leaves > 0 && kept == 0 && log.recorder.leaked.0 == 0,
+        found: format!(
+            "{} starts with all there; {leaves} leaves, at most {back:.0} ms to the pause; {kept} frames kept from after one, \
+             {} dropped, {} ms leaked; {needless} pauses in doubt",
+            share(all_there, starts.len()),
+            log.recorder.dropped,
+            log.recorder.leaked.0 / 1_000_000
+        ),
+        engine_us: engine(pauses),
+        human_ms: human,
+    }
+}
+
+fn missing(id: &'static str) -> Row {
+    Row {
+        id,
+        asks: "",
+        holds: false,
+        found: "the site lacks what this row needs".into(),
+        engine_us: vec![],
+        human_ms: vec![],
+    }
+}
+
+/// I7: the music pauses for a customer who faces the counter, not for one who passes; an order ducks it.
+fn music(log: &Log) -> Row {
+    let (Some(counter), Some(barista)) = (log.zone("counter-zone"), log.zone("barista-zone")) else {
+        return missing("I7");
+    };
+    let pauses: Vec<&Sent> = log.sent_by("attention", "pause").collect();
+    let barista = &log.site.zones[barista.index()].area;
+    let looks = |s: &super::Seen| !s.walks && facing(s.place.at, s.heading_rad, barista);
+    let (mut customers, mut answered, mut passers, mut human) = (0, 0, 0, Vec::new());
+    let mut called: Vec<i64> = Vec::new();
+    for (id, _, from, to) in log.stays(counter) {
+        let seen: Vec<&super::Seen> = log.seen.iter().filter(|s| s.id == id && from <= s.at && s.at < to).collect();
+        // Standing and looking for half a second is wanting something.
+        let wants = seen.windows(9).find(|w| w.iter().all(|s| looks(s))).map(|w| w[0].at);
+        let Some(since) = wants else {
+            passers += 1;
+            continue;
+        };
+        customers += 1;
+        called.push(since.0);
+        let is_quiet = log
+            .device("cafe.music")
+            .is_some_and(|d| log.spans(d, "paused").iter().any(|s| s.0 <= since && since < s.1));
+        let answer = pauses.iter().find(|s| (since.0..to.0).contains(&s.command.at.0));
+        if let Some(s) = answer {
+            answered += 1;
+            human.extend(log.said(s.command.device, "state", "paused", s.command.at.0).map(|r| ms(since.0, r)));
+        } else if is_quiet {
+            answered += 1;
+        }
+    }
+    // A pause while nobody truly stood and looked.
+    let needless = pauses.iter().filter(|s| {
+        let near = |t: ArrivalNs| (s.command.at.0 - 700_000_000..=s.command.at.0).contains(&t.0);
+        !log.seen.iter().any(|p| near(p.at) && looks(p))
+    });
+    let needless = needless.count();
+    // Whoever stands between two cells is in both, and is told once in each.
+    let orders = || log.sent.iter().filter(|s| s.rule.starts_with("order-"));
+    let ducks = orders().filter(|s| s.command.verb == "play").count();
+    let ben = log.person("ben");
+    let only_ben = orders().filter(|s| s.command.verb == "play").filter(|s| {
+        let at = ArrivalNs(s.command.at.0);
+        let cells = log.site.zones.iter().filter(|z| speaker_of(log, z.id) == Some(s.command.device));
+        cells.into_iter().any(|z| log.inside(z.id, at).iter().any(|w| w.1 == ben))
+            && log.zone("barista-zone").is_some_and(|z| log.inside(z, at).iter().all(|w| w.1 == ben))
+    });
+    let only_ben = only_ben.count();
+    let turned_down = orders()
+        .any(|s| s.command.args.iter().any(|(n, v)| *n == "volume" && matches!(v, Value::Number(x) if *x <= 20.0)));
+    Row {
+        id: "I7",
+        asks: "the barista's music pauses for a customer who faces the counter; a message ducks it",
+        holds: customers > 0
+            && answered == customers
+            && passers > 0
+            && needless == 0
+            && ducks > 0
+            && only_ben == ducks
+            && turned_down,
+        found: format!(
+            "{} customers; {passers} passed without looking, {needless} pauses for nobody; {} order to ben alone, music down",
+            share(answered, customers),
+            share(only_ben, ducks)
+        ),
+        engine_us: pauses.iter().map(|s| s.step_us).collect(),
+        human_ms: human,
+    }
+}
+
+fn facing(at: Point, heading_rad: f64, area: &osmose_model::geometry::Area) -> bool {
+    let edges = area.parts.iter().flat_map(|p| p.segments());
+    let near = edges.map(|s| s.nearest(at)).min_by(|a, b| a.distance2(at).total_cmp(&b.distance2(at)));
+    let Some(to) = near else { return false };
+    let (sin, cos) = heading_rad.sin_cos();
+    let (x, y) = (to.x_m - at.x_m, to.y_m - at.y_m);
+    (cos * y - sin * x).atan2(cos * x + sin * y).abs() <= LOOKS_RAD
+}
+
+/// I8: the lone worker's podcast, and its end with their leaving.
+fn podcast(log: &Log) -> Row {
+    let (Some(seat), Some(beam)) = (log.zone("focus-seat"), log.device("beam-focus")) else { return missing("I8") };
+    let spans = log.spans(beam, "playing");
+    let stays = log.stays(seat);
+    let (mut stopped, mut leaves, mut human) = (0, 0, Vec::new());
+    for (_, _, _, to) in stays.iter().filter(|s| s.3 < log.end) {
+        let Some(span) = spans.iter().find(|s| s.0 < *to && *to < s.1) else { continue };
+        leaves += 1;
+        human.push(ms(to.0, span.1));
+        stopped += usize::from(span.1.0 - to.0 < 1_000_000_000);
+    }
+    let alone = spans.iter().filter(|s| log.inside(seat, s.0).len() == 1).count();
+    let stops = log.sent_by("podcast-stops", "stop");
+    Row {
+        id: "I8",
+        asks: "a podcast for the lone worker, which stops when they get up",
+        holds: !spans.is_empty() && alone == spans.len() && leaves > 0 && stopped == leaves,
+        found: format!("{} plays, to one alone; {} leaves stopped it", spans.len(), share(stopped, leaves)),
+        engine_us: engine(stops),
+        human_ms: human,
+    }
+}
+
+/// A3, the other half: an unauthorised person who comes in blanks the display.
+fn blanked(log: &Log) -> Row {
+    let (Some(m7), Some(display)) = (log.zone("m7"), log.device("m7.display")) else { return missing("A3b") };
+    let group = members(log, "project-x");
+    let shown = log.spans(display, "showing");
+    let (mut comes, mut blank, mut human) = (0, 0, Vec::new());
+    for c in log.crossings.iter().filter(|c| c.zone == m7 && c.entered && !c.person.is_some_and(|p| group.contains(&p)))
+    {
+        if !shown.iter().any(|s| s.0 < c.at && c.at < s.1) {
+            continue;
+        }
+        comes += 1;
+        if let Some(at) =
+            log.said(display, "state", "blank", c.at.0 - 300_000_000).filter(|at| at.0 - c.at.0 < 2_000_000_000)
+        {
+            blank += 1;
+            human.push(ms(c.at.0, at));
+        }
+    }
+    Row {
+        id: "A3b",
+        asks: "somebody who is not of the group comes in: the display is blanked",
+        holds: comes > 0 && blank == comes,
+        found: format!("{} such entries blanked it", share(blank, comes)),
+        engine_us: engine(log.sent_by("blank-for-strangers", "blank")),
+        human_ms: human,
+    }
+}
+
+/// Fire overrides all.
+fn fire(log: &Log) -> Row {
+    let Some(&alarm) = log.fires.first() else { return missing("fire") };
+    let doors = log.site.actuators.iter().filter(|a| a.kind == ActuatorKind::Door).count();
+    let after: Vec<&Sent> = log.sent.iter().filter(|s| s.command.at.0 >= alarm.0).collect();
+    let opened = after.iter().filter(|s| s.rule == "fire" && s.command.verb == "unlock").count()
+        + after.iter().filter(|s| s.rule == "fire" && is_word(&s.command.args, "lock", "open")).count();
+    // What the interlock holds or forbids, nobody of a lower level does.
+    let defied = after.iter().filter(|s| {
+        let is_sound = matches!(s.command.verb.as_str(), "play" | "start" | "resume");
+        s.rule != "fire" && is_sound && s.command.at.0 > alarm.0
+    });
+    let defied = defied.count();
+    let of_fire: Vec<&&Sent> =
+        after.iter().filter(|s| s.rule == "fire" && s.command.at.0 - alarm.0 < 1_000_000_000).collect();
+    let last = |s: &&&Sent| {
+        let said = log.reports.iter().find(|(at, r)| r.actuator == s.command.device && at.0 >= s.command.at.0);
+        said.map(|(at, _)| ms(alarm.0, *at))
+    };
+    Row {
+        id: "fire",
+        asks: "fire overrides all",
+        holds: opened == doors && defied == 0,
+        found: format!("{} doors released, {} commands; {defied} defied it", share(opened, doors), of_fire.len()),
+        engine_us: of_fire.iter().map(|s| s.step_us).collect(),
+        human_ms: of_fire.iter().filter_map(last).collect(),
+    }
+}
+
+/// B1: who is who, with no beacons at all or with them.
+fn named(log: &Log) -> Row {
+    let (named, wrong) = log.named;
+    let rate = if named > 0 { wrong as f64 / named as f64 } else { 1.0 };
+    Row {
+        id: "B1",
+        asks: "known without wearables: who is taken for whom",
+        holds: named > 0 && rate <= WRONG_NAMES_MAX,
+        found: format!("{wrong} of {named} beliefs wrong ({:.2} %), {} possible swaps said", rate * 100.0, log.swaps),
+        engine_us: vec![],
+        human_ms: vec![],
+    }
+}
+
+/// B3: how long the engine takes for anything.
+fn quick(log: &Log) -> Row {
+    let deciding = engine(log.sent.iter());
+    Row {
+        id: "B3",
+        asks: "reactions in milliseconds, not seconds",
+        holds: !deciding.is_empty(),
+        found: format!("{} steps, {} commands; `osmose bench latency` loads it", log.steps_us.len(), log.sent.len()),
+        engine_us: deciding,
+        human_ms: vec![],
+    }
+}

@@ -1,0 +1,58 @@
+//! The table as people read it, and as JSON for programs.
+
+use super::rows::Row;
+use std::fmt::Write;
+
+/// Median, 99.9th percentile and greatest of some figures, sorted on the way; `None` where there are none.
+fn spread(figures: &[f64]) -> Option<[f64; 3]> {
+    let mut all = figures.to_vec();
+    all.sort_by(f64::total_cmp);
+    let at = |share: f64| all[((all.len() - 1) as f64 * share).round() as usize];
+    (!all.is_empty()).then(|| [at(0.5), at(0.999), at(1.0)])
+}
+
+fn said(figures: &[f64], unit: &str) -> String {
+    match spread(figures) {
+        Some([p50, p999, max]) => format!("p50 {p50:.0}, p99.9 {p999:.0}, max {max:.0} {unit} ({})", figures.len()),
+        None => "-".to_owned(),
+    }
+}
+
+/// The table for people.
+pub(super) fn text(seed: u64, seconds: f64, without: &[Row], with: &[Row]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "The co-working morning, seed {seed}, {seconds} s, from simulated truth. Human: from what truly happened to the"
+    );
+    let _ = writeln!(out, "device's report. Engine: the steps that decided, on this machine, in one thread.");
+    for (title, rows) in [("without beacons", without), ("with beacons", with)] {
+        let _ = writeln!(out, "\n{title}");
+        for row in rows {
+            let mark = if row.holds { "holds" } else { "FAILS" };
+            let _ = writeln!(out, "  {:<5} {mark}  {}", row.id, row.asks);
+            let _ = writeln!(out, "               {}", row.found);
+            if !row.engine_us.is_empty() || !row.human_ms.is_empty() {
+                let (engine, human) = (said(&row.engine_us, "us"), said(&row.human_ms, "ms"));
+                let _ = writeln!(out, "               human {human}; engine {engine}");
+            }
+        }
+    }
+    out
+}
+
+/// The table for programs: the same, a list of objects.
+pub(super) fn json(without: &[Row], with: &[Row]) -> String {
+    let figures = |figures: &[f64]| {
+        spread(figures)
+            .map(|[p50, p999, max]| serde_json::json!({ "n": figures.len(), "p50": p50, "p999": p999, "max": max }))
+    };
+    let row = |row: &Row, beacons: bool| {
+        serde_json::json!({
+            "row": row.id, "beacons": beacons, "holds": row.holds, "asks": row.asks, "found": row.found,
+            "engine_us": figures(&row.engine_us), "human_ms": figures(&row.human_ms),
+        })
+    };
+    let all: Vec<_> = without.iter().map(|r| row(r, false)).chain(with.iter().map(|r| row(r, true))).collect();
+    format!("{}\n", serde_json::Value::from(all))
+}

@@ -1,0 +1,104 @@
+//! The co-working morning, once without beacons and once with them: each row of the requirements with its figures.
+//!
+//! One run of the command serves all tests: it is the report that users see.
+
+mod common;
+
+use common::engine::osmose;
+use serde_json::Value;
+use std::sync::OnceLock;
+
+fn rows() -> &'static Vec<Value> {
+    static ROWS: OnceLock<Vec<Value>> = OnceLock::new();
+    ROWS.get_or_init(|| {
+        // A row that fails ends it with 1: that is for its own test to say.
+        let ended = osmose(&["demo", "--headless", "--report", "--json", "--seed", "7"]);
+        assert!(matches!(ended.code(), 0 | 1) && !ended.stderr.contains("panicked"), "{}", ended.stderr);
+        let rows: Vec<Value> = serde_json::from_str(&ended.stdout).expect("a list of rows");
+        for row in &rows {
+            println!("{row}");
+        }
+        rows
+    })
+}
+
+/// A row's two runs, each of which holds.
+fn holds(id: &str) -> [&'static Value; 2] {
+    let both: Vec<&Value> = rows().iter().filter(|r| r["row"] == id).collect();
+    let [without, with] = both.as_slice() else { panic!("{id} is there twice, not {}", both.len()) };
+    assert!(without["beacons"] == false && with["beacons"] == true);
+    for row in [without, with] {
+        assert_eq!(row["holds"], true, "{row}");
+    }
+    [without, with]
+}
+
+fn human_max_ms(row: &Value) -> f64 {
+    row["human_ms"]["max"].as_f64().unwrap_or_else(|| panic!("no human figure in {row}"))
+}
+
+#[test]
+fn a1_eight_arrivals_are_guided_by_the_cells_of_their_way_and_nobody_else_is_spoken_to() {
+    for row in holds("A1") {
+        let found = row["found"].as_str().expect("text");
+        assert!(found.starts_with("8 of 8 guided") && found.ends_with(" 0 words to nobody"), "{found}");
+    }
+}
+
+#[test]
+fn a2_the_light_is_on_before_the_door_is_crossed() {
+    for row in holds("A2") {
+        assert!(human_max_ms(row) < 0.0, "before the crossing: {row}");
+    }
+}
+
+#[test]
+fn a3_a_wave_opens_the_folder_for_members_and_a_stranger_blanks_it() {
+    for row in holds("A3") {
+        assert!(human_max_ms(row) < 150.0, "{row}");
+    }
+    for row in holds("A3b") {
+        assert!(human_max_ms(row) < 500.0, "{row}");
+    }
+}
+
+#[test]
+fn a5_a_message_reaches_one_and_nobody_else() {
+    holds("A5");
+}
+
+#[test]
+fn a6_the_recording_pauses_when_one_leaves_and_keeps_nothing_from_then_on() {
+    for row in holds("A6") {
+        let found = row["found"].as_str().expect("text");
+        assert!(found.contains(" 0 frames kept from after one") && found.contains(" 0 ms leaked"), "{found}");
+        assert!(human_max_ms(row) < 600.0, "{row}");
+    }
+}
+
+#[test]
+fn i7_the_music_pauses_for_who_faces_the_counter_and_not_for_who_passes() {
+    for row in holds("I7") {
+        assert!(row["found"].as_str().expect("text").contains(" 0 pauses for nobody"), "{row}");
+    }
+}
+
+#[test]
+fn i8_the_podcast_stops_when_the_lone_worker_gets_up() {
+    for row in holds("I8") {
+        assert!(human_max_ms(row) < 1000.0, "{row}");
+    }
+}
+
+#[test]
+fn b1_people_are_known_with_no_beacons_at_all() {
+    holds("B1");
+}
+
+#[test]
+fn b3_and_fire_overrides_all() {
+    holds("fire");
+    for row in holds("B3") {
+        assert!(row["engine_us"]["n"].as_u64().is_some_and(|n| n > 100), "{row}");
+    }
+}
