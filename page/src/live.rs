@@ -215,8 +215,7 @@ impl Gatherer {
     fn gather(self, pictures: Pictures, latencies: Latencies, stop: &AtomicBool) {
         let Self { chronicle, notes, said, is_watched, about } = self;
         let snaps = Snaps::default();
-        let mut all =
-            Gathering { chronicle, pictures, latencies, pages: Vec::new(), snaps, about, news: Vec::new() };
+        let mut all = Gathering { chronicle, pictures, latencies, pages: Vec::new(), snaps, about, news: Vec::new() };
         let mut stat_at = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             for note in notes.try_iter().take(BATCH_MAX) {
