@@ -91,13 +91,8 @@ impl Serving {
 }
 
 /// Serves the page of a recording until a signal; `addr` is empty where the usual one will do.
-pub(crate) fn replay(addr: &str, trace: &Path, beside: Option<&Path>) -> Ended {
+pub(crate) fn replay(addr: &str, trace: &Path, beside: Option<Beside>) -> Ended {
     let server = bind((!addr.is_empty()).then_some(addr))?;
-    let beside = beside.map(|path| Beside {
-        name: path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
-        path: path.to_owned(),
-        note: "B is a recording of its own.".to_owned(),
-    });
     let feed = Replaying::new(trace, beside).map_err(Failure::found)?;
     let stop = crate::stop::on_signal()?;
     let url = format!("http://{}", server.addr());
