@@ -52,14 +52,14 @@ fn site() -> (Arc<Site>, osmose_rules::Program) {
     // The example's own rules: its head, and what heats.
     let head = all.split("# ----").next().expect("a head");
     let heat = all
-        .split("template warm(")
+        .split("template warm (")
         .nth(1)
         .expect("the rule that heats")
         .split("use warm(r: m3")
         .next()
         .expect("its end");
     let rules = format!(
-        "{head}\ntemplate warm({heat}\ntemplate cool(r: room) {{ while r.booking is free hold r.hvac.setpoint = 17 degC level info }}\nuse cool(r: m7) as cool-m7\n"
+        "{head}\ntemplate warm ({heat}\ntemplate cool(r: room) {{ while r.booking is free hold r.hvac.setpoint = 17 degC level info }}\nuse cool(r: m7) as cool-m7\n"
     );
     let file = |path: &str, text: String| SourceFile { path: path.into(), text: text.into() };
     let files = [
