@@ -69,7 +69,7 @@ impl Serving {
     pub(crate) fn of(bound: Option<Bound>, engine: &mut Engine, stop: &Arc<AtomicBool>) -> Result<Self, Failure> {
         let Some(Bound { server, feed, gatherer }) = bound else { return Ok(Self::default()) };
         let url = format!("http://{}", server.addr());
-        let gathering = gatherer.run(engine.look_on(), stop.clone()).map_err(Failure::found)?;
+        let gathering = gatherer.run(engine.look_on(), engine.latencies(), stop.clone()).map_err(Failure::found)?;
         let serving = server.serve(Arc::new(feed), stop.clone()).map_err(Failure::found)?;
         Ok(Self { threads: vec![gathering, serving], url: Some(url) })
     }
@@ -91,13 +91,8 @@ impl Serving {
 }
 
 /// Serves the page of a recording until a signal; `addr` is empty where the usual one will do.
-pub(crate) fn replay(addr: &str, trace: &Path, beside: Option<&Path>) -> Ended {
+pub(crate) fn replay(addr: &str, trace: &Path, beside: Option<Beside>) -> Ended {
     let server = bind((!addr.is_empty()).then_some(addr))?;
-    let beside = beside.map(|path| Beside {
-        name: path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
-        path: path.to_owned(),
-        note: "B is a recording of its own.".to_owned(),
-    });
     let feed = Replaying::new(trace, beside).map_err(Failure::found)?;
     let stop = crate::stop::on_signal()?;
     let url = format!("http://{}", server.addr());

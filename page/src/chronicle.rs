@@ -57,7 +57,7 @@ impl Sent {
     /// From arrival to hand-over, microseconds.
     #[must_use]
     pub fn engine_us(&self) -> Option<u64> {
-        self.timing.map(|t| us(t.read, t.sent))
+        self.timing.map(|t| us(t.received, t.sent))
     }
 }
 
@@ -206,7 +206,7 @@ impl Chronicle {
         let names = self.names();
         let about = names.about(&c);
         let (zone, budget_us) = (names.place(&c), names.budget_us(c.rule));
-        let engine_us = timing.map(|t| us(t.read, t.sent));
+        let engine_us = timing.map(|t| us(t.received, t.sent));
         let is_late = engine_us.is_some_and(|e| e > budget_us);
         let args: Map<String, Value> = c.args.iter().map(|(n, v)| (n.to_string(), names.value(v).into())).collect();
         let entry = json!({
@@ -246,7 +246,7 @@ impl Chronicle {
         let split = Split {
             sensing: between(measured, sent.tag.at),
             settle: between(sent.tag.at, sent.command.at),
-            engine: us(timing.read, timing.sent),
+            engine: us(timing.received, timing.sent),
             device: us(timing.sent, ArrivalNs(tag.at.0)),
         };
         sent.split = Some(split);

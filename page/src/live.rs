@@ -23,6 +23,8 @@ use osmose_model::stages::Refusal;
 use osmose_model::time::LogicalNs;
 use osmose_model::world::WorldEvent;
 use osmose_replay::rulebook::Rulebook;
+use osmose_runtime::latency::Segment;
+use osmose_runtime::latency::exchange::Latencies;
 use osmose_runtime::publish::{Picture, Pictures};
 use osmose_runtime::tap::{Tap, Timing};
 use serde_json::{Map, Value, json};
@@ -188,6 +190,7 @@ impl Visitor for Guest {
 struct Gathering {
     chronicle: Chronicle,
     pictures: Pictures,
+    latencies: Latencies,
     pages: Vec<Arc<Outlet>>,
     snaps: Snaps,
     about: About,
@@ -200,14 +203,19 @@ impl Gatherer {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn run(self, pictures: Pictures, stop: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name("osmose-gather".into()).spawn(move || self.gather(pictures, &stop))
+    pub fn run(
+        self,
+        pictures: Pictures,
+        latencies: Latencies,
+        stop: Arc<AtomicBool>,
+    ) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("osmose-gather".into()).spawn(move || self.gather(pictures, latencies, &stop))
     }
 
-    fn gather(self, pictures: Pictures, stop: &AtomicBool) {
+    fn gather(self, pictures: Pictures, latencies: Latencies, stop: &AtomicBool) {
         let Self { chronicle, notes, said, is_watched, about } = self;
         let snaps = Snaps::default();
-        let mut all = Gathering { chronicle, pictures, pages: Vec::new(), snaps, about, news: Vec::new() };
+        let mut all = Gathering { chronicle, pictures, latencies, pages: Vec::new(), snaps, about, news: Vec::new() };
         let mut stat_at = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             for note in notes.try_iter().take(BATCH_MAX) {
@@ -316,9 +324,18 @@ impl Gathering {
         let more = figures(&self.chronicle, picture, &self.about);
         if let (Some(stat), Value::Object(more)) = (stat.as_object_mut(), more) {
             stat.extend(more);
+            stat.insert("inputs_us".into(), inputs(&self.latencies));
         }
         stat
     }
+}
+
+/// Every input since the engine started, taken by the kernel to done with: most decide nothing, and show the floor.
+fn inputs(latencies: &Latencies) -> Value {
+    let all = latencies.with(|t| t.over_all(Segment::Whole));
+    let us = |ns: u64| (ns as f64 / 100.0).round() / 10.0;
+    let at = |quantile| (all.count() > 0).then(|| us(all.at(quantile)));
+    json!({"p50": at(0.5), "p99": at(0.99), "p999": at(0.999), "max": us(all.max_ns()), "n": all.count()})
 }
 
 /// The part of a `stat` message that tells of sensors, drops and refusals.

@@ -65,7 +65,7 @@ fn command(sent: &Sent, chronicle: &Chronicle) -> Value {
         "links": links,
         "rule": rule_text(sent, names),
         "budget_us": names.budget_us(c.rule),
-        "engine": t.map(|t| json!([["wait", us(t.read, t.step_start)], ["decide", us(t.step_start, t.step_end)],
+        "engine": t.map(|t| json!([["socket", us(t.received, t.read)], ["wait", us(t.read, t.step_start)], ["decide", us(t.step_start, t.step_end)],
             ["hand over", us(t.step_end, t.sent)]])),
         "engine_us": sent.engine_us(),
         "human": sent.split.map(|s| json!([["sensing", s.sensing], ["settle", s.settle], ["engine", s.engine],
@@ -103,7 +103,7 @@ fn track(sent: &Sent, chronicle: &Chronicle) -> Option<Value> {
         None => "identity unknown".to_owned(),
     };
     let detail: Vec<String> = place.into_iter().chain([identity]).collect();
-    let took = sent.timing.map(|t| us(t.read, t.step_start));
+    let took = sent.timing.map(|t| us(t.received, t.step_start));
     Some(
         json!({"n": 2, "kind": "track", "what": "Track", "title": format!("#{track} {}", person.map_or("unknown", |p| names.person(p))),
         "track": track.0, "detail": [detail.join(", ")], "took_us": took, "of": "arrive", "source": "recorded",

@@ -5,7 +5,8 @@ use crate::progress::Bar;
 use crate::stderr::say;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::DurationNs;
-use osmose_replay::branch::Keeping;
+use osmose_page::replay::Beside;
+use osmose_replay::branch::{self, Keeping, WhatIf};
 use osmose_replay::diff;
 use osmose_replay::drive::what_if::Both;
 use osmose_replay::drive::{self, Names, Options, ReplayError, Sinks, Speed, TracksFormat, Workshop};
@@ -122,7 +123,7 @@ fn out(path: &Path) -> Result<Box<dyn Write>, Failure> {
 impl Replay {
     pub(crate) fn run(self) -> Ended {
         if let Some(addr) = &self.web {
-            return crate::web::replay(addr, &self.trace, self.beside.as_deref());
+            return self.show(addr);
         }
         let mut reader = Recording::open(&self.trace).map_err(Failure::found)?;
         let workshop = match &self.site {
@@ -215,6 +216,62 @@ fn keeping(
         files.sort_by(|a, b| a.path.cmp(&b.path));
     }
     Ok(Box::new(Keeping::create(out, recording, &files).map_err(Failure::found)?))
+}
+
+impl Replay {
+    /// The recording on a page; beside it another one, or what would have been with other rules or sensors.
+    fn show(&self, addr: &str) -> Ended {
+        let is_what_if = self.rules.is_some() || !self.without.is_empty() || !self.delay.is_empty();
+        if let Some(other) = &self.beside {
+            if is_what_if {
+                return Err(Failure::usage("give either --beside or what is to be otherwise, not both"));
+            }
+            let name = other.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+            let note = "B is a recording of its own.".to_owned();
+            return crate::web::replay(addr, &self.trace, Some(Beside { name, path: other.clone(), note }));
+        }
+        if !is_what_if {
+            return crate::web::replay(addr, &self.trace, None);
+        }
+        let dir = std::env::temp_dir().join(format!("osmose-what-if-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).map_err(|e| Failure::found(format!("cannot write to {}: {e}", dir.display())))?;
+        let path = dir.join("what-if.mcap");
+        let ended = self.branch_off(&path).and_then(|name| {
+            let note =
+                "From there on, devices in B follow their models, people stay as recorded: a hypothesis.".to_owned();
+            crate::web::replay(addr, &self.trace, Some(Beside { name, path: path.clone(), note }))
+        });
+        // It was made for this page alone; where it cannot be removed, the system's cleaning will.
+        let _ = std::fs::remove_dir_all(&dir);
+        ended
+    }
+
+    /// Runs the recording with something otherwise, into a trace; gives what that run is called.
+    fn branch_off(&self, out: &Path) -> Result<String, Failure> {
+        let reader = Recording::open(&self.trace).map_err(Failure::found)?;
+        let workshop = drive::Osmose::of_files(reader.files()).map_err(Failure::found)?;
+        let sensor = |name: &str| {
+            let site = workshop.site();
+            site.sensor_named(name).ok_or_else(|| Failure::usage(format!("the site has no sensor {name:?}")))
+        };
+        let what_if = WhatIf {
+            rules: self.rules.as_deref().map(read_rules).transpose()?,
+            without: self.without.iter().map(|s| sensor(s)).collect::<Result<_, _>>()?,
+            delayed: (self.delay.iter())
+                .map(|(s, ms)| Ok((sensor(s)?, DurationNs::from_ms(*ms))))
+                .collect::<Result<_, Failure>>()?,
+        };
+        say!("running the recording again, otherwise");
+        let mut bar = Bar::new();
+        branch::record(&self.trace, &what_if, out, &mut bar).map_err(Failure::found)?;
+        bar.done();
+        let mut parts: Vec<String> = self.without.iter().map(|s| format!("without {s}")).collect();
+        parts.extend(self.delay.iter().map(|(s, ms)| format!("{s} {ms} ms later")));
+        parts.extend(
+            self.rules.as_deref().and_then(Path::file_name).map(|f| format!("rules of {}", f.to_string_lossy())),
+        );
+        Ok(format!("what if: {}", parts.join(", ")))
+    }
 }
 
 /// The recorded commands beside those of other rules, sensors or another site.

@@ -7,7 +7,7 @@ use crate::state::{Link, State};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{Event, poll, read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// A picture a tenth of a second; keys are followed at once.
@@ -75,11 +75,8 @@ pub fn once(to: &str, (width, height): (u16, u16), within: Duration) -> Result<S
     let mut state = State::default();
     let mut until = Instant::now() + within;
     let mut is_first = true;
-    loop {
-        match told.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(t) => take(&mut state, t),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
+    while let Ok(t) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        take(&mut state, t);
         if is_first && state.link == Link::Live && !state.site.is_empty() {
             until = until.min(Instant::now() + FIGURES_WITHIN);
             is_first = false;

@@ -92,14 +92,23 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Driver<F, D, A> {
         sink: &mut impl StepSink<F, D, A>,
     ) -> Result<(), CanonError> {
         let input = canon::decode_input(canonical, scan)?;
+        let last = self.machine.last().at;
+        if let Input::Observation(o) = input
+            && o.measured.0 == arrival.0
+            && o.measured < last
+        {
+            // A nanosecond behind what overtook it, so that several of them keep their order.
+            let now = ArrivalNs(last.0.saturating_add(1));
+            self.run_until(now, sink);
+            let tag = self.sequencer.tag(now);
+            self.step_encoded(tag, &Input::Observation(Observation { measured: tag.at, ..o }), sink);
+            return Ok(());
+        }
         self.run_until(arrival, sink);
         let tag = self.sequencer.tag(arrival);
-        match (self.too_late(tag, &input), input) {
-            (Some(shed), _) => self.step_encoded(tag, &Input::Shed(shed), sink),
-            (None, Input::Observation(o)) if o.measured.0 == arrival.0 && o.measured < tag.at => {
-                self.step_encoded(tag, &Input::Observation(Observation { measured: tag.at, ..o }), sink);
-            }
-            (None, input) => self.step_canonical(tag, &input, canonical, sink),
+        match self.too_late(tag, &input) {
+            Some(shed) => self.step_encoded(tag, &Input::Shed(shed), sink),
+            None => self.step_canonical(tag, &input, canonical, sink),
         }
         Ok(())
     }

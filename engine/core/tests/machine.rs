@@ -217,9 +217,9 @@ fn what_was_stamped_on_arrival_and_overtaken_is_true_when_it_is_taken() {
         fed.expect("canonical");
     }
     let at: Vec<_> = log.tags.iter().map(|t| t.at.0).collect();
-    assert_eq!(at, [ms(20), ms(20), ms(20), ms(21)]);
+    assert_eq!(at, [ms(20), ms(20) + 1, ms(20) + 1, ms(21)]);
     let measured: Vec<_> = log.measured.iter().map(|m| m.0).collect();
-    assert_eq!(measured, [ms(20), ms(20), ms(11), ms(21)]);
+    assert_eq!(measured, [ms(20), ms(20) + 1, ms(11), ms(21)]);
 }
 
 /// Where everybody is in fusion's own words, after scans of somebody walking: of the site's first sensor at once, and of

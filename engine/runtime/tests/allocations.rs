@@ -55,7 +55,7 @@ fn fix(seq: usize) -> String {
     let person = (seq + seq / PEOPLE) % PEOPLE;
     let room = person % 20;
     let (x0, y0) = ((room % 5) as f64 * 10.0, (room / 5) as f64 * 8.0);
-    let out = seq >= PEOPLE && (seq / PEOPLE + person) % 3 == 0;
+    let out = seq >= PEOPLE && (seq / PEOPLE + person).is_multiple_of(3);
     let x = if out { x0 + 9.0 } else { x0 + 1.0 + (seq % 60) as f64 / 10.0 };
     format!("{{\"id\":\"p{person}\",\"x\":{x:.3},\"y\":{:.3},\"seq\":{seq}}}", y0 + 3.0)
 }

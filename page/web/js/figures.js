@@ -145,7 +145,10 @@ function drawMore() {
   const limit = S.hello.budget_us;
   const lines = [limit, limit / 10].map((v, i) => s("line", { class: i ? "base" : "lim", x1: 0, x2: w, y1: y(v), y2: y(v) }));
   const [name] = best(S.stat.latency.engine_us);
+  const i = S.stat.inputs_us;
+  const every = i?.n ? `Every input since the start: p50 ${ms(i.p50)}, p99 ${ms(i.p99)}, p99.9 ${ms(i.p999)}, max ${ms(i.max)} ms of ${whole(i.n)}` : "";
   box.replaceChildren(
+    h("p", { class: "note every" }, every),
     h("h2", {}, `Engine ${name}, last 10 min`),
     s("svg", { role: "img", "aria-label": `Engine ${name} over ten minutes` }, ...lines, s("line", { class: "base", x1: 0, x2: w, y1: height, y2: height }),
       s("path", { class: "engine", d, "stroke-width": 1.25 * u }),

@@ -9,7 +9,7 @@ import { S, emit, select } from "./state.js";
 const KIND = { track: "Person", zone: "Room", device: "Device", command: "Why" };
 /** Stories of what changes are asked for again this often. */
 const AGAIN_MS = 1000;
-const ENGINE_SHADES = [3, 2, 1, 4, 3];
+const ENGINE_SHADES = [3, 4, 2, 1];
 
 /** Asks for the story of the selection. */
 export function askStory() {

@@ -3,7 +3,7 @@
 
 use super::{BINS, Collected, Report};
 use crate::draw::Svg;
-use crate::timeline::{Mark, MarkKind, Timeline};
+use crate::timeline::{Mark, MarkKind};
 use crate::words;
 use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, LogicalNs};

@@ -1,6 +1,7 @@
 //! `osmose trace merge`: parts of one log, in any order, as one file.
 
 use super::{Copy, SurgeryError};
+use crate::drive::{Ticker, Watch};
 use crate::trace::codec::{self, Record};
 use crate::trace::read::{Item, TraceReader};
 use osmose_model::input::Tag;

@@ -1,6 +1,7 @@
 //! `osmose trace recover`: what is whole of a damaged or cut file, as a trace that every tool opens.
 
 use super::{Copy, SurgeryError};
+use crate::drive::{Ticker, Watch};
 use crate::trace::codec::{self, Record};
 use crate::trace::read::{Damage, Ending, Item, TraceReader};
 use osmose_model::input::Tag;

@@ -37,7 +37,7 @@ impl Form {
     #[must_use]
     pub fn samples_per_frame(self) -> Option<usize> {
         let per_channel = u64::from(self.rate_hz) * FRAME.0 as u64;
-        let whole = per_channel % NS_PER_S as u64 == 0 && per_channel > 0 && self.channels > 0;
+        let whole = per_channel.is_multiple_of(NS_PER_S as u64) && per_channel > 0 && self.channels > 0;
         whole.then(|| (per_channel / NS_PER_S as u64) as usize * usize::from(self.channels))
     }
 

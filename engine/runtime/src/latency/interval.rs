@@ -8,7 +8,7 @@ use osmose_model::time::{ArrivalNs, DurationNs};
 
 /// How many of the latest inputs are kept whole, with their numbers.
 pub const WORST_MAX: usize = 32;
-/// Rules with a histogram of their own; those behind share [`Interval::unattributed`].
+/// Rules with a histogram of their own; those behind are counted together.
 pub const RULES_MAX: usize = 512;
 
 /// An input that took long, with all its stamps.

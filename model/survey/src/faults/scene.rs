@@ -63,7 +63,7 @@ impl Segments {
     /// Those that may touch a box; some twice.
     pub(super) fn near(&self, b: Aabb) -> impl Iterator<Item = (usize, Segment)> + '_ {
         let cells = cells(b);
-        let all = cells.is_none().then(|| 0..self.list.len()).into_iter().flatten();
+        let all = cells.is_none().then_some(0..self.list.len()).into_iter().flatten();
         let found = cells.into_iter().flatten().filter_map(|c| self.cells.get(&c)).flatten().copied();
         found.chain(self.long.iter().copied()).chain(all).map(|i| (i, self.list[i]))
     }

@@ -142,3 +142,16 @@ fn a_late_command_never_brings_a_report_before_what_was_handed_out() {
     });
     assert_eq!(reports, 1);
 }
+
+#[test]
+fn a_thousand_people_live_faster_than_the_clock() {
+    // The figure is printed, not asserted: a busy machine proves nothing.
+    let (site, _) = coworking();
+    let mut sim = Sim::new(&site, Scenario::Crowd { people: 1000, stay_s: CROWD_STAY_S }, 1).unwrap();
+    sim.advance(seconds(1.0), &mut |_, _, _, _| {});
+    let (begun, mut n) = (std::time::Instant::now(), 0_u64);
+    sim.advance(seconds(11.0), &mut |_, _, _, _| n += 1);
+    let took_s = begun.elapsed().as_secs_f64();
+    println!("1,000 people for 10 s: {n} inputs in {took_s:.2} s, {:.0} times real time, one core", 10.0 / took_s);
+    assert!(n > 3000 && sim.truth(seconds(11.0)).count() == 1000);
+}
