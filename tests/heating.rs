@@ -81,7 +81,6 @@ struct Sink(Vec<Command>);
 
 impl StepSink<Fusion, Rules, Plan> for Sink {
     fn sequenced(&mut self, _: Tag, _: &[u8]) {}
-
     fn decided(&mut self, _: Tag, _: &Input<'_>, out: &Outbox, _: &Core) {
         self.0.extend(out.commands.iter().cloned());
     }
