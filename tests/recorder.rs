@@ -72,6 +72,7 @@ impl FrameSink for Kept {
 struct Sink(Vec<Command>);
 
 impl StepSink<Fusion, Rules, Plan> for Sink {
+    fn sequenced(&mut self, _: Tag, _: &[u8]) {}
     fn decided(&mut self, _: Tag, _: &Input<'_>, out: &Outbox, _: &Core) {
         self.0.extend(out.commands.iter().cloned());
     }

@@ -235,6 +235,8 @@ impl Gatherer {
             is_watched.store(!all.pages.is_empty(), Ordering::Relaxed);
             if all.pages.is_empty() {
                 all.news.clear();
+                // Whoever comes next is shown how things are, not how they were when somebody last looked.
+                all.pictures.look();
                 std::thread::sleep(LOOK_SELDOM);
                 continue;
             }

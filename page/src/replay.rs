@@ -459,7 +459,7 @@ fn hand_on(chronicle: &mut Chronicle, waiting: &mut Vec<(Tag, Box<osmose_model::
     for (tag, command) in waiting.drain(..) {
         let read = ArrivalNs(tag.at.0);
         let sent = ArrivalNs(tag.at.0.saturating_add(took_ns));
-        let timing = (took_ns > 0).then(|| Timing { received: read, read, step_start: read, step_end: sent, sent });
+        let timing = (took_ns > 0).then_some(Timing { received: read, read, step_start: read, step_end: sent, sent });
         chronicle.take(Note::Command(tag, command, timing));
     }
 }

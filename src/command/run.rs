@@ -217,7 +217,7 @@ pub(crate) fn account(site: &Site, s: &Summary, latencies: &Latencies) {
             u.errors
         );
     }
-    latencies.with(|t| deadlines(t));
+    latencies.with(deadlines);
     for (why, n) in Refusal::ALL.iter().zip(s.core.refused).filter(|(_, n)| *n > 0) {
         say!("fusion: {n} {why}");
     }

@@ -223,15 +223,17 @@ impl Plan {
 
     /// What a person has set ends: the device goes to what a rule holds, else to its default.
     fn let_go(&mut self, device: ActuatorId, cause: &Cause, sink: &mut Sink<'_>) -> bool {
+        let was_in_hand = self.in_hand(device);
         for slot in self.devices[device.index()].slots() {
             self.slots[slot].manual = None;
         }
-        if self.standings[device.index()].force != Force::Manual {
+        if self.standings[device.index()].force == Force::Manual {
+            sink.note_changed(device);
+            // As where the last hold ends: the next in order is due.
+            self.standings[device.index()].force = Force::Held;
+        } else if !was_in_hand {
             return true;
         }
-        sink.note_changed(device);
-        // As where the last hold ends: the next in order is due.
-        self.standings[device.index()].force = Force::Held;
         self.settle(device, Some(cause), sink)
     }
 

@@ -265,10 +265,13 @@ impl Reference {
     fn perform(&mut self, device: ActuatorId, told: Told, by: Option<u16>, level: u8) -> bool {
         let (verb, arg) = told;
         if verb == "auto" {
+            let was_in_hand = self.in_hand(device);
             let known = &mut self.devices[device.index()];
             known.manual.clear();
             if known.doing == Doing::Manual {
                 known.doing = Doing::Held;
+                self.settle(device);
+            } else if was_in_hand {
                 self.settle(device);
             }
             return true;

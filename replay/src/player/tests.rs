@@ -70,7 +70,7 @@ fn straight(inputs: &[(ArrivalNs, Vec<u8>)], installs: &[(usize, Vec<osmose_mode
 
 impl Straight {
     fn at(&self, at: LogicalNs) -> &str {
-        &self.by_seq.values().filter(|(t, _)| *t <= at).next_back().unwrap().1
+        &self.by_seq.values().rfind(|(t, _)| *t <= at).unwrap().1
     }
 }
 

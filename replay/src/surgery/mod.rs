@@ -21,7 +21,7 @@ use crate::drive::{ReplayError, Ticker, Watch, WorkshopError};
 use crate::trace::codec::{self, Encoder, Record};
 use crate::trace::format::{Meta, Topic};
 use crate::trace::read::{Item, OpenError, RawRecord};
-use crate::trace::recording::{Items, Recording, RecordingError};
+use crate::trace::recording::{Recording, RecordingError};
 use crate::trace::write::{Packing, TraceWriter, WriteError};
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
