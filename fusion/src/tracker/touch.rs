@@ -1,8 +1,7 @@
 //! Room that is there before the first scan.
 //!
 //! The system gives memory when it is first written, about a microsecond for every four kilobytes, and the first scans
-//! over a crowd, which have most to do anyway, would wait for it: of 1,000 people half a millisecond. So what they need
-//! is written once when a tracker is made.
+//! over a crowd, which have most to do anyway, would wait for it. So what they need is written once when a tracker is made.
 
 /// Most bytes of one array that are written: all that 1,000 people need, of most arrays.
 const TOUCHED_BYTES: usize = 256 * 1024;

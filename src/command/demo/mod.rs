@@ -73,7 +73,7 @@ fn files(beacons: Beacons) -> Vec<SourceFile> {
     let told = |path: &str, text: &str| {
         if path == "devices.toml" && beacons == Beacons::On { with_beacons(text) } else { text.to_owned() }
     };
-    all.iter().map(|(path, text)| SourceFile { path: (*path).into(), text: told(path, text).into() }).collect()
+    all.iter().map(|(path, text)| SourceFile { path: (*path).into(), text: told(path, text) }).collect()
 }
 
 /// Takes the `# ` away from the sensor that is commented out.
