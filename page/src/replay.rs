@@ -281,7 +281,7 @@ impl Session {
     fn answer(&mut self, request: Request) -> Result<(), PlayerError> {
         match request {
             Request::Story { of, id } => self.tell_story(of, &id),
-            Request::Seek(t) => self.seek(LogicalNs((t * 1e9) as i64))?,
+            Request::Seek(t) => self.seek(LogicalNs((t * 1e9).round() as i64))?,
             Request::Speed(speed) => {
                 if speed > 0.0 && self.a.player.now() >= self.a.player.span().1 {
                     let from = self.a.player.span().0;

@@ -213,7 +213,7 @@ fn person(track: TrackId, chronicle: &Chronicle, picture: &Picture) -> Option<Va
         fact("Speed", format!("{speed:.1} m/s{facing}")),
         fact("Seen by", if seen_by.is_empty() { "nobody lately".to_owned() } else { seen_by.join(", ") }),
         fact("Zones", if zones.is_empty() { "none".to_owned() } else { zones.join(", ") }),
-        fact("There for sure", format!("{:.2}", who.existence)),
+        fact("Probably there", format!("{:.2}", who.existence)),
     ];
     if let Some(person) = who.person.and_then(|p| names.site.people.get(p.index())) {
         let groups: Vec<&str> = person.groups.iter().map(|g| names.site.groups[g.index()].name.as_str()).collect();

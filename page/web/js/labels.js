@@ -110,7 +110,7 @@ function find(view, p, label, u, taken, devices) {
       const [dx, dy, left = 0] = SLOTS[i];
       const x = p.x + dx * u - left * label.w;
       const box = [x - 1, p.y + dy * u - label.h / 2, x + label.w + 1, p.y + dy * u + label.h / 2];
-      if (box[0] < 0 || box[2] > edge) continue;
+      if (box[0] < Math.max(0, view.left + 1) || box[2] > edge) continue;
       if (!overDevices && devices.hits(box)) continue;
       if (taken.hits(box) && !(selected && i === SLOTS.length - 1)) continue;
       return { i, box };

@@ -208,6 +208,7 @@ on("verified", (m) => {
 });
 on("compare", (m) => {
   S.compare = m.name ? m : null;
+  if (!S.compare) delete S.runs.B;
   const stage = $("#stage-b");
   stage.hidden = !S.compare;
   if (S.compare && views.length < 2) views.push(new View(stage, "B"));

@@ -43,7 +43,8 @@ const span = () => [S.hello.span_s[0], S.hello.span_s[1]];
 
 function seek(t) {
   const [from, to] = span();
-  ask({ seek: Math.max(from, Math.min(to, t)) });
+  // To the millisecond, which is what is shown.
+  ask({ seek: Math.round(Math.max(from, Math.min(to, t)) * 1000) / 1000 });
 }
 
 let wanted = null;

@@ -209,7 +209,8 @@ export class View {
       ...(S.layers.devices && this.big ? this.placeDevices(plan.devices.filter((d) => here(d) && d.x_m !== null)) : []),
       this.names,
     );
-    this.right = this.X(plan.levels.find((l) => l.id === S.level).box[2]);
+    const box = plan.levels.find((l) => l.id === S.level).box;
+    [this.left, this.right] = [this.X(box[0]), this.X(box[2])];
     this.key = this.painted = "";
     this.drawScale();
     this.frame(performance.now());
