@@ -693,7 +693,7 @@ mod tests {
         assert_eq!(likeliest(&mixture(&ana, &nobody, 0.5)), (Some(PersonId(3)), 0.5));
         assert_eq!(likeliest(&mixture(&nobody, &ana, 0.4)), (None, 0.0));
         // Of two who were almost sure and may be either now, both are.
-        let ben = Belief::from_iter([(PersonId(4), 0.99)]);
+        let ben = Belief::from_iter([(PersonId(4), 0.995)]);
         assert_eq!(likeliest(&mixture(&ben, &ana, 0.5)), (Some(PersonId(3)), 0.5));
         assert_eq!(likeliest(&mixture(&ben, &nobody, 0.5)), (Some(PersonId(4)), 0.5));
     }

@@ -288,8 +288,7 @@ impl Positions {
             match (level, state) {
                 (None, None) => {}
                 (Some(level), Some(state)) => {
-                    let (config, sensors) = (level.tracker.config().clone(), level.tracker.sensors().to_vec());
-                    level.tracker = Tracker::restore(config, sensors, state).map_err(|e| e.to_string())?;
+                    level.tracker.refill(state).map_err(|e| e.to_string())?;
                 }
                 _ => return Err("a level has position sensors in one and none in the other".into()),
             }

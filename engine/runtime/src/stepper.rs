@@ -17,7 +17,7 @@ use crate::latency::Kind;
 use crate::latency::exchange::Meter;
 use crate::publish::Publisher;
 use crate::tap::{Keyframe, TapTx, Timing};
-use osmose_core::sequencer::{Head, next_head};
+use osmose_core::sequencer::Head;
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::Command;
 use osmose_model::ids::{ActuatorId, RuleId};
@@ -311,12 +311,16 @@ impl Stepper {
         }
     }
 
-    /// The lane whose head comes next: in the order of the merge, but an `edge` input that has waited for long goes
-    /// before all but `safety`, since the lane of `state` may be long under overload.
+    /// The lane whose head comes next: in the order of the merge ([`osmose_core::sequencer::next_head`]), but an `edge`
+    /// input that has waited for long goes before all but `safety`, since the lane of `state` may be long under overload.
     fn next_lane(&self) -> Option<usize> {
-        let urgent = |h: Head| h.class == Class::Edge && self.out.stepped_at.since(h.arrival) > self.edge_patience;
-        let class = |h: Head| if urgent(h) { Class::Safety } else { h.class };
-        next_head(self.lanes.iter().map(|l| l.peek().map(|h| Head { class: class(h), ..h })))
+        let rank = |h: Head| match h.class {
+            Class::Safety => 0,
+            Class::Edge if self.out.stepped_at.since(h.arrival) > self.edge_patience => 1,
+            _ => 2,
+        };
+        let heads = self.lanes.iter().enumerate().filter_map(|(i, lane)| lane.peek().map(|h| ((rank(h), h), i)));
+        heads.min().map(|(_, i)| i)
     }
 
     /// Takes in at most one thing that an operator did or installed.

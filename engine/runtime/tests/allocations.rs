@@ -1,5 +1,6 @@
 //! From socket to socket nothing is allocated: counted over the peer job through real sockets, in steady state, under an
-//! overload in which newer fixes replace older ones, and while rules are reloaded.
+//! overload in which newer fixes replace older ones, and while rules are reloaded. (The one step that installs rules hands
+//! over what they remember, which takes a few allocations for each rule; the inputs before and behind it take none.)
 //!
 //! One thread runs all of it (`inline`), the client included, so the process's counts are the engine's own.
 
@@ -87,9 +88,13 @@ struct Client {
 /// Turns of each part.
 const WARM: usize = 3000;
 const STEADY: usize = 3000;
-const OVERLOAD: usize = 200;
+const OVERLOAD: usize = 100;
 const DRAIN: usize = 3000;
 const RELOAD: usize = 500;
+/// The name of the last part, and what its one step that installs rules may allocate: far less than the 2,000 fixes that
+/// come beside it, so that one of theirs would show.
+const RELOAD_PART: &str = "reload of rules";
+const INSTALLING_MAX: usize = 64;
 
 impl Client {
     fn send(&mut self, n: usize) {
@@ -130,7 +135,7 @@ impl Inlet for Client {
                 assert!(self.control.push(reload).is_ok(), "room for one");
             }
             t if t == reload + RELOAD => {
-                self.part_ends("reload of rules");
+                self.part_ends(RELOAD_PART);
                 self.stop.store(true, Ordering::Relaxed);
             }
             _ => {}
@@ -139,7 +144,8 @@ impl Inlet for Client {
         let fixes = match turn {
             // What has come by now is still stepped; nothing more is to come.
             _ if self.stop.load(Ordering::Relaxed) => 0,
-            t if (overload..drain).contains(&t) => 150,
+            // More than is read in one turn, and far more than is stepped while more waits.
+            t if (overload..drain).contains(&t) => 350,
             t if (drain..reload).contains(&t) => 0,
             _ => 4,
         };
@@ -228,6 +234,7 @@ fn from_socket_to_socket_nothing_is_allocated() {
     assert_eq!(parts.len(), 3);
     for part in &parts {
         println!("{}: {} allocations, {} bytes", part.what, part.allocations, part.bytes);
-        assert_eq!(part.allocations, 0, "{part:?}");
+        let allowed = if part.what == RELOAD_PART { INSTALLING_MAX } else { 0 };
+        assert!(part.allocations <= allowed, "{part:?}");
     }
 }

@@ -11,7 +11,6 @@
 use super::cells::Cells;
 use super::gaussian::Gaussian;
 use super::store::{Tracks, mean};
-use super::touch::touched;
 
 /// Most pieces of density that one track may hold while they are shared out.
 const PIECES_MAX: usize = 8;
@@ -81,14 +80,14 @@ impl Apart {
     /// Room for so many tracks; tracks within `near_m` of each other are told apart.
     pub(crate) fn new(tracks_max: usize, near_m: f64) -> Self {
         Apart {
-            shift: touched(tracks_max),
-            doubt: touched(tracks_max),
-            given: touched(tracks_max),
-            spots: touched(tracks_max),
+            shift: Vec::with_capacity(tracks_max),
+            doubt: Vec::with_capacity(tracks_max),
+            given: Vec::with_capacity(tracks_max),
+            spots: Vec::with_capacity(tracks_max),
             cells: Cells::new(),
-            pairs: touched(tracks_max * PAIRS_PER_TRACK),
-            place: touched(tracks_max),
-            shares: touched(tracks_max),
+            pairs: Vec::with_capacity(tracks_max * PAIRS_PER_TRACK),
+            place: Vec::with_capacity(tracks_max),
+            shares: Vec::with_capacity(tracks_max),
             near_m,
             pairs_max: tracks_max * PAIRS_PER_TRACK,
         }

@@ -17,7 +17,6 @@
 //! Then P(i sees j) = psi_ij nu_ij / (1 + sum psi nu), and P(j is nobody known) = other_j / (other_j + sum mu).
 
 use super::exact::{Few, TRACKS_MAX};
-use super::touch::touched;
 
 /// By how much more than it should a message moves (successive over-relaxation, Young 1954): in crowds messages creep in
 /// one direction, and with 1.3 they take six in ten of the visits that they take with 1 (100 people: 11,200 and 18,200
@@ -84,7 +83,8 @@ const NONE: u32 = u32::MAX;
 impl Association {
     /// Room for so many tracks, detections and edges.
     pub(crate) fn new(tracks_max: usize, detections_max: usize, edges_max: usize) -> Self {
-        let (reserve_u32, reserve) = (touched::<u32>, touched::<f64>);
+        let reserve_u32 = Vec::<u32>::with_capacity;
+        let reserve = Vec::<f64>::with_capacity;
         Association {
             start: reserve_u32(tracks_max + 1),
             detection: reserve_u32(edges_max),

@@ -4,8 +4,6 @@
 //! are put in the order of their cells (rows of cells from low to high y, in a row from low to high x) by counting, which
 //! costs no comparison, and the cells that a box meets in one row are one run of that order.
 
-use super::touch::touched;
-
 /// Fewest and most cells that may be laid.
 const CELLS_MIN: usize = 64;
 /// Most cells; with so many, clearing them takes a microsecond or two.
@@ -29,7 +27,7 @@ pub(crate) struct Cells {
 impl Cells {
     /// No points yet.
     pub(crate) fn new() -> Self {
-        Cells { start: touched(CELLS_MAX + 1), ..Cells::default() }
+        Cells { start: Vec::with_capacity(CELLS_MAX + 1), ..Cells::default() }
     }
 
     /// Puts `given` into `sorted` in the order of cells of at least `side_m`; in a cell they keep their order.

@@ -5,7 +5,6 @@
 
 use super::cells::Cells;
 use super::mixture::Seen;
-use super::touch::touched;
 
 /// Least side of a cell, m: about the width of a gate, which then meets four cells.
 const CELL_M: f64 = 3.0;
@@ -23,7 +22,11 @@ pub(crate) struct Gate {
 impl Gate {
     /// Room for so many detections.
     pub(crate) fn new(detections_max: usize) -> Self {
-        Gate { given: touched(detections_max), seen: touched(detections_max), cells: Cells::new() }
+        Gate {
+            given: Vec::with_capacity(detections_max),
+            seen: Vec::with_capacity(detections_max),
+            cells: Cells::new(),
+        }
     }
 
     /// Puts what is in `given` into `seen`.

@@ -58,7 +58,6 @@ mod step;
 mod store;
 #[cfg(test)]
 mod tests;
-mod touch;
 mod undetected;
 mod update;
 

@@ -133,7 +133,16 @@ impl Tracker {
     /// Settings out of range, or a state that does not fit them or is damaged.
     pub fn restore(config: Config, sensors: Vec<SensorModel>, state: &TrackerState) -> Result<Tracker, RestoreError> {
         let mut tracker = Tracker::new(config, sensors)?;
-        tracker.check_sizes(state)?;
+        tracker.refill(state)?;
+        Ok(tracker)
+    }
+
+    /// The same in place, of a tracker with these settings and sensors: what was made of them is not made again. Where the
+    /// state is refused the tracker holds a part of it and is of no use.
+    pub(crate) fn refill(&mut self, state: &TrackerState) -> Result<(), RestoreError> {
+        self.check_sizes(state)?;
+        self.gone.clear();
+        self.tracks.clear();
         if !state
             .undetected
             .iter()
@@ -169,13 +178,13 @@ impl Tracker {
                 return Err(RestoreError::Damaged("track ids are out of order"));
             }
             next_id = head.id + 1;
-            tracker.tracks.push(*head, mixture);
+            self.tracks.push(*head, mixture);
         }
         if !rest.is_empty() {
             return Err(RestoreError::Damaged("there are Gaussians of no track"));
         }
-        tracker.take_numbers(state);
-        tracker.tell_apart();
-        Ok(tracker)
+        self.take_numbers(state);
+        self.tell_apart();
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@
 //! what is *not* detected behind a wall is no longer held against whoever is there.
 
 /// Side of a cell, m.
-const CELL_M: f64 = 0.1;
+const CELL_M: f64 = 0.2;
 /// Most cells; larger fields have larger ones.
 const CELLS_MAX: f64 = 131_072.0;
 /// A sensor that would see less of its field than this does not stand where it is said to: walls are left out.

@@ -11,7 +11,6 @@ use super::mixture::{Room, Seen};
 use super::pair::Pair;
 use super::rates::{Rates, Sensed, Tally};
 use super::store::{Head, Tracks, stationary};
-use super::touch::touched;
 use super::undetected::Undetected;
 
 /// Nanoseconds per second.
@@ -81,9 +80,9 @@ impl Tracker {
             apart: Apart::new(limits.tracks_max, config.upkeep.apart_m),
             room: Box::default(),
             graph: Association::new(limits.tracks_max, limits.detections_max, limits.edges_max),
-            detectable: touched(limits.tracks_max),
-            likelihoods: touched(limits.edges_max * COMPONENTS_MAX),
-            likelihood_start: touched(limits.tracks_max),
+            detectable: Vec::with_capacity(limits.tracks_max),
+            likelihoods: Vec::with_capacity(limits.edges_max * COMPONENTS_MAX),
+            likelihood_start: Vec::with_capacity(limits.tracks_max),
             config,
         })
     }

@@ -6,14 +6,13 @@
 
 use super::gaussian::{COMPONENTS_MAX, Gaussian, UU, VV};
 use super::pair::Pair;
-use super::touch::{touched, touched_up_to};
 use serde::{Deserialize, Serialize};
 
 /// Gaussians whose room is written before the first scan: those of a thousand people, 1 MB.
 const TOUCHED: usize = 4096;
 
 /// What stands once per track, apart from its Gaussians.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// Never used again for another track.
     pub(crate) id: u64,
@@ -56,10 +55,10 @@ impl Tracks {
     /// Room for `max` tracks.
     pub(crate) fn new(max: usize) -> Self {
         Tracks {
-            heads: touched(max),
-            start: touched(max),
-            gaussians: touched_up_to(max * COMPONENTS_MAX, TOUCHED),
-            next: touched_up_to(max * COMPONENTS_MAX, TOUCHED),
+            heads: Vec::with_capacity(max),
+            start: Vec::with_capacity(max),
+            gaussians: touched(max * COMPONENTS_MAX),
+            next: touched(max * COMPONENTS_MAX),
             max,
         }
     }
@@ -189,6 +188,15 @@ impl Tracks {
         }
         (place, velocity)
     }
+}
+
+/// Room for so many Gaussians, of which as many as there are in a crowd are written once: the system gives memory when it
+/// is first written, a microsecond for every four kilobytes, and the first scans, which have most to do, would wait for it.
+fn touched(max: usize) -> Vec<Gaussian> {
+    let mut room = Vec::with_capacity(max);
+    room.resize(max.min(TOUCHED), Gaussian::default());
+    room.clear();
+    room
 }
 
 /// Mean x, y, vx, vy of a mixture.

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_watch_sees_how_far_the_reading_is_and_may_stop_it() {
-        let trace = live(&walk(300), 0);
+        let trace = live(&walk(500), 0);
         let mut looks = Looks(Vec::new(), usize::MAX);
         let mut reader = TraceReader::new(&trace[..], trace.len() as u64).unwrap();
         let mut ticker = Ticker::new(&mut looks);

@@ -40,7 +40,17 @@ struct Lanes<'r> {
 
 pub(super) fn render(r: &Report, site: &Site) -> String {
     let Collected { people, span, .. } = &r.collected;
-    let used: Vec<usize> = (0..people.len()).filter(|z| people[*z].iter().any(|n| *n > 0)).collect();
+    // What a speaker can aim at is no room: thirty lanes of cells would bury the rooms.
+    let is_cell = |z: usize| {
+        let name = site.zones.get(z).map_or("", |zone| zone.name.as_str());
+        let of = |a: &osmose_model::device::Actuator| {
+            let rest = name.strip_prefix(a.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+            rest.is_some_and(|rest| a.cells.iter().any(|c| c.name == rest))
+        };
+        site.actuators.iter().any(of)
+    };
+    let is_used = |z: &usize| people[*z].iter().any(|n| *n > 0) && !is_cell(*z);
+    let used: Vec<usize> = (0..people.len()).filter(is_used).collect();
     let dead: Vec<&Mark> = r.line.iter().flat_map(|l| &l.marks).filter(|m| m.kind == MarkKind::Dead).collect();
     let mut silent: Vec<_> = dead.iter().filter_map(|m| m.sensor).collect();
     silent.dedup();
