@@ -5,7 +5,7 @@ use super::{BINS, Collected, Report};
 use crate::draw::Svg;
 use crate::timeline::{Mark, MarkKind};
 use crate::words;
-use osmose_model::site::Site;
+use osmose_model::site::{CELL, Site};
 use osmose_model::time::{DurationNs, LogicalNs};
 
 const LEFT_PX: f64 = 150.0;
@@ -41,14 +41,7 @@ struct Lanes<'r> {
 pub(super) fn render(r: &Report, site: &Site) -> String {
     let Collected { people, span, .. } = &r.collected;
     // What a speaker can aim at is no room: thirty lanes of cells would bury the rooms.
-    let is_cell = |z: usize| {
-        let name = site.zones.get(z).map_or("", |zone| zone.name.as_str());
-        let of = |a: &osmose_model::device::Actuator| {
-            let rest = name.strip_prefix(a.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
-            rest.is_some_and(|rest| a.cells.iter().any(|c| c.name == rest))
-        };
-        site.actuators.iter().any(of)
-    };
+    let is_cell = |z: usize| site.zones.get(z).is_some_and(|zone| zone.category == CELL);
     let is_used = |z: &usize| people[*z].iter().any(|n| *n > 0) && !is_cell(*z);
     let used: Vec<usize> = (0..people.len()).filter(is_used).collect();
     let dead: Vec<&Mark> = r.line.iter().flat_map(|l| &l.marks).filter(|m| m.kind == MarkKind::Dead).collect();
