@@ -327,7 +327,7 @@ fn react(pages: usize) -> String {
     played.drain(&devices);
     played.assert_each_once();
     assert!(!played.expected.is_empty());
-    let said = ended.stderr.lines().find(|l| l.contains("read to handed over"));
+    let said = ended.stderr.lines().find(|l| l.contains("to handed over: p50"));
     said.expect("the engine tells how long it took").to_owned()
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn account(topology: Topology, s: &Summary, latencies: &Totals) -> En
     ];
     EngineAccount {
         topology: format!("{topology:?}").to_lowercase(),
-        observations: s.intake.taken.iter().sum(),
+        // What was replaced had been taken in, and was never stepped.
+        observations: s.intake.taken.iter().sum::<u64>().saturating_sub(s.intake.replaced),
         dropped: dropped.into_iter().filter_map(|(name, n)| counted(name, n)).collect(),
         refused_by_fusion: Refusal::ALL
             .iter()

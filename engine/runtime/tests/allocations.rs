@@ -88,7 +88,7 @@ struct Client {
 /// Turns of each part.
 const WARM: usize = 3000;
 const STEADY: usize = 3000;
-const OVERLOAD: usize = 200;
+const OVERLOAD: usize = 100;
 const DRAIN: usize = 3000;
 const RELOAD: usize = 500;
 /// The name of the last part, and what its one step that installs rules may allocate: far less than the 2,000 fixes that
@@ -144,7 +144,8 @@ impl Inlet for Client {
         let fixes = match turn {
             // What has come by now is still stepped; nothing more is to come.
             _ if self.stop.load(Ordering::Relaxed) => 0,
-            t if (overload..drain).contains(&t) => 150,
+            // More than is read in one turn, and far more than is stepped while more waits.
+            t if (overload..drain).contains(&t) => 350,
             t if (drain..reload).contains(&t) => 0,
             _ => 4,
         };

@@ -1,7 +1,7 @@
 //! A resolved plan as GeoJSON in site metres: one feature a line, so that versions compare line by line.
 
 use osmose_model::geometry::{Area, Point, Ring, Segment};
-use osmose_model::site::{Attribute, Fixture, Site, Zone, ZoneMargins};
+use osmose_model::site::{Attribute, CELL, Fixture, Site, Zone, ZoneMargins};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -197,7 +197,8 @@ pub fn write(site: &Site, renamed: &[(String, String)]) -> String {
         };
         features.add(&l.name, "level", properties, area(&l.outline));
     }
-    for z in &site.zones {
+    // What speakers can aim at comes from devices.toml again.
+    for z in site.zones.iter().filter(|z| z.category != CELL) {
         let connects = z.connects.iter().filter_map(|&l| level(l)).collect();
         let mut properties =
             Properties { category: Some(&z.category), level: level(z.level), connects, ..Properties::default() };

@@ -80,7 +80,11 @@ fn the_examples_are_right_but_for_what_is_known() {
         let loaded = osmose_load::load_dir(&example.path());
         let found = find(&loaded.site.unwrap(), &loaded.places);
         let told: Vec<String> = found.iter().map(|f| f.fault.to_string()).collect();
-        insta::assert_snapshot!(format!("example_{}", example.file_name().display()), told.join("\n"));
+        // The job of the peers has rooms and no corridor between them, as they have it.
+        match example.file_name().to_str() {
+            Some("peer-job") => insta::assert_snapshot!("example_peer-job", told.join("\n")),
+            name => assert!(told.is_empty(), "{name:?}: {}", told.join("\n")),
+        }
         looked_at += 1;
     }
     assert!(looked_at >= 3);

@@ -208,7 +208,7 @@ export function drawLanes() {
   };
   row(S.compare ? "A recorded" : "Commands", (c, high) => commands().forEach((e) => out.push(tickMark(e, x, c, high, u))));
   if (S.compare) {
-    row("B what if", (c, high) => {
+    row(S.compare.from_s === null ? "B" : "B what if", (c, high) => {
       if (S.compare.from_s !== null) out.push(s("rect", { class: "guess", x: x(S.compare.from_s), y: c - high / 2 + 2, width: Math.max(0, x(to) - x(S.compare.from_s)), height: high - 4, fill: "url(#guess)" }));
       (S.runs.B?.events ?? []).filter((e) => e.kind === "command").forEach((e) => out.push(tickMark({ ...e, id: null }, x, c, high, u)));
       for (const d of S.compare.list) out.push(s("g", {}, s("circle", { class: "differs", cx: x(d.at_s), cy: c, r: 7.5 * u, "stroke-width": 1.4 * u }), text(x(d.at_s), c + 4 * u, d.mark, "differs", "middle")));

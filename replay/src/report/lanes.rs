@@ -5,7 +5,7 @@ use super::{BINS, Collected, Report};
 use crate::draw::Svg;
 use crate::timeline::{Mark, MarkKind};
 use crate::words;
-use osmose_model::site::Site;
+use osmose_model::site::{CELL, Site};
 use osmose_model::time::{DurationNs, LogicalNs};
 
 const LEFT_PX: f64 = 150.0;
@@ -40,7 +40,10 @@ struct Lanes<'r> {
 
 pub(super) fn render(r: &Report, site: &Site) -> String {
     let Collected { people, span, .. } = &r.collected;
-    let used: Vec<usize> = (0..people.len()).filter(|z| people[*z].iter().any(|n| *n > 0)).collect();
+    // What a speaker can aim at is no room: thirty lanes of cells would bury the rooms.
+    let is_cell = |z: usize| site.zones.get(z).is_some_and(|zone| zone.category == CELL);
+    let is_used = |z: &usize| people[*z].iter().any(|n| *n > 0) && !is_cell(*z);
+    let used: Vec<usize> = (0..people.len()).filter(is_used).collect();
     let dead: Vec<&Mark> = r.line.iter().flat_map(|l| &l.marks).filter(|m| m.kind == MarkKind::Dead).collect();
     let mut silent: Vec<_> = dead.iter().filter_map(|m| m.sensor).collect();
     silent.dedup();

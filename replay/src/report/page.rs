@@ -130,7 +130,7 @@ fn head(html: &mut String, r: &Report, site: &Site) {
     let good = r.summary.exit_status() == 0;
     let _ = writeln!(html, "<ul class=\"said small\">");
     for line in r.summary.render().lines().filter(|l| !l.starts_with("replayed ")) {
-        let is_verdict = line.starts_with("verified") || line.contains("DIFFER") || line.contains("not comparable");
+        let is_verdict = line.starts_with("verified") || line.starts_with("FAILED") || line.contains("not comparable");
         let class = if is_verdict && !good { " class=\"bad\"" } else { "" };
         let _ = writeln!(html, "<li{class}>{}</li>", escaped(line));
     }

@@ -94,10 +94,10 @@ impl Whereabouts {
             z.level == e.place.level && z.area.depth(e.place.at) >= z.margins.enter_margin_m
         };
         let zones: Vec<ZoneId> = site.zones.iter().filter(inside).map(|z| z.id).collect();
-        if let Some((before, true)) = self.tracks.insert(e.track, (zones.clone(), true)) {
-            before.iter().for_each(|z| change(*z, -1));
-        }
-        zones.iter().for_each(|z| change(*z, 1));
+        let before = self.tracks.insert(e.track, (zones.clone(), true));
+        let before = before.filter(|(_, seen)| *seen).map_or_else(Vec::new, |(zones, _)| zones);
+        before.iter().filter(|z| !zones.contains(z)).for_each(|z| change(*z, -1));
+        zones.iter().filter(|z| !before.contains(z)).for_each(|z| change(*z, 1));
     }
 }
 

@@ -243,8 +243,10 @@ impl Rules {
         let (EventKind::Identified, Some(person)) = (event.kind, event.person) else { return };
         let base = self.program.instances.len() as u32;
         self.ops.add(Op::Context, self.state.contexts.order.len() as u64);
-        for at in 0..self.state.contexts.order.len() {
-            let (instance, old, other, place) = self.state.contexts.order[at];
+        let mut at = 0;
+        // What is carried over leaves the list, and another comes to its place.
+        while let Some(&(instance, old, other, place)) = self.state.contexts.order.get(at) {
+            at += 1;
             let rule = &self.program.rules[self.program.instances[instance as usize].rule.index()];
             let context = self.state.contexts.table[place as usize];
             let lost = world.occupant(old).is_none_or(|o| o.presence == Presence::Lost);
@@ -262,6 +264,7 @@ impl Rules {
             let due = self.timers.due(base + place);
             self.timers.set(base + place, NEVER);
             self.state.contexts.remove(instance, old, other);
+            at -= 1;
             if let Some(new) = self.state.contexts.insert(instance, event.track, other) {
                 self.state.contexts.adopt(new, &context);
                 self.timers.set(base + new, due);

@@ -5,7 +5,6 @@ use crate::reason::{Fault, REASONS, Reason};
 use osmose_model::ids::{ActuatorId, SensorId};
 use osmose_model::site::Site;
 use osmose_model::time::ArrivalNs;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// Most different first times that are told; beyond it only the counters know.
@@ -74,7 +73,8 @@ pub struct Ledger {
     sensors: Vec<[u64; REASONS]>,
     actuators: Vec<[u64; REASONS]>,
     taken: Vec<u64>,
-    told: BTreeSet<(Whom, Reason, u64)>,
+    /// What was told, ascending. Its room and that of `first_times` is taken at the start.
+    told: Vec<(Whom, Reason, u64)>,
     first_times: Vec<FirstTime>,
 }
 
@@ -87,8 +87,8 @@ impl Ledger {
             sensors: vec![[0; REASONS]; sensors],
             actuators: vec![[0; REASONS]; actuators],
             taken: vec![0; sensors],
-            told: BTreeSet::new(),
-            first_times: Vec::new(),
+            told: Vec::with_capacity(FIRST_TIMES_MAX),
+            first_times: Vec::with_capacity(FIRST_TIMES_MAX),
         }
     }
 
@@ -122,7 +122,9 @@ impl Ledger {
             ("", Some(from)) => xxhash_of(&from.ip().to_canonical()),
             (subject, _) => xxhash_rust::xxh3::xxh3_64(subject.as_bytes()),
         };
-        if self.told.insert((whom, fault.reason, about)) {
+        let what = (whom, fault.reason, about);
+        if let Err(place) = self.told.binary_search(&what) {
+            self.told.insert(place, what);
             let cut = (0..=subject.len().min(SUBJECT_BYTES_MAX)).rev().find(|&i| subject.is_char_boundary(i));
             let subject = subject[..cut.unwrap_or(0)].to_owned();
             self.first_times.push(FirstTime { whom, fault, subject, from, arrival });

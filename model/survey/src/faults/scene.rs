@@ -115,8 +115,8 @@ pub(super) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     pub(super) fn new(site: &'a Site, level: LevelId) -> Self {
-        let walked =
-            |z: &&Zone| z.level == level && z.category != "geofence" && !NOT_WALKED.contains(&z.category.as_str());
+        // A geofence, or what a speaker can aim at, is drawn over rooms and is none.
+        let walked = |z: &&Zone| z.level == level && z.is_part() && !NOT_WALKED.contains(&z.category.as_str());
         let walls = site.walls.iter().filter(|w| w.level == level).flat_map(|w| w.segments.iter().copied()).collect();
         let openings: Vec<&Opening> = site.openings.iter().filter(|o| o.level == level).collect();
         let doors = Segments::new(openings.iter().flat_map(|o| o.segments.iter().copied()).collect());

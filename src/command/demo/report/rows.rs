@@ -113,7 +113,9 @@ fn guided(log: &Log) -> Row {
             passed += way.len();
             heard += way.iter().filter(|w| w.2.is_some()).count();
             for pair in way.windows(2) {
-                if let (Some((_, until)), Some((from, _))) = (pair[0].2, pair[1].2) {
+                // A hand-over is where two cells overlap; where none covers the way there is nothing to hand over to.
+                let (Some((_, until)), Some((from, _))) = (pair[0].2, pair[1].2) else { continue };
+                if pair[1].0 < pair[0].1 {
                     gaps.push((from.0 - until.0).max(0) as f64 / 1e6);
                 }
             }
