@@ -115,7 +115,8 @@ fn saved_people_hold_from_one_input_on_and_broken_ones_do_not() {
     building.leaving_names("pause", "newcomer");
     building.site.edit("people.toml", &broken, newcomer);
     // Rules that are saved later keep them.
-    building.save("r.recorder.pause(", "r.recorder.stop(", "rule(s) reloaded");
+    // (With the people put right just before, or in one with them.)
+    building.save("r.recorder.pause(", "r.recorder.stop(", "reloaded");
     building.leaving_names("stop", "newcomer");
 
     let Building { site, engine, tag, devices, seq } = building;
