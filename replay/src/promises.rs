@@ -105,8 +105,11 @@ fn open_statements(site: &Site, rules: &[SourceFile]) -> Vec<(Promise, Option<St
     if !rules.iter().any(|f| f.text.contains("prove")) {
         return Vec::new();
     }
-    let Some(program) = osmose_rules::check(site, rules).program else { return Vec::new() };
-    let (proofs, _) = conflict::prove(&program, site, rules);
+    // People may have been installed with them.
+    let (people, rules) = osmose_load::installed(site, rules).unwrap_or_default();
+    let site = people.as_ref().unwrap_or(site);
+    let Some(program) = osmose_rules::check(site, &rules).program else { return Vec::new() };
+    let (proofs, _) = conflict::prove(&program, site, &rules);
     let one = |p: conflict::Proof| {
         let text = rules.iter().find(|f| f.path == p.file).map_or("", |f| f.text.as_str());
         let line = text.get(..p.span.start as usize).map_or(1, |t| t.matches('\n').count() as u32 + 1);
@@ -230,7 +233,8 @@ fn with_watchers(
     let mut watchers = Vec::new();
     for (set, numbers) in watched {
         let files = canon::decode_files(&set).unwrap_or_default();
-        let program = osmose_rules::check(plain.site(), &files).program;
+        let (people, files) = osmose_load::installed(plain.site(), &files).unwrap_or_default();
+        let program = osmose_rules::check(people.as_ref().unwrap_or(plain.site()), &files).program;
         let Some(lowest) = program.and_then(|p| p.levels().last().cloned()) else { continue };
         let rule = |i: &usize| {
             let condition = statements[*i].1.as_ref()?;

@@ -317,7 +317,7 @@ fn run_again<W: Workshop>(
     resumed: &mut Resumed,
 ) -> Result<Back<W>, String> {
     if saved.site != site_key(workshop.site()) {
-        return Err("the site's names changed since (levels, zones, devices or people)".to_owned());
+        return Err("the site's names changed since (levels, zones, sensors or devices)".to_owned());
     }
     let mut rules = saved.rules.clone();
     let mut machine = workshop.machine(compile(workshop, &rules).map_err(|e| e.to_string())?);

@@ -14,7 +14,6 @@ use osmose_model::input::{Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
-use osmose_rules::Program;
 
 /// Why nothing can be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +56,9 @@ pub struct Walk {
     in_force: Vec<u8>,
     /// The rules that the recording begins with.
     own: Vec<u8>,
-    /// Rule files, joined, and what they compile to; the latest last.
-    compiled: Vec<(Vec<u8>, Program)>,
+    /// Rule files, joined, and what they compile to, with the people that were installed with them and nothing seen yet;
+    /// the latest last.
+    compiled: Vec<(Vec<u8>, Rules)>,
     out: Outbox,
     valid: bool,
     begun: bool,
@@ -83,7 +83,7 @@ impl Walk {
         let own = canon::encode_files(&own);
         let rules = workshop.rules(&canon::decode_files(&own).unwrap_or_default())?;
         let mut walk = Self {
-            compiled: vec![(own.clone(), rules.program().clone())],
+            compiled: vec![(own.clone(), rules.clone())],
             machine: workshop.machine(rules),
             in_force: own.clone(),
             own,
@@ -170,8 +170,8 @@ impl Walk {
 
     /// Rules as fresh as if nothing had been seen.
     fn rules(&mut self, files: &[u8]) -> Result<Rules, WorkshopError> {
-        if let Some((_, program)) = self.compiled.iter().find(|(known, _)| known == files) {
-            return Ok(Rules::new(program.clone()));
+        if let Some((_, rules)) = self.compiled.iter().find(|(known, _)| known == files) {
+            return Ok(rules.clone());
         }
         let sources = canon::decode_files(files).map_err(|e| WorkshopError::Rules(e.to_string()))?;
         let rules = self.workshop.rules(&sources)?;
@@ -179,7 +179,7 @@ impl Walk {
             // The first set is the recording's own: everybody who goes back to its start needs it.
             self.compiled.remove(1);
         }
-        self.compiled.push((files.to_vec(), rules.program().clone()));
+        self.compiled.push((files.to_vec(), rules.clone()));
         Ok(rules)
     }
 
