@@ -52,13 +52,13 @@ fn site() -> (Arc<Site>, osmose_rules::Program) {
     // The example's own rules: its head, and what heats.
     let head = all.split("# ----").next().expect("a head");
     let heat = all
-        .split("template warm (")
+        .split("template warm")
         .nth(1)
         .expect("the rule that heats")
         .split("use warm(r: m3")
         .next()
         .expect("its end");
-    let rules = format!("{head}\ntemplate warm ({heat}\nuse cool(r: m7) as cool-m7\n");
+    let rules = format!("{head}\ntemplate warm{heat}\nuse cool(r: m7) as cool-m7\n");
     let file = |path: &str, text: String| SourceFile { path: path.into(), text: text.into() };
     let files = [
         file("site.toml", read("site.toml")),
