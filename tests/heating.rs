@@ -124,9 +124,9 @@ fn the_room_is_warm_when_the_booking_begins_and_not_long_before() {
         "within 1 K at {within} of {BOOKINGS} beginnings; short of it by {off:.2?} K; heated for {leads:.0?} min before"
     );
     assert!(within * 100 >= BOOKINGS as usize * 95);
-    // It takes a half-hour time constant's ln(4 K / 0.8 K) = 48 min. The first time nothing is known, and it is warm too early.
+    // It takes a half-hour time constant's ln(4 K / 0.6 K) = 57 min. The first time nothing is known, and it is warm too early.
     assert!(heats[0] as f64 / 60e9 < begins[0] as f64 / 60e9 - 60.0, "{heats:?}");
-    assert!(leads[3..].iter().all(|min| (20.0..60.0).contains(min)), "{leads:?}");
+    assert!(leads[3..].iter().all(|min| (20.0..65.0).contains(min)), "{leads:?}");
     // What is known does not waver.
     let later = heats.iter().filter(|h| **h > begins[2]).count();
     assert_eq!(later, BOOKINGS as usize - 3, "{heats:?}");

@@ -10,7 +10,7 @@ use osmose_model::time::DurationNs;
 use serde::{Deserialize, Serialize};
 
 /// So near to its goal something counts as warmed up, in its own unit: within 1 K with something to spare.
-const NEAR: f64 = 0.8;
+const NEAR: f64 = 0.6;
 /// The least rise within a window that tells anything.
 const RISE_MIN: f64 = 0.3;
 /// How much of a new figure is believed.
@@ -231,13 +231,13 @@ mod tests {
             window.warm_up(t * S, Some(value), 21.0).expect("it is known")
         };
         let before = lead(&mut window, 0, 15.0);
-        assert!((before - 3600.0 * libm::log(6.0 / 0.8)).abs() < 1.0, "{before}: nothing was learnt");
+        assert!((before - 3600.0 * libm::log(6.0 / NEAR)).abs() < 1.0, "{before}: nothing was learnt");
         (1..360).for_each(|i| {
             lead(&mut window, i * 10, room(i * 10));
         });
         // Cold again the next day, and it is known how long it takes now.
         let after = lead(&mut window, 86_400, 15.0);
-        assert!((after - 1800.0 * libm::log(6.0 / 0.8)).abs() < 60.0, "{after}");
+        assert!((after - 1800.0 * libm::log(6.0 / NEAR)).abs() < 60.0, "{after}");
         // Somebody who comes in warms it by less than is learnt from.
         let mut window = Window::new(DurationNs(600 * S));
         (0..120).for_each(|i| {
