@@ -5,6 +5,12 @@ mod common;
 use common::engine::{Engine, osmose};
 use common::job::play;
 use common::site::TempSite;
+use osmose_model::ids::Seq;
+use osmose_model::time::LogicalNs;
+use osmose_replay::trace::codec::Encoder;
+use osmose_replay::trace::format::Topic;
+use osmose_replay::trace::read::{Item, TraceReader};
+use osmose_replay::trace::write::{Packing, TraceWriter};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -74,6 +80,56 @@ fn a_trace_cut_at_60_percent_replays_to_its_last_whole_record_and_says_what_is_m
         assert!(!ended.stderr.contains("panicked") && ended.code() >= 0, "at {percent} %: {}", ended.stderr);
         assert!([0, 1, 4].contains(&ended.code()), "at {percent} %: {}", ended.stderr);
     }
+}
+
+/// A trace with another build's name on it, or this one's, and without one of its events.
+fn one_event_less(trace: &Path, sources: Option<&str>) -> Vec<u8> {
+    let mut reader = TraceReader::open(trace).expect("a trace");
+    let (mut meta, files) = (reader.meta().clone(), reader.files().to_vec());
+    if let Some(sources) = sources {
+        meta.build.sources = sources.to_owned();
+    }
+    let mut writer = TraceWriter::new(Vec::new(), &meta, &files, &Encoder::schemas(), Packing::None).expect("memory");
+    let mut events = 0;
+    while let Some(item) = reader.next_item().expect("readable") {
+        let Item::Record(raw) = item else { panic!("{item:?}") };
+        events += u32::from(raw.topic == Topic::Event);
+        if raw.topic != Topic::Event || events != 1 {
+            let at = |ns: u64| LogicalNs(i64::try_from(ns).expect("within the log"));
+            let (logged, published) = (at(raw.log_time), at(raw.publish_time));
+            writer.append(raw.topic, logged, published, Seq(raw.sequence.into()), raw.data).expect("memory");
+        }
+    }
+    assert!(events > 1, "there is one to leave out");
+    writer.finish().expect("memory")
+}
+
+#[test]
+fn what_another_build_decided_otherwise_is_not_comparable_and_it_is_said_before() {
+    let site = TempSite::example("incidents");
+    let (trace, script) = (site.file("sim.mcap"), site.path().join("late-pause.toml"));
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let (folder, script, out) = (text(site.path()), text(&script), text(&trace));
+    osmose(&["simulate", &folder, "--script", &script, "--seconds", "20", "--seed", "1", "-o", &out]).expect(0);
+    let info = trace_json("info", &trace, 0);
+    let sources = info["build"]["sources"].as_str().expect("text");
+    assert_eq!(sources.len(), 16, "{info}");
+    let shown = osmose(&["trace", "info", &out]).expect(0).stdout;
+    assert!(shown.contains(&format!("(sources {sources})")), "{shown}");
+    let same = replayed(&trace).expect(0);
+    assert!(same.stderr.contains("verified: the same, bit for bit"), "{}", same.stderr);
+    assert!(!same.stderr.contains("another build"), "{}", same.stderr);
+    let less = site.file("less.mcap");
+    std::fs::write(&less, one_event_less(&trace, None)).expect("written");
+    let failed = replayed(&less).expect(1);
+    assert!(failed.stderr.contains("FAILED") && !failed.stderr.contains("another build"), "{}", failed.stderr);
+    std::fs::write(&less, one_event_less(&trace, Some("00b2"))).expect("written");
+    let other = replayed(&less).expect(4);
+    let before = format!("another build recorded this trace (sources 00b2 against {sources})");
+    let (said, ran) = (other.stderr.find(&before), other.stderr.find("replayed "));
+    assert!(said.is_some() && said < ran, "{}", other.stderr);
+    assert!(other.stderr.contains("not comparable: another build recorded this (sources 00b2"), "{}", other.stderr);
+    assert!(!other.stderr.contains("FAILED"), "{}", other.stderr);
 }
 
 #[test]

@@ -288,7 +288,10 @@ impl Info {
         });
         json!({
             "schema_version": self.meta.schema_version,
-            "build": {"version": self.meta.build.version, "target": self.meta.build.target, "git": self.meta.build.git},
+            "build": {
+                "version": self.meta.build.version, "target": self.meta.build.target, "git": self.meta.build.git,
+                "sources": self.meta.build.sources,
+            },
             "source": self.meta.origin.as_str(),
             "site": self.meta.site,
             "ticks": self.meta.has_ticks,

@@ -7,7 +7,7 @@ use super::what_if::{Delays, WhatIf};
 use super::workshop::{Workshop, WorkshopError};
 use crate::trace::ahead::Ahead;
 use crate::trace::codec::{self, Record};
-use crate::trace::format::{Build, Meta};
+use crate::trace::format::Meta;
 use crate::trace::read::{Ending, Item};
 use crate::trace::recording::Items;
 use osmose_core::{Driver, Machine, Outbox, StepSink};
@@ -192,7 +192,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
         let follows_trace = options.rules.is_none() && same_rules;
         let from = options.from.unwrap_or(LogicalNs(i64::MIN));
         let writing = Writing::new(std::mem::take(&mut options.sinks), from, workshop.site())?;
-        let Meta { build, has_ticks, has_decisions, .. } = reader.meta();
+        let Meta { has_ticks, has_decisions, .. } = reader.meta();
         let other_inputs = !(options.without.is_empty() && options.delayed.is_empty());
         let other = other_inputs || !follows_trace || reader.files() != workshop.site().files.as_slice();
         // What would be decided otherwise would be due otherwise too: ticks are then added as the sequencer adds them.
@@ -204,7 +204,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             other_ticks,
             what_if: (other_ticks && *has_decisions).then(|| WhatIf::new(workshop.site().clone(), from)),
             delays: Delays::new(std::mem::take(&mut options.delayed)),
-            other_build: build.differs_from(&Build::this()),
+            other_build: reader.other_build(),
             from,
             writing,
             verifier: (options.verify && *has_decisions && *has_ticks).then(Verifier::default),

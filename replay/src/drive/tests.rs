@@ -291,6 +291,22 @@ fn another_build_is_said_before_and_a_difference_is_not_called_a_failure() {
 }
 
 #[test]
+fn other_sources_of_the_same_version_are_another_build() {
+    let trace = nudged(&live(&walk(10), 0), 41, 60.0);
+    assert!(matches!(verified(&trace).verdict, Verdict::Different(_)), "of this build, a difference is a failure");
+    // Of sources that are named, and of a build that did not name them.
+    for (sources, told) in [("00b2", "sources 00b2 against "), ("", "sources unknown against ")] {
+        let mut meta = Meta::new(Origin::Live, "two rooms");
+        meta.build.sources = sources.to_owned();
+        let other = rewritten(&trace, Some(meta), |_, _, p| Some(p.to_vec()), |_| false);
+        let summary = verified(&other);
+        let Verdict::NotComparable { why, .. } = &summary.verdict else { panic!("{}", summary.render()) };
+        assert!(why.starts_with(told), "{why}");
+        assert_eq!(summary.exit_status(), 4);
+    }
+}
+
+#[test]
 fn missing_and_surplus_decisions_are_differences() {
     let trace = live(&walk(10), 0);
     for topic in [Topic::Event, Topic::Command] {

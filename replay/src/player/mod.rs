@@ -20,7 +20,7 @@ use crate::drive::Workshop;
 use crate::drive::walk::{Walk, WalkError, Walked};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::{self, Record};
-use crate::trace::format::{Build, Meta, Topic};
+use crate::trace::format::{Meta, Topic};
 use crate::trace::read::{Item, RawRecord};
 use crate::trace::recording::{Items, Recording, RecordingError};
 use osmose_core::{Core, Outbox};
@@ -195,7 +195,7 @@ impl Player {
     /// seen to be others than this build's.
     #[must_use]
     pub fn caution(&self) -> Option<String> {
-        let build = self.meta().build.differs_from(&Build::this());
+        let build = self.recording.other_build();
         let other = build.map(|why| format!("another build recorded this trace ({why}): decisions may differ"));
         let differs = self.walk.differs_at.map(|tag| format!("from {} s on this build decides otherwise", tag.at));
         let all: Vec<String> = [other, differs].into_iter().flatten().collect();

@@ -162,6 +162,34 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_another_build_wrote_a_part_of_is_not_taken_for_this_builds() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = live(&walk(20), 40);
+        std::fs::write(dir.path().join("whole"), &whole).unwrap();
+        let mut recording = Recording::open(&dir.path().join("whole")).unwrap();
+        let part = |i: u8| dir.path().join(format!("{i}.mcap"));
+        for (i, (from, to)) in [(0, (-1, 10 * S)), (1, (10 * S + 1, i64::MAX))] {
+            recording.rewind().unwrap();
+            cut(&mut recording, LogicalNs(from), LogicalNs(to), &part(i), &mut ()).unwrap();
+        }
+        let joined = dir.path().join("joined");
+        let other = |path: &Path| Recording::open(path).unwrap().other_build();
+        merge(&[part(0), part(1)], &joined, &mut ()).unwrap();
+        assert_eq!((other(dir.path()), other(&joined)), (None, None));
+        // The engine was replaced between the two files.
+        let mut meta = recording.meta().clone();
+        meta.build.sources = "00b2".to_owned();
+        let later = std::fs::read(part(1)).unwrap();
+        let later = crate::testing::rewritten(&later, Some(meta), |_, _, p| Some(p.to_vec()), |_| false);
+        std::fs::write(part(1), later).unwrap();
+        std::fs::remove_file(&joined).unwrap();
+        merge(&[part(0), part(1)], &joined, &mut ()).unwrap();
+        assert!(other(dir.path()).unwrap().starts_with("sources 00b2 against "), "{:?}", other(dir.path()));
+        assert!(other(&joined).unwrap().starts_with("sources of several builds against "), "{:?}", other(&joined));
+        assert_eq!(verified(&joined).verdict, Verdict::Same);
+    }
+
+    #[test]
     fn no_stretch_and_an_import_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let (whole, out) = (dir.path().join("whole.mcap"), dir.path().join("out.mcap"));

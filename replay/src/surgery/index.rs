@@ -74,7 +74,7 @@ fn copy(
             indexed.inputs += 1;
         }
         if let Some(tag) = walk.differs_at {
-            let build = recording.meta().build.differs_from(&Build::this());
+            let build = recording.other_build();
             let why = build.map_or_else(String::new, |why| format!(" (another build recorded it: {why})"));
             return Err(SurgeryError::Refused(format!(
                 "behind input {} at {} s this build decides otherwise than recorded{why}: its states would not be \

@@ -3,6 +3,7 @@
 use super::{Copy, SurgeryError};
 use crate::drive::{Ticker, Watch};
 use crate::trace::codec::{self, Record};
+use crate::trace::format::{Build, Meta};
 use crate::trace::read::{Item, TraceReader};
 use osmose_model::input::Tag;
 use osmose_model::observation::ScanBuf;
@@ -22,6 +23,7 @@ pub struct Merged {
 /// A part, by what it begins and ends with.
 struct Part {
     path: PathBuf,
+    build: Build,
     first: Tag,
     last: Tag,
 }
@@ -47,7 +49,8 @@ pub fn merge(paths: &[PathBuf], out: &Path, watch: &mut dyn Watch) -> Result<Mer
     }
     let Some(first) = parts.first() else { return Err(SurgeryError::Refused("there is nothing to merge".to_owned())) };
     let head = TraceReader::open(&first.path)?;
-    let mut copy = Copy::create(out, head.meta(), head.files())?;
+    let meta = Meta { build: build(&parts, &head.meta().build), ..head.meta().clone() };
+    let mut copy = Copy::create(out, &meta, head.files())?;
     let (mut merged, mut scan) = (Merged::default(), ScanBuf::new());
     for part in &parts {
         let mut reader = TraceReader::open(&part.path)?;
@@ -72,8 +75,16 @@ pub fn merge(paths: &[PathBuf], out: &Path, watch: &mut dyn Watch) -> Result<Mer
     Ok(merged)
 }
 
+/// Which build the whole is of: where several wrote the parts, one that nobody has, so that nobody takes it for theirs.
+fn build(parts: &[Part], first: &Build) -> Build {
+    let is_of_one = parts.iter().all(|p| p.build.differs_from(first).is_none());
+    let sources = if is_of_one { first.sources.clone() } else { "of several builds".to_owned() };
+    Build { sources, ..first.clone() }
+}
+
 fn part(path: &Path, watch: &mut dyn Watch) -> Result<Part, SurgeryError> {
     let mut reader = TraceReader::open(path)?;
+    let build = reader.meta().build.clone();
     let (mut span, mut scan) = (None::<(Tag, Tag)>, ScanBuf::new());
     let mut ticker = Ticker::new(watch);
     while let Some(item) = ticker.next_item(&mut reader)? {
@@ -89,5 +100,5 @@ fn part(path: &Path, watch: &mut dyn Watch) -> Result<Part, SurgeryError> {
         }
     }
     let (first, last) = span.ok_or_else(|| SurgeryError::Refused(format!("{} holds no input", path.display())))?;
-    Ok(Part { path: path.to_owned(), first, last })
+    Ok(Part { path: path.to_owned(), build, first, last })
 }

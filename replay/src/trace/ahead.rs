@@ -36,6 +36,7 @@ struct Batch {
 /// A log that is read ahead.
 pub struct Ahead {
     meta: Meta,
+    other_build: Option<String>,
     files: Vec<SourceFile>,
     full: Receiver<Box<Batch>>,
     empty: Sender<Box<Batch>>,
@@ -54,10 +55,10 @@ impl Ahead {
         let (full_tx, full) = sync_channel(BATCHES);
         let (empty, empty_rx) = channel();
         let (meta, files, progress) = (items.meta().clone(), items.files().to_vec(), items.progress());
-        let ending = items.ending().clone();
+        let (ending, other_build) = (items.ending().clone(), items.other_build());
         std::thread::Builder::new().name("osmose-ahead".into()).spawn(move || read(items, &full_tx, &empty_rx))?;
         let batch = Box::new(Batch { progress, ..Batch::default() });
-        Ok(Self { meta, files, full, empty, batch, next: 0, ending, over: false })
+        Ok(Self { meta, other_build, files, full, empty, batch, next: 0, ending, over: false })
     }
 
     /// The next batch; false where there is none.
@@ -121,6 +122,9 @@ fn read(mut items: impl Items, full: &SyncSender<Box<Batch>>, empty: &Receiver<B
 impl Items for Ahead {
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+    fn other_build(&self) -> Option<String> {
+        self.other_build.clone()
     }
     fn files(&self) -> &[SourceFile] {
         &self.files

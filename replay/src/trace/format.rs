@@ -125,7 +125,8 @@ impl Origin {
     }
 }
 
-/// Which build wrote a trace. Equal builds on equal architectures promise equal bits, debug or release.
+/// Which build wrote a trace. Equal builds on equal architectures promise equal bits, debug or release: which one it was
+/// of the two is no part of it, nor is the folder that it was built in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Build {
     /// The crate's version.
@@ -134,6 +135,9 @@ pub struct Build {
     pub target: String,
     /// `git describe` of the sources where the build was told it (`OSMOSE_GIT`), else empty.
     pub git: String,
+    /// A hash of the sources that decide; empty where the crate was built without its siblings, and in traces of builds
+    /// that did not write it.
+    pub sources: String,
 }
 
 impl Build {
@@ -144,7 +148,13 @@ impl Build {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             git: option_env!("OSMOSE_GIT").unwrap_or_default().to_owned(),
+            sources: env!("OSMOSE_SOURCES").to_owned(),
         }
+    }
+
+    /// What tells builds of one version apart: the hash of the sources, else what git said of them.
+    fn made_of(&self) -> &str {
+        if self.sources.is_empty() { &self.git } else { &self.sources }
     }
 
     /// Why decisions of the two builds need not agree bit for bit; `None` where they must.
@@ -159,7 +169,7 @@ impl Build {
         };
         compare("version", &self.version, &other.version);
         compare("target", &self.target, &other.target);
-        compare("sources", &self.git, &other.git);
+        compare("sources", self.made_of(), other.made_of());
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
@@ -167,7 +177,9 @@ impl Build {
 impl fmt::Display for Build {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "osmose {} {}", self.version, self.target)?;
-        if self.git.is_empty() { Ok(()) } else { write!(f, " ({})", self.git) }
+        let sources = if self.sources.is_empty() { String::new() } else { format!("sources {}", self.sources) };
+        let known: Vec<&str> = [self.git.as_str(), &sources].into_iter().filter(|s| !s.is_empty()).collect();
+        if known.is_empty() { Ok(()) } else { write!(f, " ({})", known.join(", ")) }
     }
 }
 
@@ -230,6 +242,9 @@ impl Meta {
         if self.notes_installs {
             map.insert("installs".to_owned(), "noted".to_owned());
         }
+        if !self.build.sources.is_empty() {
+            map.insert("build_sources".to_owned(), self.build.sources.clone());
+        }
         if let Some((at, utc)) = self.wall {
             map.insert("wall".to_owned(), format!("{} {}", at.0, utc.0));
         }
@@ -259,6 +274,7 @@ impl Meta {
                 version: get("build_version")?.to_owned(),
                 target: get("build_target")?.to_owned(),
                 git: get("build_git")?.to_owned(),
+                sources: map.get("build_sources").cloned().unwrap_or_default(),
             },
             origin: Origin::from_word(get("source")?).ok_or_else(|| bad("source"))?,
             site: get("site")?.to_owned(),
@@ -318,5 +334,34 @@ mod tests {
         assert_eq!(this.differs_from(&Build::this()), None);
         let other = Build { target: "riscv64-linux".to_owned(), ..this.clone() };
         assert!(other.differs_from(&this).unwrap().contains("target riscv64-linux against"));
+    }
+
+    #[test]
+    fn builds_of_one_version_and_other_sources_are_others() {
+        let build = |git: &str, sources: &str| Build {
+            version: "0.1.0".to_owned(),
+            target: "x86_64-linux".to_owned(),
+            git: git.to_owned(),
+            sources: sources.to_owned(),
+        };
+        let (a, b) = (build("", "00a1"), build("", "00b2"));
+        assert_eq!(a.differs_from(&b).as_deref(), Some("sources 00a1 against 00b2"));
+        assert_eq!(build("v1", "00a1").differs_from(&a), None, "one was told more of the same sources");
+        // Traces of before there was a hash, and crates built without their siblings.
+        assert_eq!(build("", "").differs_from(&a).as_deref(), Some("sources unknown against 00a1"));
+        assert_eq!(build("v1", "").differs_from(&build("v2", "")).as_deref(), Some("sources v1 against v2"));
+        assert_eq!(build("", "").differs_from(&build("", "")), None, "then only the version tells");
+        assert_eq!(a.to_string(), "osmose 0.1.0 x86_64-linux (sources 00a1)");
+        assert_eq!(build("v1", "00a1").to_string(), "osmose 0.1.0 x86_64-linux (v1, sources 00a1)");
+        assert_eq!(build("", "").to_string(), "osmose 0.1.0 x86_64-linux");
+    }
+
+    #[test]
+    fn a_head_without_sources_is_one_of_an_earlier_build() {
+        let mut meta = Meta::new(Origin::Live, "peer-job");
+        meta.build.sources = String::new();
+        let map = meta.to_map();
+        assert!(!map.contains_key("build_sources"));
+        assert_eq!(Meta::from_map(&map), Ok(meta));
     }
 }

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`mod@format`] | names, limits, the head of a trace: shared by writer and reader |
+//! | `sources` | which sources a build was made of (for `build.rs`, and tested here) |
 //! | [`codec`] | records as FlatBuffers |
 //! | [`mod@write`] | writing, chunk by whole chunk |
 //! | [`read`] | reading, with every checksum, up to the last whole record of a cut file |
@@ -20,6 +21,8 @@ pub mod index;
 mod lengths;
 pub mod read;
 pub mod recording;
+#[cfg(test)]
+mod sources;
 pub mod write;
 
 #[cfg(test)]

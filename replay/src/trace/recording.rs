@@ -4,7 +4,7 @@
 //! state that it goes on from, so that any of them can be opened alone.
 
 use super::codec::{self, Record};
-use super::format::{Meta, Topic};
+use super::format::{Build, Meta, Topic};
 use super::index::TraceIndex;
 use super::read::{Ending, Item, OpenError, ReadCounts, TraceReader};
 use crate::wall::{LogClock, WallError};
@@ -22,6 +22,10 @@ use std::sync::Arc;
 pub trait Items {
     /// Who wrote it, and what of.
     fn meta(&self) -> &Meta;
+    /// How a build that wrote any of it differs from this one; `None` where this one wrote all.
+    fn other_build(&self) -> Option<String> {
+        self.meta().build.differs_from(&Build::this())
+    }
     /// The site's files as they were when recording began, ascending by path.
     fn files(&self) -> &[SourceFile];
     /// The next record, or the next stretch that is missing; `None` at the end.
@@ -117,6 +121,7 @@ pub struct Recording {
 struct Part {
     path: PathBuf,
     bytes: u64,
+    build: Build,
     /// By when it begins; parts of a single-file recording are not asked.
     first: LogicalNs,
 }
@@ -130,8 +135,8 @@ impl Recording {
         let io = |path: &Path, source| RecordingError::Io { path: path.to_owned(), source };
         if !path.is_dir() {
             let reader = open(path)?;
-            let bytes = reader.progress().1;
-            let parts = vec![Part { path: path.to_owned(), bytes, first: LogicalNs(i64::MIN) }];
+            let (bytes, build) = (reader.progress().1, reader.meta().build.clone());
+            let parts = vec![Part { path: path.to_owned(), bytes, build, first: LogicalNs(i64::MIN) }];
             return Ok(Self { parts, at: 0, reader, index: None, total_bytes: bytes, passed: Default::default() });
         }
         let mut parts: Vec<(Part, LogicalNs)> = Vec::new();
@@ -143,7 +148,8 @@ impl Recording {
             let mut reader = open(&file)?;
             let span = reader.index().map_err(|e| io(&file, e))?.span();
             if let Some((first, last)) = span {
-                parts.push((Part { path: file, bytes: reader.progress().1, first }, last));
+                let (bytes, build) = (reader.progress().1, reader.meta().build.clone());
+                parts.push((Part { path: file, bytes, build, first }, last));
             }
         }
         parts.sort_by(|a, b| (a.0.first, a.1, &a.0.path).cmp(&(b.0.first, b.1, &b.0.path)));
@@ -405,6 +411,11 @@ fn open(path: &Path) -> Result<TraceReader<BufReader<File>>, RecordingError> {
 impl Items for Recording {
     fn meta(&self) -> &Meta {
         self.reader.meta()
+    }
+    fn other_build(&self) -> Option<String> {
+        // An engine may have been replaced between two files of a folder.
+        let this = Build::this();
+        self.parts.iter().find_map(|part| part.build.differs_from(&this))
     }
     fn files(&self) -> &[SourceFile] {
         self.reader.files()

@@ -318,7 +318,7 @@ impl Look<'_> {
         let level = book.level(rule).map_or_else(String::new, |l| format!(", level {l}"));
         let mut caution = Vec::new();
         if let Some(tag) = walk.differs_at {
-            let build = recording.meta().build.differs_from(&crate::trace::format::Build::this());
+            let build = recording.other_build();
             let why = build.map_or_else(String::new, |w| format!(" (another build recorded it: {w})"));
             caution.push(format!("from {} s on this build decides otherwise than recorded{why}", tag.at));
         }

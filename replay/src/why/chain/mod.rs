@@ -19,7 +19,6 @@ pub use heard::ANSWER_MAX;
 use super::WhyError;
 use crate::drive::Workshop;
 use crate::rulebook::Rulebook;
-use crate::trace::format::Build;
 use crate::trace::recording::{Items, Recording};
 use crate::words;
 use heard::{Heard, listen};
@@ -192,7 +191,7 @@ fn explain(path: &Path, id: CommandId, back: Option<DurationNs>) -> Result<Why, 
         }
         Err(error) => (None, Some(format!("what stands before the deciding input cannot be found out: {error}")), None),
     };
-    let build = recording.meta().build.differs_from(&Build::this());
+    let build = recording.other_build();
     let other =
         build.map(|why| format!("another build recorded this trace ({why}): recomputed links are this build's"));
     let mut line = Vec::new();
