@@ -59,7 +59,7 @@ fn site() -> (Arc<Site>, osmose_rules::Program) {
         .next()
         .expect("its end");
     let rules = format!("{head}\ntemplate warm{heat}\nuse cool(r: m7) as cool-m7\n");
-    let file = |path: &str, text: String| SourceFile { path: path.into(), text: text.into() };
+    let file = |path: &str, text: String| SourceFile { path: path.into(), text };
     let files = [
         file("site.toml", read("site.toml")),
         file("floorplan.geojson", read("floorplan.geojson")),

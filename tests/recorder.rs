@@ -49,7 +49,7 @@ fn site(lost_s: f64, curtain: bool) -> (Arc<Site>, osmose_rules::Program) {
     let devices: String = devices.split("\n[[").filter(wanted).map(|b| format!("\n[[{b}")).collect();
     let door = RULES.find("rule door").expect("the rule")..RULES.find("rule start").expect("the rule");
     let rules = if curtain { RULES.to_owned() } else { RULES.replace(&RULES[door], "") };
-    let file = |path: &str, text: String| SourceFile { path: path.into(), text: text.into() };
+    let file = |path: &str, text: String| SourceFile { path: path.into(), text };
     let files = [
         file("site.toml", read("site.toml").replace("lost_s = 2.0", &format!("lost_s = {lost_s:?}"))),
         file("floorplan.geojson", read("floorplan.geojson")),
@@ -166,9 +166,12 @@ count = 6
 does = [\"starts in m7\", \"wanders among m7, corridor-2 staying 1 to 3 s\"]
 ";
 
+/// Whose run it was (its seed), the delay to the pause in milliseconds, and the frames kept from after the leave.
+type Leave = (u64, (f64, usize));
+
 /// Of at least a thousand true leaves: those that ended a recording, each with its delay and the frames kept from after
 /// it; and how many there were in all.
-fn a_thousand_leaves(curtain: bool) -> (Vec<(u64, (f64, usize))>, usize) {
+fn a_thousand_leaves(curtain: bool) -> (Vec<Leave>, usize) {
     let (mut all, mut leaked, mut truly) = (Vec::new(), DurationNs::ZERO, 0);
     // Each seed is other people, other ways, other noise.
     for seed in 1..=60 {
