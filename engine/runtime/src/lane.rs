@@ -94,6 +94,12 @@ impl LaneRx {
         self.heads.peek().ok().map(|h| h.head)
     }
 
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
     /// Whether the other end is gone and nothing waits.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {

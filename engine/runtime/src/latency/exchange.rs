@@ -6,6 +6,7 @@ use super::Kind;
 use super::interval;
 use super::interval::Interval;
 use super::totals::Totals;
+use crate::ingress::Tally;
 use crate::tap::Timing;
 use osmose_core::Late;
 use osmose_model::ids::{RuleId, Seq};
@@ -51,6 +52,16 @@ impl Meter {
         if let Ok(next) = self.asked.pop() {
             let _ = self.back.push(std::mem::replace(&mut self.current, next));
         }
+    }
+
+    /// Whether the side has asked for what was measured: the next [`Meter::turn`] hands it out.
+    pub(crate) fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// What the thread's sockets took in since the start.
+    pub(crate) fn took_in(&mut self, tally: Tally) {
+        self.current.tally = Some(tally);
     }
 
     /// It has slept, by choice, until `now`; it asked to sleep no longer than `asked`.
