@@ -315,7 +315,7 @@ impl LineRx {
             let over = self.ring.is_abandoned();
             let worked = self.do_work(&clock, &mut meter) > 0;
             let now = clock.now();
-            meter.turn(now);
+            meter.turn(now, worked);
             if worked {
                 continue;
             }

@@ -103,7 +103,7 @@ pub(crate) fn serve(mut inlet: Box<dyn Inlet>, serving: Serving<'_>) -> Intake {
         if meter.is_asked() {
             meter.took_in(inlet.tally());
         }
-        meter.turn(now);
+        meter.turn(now, worked);
         if worked {
             stepper.unpark();
             worked_at = now;

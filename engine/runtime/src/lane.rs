@@ -4,6 +4,7 @@
 //! (which are journaled, digested and decoded once each). Everything is allocated when the lane is made.
 
 use osmose_core::sequencer::Head;
+use osmose_model::input::Class;
 use osmose_model::time::ArrivalNs;
 
 /// What travels in front of an input's bytes.
@@ -20,8 +21,12 @@ pub struct LaneHead {
 /// Both rings of one lane.
 #[must_use]
 pub fn lane(items: usize, bytes: usize) -> (LaneTx, LaneRx) {
-    let (head_tx, head_rx) = rtrb::RingBuffer::new(items);
-    let (byte_tx, byte_rx) = rtrb::RingBuffer::new(bytes);
+    let (mut head_tx, mut head_rx) = rtrb::RingBuffer::new(items);
+    let (mut byte_tx, mut byte_rx) = rtrb::RingBuffer::new(bytes);
+    let head = Head { arrival: ArrivalNs(0), class: Class::Bulk, source: 0, source_seq: 0 };
+    while head_tx.push(LaneHead { head, received: ArrivalNs(0), len: 0 }).is_ok() {}
+    while head_rx.pop().is_ok() {}
+    touch(&mut byte_tx, &mut byte_rx);
     (LaneTx { heads: head_tx, bytes: byte_tx }, LaneRx { heads: head_rx, bytes: byte_rx })
 }
 
@@ -57,6 +62,17 @@ impl LaneTx {
     pub fn is_over_half(&self) -> bool {
         self.heads.slots() < self.heads.buffer().capacity() / 2
             || self.bytes.slots() < self.bytes.buffer().capacity() / 2
+    }
+}
+
+/// Touches every page of an empty ring, so that the kernel finds the memory for it now and not in the hot path.
+pub(crate) fn touch(tx: &mut rtrb::Producer<u8>, rx: &mut rtrb::Consumer<u8>) {
+    let all = tx.slots();
+    if let Ok(chunk) = tx.write_chunk(all) {
+        chunk.commit_all();
+    }
+    if let Ok(chunk) = rx.read_chunk(all) {
+        chunk.commit_all();
     }
 }
 
@@ -116,7 +132,6 @@ impl LaneRx {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use osmose_model::input::Class;
     use proptest::prelude::*;
 
     const AT: ArrivalNs = ArrivalNs(77);

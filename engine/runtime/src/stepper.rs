@@ -55,7 +55,7 @@ pub(crate) enum Source {
 /// Who sends.
 pub(crate) enum Outlet {
     /// This thread, at once.
-    Here(Egress),
+    Here(Box<Egress>),
     /// A thread of its own.
     There(LineTx, Thread),
 }
@@ -238,7 +238,6 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             }
         }
         let mut timing = Timing { received, read, step_start, step_end, sent };
-        self.meter.stepped(kind, &timing);
         let handed = Handed {
             device: ActuatorId(0),
             kind,
@@ -254,7 +253,10 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
         match self.outlet.send(&out.commands, machine, handed, &self.clock, &mut self.meter) {
             Sent::Nothing => self.meter.done(kind, tag.seq, timing, None, false),
             Sent::At(sent) => timing.sent = sent,
-            Sent::Waits if may_wait => return self.tap.hold(tag, out, digests, timing),
+            Sent::Waits if may_wait => {
+                self.meter.stepped(kind, &timing);
+                return self.tap.hold(tag, out, digests, timing);
+            }
             Sent::Waits => {}
         }
         if !may_wait
@@ -264,6 +266,8 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             timing.sent = sent;
             self.tap.release(sent);
         }
+        // Behind the commands: the histograms' memory is seldom in a cache.
+        self.meter.stepped(kind, &timing);
         self.tap.decided(tag, out, digests, timing);
     }
 }
@@ -289,7 +293,7 @@ impl Stepper {
             {
                 self.out.meter.took_in(inlet.tally());
             }
-            self.out.meter.turn(now);
+            self.out.meter.turn(now, worked > 0);
             if let Some(publisher) = &mut self.publisher {
                 publisher.look_on(self.driver.machine(), now);
             }

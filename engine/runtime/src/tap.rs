@@ -5,7 +5,7 @@
 //! only*: the engine acts on, the loss is counted and shown as [`Tap::gap`], and nothing of it is silent.
 
 use crate::journal::Offset;
-use crate::lane::{put, take};
+use crate::lane::{put, take, touch};
 use osmose_core::Outbox;
 use osmose_model::canon;
 use osmose_model::command::Command;
@@ -95,7 +95,8 @@ const HEAD: usize = 1 + 4 + 16;
 /// Both ends of the way to the side, with room for `bytes`.
 #[must_use]
 pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
-    let (tx, rx) = rtrb::RingBuffer::new(bytes);
+    let (mut tx, mut rx) = rtrb::RingBuffer::new(bytes);
+    touch(&mut tx, &mut rx);
     let (frame_tx, frame_rx) = rtrb::RingBuffer::new(1);
     let (back_tx, back_rx) = rtrb::RingBuffer::new(2);
     let room = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
@@ -106,6 +107,7 @@ pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
         scratch: vec![0; 16 * 1024],
         held: Vec::with_capacity(HELD_BYTES + HOLD_ROOM_BYTES),
         holes: Vec::with_capacity(HOLES_MAX),
+        nobody: false,
         frames: frame_tx,
         returned: back_rx,
     };
@@ -123,6 +125,8 @@ pub struct TapTx {
     held: Vec<u8>,
     /// Where that is to be written in them.
     holes: Vec<usize>,
+    /// There is nobody at the side: nothing is recorded.
+    nobody: bool,
     frames: rtrb::Producer<Box<Keyframe>>,
     returned: rtrb::Consumer<(Box<Keyframe>, bool)>,
 }
@@ -140,6 +144,11 @@ const HOLD_COMMANDS_MAX: usize = 4;
 const HOLES_MAX: usize = 64;
 
 impl TapTx {
+    /// There is nobody at the side who would be shown records.
+    pub(crate) fn nobody_listens(&mut self) {
+        self.nobody = true;
+    }
+
     fn record(&mut self, kind: u8, tag: Tag, body: &[u8]) {
         if !self.holes.is_empty() {
             self.held.extend_from_slice(&head(kind, body.len(), tag));
@@ -168,12 +177,14 @@ impl TapTx {
 
     /// Shows an input.
     pub fn input(&mut self, tag: Tag, canonical: &[u8]) {
-        self.record(INPUT, tag, canonical);
+        if !self.nobody {
+            self.record(INPUT, tag, canonical);
+        }
     }
 
     /// Shows what a step decided, and how long it took where commands were sent.
     pub fn decided(&mut self, tag: Tag, out: &Outbox, digests: (Digest, Digest), timing: Timing) {
-        if out.events.is_empty() && out.commands.is_empty() {
+        if self.nobody || out.events.is_empty() && out.commands.is_empty() {
             return;
         }
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -199,6 +210,9 @@ impl TapTx {
     /// The same for a step whose commands wait to be handed over: from here on records are held back, until
     /// [`TapTx::release`] says when they were.
     pub(crate) fn hold(&mut self, tag: Tag, out: &Outbox, digests: (Digest, Digest), timing: Timing) {
+        if self.nobody {
+            return;
+        }
         // The place is not known yet; that there is one is what holds records back.
         let hole = self.holes.len();
         self.holes.push(usize::MAX);

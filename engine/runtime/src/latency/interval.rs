@@ -77,7 +77,7 @@ pub(crate) struct RuleSpan {
 pub(crate) struct Turns {
     /// How often it went round: it advances while the thread lives, at least each 50 ms.
     pub(crate) count: u64,
-    /// One turn, without the time that it slept on purpose.
+    /// One turn that did something or was held up, without the time that it slept on purpose.
     pub(crate) busy: Span<u32>,
     /// How much later than asked it woke where nothing had woken it.
     pub(crate) overslept: Span<u32>,

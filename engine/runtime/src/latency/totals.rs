@@ -22,7 +22,7 @@ pub struct ThreadTotals {
     pub name: String,
     /// How often it went round. Advances while the thread lives, idle or not: a watchdog may count on it.
     pub turns: u64,
-    /// One turn, without the time that it slept on purpose.
+    /// One turn that did something or was held up, without the time that it slept on purpose.
     pub busy: Span,
     /// How much later than asked it woke where nothing had woken it.
     pub overslept: Span,
