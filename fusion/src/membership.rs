@@ -35,13 +35,7 @@ pub(crate) fn is_settled(occupants: &Occupants, slot: u32) -> bool {
 
 /// Works out the zones of an occupant at its place: leaves ascending, then enters ascending. Returns how many zones it
 /// could not be put in because it is in as many as it can be.
-pub(crate) fn settle(
-    plan: &Plan,
-    occupants: &mut Occupants,
-    slot: u32,
-    how: How,
-    sink: &mut Sink<'_>,
-) -> u64 {
+pub(crate) fn settle(plan: &Plan, occupants: &mut Occupants, slot: u32, how: How, sink: &mut Sink<'_>) -> u64 {
     let place = occupants.occupant(slot).place;
     // A copy of the numbers: they are looked at while the list itself changes.
     let (mut room, n) = ([ZoneId(0); ZONES_PER_OCCUPANT_MAX], occupants.occupant(slot).zones.len());

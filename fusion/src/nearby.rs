@@ -117,7 +117,8 @@ mod tests {
     fn any_boxes() -> impl Strategy<Value = Vec<(ZoneId, Aabb)>> {
         let one = (-60.0..60.0f64, -60.0..60.0f64, 0.0..30.0f64, 0.0..30.0f64);
         proptest::collection::vec(one, 0..30).prop_map(|all| {
-            let aabb = |(x, y, w, h): (f64, f64, f64, f64)| Aabb { min: Point::new(x, y), max: Point::new(x + w, y + h) };
+            let aabb =
+                |(x, y, w, h): (f64, f64, f64, f64)| Aabb { min: Point::new(x, y), max: Point::new(x + w, y + h) };
             all.into_iter().enumerate().map(|(i, b)| (ZoneId(i as u16), aabb(b))).collect()
         })
     }

@@ -283,7 +283,9 @@ mod tests {
 
     #[test]
     fn a_later_search_needs_few_trials_and_finds_the_same() {
-        for (limit, near) in [(123_456.0, 120_000.0), (123_456.0, 150_000.0), (90_000.0, 130_000.0), (200_000.0, 90_000.0)] {
+        for (limit, near) in
+            [(123_456.0, 120_000.0), (123_456.0, 150_000.0), (90_000.0, 130_000.0), (200_000.0, 90_000.0)]
+        {
             let mut trials = 0;
             let mut trial = at_most(limit);
             let found = search_near(near, |rate| {

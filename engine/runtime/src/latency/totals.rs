@@ -74,7 +74,16 @@ impl Totals {
         let (busy, overslept) = (none(), none());
         let (longest, longest_at) = Default::default();
         let name = name.to_owned();
-        self.threads.push(ThreadTotals { name, turns: 0, busy, overslept, stalls: 0, longest, longest_at, tally: None });
+        self.threads.push(ThreadTotals {
+            name,
+            turns: 0,
+            busy,
+            overslept,
+            stalls: 0,
+            longest,
+            longest_at,
+            tally: None,
+        });
     }
 
     /// Adds what thread `i` measured, and empties it.
