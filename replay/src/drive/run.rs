@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 
 mod keyframes;
 mod other;
+mod relay;
+
+use relay::Ends;
 
 /// How fast a replay goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -157,6 +160,8 @@ struct Run<W: Workshop> {
     read: Option<Tag>,
     pace: Option<(Instant, LogicalNs)>,
     save: Vec<u8>,
+    /// Where it may end, as one leg of a replay on several cores.
+    ends: Ends,
     summary: Summary,
 }
 
@@ -214,6 +219,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             read: None,
             pace: None,
             save: Vec::new(),
+            ends: Ends::default(),
             summary: Summary::default(),
             options,
             workshop,
@@ -254,6 +260,12 @@ impl<S: Items, W: Workshop> Replay<S, W> {
     /// # Errors
     /// [`ReplayError`]; damage and holes are none, they are in the summary.
     pub fn run(mut self, watch: &mut dyn Watch) -> Result<Summary, ReplayError> {
+        self.go(watch)?;
+        self.run.finish(self.reader.ending().clone())
+    }
+
+    /// Runs, without the end.
+    fn go(&mut self, watch: &mut dyn Watch) -> Result<(), ReplayError> {
         let mut n = 0;
         loop {
             let (done, total) = self.reader.progress();
@@ -278,11 +290,11 @@ impl<S: Items, W: Workshop> Replay<S, W> {
                 ControlFlow::Continue(())
             };
             if step.is_break() || look.is_break() {
-                self.run.summary.stopped = true;
+                self.run.summary.stopped = self.run.ends.reached.is_none();
                 break;
             }
         }
-        self.run.finish(self.reader.ending().clone())
+        Ok(())
     }
 }
 
@@ -368,7 +380,10 @@ impl<W: Workshop> Run<W> {
                     v.digest(*seq, (*input, *decision), last, digests);
                 }
             }
-            Record::Keyframe { tag, state } => self.keyframe(*tag, state)?,
+            Record::Keyframe { tag, state } => {
+                self.keyframe(*tag, state)?;
+                return Ok(self.pause_at(*tag, state));
+            }
             Record::Counter(c) if c.reason == codec::RECORDER_LOST => self.declare(HoleKind::Recorder(c.count)),
             Record::Counter(_) | Record::Latency(_) | Record::Name(_) => {}
         }

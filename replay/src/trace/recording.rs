@@ -168,6 +168,23 @@ impl Recording {
         Ok(Self { parts, at: 0, reader, index: None, total_bytes, passed: Default::default() })
     }
 
+    /// The same log once more, to be read from its beginning beside this one. What is known of where things stand in it is
+    /// not read again.
+    ///
+    /// # Errors
+    /// [`RecordingError`].
+    pub fn again(&self) -> Result<Self, RecordingError> {
+        let part = |p: &Part| Part { path: p.path.clone(), bytes: p.bytes, build: p.build.clone(), first: p.first };
+        Ok(Self {
+            parts: self.parts.iter().map(part).collect(),
+            at: 0,
+            reader: open(&self.parts[0].path)?,
+            index: self.index.clone(),
+            total_bytes: self.total_bytes,
+            passed: Default::default(),
+        })
+    }
+
     /// The files, in the order of their times.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().map(|p| p.path.as_path())

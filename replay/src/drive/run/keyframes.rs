@@ -10,6 +10,7 @@ use crate::trace::recording::{Items, Recording, Sought};
 use osmose_core::Driver;
 use osmose_model::input::Tag;
 use osmose_model::observation::ScanBuf;
+use osmose_model::time::LogicalNs;
 
 impl<W: Workshop> Replay<Recording, W> {
     /// Begins at the last keyframe that stands well before `from`, where there is one and the code is the recorded
@@ -20,27 +21,36 @@ impl<W: Workshop> Replay<Recording, W> {
     pub fn from_keyframe(mut self) -> Result<Self, ReplayError> {
         let Some(from) = self.run.options.from else { return Ok(self) };
         // A recording of the run is one of all of it.
-        if self.run.writing.sinks.record.is_some() {
-            return Ok(self);
-        }
-        if self.run.order != Order::Recorded || self.run.in_force.is_none() {
+        if self.run.writing.sinks.record.is_some() || !self.run.may_begin_inside() {
             return Ok(self);
         }
         // Track rows depend on whether a scan came lately, so what was lately belongs to what is replayed.
-        let Some(sought) = self.reader.seek_before(from.minus(self.run.writing.quiet()))? else { return Ok(self) };
+        self.begin_before(from.minus(self.run.writing.quiet()))?;
+        Ok(self)
+    }
+
+    /// Begins at the last keyframe before an instant; false where that cannot be, and it begins at the start.
+    pub(super) fn begin_before(&mut self, at: LogicalNs) -> Result<bool, ReplayError> {
+        let Some(sought) = self.reader.seek_before(at)? else { return Ok(false) };
         let own = self.run.in_force.clone();
         if let Some(rules) = &sought.rules {
             self.run.in_force = Some(rules.clone());
         }
-        if !self.run.begin_at(&sought, &mut self.reader, &mut self.scan)? {
+        let begun = self.run.begin_at(&sought, &mut self.reader, &mut self.scan)?;
+        if !begun {
             self.run.in_force = own;
             self.reader.rewind()?;
         }
-        Ok(self)
+        Ok(begun)
     }
 }
 
 impl<W: Workshop> Run<W> {
+    /// Whether a recorded state is one of this run: its inputs, site and rules are the recorded ones.
+    pub(super) fn may_begin_inside(&self) -> bool {
+        self.order == Order::Recorded && self.in_force.is_some()
+    }
+
     /// A whole state: compared where the state is known, taken back where it was lost.
     pub(super) fn keyframe(&mut self, tag: Tag, state: &[u8]) -> Result<(), ReplayError> {
         let last = self.driver.machine().last();
