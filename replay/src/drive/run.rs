@@ -154,6 +154,8 @@ struct Run<W: Workshop> {
     in_force: Option<Vec<u8>>,
     /// Those others: what an installation that was recorded installs then.
     throughout: Option<Vec<u8>>,
+    /// The rule files that the trace begins with, as one block.
+    recorded: Vec<u8>,
     /// Whether the machine's state is the one that the recording had here.
     valid: bool,
     /// The last input read (also where it could not be stepped).
@@ -193,7 +195,8 @@ impl<S: Items, W: Workshop> Replay<S, W> {
         let machine = workshop.machine(compile(&workshop, &block, &options)?);
         // Another site's own rules hold throughout, as rules given by the options do.
         let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
-        let same_rules = reader.files().iter().filter(is_rules).eq(own.iter());
+        let recorded: Vec<SourceFile> = reader.files().iter().filter(is_rules).cloned().collect();
+        let same_rules = recorded == own;
         let follows_trace = options.rules.is_none() && same_rules;
         let from = options.from.unwrap_or(LogicalNs(i64::MIN));
         let writing = Writing::new(std::mem::take(&mut options.sinks), from, workshop.site())?;
@@ -215,6 +218,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             verifier: (options.verify && *has_decisions && *has_ticks).then(Verifier::default),
             in_force: follows_trace.then(|| canon::encode_files(&own)),
             throughout: (!follows_trace).then_some(block),
+            recorded: canon::encode_files(&recorded),
             valid: true,
             read: None,
             pace: None,

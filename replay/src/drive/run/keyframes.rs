@@ -1,6 +1,6 @@
 //! Beginning at a saved state: where a replay of a stretch may begin, and where the state got lost on the way.
 
-use super::{Order, Replay, ReplayError, Run, compile};
+use super::{Options, Order, Replay, ReplayError, Run, compile};
 use crate::drive::standing;
 use crate::drive::workshop::Workshop;
 use crate::trace::codec::{self, Record};
@@ -8,7 +8,7 @@ use crate::trace::format::Topic;
 use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording, Sought};
 use osmose_core::Driver;
-use osmose_model::input::Tag;
+use osmose_model::input::{Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::time::LogicalNs;
 
@@ -67,6 +67,9 @@ impl<W: Workshop> Run<W> {
             }
             return Ok(());
         }
+        if self.other_ticks && self.read.is_none() && self.begin_otherwise(tag, state)? {
+            return Ok(());
+        }
         // A state of before something already read (or of other rules) cannot be gone on from.
         let behind = self.read.is_some_and(|read| tag.seq < read.seq);
         if self.valid && self.read.is_some() || behind || self.order == Order::Arrival {
@@ -89,6 +92,36 @@ impl<W: Workshop> Run<W> {
         }
         self.read = Some(tag);
         Ok(())
+    }
+
+    /// What if, in a trace that begins inside a log: people and devices are as the recorded state has them there, and from
+    /// there on it is otherwise. Other rules are installed over it, as a running engine installs them. False where the
+    /// state is none of this site.
+    fn begin_otherwise(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
+        // A recording of the run begins with the rules that it carries.
+        if self.throughout.is_some() && self.writing.sinks.record.is_some() {
+            return Ok(false);
+        }
+        let recorded = compile(&self.workshop, &self.recorded, &Options::default())?;
+        let mut machine = self.workshop.machine(recorded);
+        if machine.restore(state).is_err() || machine.last() != tag {
+            return Ok(false);
+        }
+        self.driver = Driver::new(machine);
+        let digests = self.digests();
+        if let Some(record) = &mut self.writing.sinks.record {
+            record.state(tag, state, digests)?;
+        }
+        // Those that are in force already go on with what they remember.
+        let others = self.throughout.as_ref().filter(|files| **files != self.recorded).cloned();
+        if let Some(files) = others {
+            let rules = compile(&self.workshop, &files, &self.options)?;
+            self.driver.machine_mut().stage_rules(rules);
+            self.feed(tag.at, &Input::RulesInstalled { files: &files })?;
+        }
+        self.summary.began_at = Some(tag.seq);
+        self.read = Some(tag);
+        Ok(true)
     }
 
     /// Both sides' state at a keyframe where they part.

@@ -5,7 +5,7 @@ use crate::drive::{Ticker, Watch};
 use crate::trace::codec::{self, Record};
 use crate::trace::format::Topic;
 use crate::trace::read::{Item, RawRecord};
-use crate::trace::recording::{Items, Recording};
+use crate::trace::recording::Recording;
 use osmose_model::command::{Command, CommandId};
 use osmose_model::ids::{SensorId, TrackId};
 use osmose_model::input::{Input, Report, Tag};

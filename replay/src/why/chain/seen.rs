@@ -6,7 +6,7 @@ use crate::drive::walk::{Walk, Walked};
 use crate::drive::{Ticker, Watch, Workshop};
 use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
-use crate::trace::recording::{Items, Recording};
+use crate::trace::recording::Recording;
 use crate::words;
 use osmose_model::command::{Command, Entity};
 use osmose_model::geometry::Place;
