@@ -151,6 +151,16 @@ pub enum Verdict {
     NothingToVerify,
 }
 
+impl Verdict {
+    /// Where both sides part, if they do.
+    pub(super) fn difference_mut(&mut self) -> Option<&mut Difference> {
+        match self {
+            Self::Different(difference) | Self::NotComparable { difference, .. } => Some(difference),
+            Self::NotAsked | Self::Same | Self::NothingToVerify => None,
+        }
+    }
+}
+
 /// How much was compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
@@ -216,6 +226,7 @@ pub const HOLES_MAX: usize = 1000;
 impl Summary {
     /// This stretch, and the one that goes on behind it, as one.
     pub(super) fn followed_by(mut self, next: Self) -> Self {
+        let is_parted = matches!(self.verdict, Verdict::Different(_) | Verdict::NotComparable { .. });
         let verdict = match (self.verdict, next.verdict) {
             // The first difference counts, wherever it is.
             (a @ (Verdict::Different(_) | Verdict::NotComparable { .. }), _) => a,
@@ -224,6 +235,8 @@ impl Summary {
             (a, _) => a,
         };
         let (a, b) = (self.checked, next.checked);
+        // Behind the first difference nothing is compared any more.
+        let b = if is_parted { Checked::default() } else { b };
         let checked = Checked {
             events: a.events + b.events,
             commands: a.commands + b.commands,

@@ -6,7 +6,7 @@
 use super::codec::{self, Record};
 use super::format::{Build, Meta, Topic};
 use super::index::TraceIndex;
-use super::read::{Ending, Item, OpenError, ReadCounts, TraceReader};
+use super::read::{Damage, Ending, Item, OpenError, ReadCounts, TraceReader};
 use crate::wall::{LogClock, WallError};
 use osmose_model::ids::Seq;
 use osmose_model::input::Input;
@@ -183,6 +183,15 @@ impl Recording {
             total_bytes: self.total_bytes,
             passed: Default::default(),
         })
+    }
+
+    /// What the checksums over whole files say, without unpacking anything.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn skim(&self) -> std::io::Result<Vec<Damage>> {
+        let one = |part: &Part| open(&part.path).map_err(std::io::Error::other)?.skim();
+        Ok(self.parts.iter().map(one).collect::<std::io::Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     /// The files, in the order of their times.

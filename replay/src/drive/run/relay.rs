@@ -5,18 +5,19 @@
 //! hole, a decision not yet compared): so the next leg is exactly what this one would have gone on with, and by induction
 //! all legs joined are what one replay from the start is. Where the states part (other code decides otherwise) the leg goes
 //! on instead, to the end if need be, and what was run of the legs behind it is thrown away. Nothing recorded is taken
-//! for granted; only the time in which it is looked into is another.
+//! for granted; only the time in which it is looked into is another. (What no leg can check, the checksum over the whole
+//! file, is taken beside them.)
 //!
 //! What hangs on more than the state (rows of tracks, a plot, a recording of the run, whoever looks on) and what runs on
 //! other inputs, rules or another site is replayed in one leg.
 
 use super::{Options, Replay, ReplayError, Run, Speed, Watch};
 use crate::drive::sinks::{Out, Sinks};
-use crate::drive::summary::Summary;
+use crate::drive::summary::{Difference, Hole, HoleKind, Summary};
 use crate::drive::workshop::Workshop;
 use crate::trace::recording::{Items, Recording};
 use osmose_model::input::Tag;
-use osmose_model::time::LogicalNs;
+use osmose_model::time::{DurationNs, LogicalNs};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -27,6 +28,8 @@ use std::time::Duration;
 const LEGS_PER_THREAD: usize = 6;
 /// A leg begins only when no more than so many for each thread are before it: what they wrote waits in memory.
 const AHEAD_PER_THREAD: usize = 3;
+/// So far behind the first difference the recording is read on, for the rest of what it has of that step.
+const BEHIND_DIFFERENCE: DurationNs = DurationNs::from_s(60);
 /// Between two looks at how far the legs are.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -166,6 +169,14 @@ impl Shared {
 /// Looks from within a leg: says how far it is, and ends it where nobody wants it any more.
 struct Look<'s>(&'s Shared, usize);
 
+impl Look<'_> {
+    /// Whether the leg is to end here.
+    fn is_stopped(&self) -> bool {
+        let board = self.0.board();
+        board.last < self.1 || board.stopped
+    }
+}
+
 impl Watch for Look<'_> {
     fn progress(&mut self, done: u64, _: u64, at: LogicalNs) -> ControlFlow<()> {
         let Self(shared, k) = *self;
@@ -249,13 +260,24 @@ impl<W: Workshop + Clone + Send + Sync> Replay<Recording, W> {
                 thread.spawn_scoped(scope, move || course.run_all(workshop, shared)).map(drop)
             };
             let spawned = (0..threads.get()).try_for_each(spawn);
+            let skimmed = scope.spawn(|| reader.skim());
             let joined = match spawned {
                 Ok(()) => join(shared, sinks, reader.progress().1, watch),
                 Err(error) => Err(error.into()),
             };
             // Where that failed, or a leg went on over others, whoever still runs is not wanted.
             shared.stop();
-            joined
+            let mut summary = joined?;
+            let skimmed = skimmed.join().unwrap_or_else(|_| Err(std::io::Error::other("the reading thread failed")));
+            if summary.began_at.is_none() && !summary.stopped {
+                let after = summary.span.map(|(_, last)| last);
+                let hole = |damage| Hole { after, before: None, kind: HoleKind::Damage(damage), skipped: 0, went_on: false };
+                summary.holes.extend(skimmed?.into_iter().map(hole));
+            }
+            if let Some(difference) = summary.verdict.difference_mut() {
+                course.tell_states(workshop.clone(), difference)?;
+            }
+            Ok(summary)
         })
     }
 
@@ -321,6 +343,20 @@ impl Course<'_> {
         }
     }
 
+    /// Both sides' state where they part: all that was decided up to there, which no leg behind the first has seen.
+    fn tell_states<W: Workshop>(&self, workshop: W, difference: &mut Difference) -> Result<(), ReplayError> {
+        let Self { from, to, verify, .. } = *self;
+        let behind = difference.tag.at.plus(BEHIND_DIFFERENCE);
+        let to = Some(to.map_or(behind, |to| to.min(behind)));
+        let recording = self.recording.again().map_err(std::io::Error::other)?;
+        let replay = Replay::new(recording, workshop, Options { from, to, verify, ..Options::default() })?;
+        let mut found = replay.from_keyframe()?.ahead()?.run(&mut ())?;
+        if let Some(found) = found.verdict.difference_mut().filter(|found| found.tag == difference.tag) {
+            difference.states = std::mem::take(&mut found.states);
+        }
+        Ok(())
+    }
+
     /// Runs leg `k`.
     fn run<W: Workshop>(&self, k: usize, workshop: W, shared: &Shared) -> Found {
         let replay = match self.begin(k, workshop, shared) {
@@ -382,6 +418,11 @@ impl Course<'_> {
             match replay.run.ends.reached.take() {
                 // The end of the log or of the stretch, or nobody wants more.
                 None => break None,
+                // Between two pauses there may be no look.
+                Some(_) if look.is_stopped() => {
+                    replay.run.summary.stopped = true;
+                    break None;
+                }
                 // The states part: this leg is run to the end, whatever others began.
                 Some((_, false)) => {
                     shared.leave_behind(k);
