@@ -4,6 +4,9 @@
 //! A command becomes its line on the thread that decided it (the rules' names live there); where sending has a thread
 //! of its own, lines wait for it in one byte ring. A ring that is full loses no command in silence: it is counted with
 //! those that the kernel would not take.
+//!
+//! While more inputs wait to be stepped, commands wait for those of the next steps, a few microseconds at most, so that
+//! under load many go out in one call. With nothing else to do each goes out as soon as it is decided.
 
 use crate::clock::HostClock;
 use crate::lane::{put, take};
@@ -15,6 +18,7 @@ use osmose_drivers::udp::{UdpCounts, UdpOut};
 use osmose_drivers::{RuleNames, lines};
 use osmose_model::command::Command;
 use osmose_model::ids::{ActuatorId, RuleId, Seq};
+use osmose_model::limits::COMMANDS_PER_STEP_MAX;
 use osmose_model::site::{Idle, Site};
 use osmose_model::time::{ArrivalNs, DurationNs};
 use std::sync::Arc;
@@ -29,10 +33,17 @@ const PARK_MAX: Duration = Duration::from_millis(50);
 /// [`Handed`], and the lengths of the line that follows it and of the one that is sent in its place when it is late.
 const HEAD: usize = 64 + 4 + 4;
 
+/// Commands that wait for those of the next steps, so that they go out in one call: so many at most ...
+const WAITING_MAX: usize = 32;
+/// ... and for so long at most, by when the first of them was decided.
+const WAIT_MAX: DurationNs = DurationNs::from_us(25);
+
 /// Sends commands to their devices, or, in a dry run, to nobody.
 pub struct Egress {
     site: Arc<Site>,
     out: Option<UdpOut>,
+    /// What goes with the commands that are queued and not handed over yet.
+    waiting: Vec<Handed>,
 }
 
 impl Egress {
@@ -42,12 +53,12 @@ impl Egress {
     /// What the system says where no socket can be made.
     pub fn new(site: Arc<Site>, dry_run: bool) -> std::io::Result<Self> {
         let out = if dry_run { None } else { Some(UdpOut::new(&site)?) };
-        Ok(Self { site, out })
+        Ok(Self { site, out, waiting: Vec::with_capacity(WAITING_MAX + COMMANDS_PER_STEP_MAX) })
     }
 
-    /// Hands one command to its device's transport, or does what its rule asks for where it is too late for that. What
-    /// the transport does not take is counted ([`Egress::counts`]).
-    pub(crate) fn send(
+    /// Puts one command behind those that wait, or does what its rule asks for where it is too late for it. What the
+    /// transport does not take is counted ([`Egress::counts`]).
+    pub(crate) fn queue(
         &mut self,
         command: &Command,
         rules: &RuleNames<'_>,
@@ -63,10 +74,32 @@ impl Egress {
             Some(Late::FailSafe) => {
                 let safe = self.site.actuators.get(command.device.index()).and_then(|a| fail_safe(a, command));
                 // A device without a safe state is told what was decided: late is better than never.
-                out.send(&self.site, rules, safe.as_ref().unwrap_or(command))
+                out.queue(&self.site, rules, safe.as_ref().unwrap_or(command))
             }
-            Some(Late::Count) | None => out.send(&self.site, rules, command),
+            Some(Late::Count) | None => out.queue(&self.site, rules, command),
         };
+        self.waiting.push(handed);
+    }
+
+    /// Whether what waits may wait on at `now`.
+    pub(crate) fn may_wait(&self, now: ArrivalNs) -> bool {
+        self.waiting.len() < WAITING_MAX
+            && self.waiting.first().is_none_or(|first| now.since(first.timing.step_end) < WAIT_MAX)
+    }
+
+    /// Hands over what waits, and accounts for it; gives when it had left. `None` where nothing waited.
+    pub(crate) fn flush(&mut self, clock: &HostClock, meter: &mut Meter) -> Option<ArrivalNs> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        if let Some(out) = &mut self.out {
+            out.flush();
+        }
+        let sent = clock.now();
+        for handed in self.waiting.drain(..) {
+            handed.account(sent, meter);
+        }
+        Some(sent)
     }
 
     /// Other people may be in the site: names are looked up in it.
@@ -249,21 +282,28 @@ impl LineRx {
                 self.line.resize(len + safe, 0);
             }
             let (true, Some(handed)) = (take(&mut self.ring, len + safe, &mut self.line), handed) else { break };
+            if std::mem::replace(&mut self.generation, handed.generation) != handed.generation {
+                // What waits was decided by the rules before.
+                self.egress.flush(clock, meter);
+                meter.rules_changed();
+            }
             let line = match handed.late(clock, meter) {
                 Some(Late::Drop) => None,
                 Some(Late::FailSafe) if safe > 0 => Some(&self.line[len..len + safe]),
                 _ => Some(&self.line[..len]),
             };
-            if let (Some(out), Some(line)) = (&mut self.egress.out, line) {
-                // As in [`Egress::send`]: the driver counts what it could not hand over.
-                let _ = out.send_line(&self.egress.site, handed.device, line);
+            let Egress { site, out, waiting } = &mut self.egress;
+            if let (Some(out), Some(line)) = (out, line) {
+                // As in [`Egress::queue`]: the driver counts what it could not hand over.
+                let _ = out.queue_line(site, handed.device, line);
             }
-            if std::mem::replace(&mut self.generation, handed.generation) != handed.generation {
-                meter.rules_changed();
+            waiting.push(handed);
+            if waiting.len() >= WAITING_MAX {
+                self.egress.flush(clock, meter);
             }
-            handed.account(clock.now(), meter);
             n += 1;
         }
+        self.egress.flush(clock, meter);
         n
     }
 
@@ -275,7 +315,7 @@ impl LineRx {
             let over = self.ring.is_abandoned();
             let worked = self.do_work(&clock, &mut meter) > 0;
             let now = clock.now();
-            meter.turn(now);
+            meter.turn(now, worked);
             if worked {
                 continue;
             }
