@@ -358,6 +358,10 @@ pub struct Cell {
     pub name: String,
     /// Its area, site metres.
     pub area: Polygon,
+    /// How deep inside of it counts as entered, metres, where that is not as in the site's other zones.
+    pub enter_margin_m: Option<f64>,
+    /// How far outside of it counts as left, metres, likewise.
+    pub exit_margin_m: Option<f64>,
 }
 
 /// An actuator, resolved.

@@ -83,6 +83,21 @@ impl Rulebook {
         file.text.get(rule.span.start as usize..rule.span.end as usize)
     }
 
+    /// The rules that speak of something by its name: in their own text, or where a template is used for it.
+    #[must_use]
+    pub fn naming(&self, name: &str) -> Vec<&str> {
+        let Some(program) = &self.program else { return Vec::new() };
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let says = |text: &str| text.split(|c| !is_part(c)).any(|word| word == name);
+        let uses = |rule: &str| {
+            let lines = self.files.iter().flat_map(|f| f.text.lines());
+            lines.filter_map(|l| l.trim().strip_prefix("use ")).any(|l| l.ends_with(&format!(" as {rule}")) && says(l))
+        };
+        let ids = (0..program.rules().len()).map(|i| RuleId(i as u16));
+        let named = ids.filter_map(|id| Some((self.text(id)?, program.rule(id)?.name.as_str())));
+        named.filter(|(text, rule)| says(text) || uses(rule)).map(|(_, rule)| rule).collect()
+    }
+
     /// The text of the condition at an offset of a rule's file. `others` are the offsets of the rule's other reported
     /// conditions: the text ends before the next of them.
     #[must_use]

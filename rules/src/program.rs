@@ -336,6 +336,8 @@ pub(crate) enum Num {
     Distance(Target, Target),
     /// Of a bound person, m/s.
     Speed(Var),
+    /// How uncertain the place of a bound person is: the standard deviation in its worst direction, metres.
+    Spread(Var),
     /// How long ago a person may have left a zone, at the longest, seconds.
     LeftAgo(Var, ZoneId),
     /// Seconds until the next booking begins; 0 while one goes on.
@@ -1036,6 +1038,7 @@ fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
             format!("distance {pair:?}")
         }
         Num::Speed(var) => format!("speed {}", of(*var)),
+        Num::Spread(var) => format!("spread {}", of(*var)),
         Num::LeftAgo(var, zone) => format!("left {} {zone:?}", of(*var)),
         Num::TrackAttribute(var, column) => format!("has {} {column}", of(*var)),
         Num::Confidence(p) => format!("confidence {:?}", person(*p)),

@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// What operators did and the engine has not taken in yet, at most.
-const CONTROLS_MAX: usize = 64;
+pub(crate) const CONTROLS_MAX: usize = 64;
 
 /// Run a site live
 #[derive(clap::Args)]

@@ -569,8 +569,8 @@ impl Checker<'_> {
             return Meaning::Wrong;
         }
         let wanted = match name.as_str() {
-            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "lasting"
-            | "starts-in" => 1,
+            "participants" | "members" | "confidence" | "count" | "speed" | "spread" | "baseline" | "list"
+            | "lasting" | "starts-in" => 1,
             "distance" | "rate" | "mean" | "min" | "max" | "left-ago" | "warm-up" => 2,
             _ => args.len(),
         };
@@ -592,6 +592,7 @@ impl Checker<'_> {
             },
             "distance" => self.distance(scope, &args[0], &args[1]),
             "speed" => self.speed(scope, &args[0]),
+            "spread" => self.spread(scope, &args[0]),
             "left-ago" => self.left_ago(scope, &args[0], &args[1]),
             "starts-in" => self.starts_in(scope, &args[0]),
             "min" | "max" => self.extreme(scope, &args[0], &args[1], name == "min"),

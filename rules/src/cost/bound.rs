@@ -150,6 +150,7 @@ impl<'p> Bounds<'p> {
             | Num::Sensor(_)
             | Num::Confidence(_)
             | Num::Speed(_)
+            | Num::Spread(_)
             | Num::TrackAttribute(..)
             | Num::Counter(_)
             | Num::SunElevation

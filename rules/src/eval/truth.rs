@@ -564,6 +564,7 @@ impl Truth<'_> {
                 self.distance(*a, *b)
             }
             Num::Speed(var) => self.speed(*var),
+            Num::Spread(var) => self.spread(*var),
             Num::LeftAgo(var, zone) => self.left_ago(*var, *zone),
             Num::StartsIn { calendar, zone } => self.starts_in(*calendar, *zone),
             Num::TrackAttribute(var, column) => self.attribute(*var, *column).map_or(UNKNOWN, |v| (v, v)),

@@ -68,6 +68,7 @@ pub const FUNCTIONS: &[(&str, &str)] = &[
     ("count", "count(people in r), count(q in r where ...): people; a lower bound where a sensor is dead"),
     ("distance", "distance(a, b): metres between two people, walls, zones or devices"),
     ("speed", "speed(p): m/s"),
+    ("spread", "spread(p): how uncertain his place is, metres: the standard deviation in its worst direction"),
     ("left-ago", "left-ago(p, r): seconds since he may have crossed the line of a zone outwards, at the longest"),
     ("starts-in", "starts-in(r.booking): seconds until the next booking begins, 0 while one goes on"),
     (

@@ -1,13 +1,15 @@
 //! `[[actuator]]`.
 
 use super::{Reader, connect};
-use crate::doc::{Fields, Val};
+use crate::doc::{Fields, Range, Val};
 use crate::fault::{Faults, Spot};
 use crate::text::{propose, shown};
 use osmose_model::device::{Actuator, ActuatorKind, Cell};
 use osmose_model::ids::{ActuatorId, LevelId, Name, WallId};
 use osmose_model::limits::NAME_BYTES_MAX;
 
+/// A margin of a cell, metres.
+const MARGIN_M: Range = Range::Within(0.0, 100.0);
 /// Every key of an actuator.
 pub(super) const KEYS: &[&str] =
     &["id", "kind", "zone", "level", "default", "safe", "pose", "connect", "cells", "wall"];
@@ -52,6 +54,8 @@ impl<'a> Reader<'_, 'a> {
             let area = c.get("area");
             let corners = area.and_then(|a| a.as_pairs());
             let place = area.map_or_else(|| c.spot(), |a| a.spot());
+            let [enter_margin_m, exit_margin_m] =
+                ["enter_margin_m", "exit_margin_m"].map(|key| c.number(faults, key, MARGIN_M));
             c.finish(faults, &[]);
             let Some(corners) = corners else {
                 let message = format!("The cell `{}` of {} has no `area` of corners.", shown(name), t.what());
@@ -73,7 +77,7 @@ impl<'a> Reader<'_, 'a> {
             {
                 self.check_place(t, corner, level, &place, faults);
             }
-            cells.push(Cell { name: name.to_owned(), area });
+            cells.push(Cell { name: name.to_owned(), area, enter_margin_m, exit_margin_m });
         }
         cells
     }
