@@ -13,6 +13,7 @@ use crate::record::Recorder;
 use crate::trace::format::{Build, Meta};
 use crate::trace::recording::{Items, Recording};
 use crate::trace::write::Packing;
+use crate::wall::format_rfc3339;
 use osmose_core::CoreDriver;
 use osmose_model::canon;
 use osmose_model::command::{Text, Value};
@@ -44,7 +45,7 @@ impl Anonymised {
     pub fn render(&self) -> String {
         let mut text = format!(
             "{} inputs: {} people and {} devices and badges have pseudonyms of this trace alone\n\
-             removed: languages, texts and folders of people, comments, operators' reasons, the recorded decisions (they were made anew)\n",
+             removed: languages, texts and folders of people, what bookings are called, comments, operators' reasons, the recorded decisions (they were made anew)\n",
             self.inputs, self.people, self.carried
         );
         if !self.emptied.is_empty() {
@@ -98,7 +99,7 @@ fn people_file(site: &Site) -> (String, Words) {
     }
     let (mut devices, mut badges) = (0, 0);
     for (i, person) in site.people.iter().enumerate() {
-        let name = format!("person-{}", i + 1);
+        let name = pseudonym(i);
         let _ = writeln!(text, "[[person]]\nid = {}", quoted(&name));
         let groups: Vec<String> =
             person.groups.iter().filter_map(|g| site.groups.get(g.index())).map(|g| quoted(&g.name)).collect();
@@ -132,6 +133,31 @@ fn people_file(site: &Site) -> (String, Words) {
     (text, Words(words))
 }
 
+/// A calendar, from what it resolved to: when which zone is booked, and by which pseudonym.
+fn calendar_file(site: &Site, calendar: usize) -> String {
+    let mut text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//osmose//anonymised//EN\r\n".to_owned();
+    let time = |utc| format_rfc3339(utc).replace(['-', ':'], "");
+    let of_it = site.bookings.iter().filter(|b| usize::from(b.calendar) == calendar);
+    for (i, booking) in of_it.enumerate() {
+        let (from, to) = (time(booking.from), time(booking.to));
+        let _ = write!(text, "BEGIN:VEVENT\r\nUID:{i}\r\nDTSTART:{from}\r\nDTEND:{to}\r\n");
+        if let Some(zone) = booking.zone.and_then(|z| site.zones.get(z.index())) {
+            let _ = write!(text, "LOCATION:{}\r\n", zone.name);
+        }
+        if let Some(who) = booking.organiser {
+            let name = pseudonym(who.index());
+            let _ = write!(text, "ORGANIZER;CN={name}:mailto:{name}@invalid\r\n");
+        }
+        text += "END:VEVENT\r\n";
+    }
+    text + "END:VCALENDAR\r\n"
+}
+
+/// What a person is called in this trace.
+fn pseudonym(person: usize) -> String {
+    format!("person-{}", person + 1)
+}
+
 /// A text without what stands behind `#`, where that is no part of a quoted one.
 fn without_comments(text: &str) -> String {
     let line = |line: &str| {
@@ -150,12 +176,14 @@ fn without_comments(text: &str) -> String {
 }
 
 /// Every file of the site, and the names of those that were emptied.
-fn files(site_files: &[SourceFile], people: &str, words: &Words) -> (Vec<SourceFile>, Vec<String>) {
+fn files(old: &Site, site_files: &[SourceFile], people: &str, words: &Words) -> (Vec<SourceFile>, Vec<String>) {
     let mut emptied = Vec::new();
+    let calendar = |path: &str| old.resources.iter().position(|r| r.kind == "calendar" && r.file == path);
     let one = |f: &SourceFile| {
         let kind = f.path.rsplit('.').next().unwrap_or_default();
         let text = match (f.path.as_str(), kind) {
             ("people.toml", _) => people.to_owned(),
+            (path, "ics") if calendar(path).is_some() => calendar(path).map_or_else(String::new, |c| calendar_file(old, c)),
             (_, "toml" | "rules") => words.replaced(&without_comments(&f.text)),
             (_, "geojson" | "json") => words.replaced(&f.text),
             _ => {
@@ -208,7 +236,7 @@ pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anony
     let mut recording = Recording::open(path)?;
     let old = Osmose::of_files(recording.files())?.site().clone();
     let (people, words) = people_file(&old);
-    let (attached, emptied) = files(recording.files(), &people, &words);
+    let (attached, emptied) = files(&old, recording.files(), &people, &words);
     let workshop = Osmose::of_files(&attached)?;
     let mut keys = Keys::of(&old, workshop.site());
     let (build, wall) = (Build::this(), recording.meta().wall);
@@ -217,7 +245,7 @@ pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anony
     let mut sink = super::index::Run::new(recorder, EVERY);
     let mut driver = CoreDriver::new(workshop.core()?);
     let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
-    let run = Feed { words: &words, people: &people, workshop: &workshop, in_force: canon::encode_files(&own) };
+    let run = Feed { old: &old, words: &words, people: &people, workshop: &workshop, in_force: canon::encode_files(&own) };
     let result = run.all((&mut recording, watch), &mut keys, &mut driver, &mut sink);
     if result.is_err() {
         let _ = std::fs::remove_file(out);
@@ -230,6 +258,7 @@ pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anony
 }
 
 struct Feed<'a> {
+    old: &'a Site,
     words: &'a Words,
     people: &'a str,
     workshop: &'a Osmose,
@@ -310,7 +339,7 @@ impl Feed<'_> {
 
     fn renamed(&self, block: &[u8]) -> Result<Vec<SourceFile>, SurgeryError> {
         let sources = canon::decode_files(block).map_err(|e| SurgeryError::Refused(e.to_string()))?;
-        Ok(files(&sources, self.people, self.words).0)
+        Ok(files(self.old, &sources, self.people, self.words).0)
     }
 
     fn observation(
@@ -390,6 +419,20 @@ mod tests {
             assert!(!has(&key.0.to_le_bytes()), "the key of a device is left");
         }
         assert!(!has(b"\"ana\"") && !has(b"\"ben\"") && !has(b"04A2") && !has(b"\"p1\""));
+    }
+
+    #[test]
+    fn a_calendar_keeps_its_stretches_and_loses_its_words() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/coworking");
+        let old = osmose_load::load_dir(&dir).site.unwrap();
+        let (people, words) = people_file(&old);
+        let (attached, emptied) = files(&old, &old.files, &people, &words);
+        assert_eq!(emptied, [""; 0]);
+        let new = Osmose::of_files(&attached).unwrap();
+        assert!(old.bookings.len() > 10 && old.bookings.iter().any(|b| b.organiser.is_some()));
+        assert_eq!(old.bookings, new.site().bookings);
+        let text = &attached.iter().find(|f| f.path == "bookings.ics").unwrap().text;
+        assert!(!text.contains("Project") && !text.contains("Ana") && text.contains("person-"), "{text}");
     }
 
     #[test]
