@@ -129,17 +129,29 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
+        // Only the lines that are shown are given to the renderer, which would go through all of them each time.
+        let spans = || std::iter::once(self.span).chain(self.labels.iter().map(|l| l.span)).map(|s| clip(s, source));
+        let from = spans().map(|s| s.start).min().unwrap_or(0);
+        let from = source[..from].rfind('\n').map_or(0, |i| i + 1);
+        let to = spans().map(|s| s.end).max().unwrap_or(0);
+        let to = source[to..].find('\n').map_or(source.len(), |i| to + i);
+        let (lines_before, shown) = (source[..from].bytes().filter(|b| *b == b'\n').count(), &source[from..to]);
+        let place = |span: Span| {
+            let span = clip(span, source);
+            span.start - from..span.end - from
+        };
         let primary_text = self.labels.iter().find(|label| label.span == self.span).map(|label| label.text.as_str());
-        let mut primary = AnnotationKind::Primary.span(clip(self.span, source));
+        let mut primary = AnnotationKind::Primary.span(place(self.span));
         if let Some(text) = primary_text {
             primary = primary.label(text);
         }
         let others = self.labels.iter().filter(|label| label.span != self.span);
-        let snippet = Snippet::source(source)
+        let snippet = Snippet::source(shown)
+            .line_start(lines_before + 1)
             .path(self.file.as_str())
             .fold(true)
             .annotation(primary)
-            .annotations(others.map(|l| AnnotationKind::Context.span(clip(l.span, source)).label(l.text.as_str())));
+            .annotations(others.map(|l| AnnotationKind::Context.span(place(l.span)).label(l.text.as_str())));
         let mut groups = vec![level.primary_title(self.message.as_str()).id(self.code).element(snippet)];
         if let Some(help) = &self.help {
             groups.push(Group::with_title(Level::HELP.secondary_title(help.as_str())));

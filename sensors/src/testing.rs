@@ -123,6 +123,7 @@ pub(crate) fn add_actuator(site: &mut Site, name: &str, kind: ActuatorKind, port
         pose: None,
         default: None,
         safe: None,
+        lease: None,
         cells: vec![],
         wall: None,
         connect,

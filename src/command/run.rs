@@ -216,6 +216,9 @@ pub(crate) fn account(site: &Site, s: &Summary, latencies: &Latencies) {
             u.would_block,
             u.errors
         );
+        if u.renewed > 0 {
+            say!("commands said again because they hold under a lease: {}", u.renewed);
+        }
     }
     latencies.with(deadlines);
     for (why, n) in Refusal::ALL.iter().zip(s.core.refused).filter(|(_, n)| *n > 0) {

@@ -53,6 +53,8 @@ pub enum SendError {
 pub struct UdpCounts {
     /// Handed to the kernel.
     pub sent: u64,
+    /// Handed to it again, because the device holds them under a lease.
+    pub renewed: u64,
     /// Not sent because the send buffer was full.
     pub would_block: u64,
     /// Refused by the kernel.
@@ -98,17 +100,28 @@ impl UdpOut {
         Ok(Self { v4, v6, addresses, line: Vec::with_capacity(LINE_BYTES), counts: UdpCounts::default() })
     }
 
-    /// Sends a command to its device, as [`lines::encode_json`] writes it. Never blocks.
+    /// Sends a command to its device, as [`lines::encode_json`] writes it without a lease. Never blocks.
     ///
     /// # Errors
     /// [`SendError`], which is also counted.
     pub fn send(&mut self, site: &Site, rules: &RuleNames<'_>, command: &Command) -> Result<(), SendError> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        lines::encode_json(site, rules, command, &mut line);
+        lines::encode_json(site, rules, command, None, &mut line);
         let sent = self.send_line(site, command.device, &line);
         self.line = line;
         sent
+    }
+
+    /// Sends a line that was sent before, because its lease would run out. Never blocks.
+    ///
+    /// # Errors
+    /// [`SendError`], which is also counted.
+    pub fn renew_line(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
+        self.send_line(site, device, line)?;
+        self.counts.sent -= 1;
+        self.counts.renewed += 1;
+        Ok(())
     }
 
     /// Sends a line that is written already (by the thread that decided it). Never blocks.

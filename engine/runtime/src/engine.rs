@@ -18,6 +18,7 @@ use crate::inlet::{self, Inlet};
 use crate::journal::Ring;
 use crate::journal::mapped::Mapped;
 use crate::lane::{LaneRx, LaneTx, lane};
+use crate::leases::Leases;
 use crate::latency::exchange::{Collector, Latencies};
 use crate::publish::{Pictures, Publisher, publisher};
 use crate::stepper::{Outlet, Outputs, Source, Stepper};
@@ -234,7 +235,8 @@ impl Engine {
         } else {
             (Source::Here(one(inlets)), Outlet::Here(egress), None)
         };
-        let out = Outputs::new(setup.journal.take(), tap, outlet, clock, meter);
+        let leases = Leases::new(&setup.machine, |device| outlet.reaches(device));
+        let out = Outputs::new(setup.journal.take(), tap, (outlet, leases), clock, meter);
         let mut stepper = stepper(setup, source, lanes, out);
         stepper.publisher = publisher;
         stepper.keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());

@@ -274,6 +274,7 @@ fn screen() -> Actuator {
         pose: None,
         default: None,
         safe: None,
+        lease: None,
         cells: Vec::new(),
         wall: None,
         connect,

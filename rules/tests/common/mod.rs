@@ -64,6 +64,7 @@ fn actuator(id: u16, name: &str, kind: ActuatorKind, zone: Option<u16>, safe: Op
         pose: None,
         default: None,
         safe: safe.and_then(Name::new),
+        lease: safe.map(|_| osmose_model::device::LEASE_DEFAULT),
         cells: Vec::new(),
         wall: None,
         connect: Connect {

@@ -35,6 +35,7 @@ fn actuator(id: u16, label: &str, kind: ActuatorKind, udp: Option<SocketAddr>) -
         pose: None,
         default: None,
         safe: None,
+        lease: None,
         cells: Vec::new(),
         wall: None,
         connect: Connect { udp, format, from: None, state_udp: None, normalise: Normalise::default(), key_file: None },

@@ -37,6 +37,7 @@ fn actuator(id: usize, label: &str, kind: ActuatorKind, default: Option<&str>, s
         pose: None,
         default: default.map(name),
         safe: safe.map(name),
+        lease: safe.map(|_| osmose_model::device::LEASE_DEFAULT),
         cells: Vec::new(),
         wall: None,
         connect,
