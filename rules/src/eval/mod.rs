@@ -86,6 +86,8 @@ pub struct Rules {
     touched: Vec<Touch>,
     /// What was done since [`Rules::counted`] was asked last. No state: nothing is decided by it.
     ops: Ops,
+    /// By rule: how often it acted. No state either.
+    acted: Vec<u64>,
     /// Timers that were due in the last step.
     due: u64,
     /// Some rule reads how people move inside a zone. Follows from the program.
@@ -115,8 +117,9 @@ impl Rules {
         let (near, all) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
         let reads_moves = program.index.moved_in.iter().any(|list| !list.is_empty());
         let due_runs = Vec::with_capacity(state::RUNS_MAX);
-        let (ops, due) = (Ops::NONE, 0);
-        Rules { program, site: None, state, timers, gates, touched, ops, due, reads_moves, woken, due_runs, near, all }
+        let (ops, due, acted) = (Ops::NONE, 0, vec![0; program.rules.len()]);
+        let site = None;
+        Rules { program, site, state, timers, gates, touched, ops, acted, due, reads_moves, woken, due_runs, near, all }
     }
 
     /// The same for a program that was compiled for a site with other people: whoever installs it installs them too.
@@ -140,6 +143,12 @@ impl Rules {
     /// bound that `osmose check` prints ([`crate::cost::StepBound`]).
     pub fn counted(&mut self) -> (Ops, u64) {
         (self.ops.take(), self.due)
+    }
+
+    /// How often a rule has acted since this was made, whatever it did: sent, counted, set a mode, began to hold or to
+    /// forbid. For tests of rules.
+    pub fn acted(&self, rule: RuleId) -> u64 {
+        self.acted.get(rule.index()).copied().unwrap_or(0)
     }
 
     /// Persons that conditions had to leave out because too many were followed at a time.
@@ -237,7 +246,7 @@ impl Rules {
         world: &'a dyn WorldView,
         out: &'a mut Vec<Effect>,
     ) -> (Run<'a>, &'a mut Vec<Touch>) {
-        let Rules { program, state, timers, touched, woken, due_runs, near, all, ops, .. } = self;
+        let Rules { program, state, timers, touched, woken, due_runs, near, all, ops, acted, .. } = self;
         let now = world.now().0;
         let run = Run {
             program,
@@ -251,6 +260,7 @@ impl Rules {
             stimulus: None,
             reset: false,
             ops,
+            acted,
             just: None,
             woken,
             due_runs,
