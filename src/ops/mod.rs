@@ -14,7 +14,8 @@ mod serve;
 mod watchdog;
 
 use crate::outcome::Failure;
-use metrics::{Names, Shown};
+use metrics::Shown;
+use osmose_runtime::logs::Names;
 use osmose_model::site::{Site, Topology};
 use osmose_runtime::engine::{Engine, Summary};
 use osmose_runtime::latency::exchange::Latencies;

@@ -573,8 +573,8 @@ proptest! {
                 // A lease is a hold of a high level of a device with a safe state, and nothing else is renewed.
                 let mut renewals = 0;
                 plan.renew(d, |_| renewals += 1);
-                let high = |p: &&str| plan.holder(d, name(p)).is_some_and(|(.., level)| level <= LevelRank(2));
-                prop_assert!(renewals <= properties(d).iter().filter(high).count());
+                let high = |p: &str| plan.holder(d, name(p)).is_some_and(|(.., level)| level <= LevelRank(2));
+                prop_assert!(renewals <= properties(d).iter().filter(|p| high(p)).count());
                 prop_assert_eq!(plan.lease(d).is_some(), renewals > 0 && safe_of(d).is_some());
             }
         }

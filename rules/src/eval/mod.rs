@@ -49,6 +49,7 @@ mod window;
 pub use carry::Carried;
 pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, RUNS_MAX, instance_bytes, memory_bytes};
 pub(crate) use facts::compare;
+pub(crate) use plain::glanced;
 
 use crate::cost::{Op, Ops};
 use crate::program::{Program, Shape};

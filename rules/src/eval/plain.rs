@@ -59,6 +59,15 @@ impl Plain {
     }
 }
 
+/// The condition that a glance at an instance reads.
+pub(crate) fn glanced(program: &Program, instance: &Instance) -> Option<CondId> {
+    match Plain::of_instance(program, instance) {
+        Plain::No => None,
+        Plain::Number { .. } => Some(instance.condition),
+        Plain::Condition { cond, .. } | Plain::Guard(cond) => Some(cond),
+    }
+}
+
 /// A condition as a number against a constant.
 fn number(program: &Program, cond: CondId) -> Option<Plain> {
     let Cond::Compare(how, what, than) = &program.conds[cond as usize] else { return None };
