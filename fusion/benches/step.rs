@@ -4,7 +4,6 @@
 //!
 //! Prints p50, p99 and the greatest time per scan, and allocations per scan once the first scan is done. Times hold for
 //! the machine and its other load; compare figures of one run only.
-#![allow(unsafe_code, reason = "counting allocations needs a GlobalAlloc, whose methods are unsafe")]
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -13,38 +12,7 @@
 #![allow(missing_docs, reason = "a program, not a library")]
 
 use osmose_fusion::tracker::{Config, Detection, FieldOfView, SensorModel, Tracker};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-
-/// The system's allocator, counted.
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is handed on unchanged to the system's allocator, which keeps the contract; counting touches no memory
-// that it manages.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: `place` came from `System` with this layout.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: `place` came from `System` with this layout.
-        unsafe { System.realloc(place, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A small generator (Steele, Lea and Flood 2014, SplitMix64): the same scenes on every machine.
 struct Random(u64);
@@ -116,16 +84,17 @@ fn main() {
         };
         let mut tracker = Tracker::new(Config::default(), vec![sensor]).expect("the settings are in range");
         let mut times_ns = Vec::with_capacity(scans);
-        let mut before = 0;
+        let mut allocations = 0;
         for (k, detections) in scene.iter().enumerate() {
-            let begin = Instant::now();
-            tracker.scan(k as i64 * 100_000_000, 0, detections).expect("the scan is in order");
-            times_ns.push(begin.elapsed().as_nanos() as u64);
-            if k == 0 {
-                before = ALLOCATIONS.load(Ordering::Relaxed);
-            }
+            let mut taken_ns = 0;
+            let counted = allocation_counter::measure(|| {
+                let begin = Instant::now();
+                tracker.scan(k as i64 * 100_000_000, 0, detections).expect("the scan is in order");
+                taken_ns = begin.elapsed().as_nanos() as u64;
+            });
+            times_ns.push(taken_ns);
+            allocations += if k == 0 { 0 } else { counted.count_total };
         }
-        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
         let shown = tracker.tracks().filter(|t| t.reported).count();
         let mean_us = times_ns.iter().sum::<u64>() as f64 / 1e3 / scans as f64;
         times_ns.sort_unstable();

@@ -8,6 +8,7 @@
 //! | [`ids`] | newtypes for everything that has a number |
 //! | [`geometry`] | points, polygons, segments, [`geometry::Place`] |
 //! | [`site`] | the resolved site: levels, zones, walls, people (`site.rs`), devices (`device.rs`) |
+//! | `plain.rs` | sites built in code: what things are where the files say nothing |
 //! | [`observation`] | what a sensor says |
 //! | [`health`] | how well a sensor agrees with the others |
 //! | [`radio`] | radio maps |
@@ -31,6 +32,7 @@ pub mod ids;
 pub mod input;
 pub mod limits;
 pub mod observation;
+mod plain;
 pub mod radio;
 pub mod site;
 pub mod stages;

@@ -1,5 +1,6 @@
 //! Pictures cost the stepping thread nothing that grows: no allocation, and none at all where nobody looks.
 
+use allocation_counter::measure;
 use osmose_core::{Core, Outbox};
 use osmose_model::geometry::{Place, Point};
 use osmose_model::ids::{CarriedKey, LevelId, SensorId, Seq};
@@ -8,43 +9,7 @@ use osmose_model::observation::{Body, Observation};
 use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
 use osmose_runtime::publish::{Picture, publisher};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
-
-thread_local! {
-    static TAKEN: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts what this thread takes from the system's allocator.
-struct Counting;
-
-// SAFETY: every call is passed on unchanged to the system's allocator, which keeps the contract of `GlobalAlloc`; the
-// counter is a thread-local cell that itself allocates nothing.
-#[expect(unsafe_code, reason = "an allocator that counts can only be written as one; it is part of this test alone")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        TAKEN.with(|t| t.set(t.get() + 1));
-        // SAFETY: the caller's contract, passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract, passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        TAKEN.with(|t| t.set(t.get() + 1));
-        // SAFETY: the caller's contract, passed on.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn taken() -> u64 {
-    TAKEN.with(Cell::get)
-}
 
 const PEOPLE: usize = 200;
 
@@ -80,9 +45,8 @@ fn a_picture_of_two_hundred_people_allocates_nothing_and_is_how_the_core_stands(
     let mut picture = Picture::new(&site);
     for round in 1..20 {
         see_everybody(&mut core, round);
-        let before = taken();
-        picture.take(&core, ArrivalNs(core.last().at.0));
-        assert_eq!(taken() - before, 0, "round {round}");
+        let taken = measure(|| picture.take(&core, ArrivalNs(core.last().at.0)));
+        assert_eq!(taken.count_total, 0, "round {round}");
     }
     assert_eq!(picture.people.len(), PEOPLE);
     assert_eq!(picture.tag, core.last());
@@ -102,9 +66,8 @@ fn where_nobody_looks_one_picture_waits_and_no_more_are_made() {
     for round in 0..10 {
         see_everybody(&mut core, round);
         now = now.plus(every);
-        let before = taken();
-        made += u32::from(publisher.look_on(&core, now));
-        assert_eq!(taken() - before, 0);
+        let taken = measure(|| made += u32::from(publisher.look_on(&core, now)));
+        assert_eq!(taken.count_total, 0);
     }
     assert_eq!(made, 1);
     assert!(pictures.look());

@@ -5,25 +5,22 @@
 pub mod dice;
 pub mod run;
 
-use osmose_model::device::{BinaryRole, ClockKind, Noise, Pose, Sensor, SensorKind};
+use osmose_model::device::{BinaryRole, Pose, Sensor, SensorKind};
 use osmose_model::geometry::{Area, Place, Point, Polygon, Segment};
 use osmose_model::ids::{CarriedKey, LevelId, PersonId, SensorId, Seq, WallId, ZoneId};
-use osmose_model::input::{Class, Tag};
+use osmose_model::input::Tag;
 use osmose_model::observation::{Body, Observation};
-use osmose_model::site::{
-    EngineConfig, Frame, Idle, Level, Person, RecordConfig, Site, Topology, Wall, Zone, ZoneMargins,
-};
-use osmose_model::time::{DurationNs, LogicalNs};
-use std::collections::BTreeMap;
+use osmose_model::site::{EngineConfig, Level, Person, Site, Wall, Zone, ZoneMargins};
+use osmose_model::time::LogicalNs;
 
 /// Margins as site.toml has them by default.
 pub fn default_margins() -> ZoneMargins {
-    ZoneMargins { enter_margin_m: 0.0, exit_margin_m: 0.2, exit_delay: DurationNs::ZERO, lost: DurationNs::from_s(2) }
+    ZoneMargins::default()
 }
 
 /// No margin, no delay.
 pub fn no_margins() -> ZoneMargins {
-    ZoneMargins { exit_margin_m: 0.0, ..default_margins() }
+    ZoneMargins { exit_margin_m: 0.0, ..ZoneMargins::default() }
 }
 
 /// A rectangle as an area.
@@ -34,45 +31,13 @@ pub fn rectangle(x0: f64, y0: f64, x1: f64, y1: f64) -> Area {
 
 /// A site of `levels` empty levels of 100 m x 100 m, for at most `tracks_max` tracks.
 pub fn site(levels: u16, tracks_max: u32, margins: ZoneMargins) -> Site {
+    let outline = rectangle(0.0, 0.0, 100.0, 100.0);
+    let level = |i| Level { height_m: 2.8, outline: outline.clone(), ..Level::plain(i, &format!("level-{i}")) };
     Site {
-        name: "test".into(),
-        frame: Frame::default(),
-        engine: EngineConfig {
-            topology: Topology::Inline,
-            idle: Idle::Yield,
-            budget_us: 1000,
-            tracks_max,
-            late_max: DurationNs::from_ms(500),
-        },
+        engine: EngineConfig { tracks_max, ..EngineConfig::default() },
         margins,
-        record: RecordConfig { dir: "traces".into(), rotate: DurationNs::from_s(3600), keep_days: 14, max_gib: 20.0 },
-        levels: (0..levels)
-            .map(|i| Level {
-                id: LevelId(i),
-                name: format!("level-{i}"),
-                label: format!("Level {i}"),
-                ordinal: i32::from(i),
-                elevation_m: 3.0 * f64::from(i),
-                height_m: 2.8,
-                outline: rectangle(0.0, 0.0, 100.0, 100.0),
-            })
-            .collect(),
-        zones: Vec::new(),
-        walls: Vec::new(),
-        openings: Vec::new(),
-        fixtures: Vec::new(),
-        sensors: Vec::new(),
-        actuators: Vec::new(),
-        people: Vec::new(),
-        groups: Vec::new(),
-        attributes: BTreeMap::new(),
-        words: BTreeMap::new(),
-        resources: Vec::new(),
-        bookings: Vec::new(),
-        files: Vec::new(),
-        device_owners: Vec::new(),
-        badge_owners: Vec::new(),
-        carried_names: Vec::new(),
+        levels: (0..levels).map(level).collect(),
+        ..Site::plain("test")
     }
 }
 
@@ -80,17 +45,7 @@ pub fn site(levels: u16, tracks_max: u32, margins: ZoneMargins) -> Site {
 pub fn add_zone(site: &mut Site, name: &str, level: u16, area: Area) -> ZoneId {
     let id = ZoneId(site.zones.len() as u16);
     let margins = site.margins;
-    site.zones.push(Zone {
-        id,
-        name: name.into(),
-        label: name.into(),
-        category: "room".into(),
-        level: LevelId(level),
-        area,
-        margins,
-        attributes: BTreeMap::new(),
-        connects: Vec::new(),
-    });
+    site.zones.push(Zone { level: LevelId(level), margins, ..Zone::plain(id.0, name, area) });
     id
 }
 
@@ -112,24 +67,12 @@ pub fn add_wall(site: &mut Site, level: u16, a: (f64, f64), b: (f64, f64), trans
 pub fn add_sensor(site: &mut Site, kind: SensorKind, level: u16, zones: &[ZoneId], rate_hz: Option<f64>) -> SensorId {
     let id = SensorId(site.sensors.len() as u16);
     site.sensors.push(Sensor {
-        id,
-        name: format!("{kind}-{id}"),
-        kind,
         role: (kind == SensorKind::Binary).then_some(BinaryRole::Motion),
         level: LevelId(level),
         zones: zones.to_vec(),
         pose: Pose { x_m: 0.0, y_m: 0.0, z_m: 1.2, heading_rad: 0.0 },
-        coordinates_are_relative: false,
-        field_of_view: None,
-        noise: Noise::default(),
-        class: Class::State,
         rate_hz,
-        clock: ClockKind::Arrival,
-        radio_map: Default::default(),
-        expect_late: DurationNs::ZERO,
-        unit: None,
-        stale: None,
-        connect: None,
+        ..Sensor::plain(id.0, &format!("{kind}-{id}"), kind)
     });
     id
 }
@@ -138,15 +81,7 @@ pub fn add_sensor(site: &mut Site, kind: SensorKind, level: u16, zones: &[ZoneId
 pub fn add_person(site: &mut Site, name: &str) -> PersonId {
     let id = PersonId(site.people.len() as u16);
     let (device, badge) = (CarriedKey::of(&format!("{name}-tag")), CarriedKey::of(&format!("{name}-badge")));
-    site.people.push(Person {
-        id,
-        name: name.into(),
-        groups: Vec::new(),
-        devices: vec![device],
-        badges: vec![badge],
-        language: None,
-        attributes: BTreeMap::new(),
-    });
+    site.people.push(Person { devices: vec![device], badges: vec![badge], ..Person::plain(id.0, name) });
     site.device_owners.push((device, id));
     site.device_owners.sort_unstable();
     site.badge_owners.push((badge, id));

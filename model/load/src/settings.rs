@@ -5,7 +5,6 @@ use crate::fault::{Faults, Spot};
 use crate::text::{Source, propose, shown};
 use osmose_model::device::Unit;
 use osmose_model::geometry::RAD_PER_DEG;
-use osmose_model::limits::LATE_MAX_MS;
 use osmose_model::site::{
     Attribute, AttributeSpec, EngineConfig, Frame, Idle, RecordConfig, Resource, Topology, ZoneMargins,
 };
@@ -31,26 +30,9 @@ impl Default for Settings {
         Self {
             name: None,
             frame: Frame { timezone: "UTC".to_owned(), ..Frame::default() },
-            engine: EngineConfig {
-                topology: Topology::Auto,
-                idle: Idle::Yield,
-                budget_us: 1000,
-                tracks_max: 1000,
-                late_max: DurationNs::from_ms(LATE_MAX_MS),
-            },
-            margins: ZoneMargins {
-                enter_margin_m: 0.0,
-                exit_margin_m: 0.20,
-                exit_delay: DurationNs::ZERO,
-                lost: DurationNs::from_s(2),
-            },
-            record: RecordConfig {
-                // Empty: site.toml has no [record].
-                dir: String::new(),
-                rotate: DurationNs::from_s(3600),
-                keep_days: 14,
-                max_gib: 20.0,
-            },
+            engine: EngineConfig::default(),
+            margins: ZoneMargins::default(),
+            record: RecordConfig::default(),
             attributes: BTreeMap::new(),
             words: BTreeMap::new(),
             word_spots: Vec::new(),

@@ -7,17 +7,12 @@ use super::{Op, Ops, PerOp, Table};
 use crate::Rules;
 use crate::check::check;
 use osmose_model::command::Value;
-use osmose_model::device::{
-    Actuator, ActuatorKind, BinaryRole, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind, Unit,
-};
+use osmose_model::device::{Actuator, ActuatorKind, BinaryRole, Sensor, SensorKind, Unit};
 use osmose_model::geometry::{Area, Place};
 use osmose_model::ids::{ActuatorId, GroupId, LevelId, Name, PersonId, SensorId, TrackId, ZoneId};
-use osmose_model::input::Class;
-use osmose_model::site::{
-    EngineConfig, Frame, Group, Idle, Level, Person, RecordConfig, Site, SourceFile, Topology, Zone, ZoneMargins,
-};
+use osmose_model::site::{Group, Level, Person, Site, SourceFile, Zone};
 use osmose_model::stages::{Decide, Source};
-use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
 use osmose_model::world::{
     EventKind, Occupant, Presence, Reading, SensorStatus, Stimulus, WallTime, WorldEvent, WorldView, ZoneCount,
@@ -155,129 +150,28 @@ fn enters() -> Stimulus {
 /// One hall with a screen, a panel, a motion detector and a light sensor; `crew` has as many members as given, `staff`
 /// the third of them.
 fn site(members: u16) -> Site {
-    let margins = ZoneMargins {
-        enter_margin_m: 0.0,
-        exit_margin_m: 0.2,
-        exit_delay: DurationNs::ZERO,
-        lost: DurationNs::from_s(2),
-    };
-    let level = Level {
-        id: LevelId(0),
-        name: "ground".to_owned(),
-        label: String::new(),
-        ordinal: 0,
-        elevation_m: 0.0,
-        height_m: 3.0,
-        outline: Area { parts: Vec::new() },
-    };
-    let hall = Zone {
-        id: HALL,
-        name: "hall".to_owned(),
-        label: String::new(),
-        category: "lobby".to_owned(),
-        level: LevelId(0),
-        area: Area { parts: Vec::new() },
-        margins,
-        attributes: BTreeMap::new(),
-        connects: Vec::new(),
-    };
-    let person = |id: u16| Person {
-        id: PersonId(id),
-        name: format!("person-{id}"),
-        groups: vec![GroupId(0)],
-        devices: Vec::new(),
-        badges: Vec::new(),
-        language: None,
-        attributes: BTreeMap::new(),
-    };
+    let person = |id: u16| Person { groups: vec![GroupId(0)], ..Person::plain(id, &format!("person-{id}")) };
     let group = |id: u16, name: &str, members: Vec<PersonId>| Group {
         id: GroupId(id),
         name: name.to_owned(),
         folder: None,
         members,
     };
+    let role = |role, sensor| Sensor { role: Some(role), ..sensor };
+    let pir = Sensor { zones: vec![HALL], ..Sensor::plain(1, "pir", SensorKind::Binary) };
+    let screen = Actuator::plain(0, "screen", ActuatorKind::Display);
     Site {
-        name: "calibration".to_owned(),
-        frame: Frame::default(),
-        engine: EngineConfig {
-            topology: Topology::Inline,
-            idle: Idle::Yield,
-            budget_us: 1000,
-            tracks_max: 1000,
-            late_max: DurationNs::from_ms(500),
-        },
-        margins,
-        record: RecordConfig { dir: String::new(), rotate: DurationNs::from_s(3600), keep_days: 1, max_gib: 1.0 },
-        levels: vec![level],
-        zones: vec![hall],
-        walls: Vec::new(),
-        openings: Vec::new(),
-        fixtures: Vec::new(),
+        levels: vec![Level::plain(0, "ground")],
+        zones: vec![Zone { category: "lobby".to_owned(), ..Zone::plain(HALL.0, "hall", Area::default()) }],
         sensors: vec![
-            sensor(0, "panel", SensorKind::Binary, Some(BinaryRole::Fire), None),
-            sensor(1, "pir", SensorKind::Binary, Some(BinaryRole::Motion), None),
-            sensor(LUX.0, "lux", SensorKind::Value, None, Some(Unit::Lux)),
+            role(BinaryRole::Fire, Sensor::plain(0, "panel", SensorKind::Binary)),
+            role(BinaryRole::Motion, pir),
+            Sensor { unit: Some(Unit::Lux), ..Sensor::plain(LUX.0, "lux", SensorKind::Value) },
         ],
-        actuators: vec![screen()],
+        actuators: vec![Actuator { zone: Some(HALL), level: Some(LevelId(0)), ..screen }],
         people: (0..members).map(person).collect(),
         groups: vec![group(0, "crew", (0..members).map(PersonId).collect()), group(1, "staff", vec![PersonId(2)])],
-        attributes: BTreeMap::new(),
-        words: BTreeMap::new(),
-        resources: Vec::new(),
-        bookings: Vec::new(),
-        files: Vec::new(),
-        device_owners: Vec::new(),
-        badge_owners: Vec::new(),
-        carried_names: Vec::new(),
-    }
-}
-
-fn sensor(id: u16, name: &str, kind: SensorKind, role: Option<BinaryRole>, unit: Option<Unit>) -> Sensor {
-    let zones = if role == Some(BinaryRole::Motion) { vec![HALL] } else { Vec::new() };
-    Sensor {
-        id: SensorId(id),
-        name: name.to_owned(),
-        kind,
-        role,
-        level: LevelId(0),
-        zones,
-        pose: Pose { x_m: 0.0, y_m: 0.0, z_m: 2.5, heading_rad: 0.0 },
-        coordinates_are_relative: false,
-        field_of_view: None,
-        noise: Noise::default(),
-        class: Class::State,
-        rate_hz: None,
-        clock: ClockKind::Arrival,
-        radio_map: Default::default(),
-        expect_late: DurationNs::ZERO,
-        unit,
-        stale: None,
-        connect: None,
-    }
-}
-
-fn screen() -> Actuator {
-    let connect = Connect {
-        udp: None,
-        format: Format::Log,
-        from: None,
-        state_udp: None,
-        normalise: Normalise::default(),
-        key_file: None,
-    };
-    Actuator {
-        id: ActuatorId(0),
-        name: "screen".to_owned(),
-        kind: ActuatorKind::Display,
-        zone: Some(HALL),
-        level: Some(LevelId(0)),
-        pose: None,
-        default: None,
-        safe: None,
-        lease: None,
-        cells: Vec::new(),
-        wall: None,
-        connect,
+        ..Site::plain("calibration")
     }
 }
 

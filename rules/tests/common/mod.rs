@@ -2,18 +2,14 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it, as a module of its own")]
 
 use osmose_model::command::{Command, CommandId, Effect, Value};
-use osmose_model::device::{
-    Actuator, ActuatorKind, BinaryRole, Cell, ClockKind, Connect, Format, Noise, Normalise, Pose, Sensor, SensorKind,
-    Unit,
-};
+use osmose_model::device::{Actuator, ActuatorKind, BinaryRole, Cell, Sensor, SensorKind, Unit};
 use osmose_model::geometry::{Area, Place, Point, Polygon, Segment};
 use osmose_model::ids::{
     ActuatorId, GroupId, HolderId, LevelId, Name, PersonId, RuleId, SensorId, Seq, TrackId, WallId, ZoneId,
 };
-use osmose_model::input::{Class, OperatorAction};
+use osmose_model::input::OperatorAction;
 use osmose_model::site::{
-    Attribute, AttributeSpec, Booking, EngineConfig, Frame, Group, Idle, Level, Person, RecordConfig, Resource, Site,
-    SourceFile, Topology, Wall, Zone, ZoneMargins,
+    Attribute, AttributeSpec, Booking, Frame, Group, Level, Person, Resource, Site, SourceFile, Wall, Zone,
 };
 use osmose_model::stages::{Decide, Source};
 use osmose_model::time::{DurationNs, LogicalNs, NS_PER_S, UtcNs};
@@ -31,50 +27,24 @@ pub fn name(text: &str) -> Name {
 }
 
 fn zone(id: u16, name: &str, category: &str, capacity: f64) -> Zone {
-    let margins = ZoneMargins {
-        enter_margin_m: 0.0,
-        exit_margin_m: 0.2,
-        exit_delay: DurationNs::ZERO,
-        lost: DurationNs::from_s(2),
-    };
     let attributes = BTreeMap::from([
         ("bookable".to_owned(), Attribute::Bool(category == "conferenceroom")),
         ("capacity".to_owned(), Attribute::Number(capacity)),
     ]);
     Zone {
-        id: ZoneId(id),
-        name: name.to_owned(),
         label: name.to_uppercase(),
         category: category.to_owned(),
-        level: LevelId(0),
-        area: Area { parts: Vec::new() },
-        margins,
         attributes,
-        connects: Vec::new(),
+        ..Zone::plain(id, name, Area::default())
     }
 }
 
 fn actuator(id: u16, name: &str, kind: ActuatorKind, zone: Option<u16>, safe: Option<&str>) -> Actuator {
     Actuator {
-        id: ActuatorId(id),
-        name: name.to_owned(),
-        kind,
         zone: zone.map(ZoneId),
         level: Some(LevelId(0)),
-        pose: None,
-        default: None,
         safe: safe.and_then(Name::new),
-        lease: safe.map(|_| osmose_model::device::LEASE_DEFAULT),
-        cells: Vec::new(),
-        wall: None,
-        connect: Connect {
-            udp: None,
-            format: Format::Log,
-            from: None,
-            state_udp: None,
-            normalise: Normalise::default(),
-            key_file: None,
-        },
+        ..Actuator::plain(id, name, kind)
     }
 }
 
@@ -86,26 +56,7 @@ fn sensor(
     unit: Option<Unit>,
     zones: &[u16],
 ) -> Sensor {
-    Sensor {
-        id: SensorId(id),
-        name: name.to_owned(),
-        kind,
-        role,
-        level: LevelId(0),
-        zones: zones.iter().map(|z| ZoneId(*z)).collect(),
-        pose: Pose { x_m: 0.0, y_m: 0.0, z_m: 2.5, heading_rad: 0.0 },
-        coordinates_are_relative: false,
-        field_of_view: None,
-        noise: Noise::default(),
-        class: Class::State,
-        rate_hz: None,
-        clock: ClockKind::Arrival,
-        radio_map: Default::default(),
-        expect_late: DurationNs::ZERO,
-        unit,
-        stale: None,
-        connect: None,
-    }
+    Sensor { role, unit, zones: zones.iter().map(|z| ZoneId(*z)).collect(), ..Sensor::plain(id, name, kind) }
 }
 
 /// Zones m7, m9 (rooms with recorder, light, motion), lobby (two lights, a door) and corridor; people ana, ben (group
@@ -124,13 +75,10 @@ pub fn site() -> Site {
     let consents = |id: u16| BTreeMap::from([("consents".to_owned(), Attribute::Bool(id != 2))]);
     let spec = |kind: &str, default| AttributeSpec { on: "zone".to_owned(), kind: kind.to_owned(), default };
     let person = |id: u16, name: &str, group: u16| Person {
-        id: PersonId(id),
-        name: name.to_owned(),
         groups: vec![GroupId(group)],
-        devices: Vec::new(),
-        badges: Vec::new(),
         language: Some("en".to_owned()),
         attributes: consents(id),
+        ..Person::plain(id, name)
     };
     let group = |id: u16, name: &str, members: &[u16]| Group {
         id: GroupId(id),
@@ -139,27 +87,9 @@ pub fn site() -> Site {
         members: members.iter().map(|p| PersonId(*p)).collect(),
     };
     Site {
-        name: "test".to_owned(),
         // Cambridge, for the sun; times in UTC.
         frame: Frame { origin_deg: Some((52.2053, 0.1218)), ..Frame::default() },
-        engine: EngineConfig {
-            topology: Topology::Inline,
-            idle: Idle::Yield,
-            budget_us: 1000,
-            tracks_max: 1000,
-            late_max: DurationNs::from_ms(500),
-        },
-        margins: zone(0, "", "", 0.0).margins,
-        record: RecordConfig { dir: String::new(), rotate: DurationNs::from_s(3600), keep_days: 1, max_gib: 1.0 },
-        levels: vec![Level {
-            id: LevelId(0),
-            name: "ground".to_owned(),
-            label: "Ground".to_owned(),
-            ordinal: 0,
-            elevation_m: 0.0,
-            height_m: 3.0,
-            outline: Area { parts: Vec::new() },
-        }],
+        levels: vec![Level { label: "Ground".to_owned(), ..Level::plain(0, "ground") }],
         zones: vec![
             zone(0, "m7", "conferenceroom", 10.0),
             zone(1, "m9", "conferenceroom", 4.0),
@@ -174,8 +104,6 @@ pub fn site() -> Site {
             transparent: false,
             material: String::new(),
         }],
-        openings: Vec::new(),
-        fixtures: Vec::new(),
         sensors: vec![
             sensor(0, "fire-panel", SensorKind::Binary, Some(BinaryRole::Fire), None, &[]),
             sensor(1, "m7.pir", SensorKind::Binary, Some(BinaryRole::Motion), None, &[0]),
@@ -232,10 +160,7 @@ pub fn site() -> Site {
                 organiser: Some(PersonId(0)),
             })
             .collect(),
-        files: Vec::new(),
-        device_owners: Vec::new(),
-        badge_owners: Vec::new(),
-        carried_names: Vec::new(),
+        ..Site::plain("test")
     }
 }
 

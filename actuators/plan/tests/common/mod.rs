@@ -2,14 +2,13 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use osmose_model::command::{Args, Cause, Command, Effect, LevelRank, Trigger, Value};
-use osmose_model::device::{Actuator, ActuatorKind, Connect, Format, Normalise};
+use osmose_model::device::{Actuator, ActuatorKind};
 use osmose_model::ids::{ActuatorId, HolderId, Name, RuleId, Seq};
 use osmose_model::input::Tag;
-use osmose_model::site::{EngineConfig, Frame, Idle, RecordConfig, Site, Topology, ZoneMargins};
+use osmose_model::site::Site;
 use osmose_model::stages::Arbitrate;
-use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_model::time::LogicalNs;
 use osmose_plan::Plan;
-use std::collections::BTreeMap;
 
 pub(crate) fn name(s: &str) -> Name {
     Name::new(s).expect("a short name")
@@ -20,28 +19,8 @@ pub(crate) fn word(s: &str) -> Value {
 }
 
 fn actuator(id: usize, label: &str, kind: ActuatorKind, default: Option<&str>, safe: Option<&str>) -> Actuator {
-    let connect = Connect {
-        udp: None,
-        format: Format::Log,
-        from: None,
-        state_udp: None,
-        normalise: Normalise::default(),
-        key_file: None,
-    };
-    Actuator {
-        id: ActuatorId(id as u16),
-        name: label.into(),
-        kind,
-        zone: None,
-        level: None,
-        pose: None,
-        default: default.map(name),
-        safe: safe.map(name),
-        lease: safe.map(|_| osmose_model::device::LEASE_DEFAULT),
-        cells: Vec::new(),
-        wall: None,
-        connect,
-    }
+    let lease = safe.map(|_| osmose_model::device::LEASE_DEFAULT);
+    Actuator { default: default.map(name), safe: safe.map(name), lease, ..Actuator::plain(id as u16, label, kind) }
 }
 
 pub(crate) const RECORDER: ActuatorId = ActuatorId(0);
@@ -61,37 +40,7 @@ pub(crate) fn site() -> Site {
 }
 
 pub(crate) fn site_of(actuators: Vec<Actuator>) -> Site {
-    let zero = DurationNs::ZERO;
-    Site {
-        name: "test".into(),
-        frame: Frame::default(),
-        engine: EngineConfig {
-            topology: Topology::Inline,
-            idle: Idle::Yield,
-            budget_us: 1000,
-            tracks_max: 10,
-            late_max: zero,
-        },
-        margins: ZoneMargins { enter_margin_m: 0.0, exit_margin_m: 0.2, exit_delay: zero, lost: zero },
-        record: RecordConfig { dir: "traces".into(), rotate: zero, keep_days: 1, max_gib: 1.0 },
-        levels: Vec::new(),
-        zones: Vec::new(),
-        walls: Vec::new(),
-        openings: Vec::new(),
-        fixtures: Vec::new(),
-        sensors: Vec::new(),
-        actuators,
-        people: Vec::new(),
-        groups: Vec::new(),
-        attributes: BTreeMap::new(),
-        words: BTreeMap::new(),
-        resources: Vec::new(),
-        bookings: Vec::new(),
-        files: Vec::new(),
-        device_owners: Vec::new(),
-        badge_owners: Vec::new(),
-        carried_names: Vec::new(),
-    }
+    Site { actuators, ..Site::plain("test") }
 }
 
 /// Lights numbered from 0, none with a default.

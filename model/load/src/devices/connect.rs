@@ -281,14 +281,7 @@ fn time_path(m: &mut Fields<'_>, clock: ClockKind, faults: &mut Faults) -> Optio
 
 /// `connect` of an actuator: `"log"`, or a table; log lines (and a warning) where it has none.
 pub(super) fn actuator(t: &mut Fields<'_>, faults: &mut Faults) -> Connect {
-    let mut connect = Connect {
-        udp: None,
-        format: Format::Log,
-        from: None,
-        state_udp: None,
-        normalise: Normalise::default(),
-        key_file: None,
-    };
+    let mut connect = Connect::log();
     let Some(val) = t.get("connect") else {
         let message = format!("The {} has no `connect`: its commands are log lines only.", t.what());
         faults.warning("no-connect", &t.spot(), t.name(), message, "Write `connect = \"log\"` where that is meant.");
