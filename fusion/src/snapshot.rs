@@ -86,7 +86,6 @@ impl Fusion {
             plan: _,
             ways: _,
             late: _,
-            near: _,
             due: _,
         } = self;
         (to.key, to.now, to.fired_at, to.counts, to.births) = (key, *now, *fired_at, *counts, occupants.births.count());

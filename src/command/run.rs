@@ -218,7 +218,7 @@ pub(crate) fn account(site: &Site, s: &Summary, latencies: &Latencies) {
             u.errors
         );
         if u.renewed > 0 {
-            say!("commands said again because they hold under a lease: {}", u.renewed);
+            say!("of them {} said again because they hold under a lease", u.renewed);
         }
     }
     latencies.with(deadlines);

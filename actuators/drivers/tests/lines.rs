@@ -219,6 +219,38 @@ fn commands_arrive_over_udp_and_what_cannot_leave_is_counted() {
 }
 
 #[test]
+fn queued_commands_arrive_in_their_order_and_need_fewer_calls_than_there_are() {
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    receiver.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    let site = site(receiver.local_addr().expect("its address"));
+    let mut udp = UdpOut::new(&site).expect("sockets");
+    // Their numbers grow from one digit to three: no two neighbours of some are of one length.
+    let commands: Vec<Command> = (0..120).map(|n| Command { source_seq: Some(n), ..command() }).collect();
+    for c in &commands {
+        udp.queue(&site, &rules, c).expect("it has an address");
+    }
+    let error = udp.queue(&site, &rules, &Command { device: ActuatorId(1), ..command() });
+    assert!(matches!(error, Err(SendError::NoAddress { .. })), "{error:?}");
+    udp.flush();
+    udp.flush();
+    let mut bytes = [0; 2048];
+    for c in &commands {
+        let len = receiver.recv(&mut bytes).expect("it arrives, a datagram by itself");
+        let (line, wanted) = (String::from_utf8_lossy(&bytes[..len]), udp_line(c));
+        assert_eq!(line.split_once('}').map(|_| line.trim_end()), Some(wanted.trim_end()));
+        assert!(line.ends_with('\n') && line.len() <= wanted.len() + 2, "blanks at most: {line:?}");
+    }
+    let counts = udp.counts();
+    assert_eq!((counts.sent, counts.no_address, counts.errors, counts.would_block), (120, 1, 0, 0));
+    println!("120 commands in {} calls", counts.calls);
+    // A kernel without segmentation offload needs one for each.
+    assert!(counts.calls <= 120, "{counts:?}");
+    if cfg!(target_os = "linux") {
+        assert!(counts.calls <= 4, "{counts:?}");
+    }
+}
+
+#[test]
 fn an_address_that_the_kernel_refuses_is_an_error_with_the_device_in_it() {
     // Broadcast without permission is refused by the kernel at once.
     let site = site("255.255.255.255:9".parse().expect("an address"));

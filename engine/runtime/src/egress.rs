@@ -4,6 +4,9 @@
 //! A command becomes its line on the thread that decided it (the rules' names live there); where sending has a thread
 //! of its own, lines wait for it in one byte ring. A ring that is full loses no command in silence: it is counted with
 //! those that the kernel would not take. What is said again because its lease would run out (`leases.rs`) goes the same way.
+//!
+//! While more inputs wait to be stepped, commands wait for those of the next steps, a few microseconds at most, so that
+//! under load many go out in one call. With nothing else to do each goes out as soon as it is decided.
 
 use crate::clock::HostClock;
 use crate::lane::{put, take};
@@ -15,6 +18,7 @@ use osmose_drivers::udp::{UdpCounts, UdpOut};
 use osmose_drivers::{RuleNames, lines};
 use osmose_model::command::Command;
 use osmose_model::ids::{ActuatorId, RuleId, Seq};
+use osmose_model::limits::COMMANDS_PER_STEP_MAX;
 use osmose_model::site::{Idle, Site};
 use osmose_model::time::{ArrivalNs, DurationNs};
 use std::sync::Arc;
@@ -29,11 +33,18 @@ const PARK_MAX: Duration = Duration::from_millis(50);
 /// [`Handed`], and the lengths of the line that follows it and of the one that is sent in its place when it is late.
 const HEAD: usize = 64 + 4 + 4;
 
+/// Commands that wait for those of the next steps, so that they go out in one call: so many at most ...
+const WAITING_MAX: usize = 32;
+/// ... and for so long at most, by when the first of them was decided.
+const WAIT_MAX: DurationNs = DurationNs::from_us(25);
+
 /// Sends commands to their devices, or, in a dry run, to nobody.
 pub struct Egress {
     site: Arc<Site>,
     out: Option<UdpOut>,
     line: Vec<u8>,
+    /// What goes with the commands that are queued and not handed over yet.
+    waiting: Vec<Handed>,
     /// By actuator: its last command was too late and not sent, or the device was made safe in its place. To say that
     /// command again would undo it, so nothing is renewed there until another one goes out.
     barred: Vec<bool>,
@@ -54,13 +65,14 @@ impl Egress {
     /// What the system says where no socket can be made.
     pub fn new(site: Arc<Site>, dry_run: bool) -> std::io::Result<Self> {
         let out = if dry_run { None } else { Some(UdpOut::new(&site)?) };
+        let (line, waiting) = (Vec::with_capacity(LINE_BYTES), Vec::with_capacity(WAITING_MAX + COMMANDS_PER_STEP_MAX));
         let barred = vec![false; site.actuators.len()];
-        Ok(Self { site, out, line: Vec::with_capacity(LINE_BYTES), barred })
+        Ok(Self { site, out, line, waiting, barred })
     }
 
-    /// Hands one command to its device's transport, or does what its rule asks for where it is too late for that. What
-    /// the transport does not take is counted ([`Egress::counts`]).
-    pub(crate) fn send(
+    /// Puts one command behind those that wait, or does what its rule asks for where it is too late for it. What the
+    /// transport does not take is counted ([`Egress::counts`]).
+    pub(crate) fn queue(
         &mut self,
         told: Told<'_>,
         rules: &RuleNames<'_>,
@@ -84,26 +96,48 @@ impl Egress {
             // A device without a safe state is told what was decided: late is better than never.
             None => lines::encode_json(&self.site, rules, told.command, told.lease, &mut line),
         }
-        self.hand_over(handed, late, safe.is_some(), &line);
+        self.put(handed, late, safe.is_some(), &line);
         self.line = line;
     }
 
-    /// Hands a line to the device's transport: the command's, or (`made_safe`) the one in its place.
-    fn hand_over(&mut self, handed: Handed, late: Option<Late>, made_safe: bool, line: &[u8]) {
+    /// Puts a line behind those that wait: the command's, or (`made_safe`) the one in its place.
+    fn put(&mut self, handed: Handed, late: Option<Late>, made_safe: bool, line: &[u8]) {
+        self.waiting.push(handed);
         let barred = self.barred.get_mut(handed.device.index());
         let (Some(out), Some(barred)) = (&mut self.out, barred) else { return };
         // A failure is counted by the driver and shown in the engine's account; the next command may go through.
         if handed.renewal {
             if !*barred {
-                let _ = out.renew_line(&self.site, handed.device, line);
+                let _ = out.queue_again(&self.site, handed.device, line);
             }
             return;
         }
         let is_dropped = late == Some(Late::Drop);
         *barred = is_dropped || made_safe;
         if !is_dropped {
-            let _ = out.send_line(&self.site, handed.device, line);
+            let _ = out.queue_line(&self.site, handed.device, line);
         }
+    }
+
+    /// Whether what waits may wait on at `now`.
+    pub(crate) fn may_wait(&self, now: ArrivalNs) -> bool {
+        self.waiting.len() < WAITING_MAX
+            && self.waiting.first().is_none_or(|first| now.since(first.timing.step_end) < WAIT_MAX)
+    }
+
+    /// Hands over what waits, and accounts for it; gives when it had left. `None` where nothing waited.
+    pub(crate) fn flush(&mut self, clock: &HostClock, meter: &mut Meter) -> Option<ArrivalNs> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        if let Some(out) = &mut self.out {
+            out.flush();
+        }
+        let sent = clock.now();
+        for handed in self.waiting.drain(..) {
+            handed.account(sent, meter);
+        }
+        Some(sent)
     }
 
     /// Other people may be in the site: names are looked up in it.
@@ -294,16 +328,21 @@ impl LineRx {
                 self.line.resize(len + safe, 0);
             }
             let (true, Some(handed)) = (take(&mut self.ring, len + safe, &mut self.line), handed) else { break };
+            if std::mem::replace(&mut self.generation, handed.generation) != handed.generation {
+                // What waits was decided by the rules before.
+                self.egress.flush(clock, meter);
+                meter.rules_changed();
+            }
             let late = handed.late(clock, meter);
             let made_safe = late == Some(Late::FailSafe) && safe > 0;
             let line = if made_safe { &self.line[len..len + safe] } else { &self.line[..len] };
-            self.egress.hand_over(handed, late, made_safe, line);
-            if std::mem::replace(&mut self.generation, handed.generation) != handed.generation {
-                meter.rules_changed();
+            self.egress.put(handed, late, made_safe, line);
+            if self.egress.waiting.len() >= WAITING_MAX {
+                self.egress.flush(clock, meter);
             }
-            handed.account(clock.now(), meter);
             n += 1;
         }
+        self.egress.flush(clock, meter);
         n
     }
 
@@ -315,7 +354,7 @@ impl LineRx {
             let over = self.ring.is_abandoned();
             let worked = self.do_work(&clock, &mut meter) > 0;
             let now = clock.now();
-            meter.turn(now);
+            meter.turn(now, worked);
             if worked {
                 continue;
             }

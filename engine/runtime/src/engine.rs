@@ -223,7 +223,10 @@ impl Engine {
         let site = setup.machine.site().clone();
         let (clock, taps) = (setup.clock, std::mem::take(&mut setup.taps));
         let egress = Egress::new(site.clone(), setup.dry_run)?;
-        let (tap, side) = tap_ring(TAP_BYTES);
+        let (mut tap, side) = tap_ring(if taps.is_empty() { 0 } else { TAP_BYTES });
+        if taps.is_empty() {
+            tap.nobody_listens();
+        }
         let meter = collector.meter("step", true, clock.now());
         let mut threads = Threads { cores: &cores, site: &site, clock, next_core: 1, collector: &mut collector };
         let (source, outlet, beside) = if is_threaded(topology) {
@@ -233,7 +236,7 @@ impl Engine {
             let outlet = Outlet::There(lines_tx, sender.thread().clone());
             (Source::Threads, outlet, Some((inlets, sender)))
         } else {
-            (Source::Here(one(inlets)), Outlet::Here(egress), None)
+            (Source::Here(one(inlets)), Outlet::Here(Box::new(egress)), None)
         };
         let leases = Leases::new(&setup.machine, |device| outlet.reaches(device));
         let out = Outputs::new(setup.journal.take(), tap, (outlet, leases), clock, meter);

@@ -56,7 +56,7 @@ pub(crate) enum Source {
 /// Who sends.
 pub(crate) enum Outlet {
     /// This thread, at once.
-    Here(Egress),
+    Here(Box<Egress>),
     /// A thread of its own.
     There(LineTx, Thread),
 }
@@ -69,8 +69,8 @@ impl Outlet {
         }
     }
 
-    /// Hands the commands of one step over, or to the thread that will; gives when the last one had left this one. Who
-    /// hands over accounts for it; where nothing of it goes anywhere, nobody does, and the answer is `None`.
+    /// Hands the commands of one step over, or to the thread that will. Who hands over accounts for it; where nothing of
+    /// it goes anywhere, nobody does.
     fn send(
         &mut self,
         commands: &[Command],
@@ -78,9 +78,9 @@ impl Outlet {
         handed: Handed,
         clock: &HostClock,
         meter: &mut Meter,
-    ) -> Option<ArrivalNs> {
+    ) -> Sent {
         let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
-        let last = commands.iter().rposition(|c| self.reaches(c.device))?;
+        let Some(last) = commands.iter().rposition(|c| self.reaches(c.device)) else { return Sent::Nothing };
         for (i, command) in commands.iter().enumerate() {
             if !self.reaches(command.device) {
                 continue;
@@ -90,17 +90,17 @@ impl Outlet {
             let handed = Handed { device, rule, deadline, last: i == last, ..handed };
             let told = Told { command, lease: machine.plan().lease(device) };
             match self {
-                Self::Here(egress) => {
-                    egress.send(told, &rule_name, handed, clock, meter);
-                    handed.account(clock.now(), meter);
-                }
+                Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
                 Self::There(lines, _) => lines.send(told, &rule_name, handed),
             }
         }
-        if let Self::There(_, thread) = self {
-            thread.unpark();
+        match self {
+            Self::Here(_) => Sent::Waits,
+            Self::There(_, thread) => {
+                thread.unpark();
+                Sent::At(clock.now())
+            }
         }
-        Some(clock.now())
     }
 
     /// Says one more time what a device was told. It is no reaction to anything, so nobody accounts for it.
@@ -108,13 +108,23 @@ impl Outlet {
         let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
         let handed = Handed { device: told.command.device, renewal: true, ..handed };
         match self {
-            Self::Here(egress) => egress.send(told, &rule_name, handed, clock, meter),
+            Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
             Self::There(lines, thread) => {
                 lines.send(told, &rule_name, handed);
                 thread.unpark();
             }
         }
     }
+}
+
+/// What became of the commands of a step.
+enum Sent {
+    /// There were none that go anywhere.
+    Nothing,
+    /// The last one had left this thread.
+    At(ArrivalNs),
+    /// They are queued, to be handed over with those of the next steps or at once.
+    Waits,
 }
 
 /// The stepping agent and all that it owns.
@@ -156,6 +166,8 @@ pub(crate) struct Outputs {
     /// When the latest step ended: what it is now, as far as is known without asking.
     stepped_at: ArrivalNs,
     meter: Meter,
+    /// More inputs wait to be stepped: commands may wait for theirs.
+    more_waits: bool,
     /// How often rules were installed.
     generation: u32,
     journal_lost: u64,
@@ -184,6 +196,7 @@ impl Outputs {
             step_start: now,
             stepped_at: now,
             meter,
+            more_waits: false,
             generation: 0,
             journal_lost: 0,
             journal_broken: false,
@@ -209,9 +222,30 @@ impl Outputs {
     fn tend_leases(&mut self, machine: &Core, now: ArrivalNs) {
         let handed = self.handed_now(machine.last().seq, now);
         let Self { leases, outlet, clock, meter, .. } = self;
+        let mut said = false;
         leases.tend(machine, now, |command, lease| {
+            said = true;
             outlet.say_again(Told { command, lease }, machine, handed, clock, meter);
         });
+        if said {
+            self.flush();
+        }
+    }
+
+    /// Hands over every command that waits for those of further steps; what was recorded meanwhile goes to the side.
+    fn flush(&mut self) {
+        if let Outlet::Here(egress) = &mut self.outlet
+            && let Some(sent) = egress.flush(&self.clock, &mut self.meter)
+        {
+            self.tap.release(sent);
+        }
+    }
+
+    /// Whether the commands of a step that ended now may wait for those of the next.
+    fn may_wait(&self, out: &Outbox) -> bool {
+        self.more_waits
+            && self.tap.has_room_to_hold(out)
+            && matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at))
     }
 }
 
@@ -226,6 +260,9 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
                 }
             }
         }
+        if !self.tap.has_room_to_hold_input(canonical) {
+            self.flush();
+        }
         self.tap.input(tag, canonical);
         self.step_start = self.clock.now();
     }
@@ -239,13 +276,14 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             _ => (self.kind, self.received, self.read),
         };
         if matches!(input, Input::RulesInstalled { .. }) {
+            // What waits was decided by the rules before.
+            self.flush();
             self.generation += 1;
             if matches!(self.outlet, Outlet::Here(_)) {
                 self.meter.rules_changed();
             }
         }
         let mut timing = Timing { received, read, step_start, step_end, sent };
-        self.meter.stepped(kind, &timing);
         let handed = Handed {
             device: ActuatorId(0),
             kind,
@@ -258,11 +296,27 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             timing,
         };
         self.leases.sent(&out.commands, machine, step_end);
+        let may_wait = self.may_wait(out);
+        let digests = (machine.input_digest(), machine.decision_digest());
         match self.outlet.send(&out.commands, machine, handed, &self.clock, &mut self.meter) {
-            Some(sent) => timing.sent = sent,
-            None => self.meter.done(kind, tag.seq, timing, None, false),
+            Sent::Nothing => self.meter.done(kind, tag.seq, timing, None, false),
+            Sent::At(sent) => timing.sent = sent,
+            Sent::Waits if may_wait => {
+                self.meter.stepped(kind, &timing);
+                return self.tap.hold(tag, out, digests, timing);
+            }
+            Sent::Waits => {}
         }
-        self.tap.decided(tag, out, (machine.input_digest(), machine.decision_digest()), timing);
+        if !may_wait
+            && let Outlet::Here(egress) = &mut self.outlet
+            && let Some(sent) = egress.flush(&self.clock, &mut self.meter)
+        {
+            timing.sent = sent;
+            self.tap.release(sent);
+        }
+        // Behind the commands: the histograms' memory is seldom in a cache.
+        self.meter.stepped(kind, &timing);
+        self.tap.decided(tag, out, digests, timing);
     }
 }
 
@@ -282,7 +336,12 @@ impl Stepper {
             let worked = self.duty();
             beside();
             let now = self.clock.now();
-            self.out.meter.turn(now);
+            if let Source::Here(inlet) = &self.source
+                && self.out.meter.is_asked()
+            {
+                self.out.meter.took_in(inlet.tally());
+            }
+            self.out.meter.turn(now, worked > 0);
             self.out.tend_leases(self.driver.machine(), now);
             if let Some(publisher) = &mut self.publisher {
                 publisher.look_on(self.driver.machine(), now);
@@ -337,10 +396,13 @@ impl Stepper {
             let Some(LaneHead { head, received, len }) = self.lanes[i].pop(&mut self.bytes) else { break };
             let bytes = std::mem::take(&mut self.bytes);
             (self.out.kind, self.out.received, self.out.read) = (Kind::of(head.class), received, head.arrival);
+            self.out.more_waits = n + 1 < turn && self.lanes.iter().any(|lane| !lane.is_empty());
             self.feed(head.arrival, &bytes[..len as usize]);
             self.bytes = bytes;
             n += 1;
         }
+        self.out.more_waits = false;
+        self.out.flush();
         n += self.take_control();
         self.driver.run_until(self.clock.now(), &mut self.out);
         self.keyframe_inputs += n as u64;
@@ -453,7 +515,8 @@ impl Stepper {
         let handed = self.out.handed_now(machine.last().seq, now);
         self.out.leases.sent(&held.commands, machine, now);
         let Outputs { outlet, clock, meter, .. } = &mut self.out;
-        outlet.send(&held.commands, machine, handed, clock, meter);
+        let _ = outlet.send(&held.commands, machine, handed, clock, meter);
+        self.out.flush();
     }
 
     /// Takes a keyframe when one is due and nothing else waits; under load when it is long overdue, or the ring needs
@@ -523,6 +586,9 @@ impl Stepper {
             last: machine.last(),
             intake,
         };
+        if let Source::Here(inlet) = &self.source {
+            self.out.meter.took_in(inlet.tally());
+        }
         self.out.meter.finish();
         summary
     }
