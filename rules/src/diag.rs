@@ -215,10 +215,13 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let other: Vec<char> = candidate.chars().flat_map(char::to_lowercase).collect();
-        if other.len() > 96 || chars.len().abs_diff(other.len()) > budget || candidate == word {
+        if other.len() > 96 || chars.len().abs_diff(other.len()) > budget.max(2) || candidate == word {
             continue;
         }
         let distance = edit_distance(&chars, &other);
+        // Who stops short of a word's end means it before any other: `cross` is `crosses`, not `across`.
+        let is_begun = chars.len() >= 4 && other.starts_with(&chars) && other.len() - chars.len() <= 2;
+        let distance = if is_begun { 0 } else { distance };
         // One letter for another in a one-letter word is no likeness.
         if distance <= budget && distance < chars.len() && best.is_none_or(|(d, _)| distance < d) {
             best = Some((distance, candidate));
@@ -255,6 +258,7 @@ mod tests {
         assert_eq!(did_you_mean("loby", ["lobby", "cafe"]), Some("lobby"));
         assert_eq!(did_you_mean("reocrder", ["recorder", "lights"]), Some("recorder"));
         assert_eq!(did_you_mean("m8", ["m7", "m9"]), Some("m7"));
+        assert_eq!(did_you_mean("cross", ["across", "crosses"]), Some("crosses"));
         assert_eq!(did_you_mean("x", ["y"]), None);
         assert_eq!(did_you_mean("kitchen", ["lobby", "m7"]), None);
     }
