@@ -128,6 +128,13 @@ fn saved_people_hold_from_one_input_on_and_broken_ones_do_not() {
     engine.stop(Signal::INT).expect(0);
     let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
     assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+    // Without names it decides the same, and who came later has none either.
+    let (shared, said) = (site.file("shared.mcap"), site.file("said.jsonl"));
+    let (shared, said) = (shared.to_str().expect("text"), said.to_str().expect("text"));
+    osmose(&["trace", "anonymise", trace.to_str().expect("text"), "-o", shared]).expect(0);
+    osmose(&["replay", shared, "--verify", "--commands", said]).expect(0);
+    let said = std::fs::read_to_string(said).expect("written");
+    assert!(said.contains("person-") && !said.contains("newcomer") && !said.contains("\"p1\""), "{said}");
     // Started again it goes on with them, although the numbers of the file are others.
     let engine = Engine::run(site.path(), &[]);
     assert!(engine.stderr().contains("resumed behind input"), "{}", engine.stderr());
