@@ -41,13 +41,15 @@ pub trait Workshop {
 /// Sets of rules kept compiled: who goes to and fro in a recording meets the same ones again.
 const COMPILED_MAX: usize = 8;
 
+/// Rule files, joined, and what they compile to, with the people that were installed with them and nothing seen yet.
+type Compiled = (Vec<u8>, Rules);
+
 /// The engine's own stages. Clones share what they compiled.
 #[derive(Clone)]
 pub struct Osmose {
     site: Arc<Site>,
-    /// Rule files, joined, and what they compile to, with the people that were installed with them and nothing seen yet;
-    /// the latest last.
-    compiled: Arc<Mutex<Vec<(Vec<u8>, Rules)>>>,
+    /// The latest last.
+    compiled: Arc<Mutex<Vec<Compiled>>>,
 }
 
 impl Osmose {
