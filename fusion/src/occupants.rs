@@ -6,8 +6,8 @@
 
 use crate::births::Births;
 use crate::deadlines::Deadlines;
-use crate::index::OccupantIndex;
 use crate::in_place::Stamped;
+use crate::index::OccupantIndex;
 use crate::keys::SlotTable;
 use arrayvec::ArrayVec;
 use osmose_model::geometry::{Aabb, Place, Point};

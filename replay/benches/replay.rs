@@ -324,7 +324,11 @@ fn rates(path: &Path, what: &str, of: f64) {
             print!("  {done} on {threads} in {:.3} s: {:.0} {what}", took.as_secs_f64(), rate(took));
             if threads == NonZeroUsize::MIN {
                 let per_input = cpu.as_nanos() as f64 / inputs as f64;
-                print!("; on a processor {:.3} s: {:.0} {what}, {per_input:.0} ns an input", cpu.as_secs_f64(), rate(cpu));
+                print!(
+                    "; on a processor {:.3} s: {:.0} {what}, {per_input:.0} ns an input",
+                    cpu.as_secs_f64(),
+                    rate(cpu)
+                );
             }
             println!();
         }

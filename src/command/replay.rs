@@ -65,8 +65,8 @@ pub(crate) struct Replay {
     /// The header of --tracks
     #[arg(long, value_enum, default_value = "osmose")]
     tracks_format: Format,
-    /// Whom rows of --tracks name: who was believed to be there at that moment, or who is likeliest by everything heard
-    /// before and after
+    /// Whom rows of --tracks name: who was believed to be there at that moment; the label that each row bore at that moment,
+    /// with the name that the label got, be it later; or who is likeliest by everything heard before and after
     #[arg(long, value_enum, default_value = "live", requires = "tracks")]
     names: Naming,
     /// Write events as JSON lines
@@ -101,6 +101,7 @@ enum Format {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Naming {
     Live,
+    Labels,
     Smoothed,
 }
 
@@ -154,6 +155,7 @@ impl Replay {
         };
         let names = match self.names {
             Naming::Live => Names::Live,
+            Naming::Labels => Names::Labels,
             Naming::Smoothed => Names::Smoothed,
         };
         let truth = self.truth.as_deref().map(score::load_truth).transpose().map_err(Failure::found)?;

@@ -38,19 +38,18 @@ pub trait Workshop {
     fn machine(&self, rules: Self::Decide) -> Machine<Self::Fuse, Self::Decide, Self::Arbitrate>;
 }
 
-/// Sets of rules, joined, and what each compiles to.
-type Compiled = Vec<(Vec<u8>, Rules)>;
-
 /// Sets of rules kept compiled: who goes to and fro in a recording meets the same ones again.
 const COMPILED_MAX: usize = 8;
+
+/// Rule files, joined, and what they compile to, with the people that were installed with them and nothing seen yet.
+type Compiled = (Vec<u8>, Rules);
 
 /// The engine's own stages. Clones share what they compiled.
 #[derive(Clone)]
 pub struct Osmose {
     site: Arc<Site>,
-    /// Rule files, joined, and what they compile to, with the people that were installed with them and nothing seen yet;
-    /// the latest last.
-    compiled: Arc<Mutex<Compiled>>,
+    /// The latest last.
+    compiled: Arc<Mutex<Vec<Compiled>>>,
 }
 
 impl Osmose {

@@ -271,7 +271,8 @@ impl<W: Workshop + Clone + Send + Sync> Replay<Recording, W> {
             let skimmed = skimmed.join().unwrap_or_else(|_| Err(std::io::Error::other("the reading thread failed")));
             if summary.began_at.is_none() && !summary.stopped {
                 let after = summary.span.map(|(_, last)| last);
-                let hole = |damage| Hole { after, before: None, kind: HoleKind::Damage(damage), skipped: 0, went_on: false };
+                let hole =
+                    |damage| Hole { after, before: None, kind: HoleKind::Damage(damage), skipped: 0, went_on: false };
                 summary.holes.extend(skimmed?.into_iter().map(hole));
             }
             if let Some(difference) = summary.verdict.difference_mut() {
@@ -288,14 +289,8 @@ impl<W: Workshop + Clone + Send + Sync> Replay<Recording, W> {
         let begins = self.run.driver.machine().last().at;
         let from = first.max(begins);
         let to = self.run.options.to.map_or(last, |to| to.min(last));
-        let leg = |before, keyframe_at| Leg {
-            before,
-            keyframe_at,
-            begun: Begun::No,
-            bytes: (0, 0),
-            at: from,
-            found: None,
-        };
+        let leg =
+            |before, keyframe_at| Leg { before, keyframe_at, begun: Begun::No, bytes: (0, 0), at: from, found: None };
         let mut legs = vec![leg(None, 0)];
         for i in 1..wished {
             let before = LogicalNs(from.0 + (to.since(from).0.max(0) / wished as i64) * i as i64);

@@ -156,12 +156,7 @@ pub fn why_within(path: &Path, id: CommandId, back: DurationNs) -> Result<Why, W
     explain(path, id, Some(back), &mut ())
 }
 
-fn explain(
-    path: &Path,
-    id: CommandId,
-    back: Option<DurationNs>,
-    watch: &mut dyn Watch,
-) -> Result<Why, WhyError> {
+fn explain(path: &Path, id: CommandId, back: Option<DurationNs>, watch: &mut dyn Watch) -> Result<Why, WhyError> {
     let mut recording = Recording::open(path)?;
     let heard = listen(&mut recording, id, back, watch)?;
     let Some(command) = &heard.command else {
