@@ -68,6 +68,11 @@ fn metrics_are_told_and_a_stalled_reader_of_them_hurts_nobody() {
     let rule = "osmose_rule_reactions_total{rule=\"pause-recording\"}";
     assert_eq!(value(&metrics, rule), Some(played.expected.len() as f64), "{metrics}");
     assert!(value(&metrics, "osmose_thread_turns_total{thread=\"step\"}").is_some_and(|n| n > 0.0), "{metrics}");
+    // The sockets' own counts come with the same sums.
+    assert_eq!(value(&metrics, "osmose_datagrams_total"), Some(3000.0), "{metrics}");
+    assert_eq!(value(&metrics, "osmose_observations_taken_total{class=\"state\"}"), Some(3000.0), "{metrics}");
+    assert_eq!(value(&metrics, "osmose_observations_shed_total{why=\"replaced\"}"), Some(0.0), "{metrics}");
+    assert!(metrics.contains("osmose_datagrams_dropped_by_kernel_total{port="), "{metrics}");
     assert!(metrics.contains("osmose_latency_seconds_bucket{") && metrics.contains("# EOF"), "{metrics}");
     drop(stalled);
     engine.stop(Signal::TERM).expect(0);

@@ -17,9 +17,11 @@ const NEVER: i64 = i64::MAX;
 pub(crate) struct Deadlines {
     /// Round 0 holds the deadlines, each further round the minima of groups of eight; the last has one group.
     rounds: Vec<Vec<i64>>,
+    /// The minimum of the last round: it is asked for with every input, and twice.
+    least: i64,
 }
 
-clone_in_place!(Deadlines { rounds });
+clone_in_place!(Deadlines { rounds, least });
 
 impl Deadlines {
     /// `n` things, none of them due.
@@ -30,7 +32,7 @@ impl Deadlines {
             let padded = len.div_ceil(FAN) * FAN;
             rounds.push(vec![NEVER; padded]);
             if padded == FAN {
-                return Self { rounds };
+                return Self { rounds, least: NEVER };
             }
             len = padded / FAN;
         }
@@ -44,20 +46,19 @@ impl Deadlines {
     pub(crate) fn set(&mut self, i: usize, due: Option<LogicalNs>) {
         let mut at = i;
         let mut value = due.map_or(NEVER, |d| d.0);
-        for round in 0..self.rounds.len() {
-            if self.rounds[round][at] == value {
+        for round in &mut self.rounds {
+            if std::mem::replace(&mut round[at], value) == value {
                 return;
             }
-            self.rounds[round][at] = value;
             at /= FAN;
-            value = Self::least(&self.rounds[round][at * FAN..(at + 1) * FAN]);
+            value = Self::least(&round[at * FAN..(at + 1) * FAN]);
         }
+        self.least = value;
     }
 
     /// The first instant at which anything is due.
     pub(crate) fn first(&self) -> Option<LogicalNs> {
-        let least = self.rounds.last().map_or(NEVER, |top| Self::least(top));
-        (least != NEVER).then_some(LogicalNs(least))
+        (self.least != NEVER).then_some(LogicalNs(self.least))
     }
 
     /// Takes the lowest-numbered thing that is due at `first()`, and sets it to never.

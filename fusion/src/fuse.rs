@@ -9,6 +9,7 @@
 use crate::calibration::Calibration;
 use crate::doors::Doors;
 use crate::identity::Identities;
+use crate::in_place::Stamped;
 use crate::late::Late;
 use crate::levels::Ways;
 use crate::membership::{self, How};
@@ -96,8 +97,8 @@ pub struct Fusion {
     pub(crate) receivers: Receivers,
     pub(crate) beacons: Beacons,
     pub(crate) calibration: Calibration,
-    pub(crate) carriers: Carriers,
-    pub(crate) chains: Chains,
+    pub(crate) carriers: Stamped<Carriers>,
+    pub(crate) chains: Stamped<Chains>,
     pub(crate) clouds: Clouds,
     pub(crate) doors: Doors,
     pub(crate) counts: Counts,
@@ -106,8 +107,6 @@ pub struct Fusion {
     /// The last instant at which time alone changed an occupant.
     pub(crate) fired_at: LogicalNs,
     pub(crate) late: Late,
-    /// Zones near a point, reused.
-    pub(crate) near: Vec<ZoneId>,
     /// Slots due at an instant, reused.
     pub(crate) due: Vec<u32>,
 }
@@ -128,15 +127,14 @@ impl Fusion {
             receivers: Receivers::new(&site),
             beacons: Beacons::new(if site.sensors.iter().any(is_radio) { max } else { 0 }),
             calibration: Calibration::new(&site.sensors),
-            carriers: Carriers::new(&site, max),
-            chains: Chains::new(&site, max),
+            carriers: Stamped::new(Carriers::new(&site, max)),
+            chains: Stamped::new(Chains::new(&site, max)),
             clouds: Clouds::new(&site),
             doors: Doors::new(&site),
             counts: Counts::default(),
             now: LogicalNs::default(),
             fired_at: LogicalNs(i64::MIN),
             late: Late::new(&site),
-            near: Vec::with_capacity(site.zones.len()),
             due: Vec::with_capacity(max),
             site,
         };
@@ -294,8 +292,7 @@ impl Fusion {
         self.identities.begin(slot);
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sink_of.0), sink_of.1);
         if self.occupants.slot(slot).confirmed {
-            let refused =
-                membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut self.near, &mut sink);
+            let refused = membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut sink);
             self.counts.zones_full += refused;
         }
         sink.event(EventKind::Appears, self.occupants.occupant(slot), None, None);
@@ -306,8 +303,7 @@ impl Fusion {
     pub(crate) fn confirm(&mut self, slot: u32, (sensor, measured): (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
         self.occupants.slot_mut(slot).confirmed = true;
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured);
-        let refused =
-            membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut self.near, &mut sink);
+        let refused = membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut sink);
         self.counts.zones_full += refused;
         sink.event(EventKind::Confirmed, self.occupants.occupant(slot), None, None);
         self.occupants.schedule(slot, self.now);
@@ -341,7 +337,7 @@ impl Fusion {
         let moved_far = found || before.level != place.level || !membership::is_settled(&self.occupants, slot);
         if somebody && moved_far {
             let how = if found { How::Found } else { How::Usually };
-            let refused = membership::settle(&self.plan, &mut self.occupants, slot, how, &mut self.near, &mut sink);
+            let refused = membership::settle(&self.plan, &mut self.occupants, slot, how, &mut sink);
             self.counts.zones_full += refused;
         }
         if sink.len() == said && before != place {

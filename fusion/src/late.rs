@@ -454,7 +454,6 @@ impl Fusion {
             now: self.now,
             fired_at: self.fired_at,
             late: Late::default(),
-            near: Vec::new(),
             due: Vec::new(),
         };
         base.go_back(oldest);

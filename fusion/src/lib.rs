@@ -13,7 +13,7 @@
 //! | `fuse.rs` | one step: an observation or an instant in, stimuli out |
 //! | `occupants.rs` | who is there, and every index over them |
 //! | `membership.rs` | who is in which zone: margins, delays |
-//! | `plan.rs` | zones and walls, in static R-trees |
+//! | `plan.rs`, `nearby.rs` | zones in a grid and walls in an R-tree, which stand still |
 //! | `index.rs` | occupants in R-trees with enlarged boxes |
 //! | `identity.rs` | badges, and what is left of identities after people met |
 //! | `carried.rs` | carried devices: by the best that is known of them |
@@ -58,6 +58,7 @@ mod late;
 mod levels;
 mod membership;
 mod merge;
+mod nearby;
 mod occupants;
 mod order;
 mod people;

@@ -8,6 +8,7 @@ use crate::occupants::Occupants;
 use crate::plan::{Plan, REACH_M};
 use crate::sink::Sink;
 use osmose_model::ids::ZoneId;
+use osmose_model::limits::ZONES_PER_OCCUPANT_MAX;
 use osmose_model::time::DurationNs;
 use osmose_model::world::EventKind;
 
@@ -34,18 +35,14 @@ pub(crate) fn is_settled(occupants: &Occupants, slot: u32) -> bool {
 
 /// Works out the zones of an occupant at its place: leaves ascending, then enters ascending. Returns how many zones it
 /// could not be put in because it is in as many as it can be.
-pub(crate) fn settle(
-    plan: &Plan,
-    occupants: &mut Occupants,
-    slot: u32,
-    how: How,
-    near: &mut Vec<ZoneId>,
-    sink: &mut Sink<'_>,
-) -> u64 {
+pub(crate) fn settle(plan: &Plan, occupants: &mut Occupants, slot: u32, how: How, sink: &mut Sink<'_>) -> u64 {
     let place = occupants.occupant(slot).place;
-    let before = occupants.occupant(slot).zones.clone();
+    // A copy of the numbers: they are looked at while the list itself changes.
+    let (mut room, n) = ([ZoneId(0); ZONES_PER_OCCUPANT_MAX], occupants.occupant(slot).zones.len());
+    room[..n].copy_from_slice(&occupants.occupant(slot).zones);
+    let before = &room[..n];
     let mut slack_m = REACH_M;
-    for &zone in &before {
+    for &zone in before {
         let depth = plan.depth(zone, place.level, place.at);
         let margins = plan.margins(zone);
         if depth >= -margins.exit_margin_m {
@@ -61,8 +58,7 @@ pub(crate) fn settle(
         }
     }
     let mut refused = 0;
-    plan.zones_near(place.level, place.at, near);
-    for &zone in near.iter() {
+    for &zone in plan.zones_near(place.level, place.at) {
         if before.contains(&zone) {
             continue;
         }
@@ -87,7 +83,7 @@ pub(crate) fn settle(
     }
     let entry = occupants.slot_mut(slot);
     (entry.anchor, entry.slack_m) = (place.at, slack_m - ROUNDING_M);
-    if entry.occupant.zones != before || how == How::Silently {
+    if *entry.occupant.zones != *before || how == How::Silently {
         entry.lost_after = plan.lost_after(&entry.occupant.zones);
     }
     refused

@@ -1,8 +1,9 @@
-//! What stands still: zones and walls, in one R-tree each per level, built once from the site.
+//! What stands still: zones in a grid and walls in an R-tree per level, built once from the site.
 //!
 //! Zones are asked for with a reach ([`REACH_M`]), so that the caller also learns how far the nearest boundary is and
 //! may skip the next moves that cannot cross one.
 
+use crate::nearby::Nearby;
 use osmose_model::geometry::{Aabb, Area, Point, Segment};
 use osmose_model::ids::{LevelId, ZoneId};
 use osmose_model::site::{Site, ZoneMargins};
@@ -30,7 +31,7 @@ impl<T> RTreeObject for Boxed<T> {
 /// One level's zones and walls.
 #[derive(Clone, Debug)]
 struct Floor {
-    zones: RTree<Boxed<ZoneId>>,
+    zones: Nearby,
     /// Opaque pieces of wall.
     walls: RTree<Boxed<Segment>>,
 }
@@ -83,14 +84,11 @@ impl Plan {
             .levels
             .iter()
             .map(|level| {
-                let zones = site.zones.iter().filter(|z| z.level == level.id).filter_map(|z| {
-                    let b = z.area.aabb()?;
-                    let envelope = AABB::from_corners([b.min.x_m, b.min.y_m], [b.max.x_m, b.max.y_m]);
-                    Some(Boxed { envelope, what: z.id })
-                });
+                let boxes = site.zones.iter().filter(|z| z.level == level.id);
+                let boxes: Vec<_> = boxes.filter_map(|z| Some((z.id, z.area.aabb()?))).collect();
                 let opaque = site.walls.iter().filter(|w| w.level == level.id && !w.transparent);
                 let walls = opaque.flat_map(|w| &w.segments).map(|&s| Boxed { envelope: span(s), what: s });
-                Floor { zones: RTree::bulk_load(zones.collect()), walls: RTree::bulk_load(walls.collect()) }
+                Floor { zones: Nearby::new(&boxes, REACH_M), walls: RTree::bulk_load(walls.collect()) }
             })
             .collect();
         Self { floors, zones, margins: sane(site.margins) }
@@ -120,15 +118,9 @@ impl Plan {
         dx.max(dy).max(0.0)
     }
 
-    /// The zones whose box comes within [`REACH_M`] of a point, ascending, into `out`.
-    pub(crate) fn zones_near(&self, level: LevelId, at: Point, out: &mut Vec<ZoneId>) {
-        out.clear();
-        let envelope = AABB::from_corners([at.x_m - REACH_M, at.y_m - REACH_M], [at.x_m + REACH_M, at.y_m + REACH_M]);
-        let _: ControlFlow<()> = self.floors[level.index()].zones.locate_in_envelope_intersecting_int(envelope, |z| {
-            out.push(z.what);
-            ControlFlow::Continue(())
-        });
-        out.sort_unstable();
+    /// The zones whose box comes within [`REACH_M`] of a point, and perhaps some a little farther away; ascending.
+    pub(crate) fn zones_near(&self, level: LevelId, at: Point) -> &[ZoneId] {
+        self.floors[level.index()].zones.at(at)
     }
 
     /// After how long unseen somebody in these zones is lost: the least of theirs, the site's in none.

@@ -4,6 +4,10 @@
 //! A library's tree (rstar) gives each node its own allocation: 31 in 1,000 location fixes, where this has none. Items
 //! are the caller's small numbers, each in at most one tree. A node that is full is split in the middle of its longer
 //! side; one that falls below [`MIN_FILLED`] is dissolved and its entries are put in anew.
+//!
+//! Who walks about in a room moves among the same neighbours, so a leaf's box is not drawn in when one of its items
+//! moves inwards: it stays as wide as its items have been lately, up to [`NEAR_M`], and most moves change one entry and
+//! nothing above it (after the bottom-up updates of Lee et al. 2003).
 
 use arrayvec::ArrayVec;
 use osmose_model::geometry::{Aabb, Point};
@@ -13,6 +17,9 @@ const FANOUT: usize = 8;
 
 /// A node with fewer entries, not being a root, is dissolved.
 const MIN_FILLED: usize = 3;
+
+/// How wide and high a leaf's box may be and hold more than its items need, metres: about a room.
+const NEAR_M: f64 = 12.0;
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -27,20 +34,25 @@ struct Entry {
 #[derive(Clone, Debug)]
 struct Node {
     entries: ArrayVec<Entry, FANOUT>,
+    /// Holds the boxes of its entries, as the entry above says too; a leaf's may hold more.
+    reach: Aabb,
     parent: u32,
     /// 0 for a leaf.
     height: u32,
 }
 
 impl Node {
-    fn reach(&self) -> Aabb {
-        let mut all = self.entries[0].reach;
-        for entry in &self.entries[1..] {
-            all = union(all, entry.reach);
-        }
-        all
+    /// The box that holds its entries and no more.
+    fn exact(&self) -> Aabb {
+        self.entries.iter().fold(NOTHING, |all, entry| union(all, entry.reach))
     }
 }
+
+/// The box of nothing: what is joined to it stays as it is.
+const NOTHING: Aabb = Aabb {
+    min: Point { x_m: f64::INFINITY, y_m: f64::INFINITY },
+    max: Point { x_m: f64::NEG_INFINITY, y_m: f64::NEG_INFINITY },
+};
 
 /// Some trees over one set of items.
 #[derive(Clone, Debug)]
@@ -95,16 +107,23 @@ impl RTrees {
     pub(crate) fn update(&mut self, tree: usize, item: u32, reach: Aabb) {
         let leaf = self.leaf_of[item as usize];
         let node = &mut self.nodes[leaf as usize];
-        // Most who move stay among the same neighbours.
-        if contains(node.reach(), reach)
-            && let Some(entry) = node.entries.iter_mut().find(|entry| entry.to == item)
-        {
+        let inside = contains(node.reach, reach);
+        if let Some(entry) = node.entries.iter_mut().find(|entry| entry.to == item) {
             entry.reach = reach;
-            self.tighten(leaf);
+        }
+        // Most who move stay among the same neighbours.
+        if inside && is_near(node.reach) {
             return;
         }
-        self.remove(tree, item);
-        self.insert(tree, item, reach);
+        let (wider, exact) = (union(node.reach, reach), node.exact());
+        if is_near(wider) {
+            self.set_reach(leaf, wider);
+        } else if inside || is_near(exact) {
+            self.set_reach(leaf, exact);
+        } else {
+            self.remove(tree, item);
+            self.insert(tree, item, reach);
+        }
     }
 
     /// Every item of a tree whose box meets `area`, in no particular order.
@@ -154,8 +173,10 @@ impl RTrees {
     fn put(&mut self, tree: usize, height: u32, entry: Entry) {
         let mut at = self.roots[tree];
         if at == NONE {
-            self.roots[tree] = self.node(height);
-            self.link(self.roots[tree], entry);
+            at = self.node(height);
+            self.roots[tree] = at;
+            self.link(at, entry);
+            self.set_reach(at, entry.reach);
             return;
         }
         while self.nodes[at as usize].height > height {
@@ -177,7 +198,8 @@ impl RTrees {
     fn add(&mut self, tree: usize, node: u32, entry: Entry) {
         if !self.nodes[node as usize].entries.is_full() {
             self.link(node, entry);
-            self.tighten(node);
+            let wider = union(self.nodes[node as usize].reach, entry.reach);
+            self.set_reach(node, if is_near(wider) { wider } else { self.nodes[node as usize].exact() });
             return;
         }
         let (height, parent) = (self.nodes[node as usize].height, self.nodes[node as usize].parent);
@@ -188,14 +210,18 @@ impl RTrees {
         for (i, &entry) in all.iter().enumerate() {
             self.link(if i < all.len() / 2 { node } else { other }, entry);
         }
+        self.tighten(node);
+        self.tighten(other);
+        let lead = |to: u32| Entry { reach: self.nodes[to as usize].reach, to };
+        let (first, second) = (lead(node), lead(other));
         if parent == NONE {
             let root = self.node(height + 1);
-            self.link(root, Entry { reach: self.nodes[node as usize].reach(), to: node });
-            self.link(root, Entry { reach: self.nodes[other as usize].reach(), to: other });
+            self.link(root, first);
+            self.link(root, second);
+            self.set_reach(root, union(first.reach, second.reach));
             self.roots[tree] = root;
         } else {
-            self.tighten(node);
-            self.add(tree, parent, Entry { reach: self.nodes[other as usize].reach(), to: other });
+            self.add(tree, parent, second);
         }
     }
 
@@ -231,7 +257,7 @@ impl RTrees {
 
     /// A node without entries.
     fn node(&mut self, height: u32) -> u32 {
-        let node = Node { entries: ArrayVec::new(), parent: NONE, height };
+        let node = Node { entries: ArrayVec::new(), reach: NOTHING, parent: NONE, height };
         match self.free.pop() {
             Some(again) => {
                 self.nodes[again as usize] = node;
@@ -252,18 +278,24 @@ impl RTrees {
         }
     }
 
-    /// Sets the boxes that lead to a node to what it holds, up to where nothing changes.
-    fn tighten(&mut self, mut node: u32) {
-        while self.nodes[node as usize].parent != NONE {
-            let (reach, parent) = (self.nodes[node as usize].reach(), self.nodes[node as usize].parent);
-            let Some(entry) = self.nodes[parent as usize].entries.iter_mut().find(|entry| entry.to == node) else {
-                return;
-            };
-            if entry.reach == reach {
+    /// Draws a node's box round what it holds, and those above it.
+    fn tighten(&mut self, node: u32) {
+        self.set_reach(node, self.nodes[node as usize].exact());
+    }
+
+    /// Gives a node a box, and draws those above it anew, up to where nothing changes.
+    fn set_reach(&mut self, mut node: u32, mut reach: Aabb) {
+        while self.nodes[node as usize].reach != reach {
+            self.nodes[node as usize].reach = reach;
+            let parent = self.nodes[node as usize].parent;
+            if parent == NONE {
                 return;
             }
-            entry.reach = reach;
-            node = parent;
+            let above = &mut self.nodes[parent as usize];
+            if let Some(entry) = above.entries.iter_mut().find(|entry| entry.to == node) {
+                entry.reach = reach;
+            }
+            (node, reach) = (parent, above.exact());
         }
     }
 }
@@ -287,6 +319,11 @@ fn union(a: Aabb, b: Aabb) -> Aabb {
         min: Point::new(a.min.x_m.min(b.min.x_m), a.min.y_m.min(b.min.y_m)),
         max: Point::new(a.max.x_m.max(b.max.x_m), a.max.y_m.max(b.max.y_m)),
     }
+}
+
+/// Whether a box is no larger than one that may hold more than it needs.
+fn is_near(a: Aabb) -> bool {
+    a.max.x_m - a.min.x_m <= NEAR_M && a.max.y_m - a.min.y_m <= NEAR_M
 }
 
 fn size(a: Aabb) -> f64 {
@@ -318,8 +355,8 @@ mod tests {
     }
 
     impl RTrees {
-        /// What every tree must be: boxes that hold what is below them and no more, no thin node, leaves at height 0,
-        /// items that know their leaf. The number of items.
+        /// What every tree must be: boxes that hold what is below them and no more (a leaf's, where it is small, may), no
+        /// thin node, leaves at height 0, items that know their leaf. The number of items.
         fn audit(&self, tree: usize) -> usize {
             let root = self.roots[tree];
             if root == NONE { 0 } else { self.audit_node(root, NONE) }
@@ -328,6 +365,9 @@ mod tests {
         fn audit_node(&self, at: u32, parent: u32) -> usize {
             let node = &self.nodes[at as usize];
             assert_eq!(node.parent, parent);
+            let exact = node.exact();
+            let may_hold_more = node.height == 0 && is_near(node.reach);
+            assert!(exact == node.reach || may_hold_more && contains(node.reach, exact), "{node:?}");
             assert!(node.entries.len() >= if parent == NONE { 1 + usize::from(node.height > 0) } else { MIN_FILLED });
             if node.height == 0 {
                 assert!(node.entries.iter().all(|entry| self.leaf_of[entry.to as usize] == at));
@@ -335,7 +375,7 @@ mod tests {
             }
             let below = |entry: &Entry| {
                 let child = &self.nodes[entry.to as usize];
-                assert_eq!((child.height + 1, child.reach()), (node.height, entry.reach));
+                assert_eq!((child.height + 1, child.reach), (node.height, entry.reach));
                 self.audit_node(entry.to, at)
             };
             node.entries.iter().map(below).sum()

@@ -15,6 +15,7 @@ use osmose_replay::score;
 use osmose_replay::trace::recording::{Items, Recording};
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Run the code again on a trace's recorded inputs
@@ -55,6 +56,9 @@ pub(crate) struct Replay {
     /// Compare every decision and both digests with the recording
     #[arg(long)]
     verify: bool,
+    /// Threads to replay on, where keyframes let it be cut; as many as there are cores if not given
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Write tracks as CSV
     #[arg(long, value_name = "FILE.csv")]
     tracks: Option<PathBuf>,
@@ -182,7 +186,8 @@ impl Replay {
             say!("{caution}");
         }
         let mut bar = Bar::new();
-        let summary = replay.ahead().map_err(Failure::found)?.run(&mut bar).map_err(Failure::found)?;
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let summary = replay.run_on(self.threads.unwrap_or_else(cores), &mut bar).map_err(Failure::found)?;
         bar.done();
         say!("{}", summary.render().trim_end());
         if let Some(both) = &summary.what_if {

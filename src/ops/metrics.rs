@@ -1,35 +1,36 @@
 //! The engine's sums in Prometheus' text form. They are read at the moment when somebody asks, from what the pipeline
 //! threads have handed out already: asking costs them nothing.
 
+use osmose_bench::host::kernel_drops;
 use osmose_runtime::latency::exchange::Latencies;
 use osmose_runtime::latency::totals::Totals;
 use osmose_runtime::latency::{Kind, Segment, Span};
+use osmose_runtime::logs::Names;
+use osmose_sensors::reason::Reason;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::fmt;
-use std::sync::{Arc, Mutex};
 
 /// Upper ends of the histograms' buckets, seconds: dense about the budget of a millisecond.
 const BUCKETS_S: [f64; 16] =
     [5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 750e-6, 1e-3, 1.5e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 1.0];
-
-/// The names of the rules in force, by id; shared with the logs.
-pub(crate) type Names = Arc<Mutex<Arc<[String]>>>;
 
 /// What is shown.
 #[derive(Clone)]
 pub(crate) struct Shown {
     /// The engine's sums.
     pub(crate) latencies: Latencies,
-    /// Its rules.
+    /// What its rules are called; shared with the logs.
     pub(crate) names: Names,
     /// Its site.
     pub(crate) site: String,
     /// How it is composed.
     pub(crate) topology: String,
+    /// The ports that it listens on.
+    pub(crate) ports: Vec<u16>,
 }
 
 impl fmt::Debug for Shown {
@@ -60,6 +61,8 @@ impl Collector for Shown {
         e.encode_descriptor("build", "This engine", None, MetricType::Info)?.encode_info(&labels)?;
         self.latencies.with(|t| {
             inputs(&mut e, t)?;
+            intake(&mut e, t)?;
+            dropped(&mut e, &self.ports)?;
             spans(&mut e, t)?;
             threads(&mut e, t)?;
             self.rules(&mut e, t)
@@ -81,6 +84,46 @@ fn inputs(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
     for kind in Kind::ALL {
         let label = [("kind", kind.as_str())];
         missed.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&t.missed(kind), None)?;
+    }
+    Ok(())
+}
+
+/// The label of each class, in the order of its lane.
+const CLASSES: [Kind; 4] = [Kind::Safety, Kind::Edge, Kind::State, Kind::Bulk];
+
+/// What came in, and what became of it before it was stepped.
+fn intake(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
+    let tally = t.tally();
+    let mut datagrams = e.encode_descriptor("datagrams", "Datagrams read", None, MetricType::Counter)?;
+    datagrams.encode_counter::<[(&str, &str); 0], _, f64>(&tally.datagrams, None)?;
+    let help = "Observations taken in, by class";
+    let mut taken = e.encode_descriptor("observations_taken", help, None, MetricType::Counter)?;
+    for (kind, n) in CLASSES.iter().zip(tally.taken) {
+        let label = [("class", kind.as_str())];
+        taken.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&n, None)?;
+    }
+    let help = "Observations given up under overload: a newer one took their place, or there was no room";
+    let mut shed = e.encode_descriptor("observations_shed", help, None, MetricType::Counter)?;
+    for (why, n) in [("replaced", tally.replaced), ("full", tally.full)] {
+        let label = [("why", why)];
+        shed.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&n, None)?;
+    }
+    let help = "What the edge refused or noticed, by reason";
+    let mut noticed = e.encode_descriptor("edge_noticed", help, None, MetricType::Counter)?;
+    for (reason, n) in Reason::ALL.iter().zip(tally.noticed).filter(|(_, n)| *n > 0) {
+        let label = [("reason", reason.as_str())];
+        noticed.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&n, None)?;
+    }
+    Ok(())
+}
+
+/// What the kernel dropped because a socket's buffer was full: asked of the kernel now, by the thread that shows it.
+fn dropped(e: &mut DescriptorEncoder<'_>, ports: &[u16]) -> fmt::Result {
+    let help = "Datagrams dropped by the kernel, whose buffer was full, by port";
+    let mut all = e.encode_descriptor("datagrams_dropped_by_kernel", help, None, MetricType::Counter)?;
+    for &port in ports {
+        let (label, n) = ([("port", port)], kernel_drops(port).unwrap_or(0));
+        all.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&n, None)?;
     }
     Ok(())
 }
@@ -132,7 +175,7 @@ fn threads(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
 impl Shown {
     /// Rules that reacted; the others would be hundreds of zeros.
     fn rules(&self, e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
-        let names = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let names = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner).rules.clone();
         let reacted = || t.rules().iter().zip(names.iter()).filter(|(r, _)| r.react.count() > 0);
         let mut all =
             e.encode_descriptor("rule_reactions", "Commands of a rule, handed over", None, MetricType::Counter)?;

@@ -14,10 +14,11 @@ mod serve;
 mod watchdog;
 
 use crate::outcome::Failure;
-use metrics::{Names, Shown};
+use metrics::Shown;
 use osmose_model::site::{Site, Topology};
 use osmose_runtime::engine::{Engine, Summary};
 use osmose_runtime::latency::exchange::Latencies;
+use osmose_runtime::logs::Names;
 use serve::{Endpoint, ServeError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -89,7 +90,8 @@ impl Bound {
         if let Some(endpoint) = self.metrics {
             let failed = |e: std::io::Error| Failure::found(format!("cannot serve metrics: {e}"));
             let topology = format!("{topology:?}").to_lowercase();
-            let shown = Shown { latencies, names: names.clone(), site: site.name.clone(), topology };
+            let ports = engine.addresses().map(|a| a.port()).collect();
+            let shown = Shown { latencies, names: names.clone(), site: site.name.clone(), topology, ports };
             serving.told = format!(" metrics=http://{}/metrics", endpoint.address().map_err(failed)?);
             let thread = endpoint.serve(stop.clone(), move || metrics::render(&shown)).map_err(failed)?;
             serving.threads.push(thread);

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`json`] | JSON written straight into a byte vector: exact times, shortest floats, escaped strings |
 //! | [`lines`] | a UDP command, a line of `--commands`, a line of `--events` |
-//! | [`udp`] | commands to their devices' addresses, never blocking |
+//! | [`udp`], `waiting.rs` | commands to their devices' addresses, never blocking; several in one call |
 //! | [`log`] | commands as lines for people |
 //! | [`recorder`] | sound into files, with a hold-back buffer that a pause can reach into |
 //!
@@ -17,6 +17,7 @@ pub mod lines;
 pub mod log;
 pub mod recorder;
 pub mod udp;
+mod waiting;
 
 use osmose_model::ids::RuleId;
 

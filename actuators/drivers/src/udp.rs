@@ -1,11 +1,16 @@
 //! Commands to their devices over UDP, without ever blocking: what could not be handed to the kernel is counted and
 //! returned, never dropped in silence.
+//!
+//! Several commands at a time are queued and handed over together, those to one address in one call ([`UdpOut::queue`],
+//! [`UdpOut::flush`]; `waiting.rs` says which).
 
+use crate::waiting::{RUN_LINE_MAX, Run, Waiting};
 use crate::{RuleNames, lines};
 use osmose_model::command::Command;
 use osmose_model::device::Format;
 use osmose_model::ids::ActuatorId;
 use osmose_model::site::Site;
+use quinn_udp::{Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -53,22 +58,36 @@ pub enum SendError {
 pub struct UdpCounts {
     /// Handed to the kernel.
     pub sent: u64,
+    /// Lines among those that were said again because the device holds them under a lease.
+    pub renewed: u64,
     /// Not sent because the send buffer was full.
     pub would_block: u64,
     /// Refused by the kernel.
     pub errors: u64,
     /// For devices without a UDP address.
     pub no_address: u64,
+    /// Calls that it took to hand them over.
+    pub calls: u64,
 }
 
-/// One socket per address family, shared by all devices.
+/// The sockets of one address family, shared by all devices.
+#[derive(Debug)]
+struct Family {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    /// For lines that the network may have to cut, which it may not do with what `socket` sends.
+    long: UdpSocket,
+}
+
+/// Commands on their way out: a socket per address family, and the lines that wait.
 #[derive(Debug)]
 pub struct UdpOut {
-    v4: UdpSocket,
-    v6: Option<UdpSocket>,
+    v4: Family,
+    v6: Option<Family>,
     /// By actuator; `None` where it takes no UDP commands.
     addresses: Vec<Option<SocketAddr>>,
     line: Vec<u8>,
+    waiting: Waiting,
     counts: UdpCounts,
 }
 
@@ -79,6 +98,26 @@ fn open(domain: Domain, any: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
     socket.bind(&any.into())?;
     Ok(socket.into())
+}
+
+impl Family {
+    fn open(domain: Domain, any: SocketAddr) -> io::Result<Self> {
+        let (socket, long) = (open(domain, any)?, open(domain, any)?);
+        let state = UdpSocketState::new((&socket).into())?;
+        Ok(Self { socket, state, long })
+    }
+
+    /// One datagram, one call.
+    fn send(&self, line: &[u8], to: SocketAddr) -> io::Result<()> {
+        let socket = if line.len() > RUN_LINE_MAX { &self.long } else { &self.socket };
+        socket.send_to(line, to).map(|_| ())
+    }
+
+    /// Several datagrams, one call.
+    fn send_run(&self, contents: &[u8], each: usize, to: SocketAddr) -> io::Result<()> {
+        let transmit = Transmit { destination: to, ecn: None, contents, segment_size: Some(each), src_ip: None };
+        self.state.try_send((&self.socket).into(), &transmit)
+    }
 }
 
 impl UdpOut {
@@ -93,52 +132,109 @@ impl UdpOut {
             .map(|a| a.connect.udp.filter(|_| matches!(a.connect.format, Format::Json(_))))
             .collect();
         let wants_v6 = addresses.iter().flatten().any(SocketAddr::is_ipv6);
-        let v6 = if wants_v6 { Some(open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, 0).into())?) } else { None };
-        let v4 = open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, 0).into())?;
-        Ok(Self { v4, v6, addresses, line: Vec::with_capacity(LINE_BYTES), counts: UdpCounts::default() })
+        let v6 = if wants_v6 { Some(Family::open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, 0).into())?) } else { None };
+        let v4 = Family::open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, 0).into())?;
+        let (line, waiting) = (Vec::with_capacity(LINE_BYTES), Waiting::new());
+        Ok(Self { v4, v6, addresses, line, waiting, counts: UdpCounts::default() })
     }
 
-    /// Sends a command to its device, as [`lines::encode_json`] writes it. Never blocks.
+    /// Sends a command to its device, as [`lines::encode_json`] writes it without a lease. Never blocks.
     ///
     /// # Errors
     /// [`SendError`], which is also counted.
     pub fn send(&mut self, site: &Site, rules: &RuleNames<'_>, command: &Command) -> Result<(), SendError> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        lines::encode_json(site, rules, command, &mut line);
+        lines::encode_json(site, rules, command, None, &mut line);
         let sent = self.send_line(site, command.device, &line);
         self.line = line;
         sent
     }
 
-    /// Sends a line that is written already (by the thread that decided it). Never blocks.
+    /// Sends a line that is written already. Never blocks; what waits goes before it.
     ///
     /// # Errors
     /// [`SendError`], which is also counted.
     pub fn send_line(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
-        let name = || match site.actuators.get(device.index()) {
-            Some(a) => a.name.clone(),
-            None => format!("actuator {device}"),
-        };
-        let Some(address) = self.addresses.get(device.index()).copied().flatten() else {
-            self.counts.no_address += 1;
-            return Err(SendError::NoAddress { device: name() });
-        };
-        let socket = if address.is_ipv6() { self.v6.as_ref().unwrap_or(&self.v4) } else { &self.v4 };
-        match socket.send_to(line, address) {
-            Ok(_) => {
-                self.counts.sent += 1;
-                Ok(())
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                self.counts.would_block += 1;
-                Err(SendError::WouldBlock { device: name(), address })
-            }
-            Err(source) => {
-                self.counts.errors += 1;
-                Err(SendError::Io { device: name(), address, source })
+        self.flush();
+        let address = self.address(site, device)?;
+        let family = if address.is_ipv6() { self.v6.as_ref().unwrap_or(&self.v4) } else { &self.v4 };
+        let sent = family.send(line, address);
+        self.counts.add(1, &sent);
+        sent.map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => SendError::WouldBlock { device: name_of(site, device), address },
+            _ => SendError::Io { device: name_of(site, device), address, source },
+        })
+    }
+
+    /// Puts a command behind those that wait for [`UdpOut::flush`]. What the kernel does not take then is counted.
+    ///
+    /// # Errors
+    /// [`SendError::NoAddress`], which is also counted.
+    pub fn queue(&mut self, site: &Site, rules: &RuleNames<'_>, command: &Command) -> Result<(), SendError> {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        lines::encode_json(site, rules, command, None, &mut line);
+        let queued = self.queue_line(site, command.device, &line);
+        self.line = line;
+        queued
+    }
+
+    /// The same for a line that is written already (by the thread that decided it).
+    ///
+    /// # Errors
+    /// [`SendError::NoAddress`], which is also counted.
+    pub fn queue_line(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
+        let address = self.address(site, device)?;
+        if !self.waiting.has_room(line.len()) {
+            self.flush();
+        }
+        self.waiting.push(address, line);
+        Ok(())
+    }
+
+    /// The same for a line that was sent before, because its lease would run out.
+    ///
+    /// # Errors
+    /// [`SendError::NoAddress`], which is also counted.
+    pub fn queue_again(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
+        self.queue_line(site, device, line)?;
+        self.counts.renewed += 1;
+        Ok(())
+    }
+
+    /// Hands over what waits, in as few calls as can be. Never blocks; what the kernel does not take is counted.
+    pub fn flush(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        loop {
+            let Self { waiting, v4, v6, counts, .. } = &mut *self;
+            let most = v4.state.max_gso_segments();
+            let Some(Run { to, bytes, each, lines }) = waiting.next_run(most) else { break };
+            let family = if to.is_ipv6() { v6.as_ref().unwrap_or(v4) } else { v4 };
+            let Some(each) = each else {
+                counts.add(1, &family.send(bytes, to));
+                continue;
+            };
+            let sent = family.send_run(bytes, each, to);
+            // A network card that cannot cut a run says so at the first one: then each goes by itself.
+            let cannot = sent.is_err() && family.state.max_gso_segments() == 1;
+            if cannot {
+                bytes.chunks(each).for_each(|line| counts.add(1, &family.send(line, to)));
+            } else {
+                counts.add(lines, &sent);
             }
         }
+        self.waiting.clear();
+    }
+
+    /// Where a device takes its commands.
+    fn address(&mut self, site: &Site, device: ActuatorId) -> Result<SocketAddr, SendError> {
+        self.addresses.get(device.index()).copied().flatten().ok_or_else(|| {
+            self.counts.no_address += 1;
+            SendError::NoAddress { device: name_of(site, device) }
+        })
     }
 
     /// What became of the commands so far.
@@ -151,5 +247,25 @@ impl UdpOut {
     #[must_use]
     pub fn reaches(&self, actuator: ActuatorId) -> bool {
         self.addresses.get(actuator.index()).is_some_and(Option::is_some)
+    }
+}
+
+impl UdpCounts {
+    /// One call that was to hand over so many lines.
+    fn add(&mut self, lines: u64, sent: &io::Result<()>) {
+        self.calls += 1;
+        match sent {
+            Ok(()) => self.sent += lines,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.would_block += lines,
+            Err(_) => self.errors += lines,
+        }
+    }
+}
+
+/// A device's id, or its number where the site does not know it.
+fn name_of(site: &Site, device: ActuatorId) -> String {
+    match site.actuators.get(device.index()) {
+        Some(a) => a.name.clone(),
+        None => format!("actuator {device}"),
     }
 }

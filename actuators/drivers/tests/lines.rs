@@ -7,7 +7,7 @@ use osmose_drivers::log::{LogOut, encode_log_line};
 use osmose_drivers::udp::{SendError, UdpOut};
 use osmose_model::command::{Cause, Command, Text, Trigger, Value};
 use osmose_model::ids::{ActuatorId, PersonId, Seq, TrackId, ZoneId};
-use osmose_model::time::{LogicalNs, UtcNs};
+use osmose_model::time::{DurationNs, LogicalNs, UtcNs};
 use osmose_model::world::EventKind;
 use proptest::prelude::*;
 use serde_json::json;
@@ -20,7 +20,7 @@ fn nowhere() -> SocketAddr {
 
 fn udp_line(command: &Command) -> String {
     let mut out = Vec::new();
-    encode_json(&site(nowhere()), &rules, command, &mut out);
+    encode_json(&site(nowhere()), &rules, command, None, &mut out);
     String::from_utf8(out).expect("UTF-8")
 }
 
@@ -67,6 +67,10 @@ fn the_udp_command_of_the_guide_byte_for_byte() {
     let line = udp_line(&no_seq);
     assert!(!line.contains("seq"), "left out where there is none: {line}");
     assert!(line.ends_with("\"rule\":null,\"id\":\"7.0\",\"t_s\":12.345}\n"), "{line}");
+    // Under a lease the line says for how long it holds.
+    let mut out = Vec::new();
+    encode_json(&site(nowhere()), &rules, &no_seq, Some(DurationNs::from_ms(2500)), &mut out);
+    assert!(String::from_utf8(out).expect("UTF-8").ends_with("\"t_s\":12.345,\"lease_s\":2.5}\n"));
 }
 
 #[test]
@@ -211,6 +215,38 @@ fn commands_arrive_over_udp_and_what_cannot_leave_is_counted() {
         }
         let counts = udp.counts();
         assert_eq!((counts.sent, counts.no_address, counts.errors, counts.would_block), (20, 2, 0, 0));
+    }
+}
+
+#[test]
+fn queued_commands_arrive_in_their_order_and_need_fewer_calls_than_there_are() {
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    receiver.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    let site = site(receiver.local_addr().expect("its address"));
+    let mut udp = UdpOut::new(&site).expect("sockets");
+    // Their numbers grow from one digit to three: no two neighbours of some are of one length.
+    let commands: Vec<Command> = (0..120).map(|n| Command { source_seq: Some(n), ..command() }).collect();
+    for c in &commands {
+        udp.queue(&site, &rules, c).expect("it has an address");
+    }
+    let error = udp.queue(&site, &rules, &Command { device: ActuatorId(1), ..command() });
+    assert!(matches!(error, Err(SendError::NoAddress { .. })), "{error:?}");
+    udp.flush();
+    udp.flush();
+    let mut bytes = [0; 2048];
+    for c in &commands {
+        let len = receiver.recv(&mut bytes).expect("it arrives, a datagram by itself");
+        let (line, wanted) = (String::from_utf8_lossy(&bytes[..len]), udp_line(c));
+        assert_eq!(line.split_once('}').map(|_| line.trim_end()), Some(wanted.trim_end()));
+        assert!(line.ends_with('\n') && line.len() <= wanted.len() + 2, "blanks at most: {line:?}");
+    }
+    let counts = udp.counts();
+    assert_eq!((counts.sent, counts.no_address, counts.errors, counts.would_block), (120, 1, 0, 0));
+    println!("120 commands in {} calls", counts.calls);
+    // A kernel without segmentation offload needs one for each.
+    assert!(counts.calls <= 120, "{counts:?}");
+    if cfg!(target_os = "linux") {
+        assert!(counts.calls <= 4, "{counts:?}");
     }
 }
 

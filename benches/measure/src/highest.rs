@@ -1,8 +1,9 @@
 //! `osmose bench latency --highest`: the highest rate at which nothing is lost, floor and engine in turn.
 //!
 //! A trial starts the process anew, sends for some seconds at one rate and counts. Nothing lost means: every expected command
-//! came, and neither kernel nor engine counted a drop. The rate is doubled until a trial fails, then halved in. A rate that the
-//! client itself could not send ends the search, and the report says whose limit it was.
+//! came, and neither kernel nor engine counted a drop. The rate is doubled until a trial fails, then halved in; a later search
+//! of the same side begins where the one before it ended, and goes up or down from there. A rate that the client itself could
+//! not send ends the search, and the report says whose limit it was.
 
 use crate::account::Account;
 use crate::batch::{Client, Flood, Prepared};
@@ -40,6 +41,9 @@ pub struct Options {
 
 /// Steps that halve the stretch between a rate that went well and one that did not.
 const HALVINGS: usize = 4;
+/// By how much a later search goes up or down at a time, and how often it halves what is left.
+const NEAR: f64 = 1.15;
+const NEAR_HALVINGS: usize = 2;
 /// No machine of this day takes more.
 const RATE_MAX: f64 = 64e6;
 /// A client that is behind by this share of a trial has found its own limit.
@@ -87,7 +91,47 @@ pub fn search<E>(from_hz: f64, mut trial: impl FnMut(f64) -> Result<Outcome, E>)
             failed => (bad, is_clients) = (half, failed == Outcome::ClientsLimit),
         }
     }
-    for _ in 0..HALVINGS {
+    halve_in(HALVINGS, good, bad, is_clients, trial)
+}
+
+/// The same from near where it is thought to be: what an earlier search found.
+///
+/// # Errors
+/// Those of a trial.
+pub fn search_near<E>(near_hz: f64, mut trial: impl FnMut(f64) -> Result<Outcome, E>) -> Result<Highest, E> {
+    let mut rate = near_hz;
+    let first = trial(rate)?;
+    if first == Outcome::Whole {
+        while rate < RATE_MAX {
+            match trial(rate * NEAR)? {
+                Outcome::Whole => rate *= NEAR,
+                failed => {
+                    let is_clients = failed == Outcome::ClientsLimit;
+                    return halve_in(NEAR_HALVINGS, rate, rate * NEAR, is_clients, trial);
+                }
+            }
+        }
+        return Ok(Highest { rate_hz: rate, is_clients: false });
+    }
+    let mut is_clients = first == Outcome::ClientsLimit;
+    while rate > 100.0 {
+        match trial(rate / NEAR)? {
+            Outcome::Whole => return halve_in(NEAR_HALVINGS, rate / NEAR, rate, is_clients, trial),
+            failed => (rate, is_clients) = (rate / NEAR, failed == Outcome::ClientsLimit),
+        }
+    }
+    Ok(Highest { rate_hz: 0.0, is_clients })
+}
+
+/// Halves the stretch between a rate that went well and one that did not.
+fn halve_in<E>(
+    times: usize,
+    mut good: f64,
+    mut bad: f64,
+    mut is_clients: bool,
+    mut trial: impl FnMut(f64) -> Result<Outcome, E>,
+) -> Result<Highest, E> {
+    for _ in 0..times {
         let middle = f64::midpoint(good, bad);
         match trial(middle)? {
             Outcome::Whole => good = middle,
@@ -129,7 +173,13 @@ pub fn measure(o: &Options, build: &str, progress: &mut dyn FnMut(usize, usize))
             progress(pair * n + i, o.pairs * n);
             let (who, all) = &mut found[(pair + i) % n];
             let mut accounts = vec![];
-            all.push(search(o.from_hz, |rate| trial(*who, rate, o, &mut accounts))?);
+            let one = |rate: f64| trial(*who, rate, o, &mut accounts);
+            let before = all.last().map(|h: &Highest| h.rate_hz).filter(|rate| *rate > 0.0);
+            let found = match before {
+                Some(rate) => search_near(rate, one)?,
+                None => search(o.from_hz, one)?,
+            };
+            all.push(found);
             // Of the last trial of each: every one was closed when it ended.
             report.accounts.extend(accounts.pop());
         }
@@ -229,6 +279,24 @@ mod tests {
         }
         assert_eq!(search(40_000.0, at_most(0.0)).expect("no trial fails").rate_hz, 0.0);
         assert!(search(40_000.0, at_most(f64::INFINITY)).expect("no trial fails").rate_hz >= RATE_MAX);
+    }
+
+    #[test]
+    fn a_later_search_needs_few_trials_and_finds_the_same() {
+        for (limit, near) in
+            [(123_456.0, 120_000.0), (123_456.0, 150_000.0), (90_000.0, 130_000.0), (200_000.0, 90_000.0)]
+        {
+            let mut trials = 0;
+            let mut trial = at_most(limit);
+            let found = search_near(near, |rate| {
+                trials += 1;
+                trial(rate)
+            });
+            let found = found.expect("no trial fails");
+            assert!(found.rate_hz <= limit && found.rate_hz > 0.95 * limit, "{limit} from {near}: {found:?}");
+            assert!(trials <= 10, "{trials} trials for {limit} from {near}");
+        }
+        assert_eq!(search_near(40_000.0, at_most(0.0)).expect("no trial fails").rate_hz, 0.0);
     }
 
     #[test]

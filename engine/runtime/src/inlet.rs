@@ -4,7 +4,7 @@
 //! `dedicated` each has a thread of its own (`serve`), which wakes the stepping thread when it has put something in.
 
 use crate::clock::HostClock;
-use crate::ingress::{Ingress, Intake};
+use crate::ingress::{Ingress, Intake, Tally};
 use crate::latency::exchange::Meter;
 use osmose_model::site::{Idle, Site};
 use osmose_model::time::DurationNs;
@@ -41,6 +41,10 @@ pub trait Inlet: Send {
     fn report(&mut self, site: &Site);
     /// What came in so far, and what became of it. It may ask the kernel: it is called at the end.
     fn intake(&self) -> Intake;
+    /// The same several times a second, for whoever looks on: it allocates nothing and asks nobody.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
 }
 
 impl Inlet for Ingress {
@@ -68,6 +72,9 @@ impl Inlet for Ingress {
     fn intake(&self) -> Intake {
         Self::intake(self)
     }
+    fn tally(&self) -> Tally {
+        Self::tally(self)
+    }
 }
 
 /// What an inlet's own thread needs beside the inlet.
@@ -93,7 +100,10 @@ pub(crate) fn serve(mut inlet: Box<dyn Inlet>, serving: Serving<'_>) -> Intake {
         }
         let worked = inlet.do_work(&clock) > 0;
         let now = clock.now();
-        meter.turn(now);
+        if meter.is_asked() {
+            meter.took_in(inlet.tally());
+        }
+        meter.turn(now, worked);
         if worked {
             stepper.unpark();
             worked_at = now;
@@ -119,6 +129,7 @@ pub(crate) fn serve(mut inlet: Box<dyn Inlet>, serving: Serving<'_>) -> Intake {
     inlet.finish(&clock);
     stepper.unpark();
     inlet.report(site);
+    meter.took_in(inlet.tally());
     meter.finish();
     inlet.intake()
 }

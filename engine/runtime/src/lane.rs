@@ -4,6 +4,7 @@
 //! (which are journaled, digested and decoded once each). Everything is allocated when the lane is made.
 
 use osmose_core::sequencer::Head;
+use osmose_model::input::Class;
 use osmose_model::time::ArrivalNs;
 
 /// What travels in front of an input's bytes.
@@ -20,8 +21,12 @@ pub struct LaneHead {
 /// Both rings of one lane.
 #[must_use]
 pub fn lane(items: usize, bytes: usize) -> (LaneTx, LaneRx) {
-    let (head_tx, head_rx) = rtrb::RingBuffer::new(items);
-    let (byte_tx, byte_rx) = rtrb::RingBuffer::new(bytes);
+    let (mut head_tx, mut head_rx) = rtrb::RingBuffer::new(items);
+    let (mut byte_tx, mut byte_rx) = rtrb::RingBuffer::new(bytes);
+    let head = Head { arrival: ArrivalNs(0), class: Class::Bulk, source: 0, source_seq: 0 };
+    while head_tx.push(LaneHead { head, received: ArrivalNs(0), len: 0 }).is_ok() {}
+    while head_rx.pop().is_ok() {}
+    touch(&mut byte_tx, &mut byte_rx);
     (LaneTx { heads: head_tx, bytes: byte_tx }, LaneRx { heads: head_rx, bytes: byte_rx })
 }
 
@@ -60,6 +65,17 @@ impl LaneTx {
     }
 }
 
+/// Touches every page of an empty ring, so that the kernel finds the memory for it now and not in the hot path.
+pub(crate) fn touch(tx: &mut rtrb::Producer<u8>, rx: &mut rtrb::Consumer<u8>) {
+    let all = tx.slots();
+    if let Ok(chunk) = tx.write_chunk(all) {
+        chunk.commit_all();
+    }
+    if let Ok(chunk) = rx.read_chunk(all) {
+        chunk.commit_all();
+    }
+}
+
 /// Copies `bytes` into a byte ring, all or nothing.
 pub(crate) fn put(ring: &mut rtrb::Producer<u8>, bytes: &[u8]) -> bool {
     let Ok(mut chunk) = ring.write_chunk(bytes.len()) else { return false };
@@ -94,6 +110,12 @@ impl LaneRx {
         self.heads.peek().ok().map(|h| h.head)
     }
 
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
     /// Whether the other end is gone and nothing waits.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
@@ -110,7 +132,6 @@ impl LaneRx {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use osmose_model::input::Class;
     use proptest::prelude::*;
 
     const AT: ArrivalNs = ArrivalNs(77);

@@ -6,7 +6,7 @@
 //! comes (or another thread unparks this one) or the next wake-up is due.
 
 use crate::clock::HostClock;
-use crate::egress::{Egress, Handed, LineTx};
+use crate::egress::{Egress, Handed, LineTx, Told};
 use crate::engine::{Control, OwnedInput, Summary};
 use crate::ingress::Intake;
 use crate::inlet::{BLOCK_MAX, Inlet, YIELD_WINDOW};
@@ -15,12 +15,13 @@ use crate::journal::{AppendError, Ring};
 use crate::lane::{LaneHead, LaneRx};
 use crate::latency::Kind;
 use crate::latency::exchange::Meter;
+use crate::leases::Leases;
 use crate::publish::Publisher;
 use crate::tap::{Keyframe, TapTx, Timing};
 use osmose_core::sequencer::Head;
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::Command;
-use osmose_model::ids::{ActuatorId, RuleId};
+use osmose_model::ids::{ActuatorId, RuleId, Seq};
 use osmose_model::input::{Class, Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::Idle;
@@ -55,21 +56,21 @@ pub(crate) enum Source {
 /// Who sends.
 pub(crate) enum Outlet {
     /// This thread, at once.
-    Here(Egress),
+    Here(Box<Egress>),
     /// A thread of its own.
     There(LineTx, Thread),
 }
 
 impl Outlet {
-    fn reaches(&self, command: &Command) -> bool {
+    pub(crate) fn reaches(&self, device: ActuatorId) -> bool {
         match self {
-            Self::Here(egress) => egress.reaches(command.device),
-            Self::There(lines, _) => lines.reaches(command.device),
+            Self::Here(egress) => egress.reaches(device),
+            Self::There(lines, _) => lines.reaches(device),
         }
     }
 
-    /// Hands the commands of one step over, or to the thread that will; gives when the last one had left this one. Who
-    /// hands over accounts for it; where nothing of it goes anywhere, nobody does, and the answer is `None`.
+    /// Hands the commands of one step over, or to the thread that will. Who hands over accounts for it; where nothing of
+    /// it goes anywhere, nobody does.
     fn send(
         &mut self,
         commands: &[Command],
@@ -77,29 +78,53 @@ impl Outlet {
         handed: Handed,
         clock: &HostClock,
         meter: &mut Meter,
-    ) -> Option<ArrivalNs> {
+    ) -> Sent {
         let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
-        let last = commands.iter().rposition(|c| self.reaches(c))?;
+        let Some(last) = commands.iter().rposition(|c| self.reaches(c.device)) else { return Sent::Nothing };
         for (i, command) in commands.iter().enumerate() {
-            if !self.reaches(command) {
+            if !self.reaches(command.device) {
                 continue;
             }
             let deadline = command.rule.and_then(|r| machine.rules().program().rule(r)?.deadline);
             let (device, rule) = (command.device, command.rule);
             let handed = Handed { device, rule, deadline, last: i == last, ..handed };
+            let told = Told { command, lease: machine.plan().lease(device) };
             match self {
-                Self::Here(egress) => {
-                    egress.send(command, &rule_name, handed, clock, meter);
-                    handed.account(clock.now(), meter);
-                }
-                Self::There(lines, _) => lines.send(command, &rule_name, handed),
+                Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
+                Self::There(lines, _) => lines.send(told, &rule_name, handed),
             }
         }
-        if let Self::There(_, thread) = self {
-            thread.unpark();
+        match self {
+            Self::Here(_) => Sent::Waits,
+            Self::There(_, thread) => {
+                thread.unpark();
+                Sent::At(clock.now())
+            }
         }
-        Some(clock.now())
     }
+
+    /// Says one more time what a device was told. It is no reaction to anything, so nobody accounts for it.
+    fn say_again(&mut self, told: Told<'_>, machine: &Core, handed: Handed, clock: &HostClock, meter: &mut Meter) {
+        let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
+        let handed = Handed { device: told.command.device, renewal: true, ..handed };
+        match self {
+            Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
+            Self::There(lines, thread) => {
+                lines.send(told, &rule_name, handed);
+                thread.unpark();
+            }
+        }
+    }
+}
+
+/// What became of the commands of a step.
+enum Sent {
+    /// There were none that go anywhere.
+    Nothing,
+    /// The last one had left this thread.
+    At(ArrivalNs),
+    /// They are queued, to be handed over with those of the next steps or at once.
+    Waits,
 }
 
 /// The stepping agent and all that it owns.
@@ -131,6 +156,7 @@ pub(crate) struct Outputs {
     journal: Option<Ring<Mapped>>,
     tap: TapTx,
     outlet: Outlet,
+    leases: Leases,
     clock: HostClock,
     /// What the input being stepped is, and when the kernel took it and we read it.
     kind: Kind,
@@ -140,6 +166,8 @@ pub(crate) struct Outputs {
     /// When the latest step ended: what it is now, as far as is known without asking.
     stepped_at: ArrivalNs,
     meter: Meter,
+    /// More inputs wait to be stepped: commands may wait for theirs.
+    more_waits: bool,
     /// How often rules were installed.
     generation: u32,
     journal_lost: u64,
@@ -151,7 +179,7 @@ impl Outputs {
     pub(crate) fn new(
         journal: Option<Ring<Mapped>>,
         tap: TapTx,
-        outlet: Outlet,
+        (outlet, leases): (Outlet, Leases),
         clock: HostClock,
         meter: Meter,
     ) -> Self {
@@ -160,6 +188,7 @@ impl Outputs {
             journal,
             tap,
             outlet,
+            leases,
             clock,
             kind: Kind::Control,
             received: now,
@@ -167,10 +196,56 @@ impl Outputs {
             step_start: now,
             stepped_at: now,
             meter,
+            more_waits: false,
             generation: 0,
             journal_lost: 0,
             journal_broken: false,
         }
+    }
+
+    /// What goes with a command that no input decided.
+    fn handed_now(&self, seq: Seq, now: ArrivalNs) -> Handed {
+        Handed {
+            device: ActuatorId(0),
+            kind: Kind::Control,
+            last: false,
+            renewal: false,
+            rule: None,
+            generation: self.generation,
+            deadline: None,
+            seq,
+            timing: Timing { received: now, read: now, step_start: now, step_end: now, sent: now },
+        }
+    }
+
+    /// Tells devices what is due of leases.
+    fn tend_leases(&mut self, machine: &Core, now: ArrivalNs) {
+        let handed = self.handed_now(machine.last().seq, now);
+        let Self { leases, outlet, clock, meter, .. } = self;
+        let mut said = false;
+        leases.tend(machine, now, |command, lease| {
+            said = true;
+            outlet.say_again(Told { command, lease }, machine, handed, clock, meter);
+        });
+        if said {
+            self.flush();
+        }
+    }
+
+    /// Hands over every command that waits for those of further steps; what was recorded meanwhile goes to the side.
+    fn flush(&mut self) {
+        if let Outlet::Here(egress) = &mut self.outlet
+            && let Some(sent) = egress.flush(&self.clock, &mut self.meter)
+        {
+            self.tap.release(sent);
+        }
+    }
+
+    /// Whether the commands of a step that ended now may wait for those of the next.
+    fn may_wait(&self, out: &Outbox) -> bool {
+        self.more_waits
+            && self.tap.has_room_to_hold(out)
+            && matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at))
     }
 }
 
@@ -185,6 +260,9 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
                 }
             }
         }
+        if !self.tap.has_room_to_hold_input(canonical) {
+            self.flush();
+        }
         self.tap.input(tag, canonical);
         self.step_start = self.clock.now();
     }
@@ -198,28 +276,47 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             _ => (self.kind, self.received, self.read),
         };
         if matches!(input, Input::RulesInstalled { .. }) {
+            // What waits was decided by the rules before.
+            self.flush();
             self.generation += 1;
             if matches!(self.outlet, Outlet::Here(_)) {
                 self.meter.rules_changed();
             }
         }
         let mut timing = Timing { received, read, step_start, step_end, sent };
-        self.meter.stepped(kind, &timing);
         let handed = Handed {
             device: ActuatorId(0),
             kind,
             last: false,
+            renewal: false,
             rule: None,
             generation: self.generation,
             deadline: None,
             seq: tag.seq,
             timing,
         };
+        self.leases.sent(&out.commands, machine, step_end);
+        let may_wait = self.may_wait(out);
+        let digests = (machine.input_digest(), machine.decision_digest());
         match self.outlet.send(&out.commands, machine, handed, &self.clock, &mut self.meter) {
-            Some(sent) => timing.sent = sent,
-            None => self.meter.done(kind, tag.seq, timing, None, false),
+            Sent::Nothing => self.meter.done(kind, tag.seq, timing, None, false),
+            Sent::At(sent) => timing.sent = sent,
+            Sent::Waits if may_wait => {
+                self.meter.stepped(kind, &timing);
+                return self.tap.hold(tag, out, digests, timing);
+            }
+            Sent::Waits => {}
         }
-        self.tap.decided(tag, out, (machine.input_digest(), machine.decision_digest()), timing);
+        if !may_wait
+            && let Outlet::Here(egress) = &mut self.outlet
+            && let Some(sent) = egress.flush(&self.clock, &mut self.meter)
+        {
+            timing.sent = sent;
+            self.tap.release(sent);
+        }
+        // Behind the commands: the histograms' memory is seldom in a cache.
+        self.meter.stepped(kind, &timing);
+        self.tap.decided(tag, out, digests, timing);
     }
 }
 
@@ -239,7 +336,13 @@ impl Stepper {
             let worked = self.duty();
             beside();
             let now = self.clock.now();
-            self.out.meter.turn(now);
+            if let Source::Here(inlet) = &self.source
+                && self.out.meter.is_asked()
+            {
+                self.out.meter.took_in(inlet.tally());
+            }
+            self.out.meter.turn(now, worked > 0);
+            self.out.tend_leases(self.driver.machine(), now);
             if let Some(publisher) = &mut self.publisher {
                 publisher.look_on(self.driver.machine(), now);
             }
@@ -293,10 +396,13 @@ impl Stepper {
             let Some(LaneHead { head, received, len }) = self.lanes[i].pop(&mut self.bytes) else { break };
             let bytes = std::mem::take(&mut self.bytes);
             (self.out.kind, self.out.received, self.out.read) = (Kind::of(head.class), received, head.arrival);
+            self.out.more_waits = n + 1 < turn && self.lanes.iter().any(|lane| !lane.is_empty());
             self.feed(head.arrival, &bytes[..len as usize]);
             self.bytes = bytes;
             n += 1;
         }
+        self.out.more_waits = false;
+        self.out.flush();
         n += self.take_control();
         self.driver.run_until(self.clock.now(), &mut self.out);
         self.keyframe_inputs += n as u64;
@@ -405,20 +511,12 @@ impl Stepper {
         let mut held = Outbox::new();
         self.driver.machine_mut().resend_held(&mut held);
         let now = self.clock.now();
-        let timing = Timing { received: now, read: now, step_start: now, step_end: now, sent: now };
         let machine = self.driver.machine();
-        let handed = Handed {
-            device: ActuatorId(0),
-            kind: Kind::Control,
-            last: false,
-            rule: None,
-            generation: self.out.generation,
-            deadline: None,
-            seq: machine.last().seq,
-            timing,
-        };
+        let handed = self.out.handed_now(machine.last().seq, now);
+        self.out.leases.sent(&held.commands, machine, now);
         let Outputs { outlet, clock, meter, .. } = &mut self.out;
-        outlet.send(&held.commands, machine, handed, clock, meter);
+        let _ = outlet.send(&held.commands, machine, handed, clock, meter);
+        self.out.flush();
     }
 
     /// Takes a keyframe when one is due and nothing else waits; under load when it is long overdue, or the ring needs
@@ -488,6 +586,9 @@ impl Stepper {
             last: machine.last(),
             intake,
         };
+        if let Source::Here(inlet) = &self.source {
+            self.out.meter.took_in(inlet.tally());
+        }
         self.out.meter.finish();
         summary
     }

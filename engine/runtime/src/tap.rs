@@ -5,7 +5,7 @@
 //! only*: the engine acts on, the loss is counted and shown as [`Tap::gap`], and nothing of it is silent.
 
 use crate::journal::Offset;
-use crate::lane::{put, take};
+use crate::lane::{put, take, touch};
 use osmose_core::Outbox;
 use osmose_model::canon;
 use osmose_model::command::Command;
@@ -95,12 +95,22 @@ const HEAD: usize = 1 + 4 + 16;
 /// Both ends of the way to the side, with room for `bytes`.
 #[must_use]
 pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
-    let (tx, rx) = rtrb::RingBuffer::new(bytes);
+    let (mut tx, mut rx) = rtrb::RingBuffer::new(bytes);
+    touch(&mut tx, &mut rx);
     let (frame_tx, frame_rx) = rtrb::RingBuffer::new(1);
     let (back_tx, back_rx) = rtrb::RingBuffer::new(2);
     let room = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
-    let tx =
-        TapTx { ring: tx, lost: 0, lost_in_all: 0, scratch: vec![0; 16 * 1024], frames: frame_tx, returned: back_rx };
+    let tx = TapTx {
+        ring: tx,
+        lost: 0,
+        lost_in_all: 0,
+        scratch: vec![0; 16 * 1024],
+        held: Vec::with_capacity(HELD_BYTES + HOLD_ROOM_BYTES),
+        holes: Vec::with_capacity(HOLES_MAX),
+        nobody: false,
+        frames: frame_tx,
+        returned: back_rx,
+    };
     (tx, TapRx { ring: rx, buffer: room, frames: frame_rx, back: back_tx, pending: None })
 }
 
@@ -111,12 +121,44 @@ pub struct TapTx {
     lost: u64,
     lost_in_all: u64,
     scratch: Vec<u8>,
+    /// Records that are held back because it is not known yet when commands among them were handed over.
+    held: Vec<u8>,
+    /// Where that is to be written in them.
+    holes: Vec<usize>,
+    /// There is nobody at the side: nothing is recorded.
+    nobody: bool,
     frames: rtrb::Producer<Box<Keyframe>>,
     returned: rtrb::Consumer<(Box<Keyframe>, bool)>,
 }
 
+/// Bytes of held records beyond which nothing more is held back.
+const HELD_BYTES: usize = 64 * 1024;
+/// What one more input and its step may add to them.
+const HOLD_ROOM_BYTES: usize = 64 * 1024;
+/// An input larger than this ends the holding back.
+const HOLD_INPUT_MAX: usize = 16 * 1024;
+/// So do more events, or more commands, of one step; each takes a few kilobytes at most.
+const HOLD_EVENTS_MAX: usize = 16;
+const HOLD_COMMANDS_MAX: usize = 4;
+/// Steps whose commands may wait at a time.
+const HOLES_MAX: usize = 64;
+
 impl TapTx {
+    /// There is nobody at the side who would be shown records.
+    pub(crate) fn nobody_listens(&mut self) {
+        self.nobody = true;
+    }
+
     fn record(&mut self, kind: u8, tag: Tag, body: &[u8]) {
+        if !self.holes.is_empty() {
+            self.held.extend_from_slice(&head(kind, body.len(), tag));
+            self.held.extend_from_slice(body);
+            return;
+        }
+        self.put(kind, tag, body);
+    }
+
+    fn put(&mut self, kind: u8, tag: Tag, body: &[u8]) {
         let whole = HEAD + body.len();
         // A loss is said before anything that comes after it; the gap record is a kind of its own.
         if self.ring.slots() < whole + HEAD + 8 {
@@ -135,12 +177,14 @@ impl TapTx {
 
     /// Shows an input.
     pub fn input(&mut self, tag: Tag, canonical: &[u8]) {
-        self.record(INPUT, tag, canonical);
+        if !self.nobody {
+            self.record(INPUT, tag, canonical);
+        }
     }
 
     /// Shows what a step decided, and how long it took where commands were sent.
     pub fn decided(&mut self, tag: Tag, out: &Outbox, digests: (Digest, Digest), timing: Timing) {
-        if out.events.is_empty() && out.commands.is_empty() {
+        if self.nobody || out.events.is_empty() && out.commands.is_empty() {
             return;
         }
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -155,16 +199,55 @@ impl TapTx {
             }
         }
         if !out.commands.is_empty() {
-            let words = [timing.received, timing.read, timing.step_start, timing.step_end, timing.sent];
-            for (i, w) in words.iter().enumerate() {
-                scratch[8 * i..8 * i + 8].copy_from_slice(&w.0.to_le_bytes());
-            }
-            self.record(TIMING, tag, &scratch[..8 * words.len()]);
+            self.record(TIMING, tag, &timing.to_bytes());
         }
         scratch[..8].copy_from_slice(&digests.0.0.to_le_bytes());
         scratch[8..16].copy_from_slice(&digests.1.0.to_le_bytes());
         self.record(DIGEST, tag, &scratch[..16]);
         self.scratch = scratch;
+    }
+
+    /// The same for a step whose commands wait to be handed over: from here on records are held back, until
+    /// [`TapTx::release`] says when they were.
+    pub(crate) fn hold(&mut self, tag: Tag, out: &Outbox, digests: (Digest, Digest), timing: Timing) {
+        if self.nobody {
+            return;
+        }
+        // The place is not known yet; that there is one is what holds records back.
+        let hole = self.holes.len();
+        self.holes.push(usize::MAX);
+        self.decided(tag, out, digests, timing);
+        // Behind the timing there is the digest alone.
+        self.holes[hole] = self.held.len() - (HEAD + 16) - 8;
+    }
+
+    /// The commands of every step that was held back were handed over at `sent`: what is held goes to the side.
+    pub(crate) fn release(&mut self, sent: ArrivalNs) {
+        let (mut held, mut holes) = (std::mem::take(&mut self.held), std::mem::take(&mut self.holes));
+        for at in holes.drain(..) {
+            held[at..at + 8].copy_from_slice(&sent.0.to_le_bytes());
+        }
+        self.holes = holes;
+        let mut rest = &held[..];
+        while let Some((kind, tag, body, behind)) = split_record(rest) {
+            self.put(kind, tag, body);
+            rest = behind;
+        }
+        held.clear();
+        self.held = held;
+    }
+
+    /// Whether a step's records may be held back beside those that are.
+    pub(crate) fn has_room_to_hold(&self, out: &Outbox) -> bool {
+        self.held.len() <= HELD_BYTES
+            && self.holes.len() < HOLES_MAX
+            && out.events.len() <= HOLD_EVENTS_MAX
+            && out.commands.len() <= HOLD_COMMANDS_MAX
+    }
+
+    /// Whether an input may be held back, where anything is.
+    pub(crate) fn has_room_to_hold_input(&self, canonical: &[u8]) -> bool {
+        self.holes.is_empty() || self.held.len() <= HELD_BYTES && canonical.len() <= HOLD_INPUT_MAX
     }
 
     /// Hands a keyframe over; gives it back where the last one is still being written.
@@ -194,6 +277,31 @@ fn head(kind: u8, len: usize, tag: Tag) -> [u8; HEAD] {
     h[5..13].copy_from_slice(&tag.at.0.to_le_bytes());
     h[13..21].copy_from_slice(&tag.seq.0.to_le_bytes());
     h
+}
+
+/// The first of some records, and what is behind it.
+fn split_record(records: &[u8]) -> Option<(u8, Tag, &[u8], &[u8])> {
+    let (h, rest) = records.split_first_chunk::<HEAD>()?;
+    let len = u32::from_le_bytes([h[1], h[2], h[3], h[4]]) as usize;
+    let (body, behind) = rest.split_at_checked(len)?;
+    Some((h[0], tag_of(h), body, behind))
+}
+
+/// The tag in a record's head.
+fn tag_of(h: &[u8; HEAD]) -> Tag {
+    Tag { at: LogicalNs(word(&h[5..], 0) as i64), seq: Seq(word(&h[5..], 1)) }
+}
+
+impl Timing {
+    /// As it travels in a record; when its commands were handed over comes last.
+    fn to_bytes(self) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        let words = [self.received, self.read, self.step_start, self.step_end, self.sent];
+        for (i, w) in words.iter().enumerate() {
+            bytes[8 * i..8 * i + 8].copy_from_slice(&w.0.to_le_bytes());
+        }
+        bytes
+    }
 }
 
 fn word(bytes: &[u8], i: usize) -> u64 {
@@ -263,7 +371,7 @@ impl TapRx {
         }
         take(&mut self.ring, HEAD, &mut h);
         take(&mut self.ring, len, &mut self.buffer);
-        let tag = Tag { at: LogicalNs(word(&h[5..], 0) as i64), seq: Seq(word(&h[5..], 1)) };
+        let tag = tag_of(&h);
         // A keyframe is handed over before any record that follows it is written: it is visible by now if it is due.
         self.take_keyframe();
         if self.pending.as_ref().is_some_and(|k| k.tag.seq < tag.seq) {
@@ -347,6 +455,75 @@ mod tests {
         tx.input(tag(3), b"c");
         assert_eq!(shown(&mut rx), ["input 1 [97]", "input 2 [98]", "keyframe 2", "input 3 [99]"]);
         assert!(tx.returned().is_some_and(|(_, durable)| durable), "it comes back to be filled again");
+    }
+
+    /// Shows every record as it came.
+    struct Kinds(Arc<Mutex<Vec<String>>>);
+
+    impl Tap for Kinds {
+        fn input(&mut self, tag: Tag, _: &[u8]) {
+            self.0.lock().expect("no panic").push(format!("input {}", tag.seq));
+        }
+        fn command(&mut self, tag: Tag, _: &Command) {
+            self.0.lock().expect("no panic").push(format!("command {}", tag.seq));
+        }
+        fn timing(&mut self, tag: Tag, timing: Timing) {
+            self.0.lock().expect("no panic").push(format!("timing {} sent {}", tag.seq, timing.sent));
+        }
+        fn digest(&mut self, seq: Seq, _: Digest, _: Digest) {
+            self.0.lock().expect("no panic").push(format!("digest {seq}"));
+        }
+    }
+
+    fn a_command() -> Command {
+        let cause = osmose_model::command::Cause::new(osmose_model::command::Trigger::Timer);
+        let verb = osmose_model::ids::Name::new("pause").expect("short");
+        Command {
+            id: osmose_model::command::CommandId::default(),
+            at: LogicalNs(0),
+            source_seq: None,
+            rule: None,
+            device: osmose_model::ids::ActuatorId(0),
+            verb,
+            args: osmose_model::command::Args::new(),
+            cause,
+        }
+    }
+
+    #[test]
+    fn what_is_held_back_comes_in_its_order_with_the_instant_at_which_its_commands_left() {
+        let (mut tx, mut rx) = tap_ring(8192);
+        let lines = Arc::new(Mutex::new(vec![]));
+        let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(Kinds(lines.clone()))];
+        let (mut out, digests) = (Outbox::new(), (Digest(1), Digest(2)));
+        out.commands.push(a_command());
+        assert!(tx.has_room_to_hold(&out));
+        for seq in 1..=2 {
+            tx.input(tag(seq), b"i");
+            tx.hold(tag(seq), &out, digests, Timing::default());
+        }
+        // A step that decided nothing, in between.
+        tx.input(tag(3), b"i");
+        assert!(tx.has_room_to_hold_input(b"small") && !tx.has_room_to_hold_input(&[0; HOLD_INPUT_MAX + 1]));
+        while rx.drain(&mut taps) > 0 {}
+        assert_eq!(*lines.lock().expect("no panic"), ["input 1"], "all behind the first that waits is held");
+        tx.release(ArrivalNs(77));
+        tx.input(tag(4), b"i");
+        while rx.drain(&mut taps) > 0 {}
+        let [sent, of] = [ArrivalNs(77), ArrivalNs(77)].map(|at| at.to_string());
+        let wanted = [
+            "input 1".to_owned(),
+            "command 1".to_owned(),
+            format!("timing 1 sent {sent}"),
+            "digest 1".to_owned(),
+            "input 2".to_owned(),
+            "command 2".to_owned(),
+            format!("timing 2 sent {of}"),
+            "digest 2".to_owned(),
+            "input 3".to_owned(),
+            "input 4".to_owned(),
+        ];
+        assert_eq!(*lines.lock().expect("no panic"), wanted);
     }
 
     #[test]

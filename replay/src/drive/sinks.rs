@@ -150,6 +150,11 @@ impl Writing {
         })
     }
 
+    /// Whether a picture is drawn.
+    pub(super) fn is_plotting(&self) -> bool {
+        self.plot.is_some()
+    }
+
     /// How far back a scan decides whether rows are due.
     pub(super) fn quiet(&self) -> DurationNs {
         self.quiet

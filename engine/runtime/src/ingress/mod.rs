@@ -27,6 +27,7 @@ use osmose_model::site::Site;
 use osmose_model::time::ArrivalNs;
 use osmose_sensors::edge::ledger::Count;
 use osmose_sensors::edge::{Edge, PortId};
+use osmose_sensors::reason::REASONS;
 use quinn_udp::{BATCH_SIZE, UdpSocketState};
 use std::io;
 use std::net::SocketAddr;
@@ -80,7 +81,9 @@ struct Port {
     state: UdpSocketState,
     /// It may hold datagrams: polling said so, and no read has said otherwise since.
     ready: bool,
-    /// How many messages the next call asks for: fewer where the kernel merges many datagrams into each.
+    /// How many messages the next call asks for. One where little comes: a call that asks for more looks again behind
+    /// the last, and that look is paid for by who waits. Twice as many each time they all came; fewer where the kernel
+    /// merges many datagrams into each.
     messages: usize,
 }
 
@@ -120,6 +123,38 @@ impl Intake {
     }
 }
 
+/// The same while it runs, for whoever looks on: without what only the kernel knows, and the edge's counts by reason alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Datagrams read.
+    pub datagrams: u64,
+    /// Observations that went into a lane, by [`lane_of`] their class.
+    pub taken: [u64; CLASSES],
+    /// Observations that a newer one of the same key replaced.
+    pub replaced: u64,
+    /// Observations that found their lane full.
+    pub full: u64,
+    /// What the edge refused or noticed, by reason, in the order of `Reason::ALL` of `osmose_sensors`.
+    pub noticed: [u64; REASONS],
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { datagrams: 0, taken: [0; CLASSES], replaced: 0, full: 0, noticed: [0; REASONS] }
+    }
+}
+
+impl Tally {
+    /// Adds another thread's.
+    pub fn add(&mut self, other: &Self) {
+        self.datagrams += other.datagrams;
+        self.taken.iter_mut().zip(other.taken).for_each(|(a, b)| *a += b);
+        self.replaced += other.replaced;
+        self.full += other.full;
+        self.noticed.iter_mut().zip(other.noticed).for_each(|(a, b)| *a += b);
+    }
+}
+
 /// The edge with its sockets, or with those of its sockets that one thread reads.
 pub struct Ingress {
     ports: Vec<Port>,
@@ -150,7 +185,7 @@ impl Ingress {
             let state = UdpSocketState::new((&socket).into()).map_err(bind)?;
             let mut socket = UdpSocket::from_std(socket);
             poll.registry().register(&mut socket, Token(i), Interest::READABLE).map_err(bind)?;
-            ports.push(Port { id: port.id, socket, state, ready: true, messages: BATCH_SIZE });
+            ports.push(Port { id: port.id, socket, state, ready: true, messages: 1 });
         }
         Ok(Self {
             ports,
@@ -192,6 +227,15 @@ impl Ingress {
         }
     }
 
+    /// What came in so far, without asking the kernel or allocating.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut noticed = [0; REASONS];
+        self.edge.counters().for_each(|c| noticed[c.reason as usize] += c.count);
+        let Lanes { taken, replaced, full, .. } = self.lanes;
+        Tally { datagrams: self.datagrams, taken, replaced, full, noticed }
+    }
+
     /// Logs what was noticed for the first time since the last call: once per whom and reason, not once per datagram.
     pub fn report_first_times(&mut self, site: &Site) {
         if !self.edge.has_first_times() {
@@ -211,7 +255,12 @@ impl Ingress {
         for i in 0..self.ports.len() {
             let mut turn = 0;
             while self.ports[i].ready && turn < share {
+                let asked = self.ports[i].messages;
                 turn += self.read(i, clock);
+                if asked == 1 {
+                    // It may be the only one, and is stepped before there is another look.
+                    break;
+                }
             }
         }
         if self.lanes.owes() {
@@ -230,7 +279,7 @@ impl Ingress {
             // Loopback answers "refused" for what somebody else's socket sent back: nothing of ours.
             Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionRefused) => return 1,
             Err(_) => {
-                port.ready = false;
+                (port.ready, port.messages) = (false, 1);
                 return 0;
             }
         };
@@ -253,7 +302,8 @@ impl Ingress {
             n += 1;
         }
         self.datagrams += n as u64;
-        port.messages = (SHARE_MIN * messages / n.max(1)).clamp(1, BATCH_SIZE);
+        let most = (SHARE_MIN * messages / n.max(1)).clamp(1, BATCH_SIZE);
+        port.messages = if port.ready { (2 * asked).min(most) } else { messages.clamp(1, most) };
         n
     }
 

@@ -6,6 +6,7 @@ use super::Kind;
 use super::interval;
 use super::interval::Interval;
 use super::totals::Totals;
+use crate::ingress::Tally;
 use crate::tap::Timing;
 use osmose_core::Late;
 use osmose_model::ids::{RuleId, Seq};
@@ -35,11 +36,15 @@ struct Feed {
 }
 
 impl Meter {
-    /// One turn of the thread's loop begins. What [`Meter::slept`] told of does not count.
-    pub(crate) fn turn(&mut self, now: ArrivalNs) {
+    /// One turn of the thread's loop begins, behind one that `worked` or found nothing to do. What [`Meter::slept`] told
+    /// of does not count.
+    pub(crate) fn turn(&mut self, now: ArrivalNs, worked: bool) {
         let (took, turns) = (now.since(self.turned_at), &mut self.current.turns);
         turns.count += 1;
-        turns.busy.record(took);
+        // A million turns a second that find nothing say nothing, unless one was held up.
+        if worked || took > self.budget {
+            turns.busy.record(took);
+        }
         if took > self.budget {
             turns.stalls += 1;
         }
@@ -51,6 +56,16 @@ impl Meter {
         if let Ok(next) = self.asked.pop() {
             let _ = self.back.push(std::mem::replace(&mut self.current, next));
         }
+    }
+
+    /// Whether the side has asked for what was measured: the next [`Meter::turn`] hands it out.
+    pub(crate) fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// What the thread's sockets took in since the start.
+    pub(crate) fn took_in(&mut self, tally: Tally) {
+        self.current.tally = Some(tally);
     }
 
     /// It has slept, by choice, until `now`; it asked to sleep no longer than `asked`.
@@ -205,7 +220,7 @@ mod tests {
                 meter.stepped(Kind::State, &timing);
                 meter.done(Kind::State, Seq(done), timing, None, false);
             }
-            meter.turn(ArrivalNs(round as i64));
+            meter.turn(ArrivalNs(round as i64), true);
             // As if the time to ask had come in every second round.
             side.asked_at = side.asked_at.filter(|_| round % 2 == 1);
             side.collect();
@@ -224,12 +239,12 @@ mod tests {
     fn sleep_is_no_stall_and_a_stall_is_found() {
         let mut side = Collector::new(DurationNs::from_ms(1), 0);
         let mut meter = side.meter("in", false, ArrivalNs(0));
-        meter.turn(ArrivalNs(100));
+        meter.turn(ArrivalNs(100), true);
         meter.slept(ArrivalNs(200), Duration::from_millis(50), ArrivalNs(40_000_200));
-        meter.turn(ArrivalNs(40_000_300));
+        meter.turn(ArrivalNs(40_000_300), true);
         meter.slept(ArrivalNs(40_000_300), Duration::from_millis(1), ArrivalNs(43_000_300));
-        meter.turn(ArrivalNs(43_000_310));
-        meter.turn(ArrivalNs(49_000_310));
+        meter.turn(ArrivalNs(43_000_310), true);
+        meter.turn(ArrivalNs(49_000_310), true);
         meter.finish();
         side.take();
         let all = side.latencies().snapshot();

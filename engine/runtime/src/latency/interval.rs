@@ -2,6 +2,7 @@
 //! it and nothing else.
 
 use super::{DIGITS, KINDS, Kind, RULE_DIGITS, SEGMENTS, Segment, Span};
+use crate::ingress::Tally;
 use crate::tap::Timing;
 use osmose_model::ids::{RuleId, Seq};
 use osmose_model::time::{ArrivalNs, DurationNs};
@@ -76,7 +77,7 @@ pub(crate) struct RuleSpan {
 pub(crate) struct Turns {
     /// How often it went round: it advances while the thread lives, at least each 50 ms.
     pub(crate) count: u64,
-    /// One turn, without the time that it slept on purpose.
+    /// One turn that did something or was held up, without the time that it slept on purpose.
     pub(crate) busy: Span<u32>,
     /// How much later than asked it woke where nothing had woken it.
     pub(crate) overslept: Span<u32>,
@@ -101,6 +102,8 @@ pub struct Interval {
     pub(crate) made_safe: u64,
     pub(crate) worst: Worst,
     pub(crate) turns: Turns,
+    /// What the thread's sockets took in since the start, where it has any.
+    pub(crate) tally: Option<Tally>,
 }
 
 impl Interval {
@@ -126,6 +129,7 @@ impl Interval {
             made_safe: 0,
             worst: Worst::new(),
             turns,
+            tally: None,
         };
         new.spans.iter_mut().flatten().for_each(Span::empty);
         new.rules.iter_mut().for_each(|r| r.react.empty());

@@ -2,6 +2,7 @@
 
 use super::interval::{Interval, Late};
 use super::{DIGITS, KINDS, Kind, RULE_DIGITS, SEGMENTS, Segment, Span};
+use crate::ingress::Tally;
 use osmose_model::ids::RuleId;
 use osmose_model::time::{ArrivalNs, DurationNs};
 
@@ -21,7 +22,7 @@ pub struct ThreadTotals {
     pub name: String,
     /// How often it went round. Advances while the thread lives, idle or not: a watchdog may count on it.
     pub turns: u64,
-    /// One turn, without the time that it slept on purpose.
+    /// One turn that did something or was held up, without the time that it slept on purpose.
     pub busy: Span,
     /// How much later than asked it woke where nothing had woken it.
     pub overslept: Span,
@@ -31,6 +32,8 @@ pub struct ThreadTotals {
     pub longest: DurationNs,
     /// When that ended, by the engine's clock.
     pub longest_at: ArrivalNs,
+    /// What came in through its sockets; `None` where it has none, or has not told yet.
+    pub tally: Option<Tally>,
 }
 
 /// All of it.
@@ -71,7 +74,16 @@ impl Totals {
         let (busy, overslept) = (none(), none());
         let (longest, longest_at) = Default::default();
         let name = name.to_owned();
-        self.threads.push(ThreadTotals { name, turns: 0, busy, overslept, stalls: 0, longest, longest_at });
+        self.threads.push(ThreadTotals {
+            name,
+            turns: 0,
+            busy,
+            overslept,
+            stalls: 0,
+            longest,
+            longest_at,
+            tally: None,
+        });
     }
 
     /// Adds what thread `i` measured, and empties it.
@@ -109,6 +121,8 @@ impl Totals {
         if longest > thread.longest {
             (thread.longest, thread.longest_at) = (longest, at);
         }
+        // It counts from the start: the latest says all.
+        thread.tally = from.tally.take().or(thread.tally);
     }
 
     /// How long an event may take: `budget_us` of site.toml.
@@ -176,6 +190,13 @@ impl Totals {
     #[must_use]
     pub fn threads(&self) -> &[ThreadTotals] {
         &self.threads
+    }
+    /// What came in through all sockets, and what became of it before it was stepped.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut all = Tally::default();
+        self.threads.iter().filter_map(|t| t.tally.as_ref()).for_each(|t| all.add(t));
+        all
     }
     /// How many intervals were added up: it rises while the threads live.
     #[must_use]

@@ -190,9 +190,8 @@ impl Labels {
                 None => return,
             },
         };
-        let mut weights: BTreeMap<TrackId, f64> = here()
-            .map(|r| (r.track, (p_of(&self.beliefs[&r.track], label) + MISTAKEN_P) * fit(read, r)))
-            .collect();
+        let mut weights: BTreeMap<TrackId, f64> =
+            here().map(|r| (r.track, (p_of(&self.beliefs[&r.track], label) + MISTAKEN_P) * fit(read, r))).collect();
         for (&track, belief) in &self.beliefs {
             let p = p_of(belief, label);
             if p > 0.0 {
@@ -210,9 +209,8 @@ impl Labels {
     fn bind(&mut self, read: &Read, tracks: impl Iterator<Item = (TrackId, f64)>) -> Option<TrackId> {
         let Self { beliefs, owners, bound, .. } = self;
         let free = |track: TrackId| beliefs[&track].iter().filter(|(label, _)| !owners.contains_key(label));
-        let mut weighed: Vec<(f64, TrackId)> = tracks
-            .map(|(track, fit)| (fit * (free(track).map(|(_, p)| p).sum::<f64>() + MISTAKEN_P), track))
-            .collect();
+        let mut weighed: Vec<(f64, TrackId)> =
+            tracks.map(|(track, fit)| (fit * (free(track).map(|(_, p)| p).sum::<f64>() + MISTAKEN_P), track)).collect();
         weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let &(best, track) = weighed.first()?;
         if weighed.get(1).is_some_and(|(second, _)| best <= CLEAR_WINNER * second) {
