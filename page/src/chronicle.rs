@@ -10,7 +10,7 @@ use osmose_model::input::{Report, ShedReason, Tag};
 use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, LogicalNs};
 use osmose_model::world::WorldEvent;
-use osmose_replay::rulebook::Rulebook;
+use osmose_replay::rulebook::{Rulebook, site_from};
 use osmose_runtime::publish::Picture;
 use osmose_runtime::tap::Timing;
 use serde_json::{Map, Value, json};
@@ -175,6 +175,7 @@ impl Chronicle {
                 Some(self.keep(told(tag, entry)))
             }
             Note::Rules(tag, files) => {
+                self.site = site_from(&self.site, &files);
                 self.book = Arc::new(Rulebook::new(&self.site, &files));
                 self.latency.forget_rules();
                 let entry = json!({"seq": tag.seq.0, "t_s": seconds(tag.at), "kind": "rules"});

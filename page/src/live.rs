@@ -22,7 +22,7 @@ use osmose_model::site::{Site, SourceFile};
 use osmose_model::stages::Refusal;
 use osmose_model::time::LogicalNs;
 use osmose_model::world::WorldEvent;
-use osmose_replay::rulebook::Rulebook;
+use osmose_replay::rulebook::{Rulebook, site_from};
 use osmose_runtime::engine::{Edges, Reason};
 use osmose_runtime::latency::Segment;
 use osmose_runtime::latency::exchange::Latencies;
@@ -103,6 +103,9 @@ impl Tap for LiveTap {
             Err(_) => None,
         };
         if let Some(note) = note {
+            if let Note::Rules(_, files) = &note {
+                self.site = site_from(&self.site, files);
+            }
             self.note(note);
         }
     }

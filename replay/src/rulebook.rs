@@ -6,6 +6,7 @@
 use osmose_model::ids::RuleId;
 use osmose_model::site::{Site, SourceFile};
 use osmose_rules::Program;
+use std::sync::Arc;
 
 /// A site's files once others were installed beside them: rules take the place of all rules, people that of people.
 /// Ascending by path.
@@ -16,6 +17,15 @@ pub(crate) fn files_in_force(files: &[SourceFile], installed: Vec<SourceFile>) -
     all.extend(installed);
     all.sort_by(|a, b| a.path.cmp(&b.path));
     all
+}
+
+/// The site as it is from an installation on: with the people that came along, where some did.
+#[must_use]
+pub fn site_from(site: &Arc<Site>, files: &[SourceFile]) -> Arc<Site> {
+    match osmose_load::installed(site, files) {
+        Ok((Some(other), _)) => Arc::new(other),
+        Ok((None, _)) | Err(_) => Arc::clone(site),
+    }
 }
 
 /// A place in a rule file, as people look for it.

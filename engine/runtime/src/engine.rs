@@ -19,6 +19,7 @@ use crate::journal::Ring;
 use crate::journal::mapped::Mapped;
 use crate::lane::{LaneRx, LaneTx, lane};
 use crate::latency::exchange::{Collector, Latencies};
+use crate::leases::Leases;
 use crate::publish::{Pictures, Publisher, publisher};
 use crate::stepper::{Outlet, Outputs, Source, Stepper};
 use crate::tap::{Tap, TapRx, tap_ring};
@@ -275,7 +276,8 @@ impl Engine {
         } else {
             (Source::Here(one(inlets)), Outlet::Here(Box::new(egress)), None)
         };
-        let out = Outputs::new(setup.journal.take(), tap, outlet, clock, meter);
+        let leases = Leases::new(&setup.machine, |device| outlet.reaches(device));
+        let out = Outputs::new(setup.journal.take(), tap, (outlet, leases), clock, meter);
         let mut stepper = stepper(setup, source, lanes, out);
         stepper.publisher = publisher;
         stepper.keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());

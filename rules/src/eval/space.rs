@@ -3,7 +3,8 @@
 //! Everything is in the plane of one level; what is on two levels is infinitely far apart and never in sight. The
 //! place of who is lost is not known: distances to him are anything.
 
-use super::truth::{Truth, UNKNOWN};
+use super::facts::UNKNOWN;
+use super::truth::Truth;
 use crate::program::{Cond, PersonRef, SlotRef, Target, Var};
 use osmose_model::geometry::{Point, Segment};
 use osmose_model::ids::{LevelId, WallId, ZoneId};

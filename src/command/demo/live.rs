@@ -24,20 +24,20 @@ use osmose_model::world::WorldEvent;
 use osmose_replay::{drive::Osmose, resume};
 use osmose_runtime::clock::{HostClock, utc_now};
 use osmose_runtime::engine::{Engine, OwnedInput, Setup};
-use osmose_runtime::logs::RuleNames;
+use osmose_runtime::logs::{Known, Names};
 use osmose_runtime::tap::{Tap, Timing};
 use osmose_sensors::sim::Sim;
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Tells what the engine does, and hands its commands to the simulated devices.
 struct Teller {
     story: Arc<Mutex<Story>>,
-    rules: RuleNames,
+    names: Names,
     devices: Sender<Command>,
     scan: ScanBuf,
     /// Commands of a step whose timing is still to come.
@@ -63,7 +63,7 @@ impl Tap for Teller {
     fn timing(&mut self, _: Tag, timing: Timing) {
         let ns = |from: ArrivalNs, to: ArrivalNs| Duration::from_nanos(to.since(from).0.max(0) as u64);
         let took = Took { step: ns(timing.step_start, timing.step_end), whole: Some(ns(timing.received, timing.sent)) };
-        let rules = self.rules.lock().map_or_else(|e| e.into_inner().clone(), |names| names.clone());
+        let rules = self.names.lock().unwrap_or_else(PoisonError::into_inner).rules.clone();
         let rule = |r: RuleId| rules.get(r.index()).map_or("?", String::as_str);
         if let Ok(mut story) = self.story.lock() {
             self.waiting.iter().for_each(|c| story.command(c, &rule, took));
@@ -81,9 +81,10 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let sim = demo.simulate(&site)?;
     let story = Arc::new(Mutex::new(Story::new(site.clone())));
     let (devices, commands) = channel();
-    let at_start: Arc<[String]> = program.rules().iter().map(|r| r.name.clone()).collect();
-    let (names, levels): (RuleNames, _) = (Arc::new(Mutex::new(at_start)), program.levels().to_vec());
-    let teller = Teller { story: story.clone(), rules: names.clone(), devices, scan: ScanBuf::new(), waiting: vec![] };
+    let rules = program.rules().iter().map(|r| r.name.clone()).collect();
+    let names: Names = Arc::new(Mutex::new(Known { site: site.clone(), rules }));
+    let levels = program.levels().to_vec();
+    let teller = Teller { story: story.clone(), names: names.clone(), devices, scan: ScanBuf::new(), waiting: vec![] };
     let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(teller)];
     let page = demo.web.bind(&site, false, &mut taps)?;
     let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
