@@ -281,6 +281,6 @@ impl Tally {
     #[must_use]
     pub fn commands(&self, who: Who, received: u64, client_drops: u64) -> Account {
         Account::new(&format!("commands of the {}", who.as_str()), self.sent, received)
-            .with_drops("dropped by the kernel at the client's socket", client_drops)
+            .with_kernel_drops("dropped by the kernel at the client's socket", client_drops, 1)
     }
 }
