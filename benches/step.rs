@@ -233,7 +233,7 @@ fn encoding(site: &Site, core: &Core, commands: &[Command]) -> Row {
     let mut line = Vec::with_capacity(4096);
     for command in commands {
         line.clear();
-        row.time(|| encode_json(site, &rule, command, &mut line));
+        row.time(|| encode_json(site, &rule, command, None, &mut line));
     }
     row
 }

@@ -18,14 +18,14 @@ use osmose_rules::Rules;
 use osmose_rules::cost::Table;
 use osmose_runtime::clock::HostClock;
 use osmose_runtime::engine::{Control, OwnedInput};
-use osmose_runtime::logs::RuleNames;
+use osmose_runtime::logs::{Known, Names};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -48,8 +48,8 @@ pub(crate) struct Desk {
     pub(crate) levels: Vec<String>,
     /// The engine's clock.
     pub(crate) clock: HostClock,
-    /// The names that the log of commands shows.
-    pub(crate) names: RuleNames,
+    /// The names that logs show.
+    pub(crate) names: Names,
     /// The way into the engine.
     pub(crate) to_engine: rtrb::Producer<Control>,
 }
@@ -205,11 +205,8 @@ impl Desk {
         };
         let input = canonical(&Input::RulesInstalled { files: &canon::encode_files(&files) });
         let count = names.len();
-        // The log's names first: a line with the new rules' names can only come after this.
-        match self.names.lock() {
-            Ok(mut shown) => *shown = names,
-            Err(poisoned) => *poisoned.into_inner() = names,
-        }
+        // The logs' names first: a line with the new rules' or people's names can only come after this.
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Known { site: site.clone(), rules: names };
         match self.to_engine.push(Control::Rules(Box::new(rules), input)) {
             Ok(()) if people => {
                 let known = site.people.iter().filter(|p| !p.devices.is_empty() || !p.badges.is_empty()).count();
@@ -248,7 +245,7 @@ impl Desk {
         let word = |key: &str| request[key].as_str().ok_or_else(|| format!("`{key}` is missing"));
         let name = |key: &str| word(key).and_then(|w| Name::new(w).ok_or_else(|| format!("`{w}` is too long")));
         let rule_there = |rule: &Name| {
-            let names = self.names.lock().map(|n| n.clone()).map_err(|_| "the names are not known".to_owned())?;
+            let names = self.names.lock().map(|n| n.rules.clone()).map_err(|_| "the names are not known".to_owned())?;
             let found = names.iter().any(|n| *rule == **n);
             if found { Ok(()) } else { Err(format!("no rule is called `{rule}`; there are: {}", names.join(", "))) }
         };

@@ -1,6 +1,6 @@
 //! What stands open in the trackers of other engines, each against the real engine from socket to socket: timers lost on
 //! a restart, tags that die unseen, exits that are never reported, fences that flap, runs that race, sensors that come
-//! back from an outage.
+//! back from an outage, devices that stay as they are when the engine is gone.
 //!
 //! The site is the one that `osmose new` writes: a meeting room west of x = 5 m, an office east of it, tags as JSON.
 
@@ -50,6 +50,7 @@ impl Building {
             file.1 = edit(&file.1);
         };
         text("devices.toml", &mut files, &|t| {
+            let t = t.replace("safe = \"paused\"", "safe = \"paused\"\nlease_s = 1.5");
             t.replace("connect = \"log\"", "connect = { udp = \"127.0.0.1:7802\", format = \"json\" }") + DETECTOR
         });
         text("site.toml", &mut files, &|t| t.replace("lost_s = 2.0", &format!("lost_s = {lost_s}")));
@@ -228,6 +229,36 @@ fn two_runs_of_one_rule_cannot_race() {
         assert_eq!(at_ns(&stop) - at_ns(last), 3_000_000_000, "{starts:?} then {stop}");
         b.said_nothing_else();
     }
+    b.ends();
+}
+
+#[test]
+fn what_protects_is_said_again_until_it_ends_and_not_when_the_engine_is_gone() {
+    let rules = "rule quiet { while ana in meeting hold meeting.recorder.state = paused level privacy }\n";
+    let mut b = Building::new(&(rules.to_owned() + FENCE), "3600.0");
+    b.ana_is_at(9.5);
+    b.ana_is_at(2.0);
+    let pause = b.hears("meeting.recorder", "pause");
+    assert_eq!((&pause["lease_s"], &pause["rule"]), (&1.5.into(), &"quiet".into()), "{pause}");
+    for _ in 0..3 {
+        let again = b.hears("meeting.recorder", "pause");
+        assert_eq!((&again["id"], &again["t_s"]), (&pause["id"], &pause["t_s"]), "the same command: {again}");
+        assert_eq!((&again["lease_s"], again.get("seq")), (&1.5.into(), None), "{again}");
+    }
+    // Whoever is killed renews nothing: nothing comes for longer than the lease. Its next life goes on with it.
+    b.engine.take().expect("it runs").stop(Signal::KILL);
+    b.devices.set_read_timeout(Some(std::time::Duration::from_millis(1600))).expect("a socket's mode");
+    while b.heard().is_some_and(|line| line["id"] == pause["id"]) {}
+    b.devices.set_read_timeout(Some(PATIENCE)).expect("a socket's mode");
+    b.engine = Some(Engine::run(b.site.path(), &[]));
+    for _ in 0..2 {
+        assert_eq!(b.hears("meeting.recorder", "pause")["lease_s"], 1.5);
+    }
+    // She leaves: paused is the recorder's default too, so it is told only that the lease is over.
+    b.ana_is_at(9.5);
+    let last = until("the lease to end", || b.heard().filter(|line| line.get("lease_s").is_none()));
+    assert_eq!((&last["command"], &last["device"]), (&"pause".into(), &"meeting.recorder".into()), "{last}");
+    b.said_nothing_else();
     b.ends();
 }
 

@@ -98,7 +98,8 @@ fn saved_people_hold_from_one_input_on_and_broken_ones_do_not() {
     let mut building = Building::new(|s| {
         // Whoever left is called by name.
         s.edit("rules/peer-job.rules", "r.recorder.pause()", "r.recorder.pause(reason: \"{p}\")");
-        vec!["--record".into(), s.file("all.mcap").display().to_string()]
+        let file = |name: &str| s.file(name).display().to_string();
+        vec!["--record".into(), file("all.mcap"), "--events".into(), file("events.jsonl")]
     });
     building.leaving_names("pause", "p1");
     // The tag of p1 has another owner, and p1 is not known any more: everybody behind would have another number.
@@ -124,12 +125,22 @@ fn saved_people_hold_from_one_input_on_and_broken_ones_do_not() {
     engine.stop(Signal::INT).expect(0);
     let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
     assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+    // Without names it decides the same, and who came later has none either.
+    let (shared, said) = (site.file("shared.mcap"), site.file("said.jsonl"));
+    let (shared, said) = (shared.to_str().expect("text"), said.to_str().expect("text"));
+    osmose(&["trace", "anonymise", trace.to_str().expect("text"), "-o", shared]).expect(0);
+    osmose(&["replay", shared, "--verify", "--commands", said]).expect(0);
+    let said = std::fs::read_to_string(said).expect("written");
+    assert!(said.contains("person-") && !said.contains("newcomer") && !said.contains("\"p1\""), "{said}");
     // Started again it goes on with them, although the numbers of the file are others.
     let engine = Engine::run(site.path(), &[]);
     assert!(engine.stderr().contains("resumed behind input"), "{}", engine.stderr());
     let mut building = Building { site, engine, tag, devices, seq };
     building.leaving_names("stop", "newcomer");
     building.engine.stop(Signal::INT).expect(0);
+    // Logs name who is new.
+    let named = common::json_lines(&building.site.file("events.jsonl"));
+    assert!(named.iter().any(|e| e["person"] == "newcomer"), "no event of the newcomer");
 }
 
 #[test]

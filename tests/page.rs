@@ -394,7 +394,14 @@ fn a_replay_shows_the_people_of_the_time_that_it_is_scrubbed_to() {
     let (_alone, Some(program)) = (alone(), installed()) else { return };
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (a, b) = (record(dir.path(), "a.mcap", SEED), record(dir.path(), "b.mcap", SEED + 1));
-    let engine = Engine::replay(&[&a, "--web", "127.0.0.1:0", "--beside", &b]);
+    // Recordings rotate: the page plays a folder, and shows what the whole recording holds.
+    let folder = dir.path().join("folder");
+    std::fs::create_dir(&folder).expect("a folder");
+    for (part, stretch) in [["--to", "19"], ["--from", "19"]].iter().enumerate() {
+        let out = folder.join(format!("{part}.mcap"));
+        osmose(&["trace", "cut", &a, stretch[0], stretch[1], "-o", out.to_str().expect("text")]).expect(0);
+    }
+    let engine = Engine::replay(&[folder.to_str().expect("text"), "--web", "127.0.0.1:0", "--beside", &b]);
     let mut browser = Browser::start(&program);
     browser.show_as(1440, 900, 0.9, "dark");
     browser.open(&web(&engine));

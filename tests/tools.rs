@@ -166,7 +166,9 @@ fn the_six_automations_do_what_their_tests_say() {
     let output = osmose(&["test", path(site.path())]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}{}", stderr(&output));
-    assert!(text.contains("40 test(s), 0 failed"), "{text}");
+    assert!(text.contains("56 test(s), 0 failed"), "{text}");
+    // A rule that only counts has acted where it counted.
+    assert!(!text.contains("it never acts"), "{text}");
 }
 
 #[test]
@@ -178,6 +180,8 @@ fn a_failing_test_shows_expected_and_actual_on_one_line_of_time() {
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("FAIL a participant leaves (pause-recording)"), "{text}");
+    assert!(text.contains("5 s  given  "), "what was given is shown as written: {text}");
+    assert!(!text.contains("TrackId"), "{text}");
     assert!(text.contains("5 s  sent   m7.recorder.pause(back_s: 30, reason: bo left)"), "{text}");
     assert!(text.contains("at 6 s +- 0.001 s, found m7.recorder.pause(back_s: 30, reason: bo left) at 5 s"), "{text}");
     assert!(text.contains("it could not run: no rule is called `flood`"), "{text}");

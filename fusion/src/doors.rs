@@ -11,6 +11,7 @@
 //! it, that is who went out.
 
 use crate::fuse::Fusion;
+use crate::in_place::Stamped;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
 use osmose_model::device::SensorKind;
@@ -73,7 +74,7 @@ pub(crate) struct Counted {
 /// Every counted zone.
 #[derive(Clone, Debug)]
 pub(crate) struct Doors {
-    counted: Vec<Option<Counted>>,
+    counted: Stamped<Vec<Option<Counted>>>,
     /// Whether crossing sensors count it.
     has_doors: Vec<bool>,
     /// Whether trackers see it: then its doors say nothing of its being occupied.
@@ -172,7 +173,7 @@ impl Doors {
                 }
             }
         }
-        Self { counted, has_doors, is_tracked }
+        Self { counted: Stamped::new(counted), has_doors, is_tracked }
     }
 
     /// How many are in a zone; `None` where nothing counts it, or nothing was heard.
@@ -196,20 +197,20 @@ impl Doors {
 
     /// Becomes a copy of another of the same site, in the room it has.
     pub(crate) fn copy_from(&mut self, other: &Self) {
-        self.counted.clone_from(&other.counted);
+        self.counted.copy_from(&other.counted, Vec::clone_from);
     }
 
     pub(crate) fn saved(&self) -> Vec<Option<Counted>> {
-        self.counted.clone()
+        self.counted.to_vec()
     }
 
     /// Takes saved ones back; false where they are another site's.
     pub(crate) fn refill(&mut self, saved: Vec<Option<Counted>>) -> bool {
         let sound = saved.len() == self.counted.len()
-            && saved.iter().zip(&self.counted).all(|(a, b)| a.is_some() == b.is_some())
+            && saved.iter().zip(self.counted.iter()).all(|(a, b)| a.is_some() == b.is_some())
             && saved.iter().flatten().all(Counted::is_sound);
         if sound {
-            self.counted = saved;
+            *self.counted = saved;
         }
         sound
     }

@@ -9,6 +9,7 @@
 use crate::calibration::Calibration;
 use crate::doors::Doors;
 use crate::identity::Identities;
+use crate::in_place::Stamped;
 use crate::late::Late;
 use crate::levels::Ways;
 use crate::membership::{self, How};
@@ -96,8 +97,8 @@ pub struct Fusion {
     pub(crate) receivers: Receivers,
     pub(crate) beacons: Beacons,
     pub(crate) calibration: Calibration,
-    pub(crate) carriers: Carriers,
-    pub(crate) chains: Chains,
+    pub(crate) carriers: Stamped<Carriers>,
+    pub(crate) chains: Stamped<Chains>,
     pub(crate) clouds: Clouds,
     pub(crate) doors: Doors,
     pub(crate) counts: Counts,
@@ -126,8 +127,8 @@ impl Fusion {
             receivers: Receivers::new(&site),
             beacons: Beacons::new(if site.sensors.iter().any(is_radio) { max } else { 0 }),
             calibration: Calibration::new(&site.sensors),
-            carriers: Carriers::new(&site, max),
-            chains: Chains::new(&site, max),
+            carriers: Stamped::new(Carriers::new(&site, max)),
+            chains: Stamped::new(Chains::new(&site, max)),
             clouds: Clouds::new(&site),
             doors: Doors::new(&site),
             counts: Counts::default(),

@@ -6,6 +6,7 @@
 
 use crate::order::Key;
 use crate::snapshot::Snapshot;
+use arrayvec::ArrayVec;
 use osmose_model::canon;
 use osmose_model::ids::Seq;
 use osmose_model::input::Input;
@@ -157,8 +158,9 @@ impl History {
 
     /// The copy, neither the oldest nor the newest, that leaves the smallest gap for its age (both in observations).
     fn dispensable(&self) -> usize {
-        let age = |i: usize| (self.entries.len() - self.behind(self.snapshots[i].key)) as u64;
-        let cost = |i: usize| (age(i - 1) - age(i + 1), age(i + 1) + 1);
+        let age = |s: &Snapshot| (self.entries.len() - self.behind(s.key)) as u64;
+        let ages: ArrayVec<u64, { SNAPSHOTS_MAX + 1 }> = self.snapshots.iter().map(age).collect();
+        let cost = |i: usize| (ages[i - 1] - ages[i + 1], ages[i + 1] + 1);
         let inner = 1..self.snapshots.len() - 1;
         let least = inner.min_by(|&a, &b| {
             let ((gap_a, age_a), (gap_b, age_b)) = (cost(a), cost(b));

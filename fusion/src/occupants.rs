@@ -6,6 +6,7 @@
 
 use crate::births::Births;
 use crate::deadlines::Deadlines;
+use crate::in_place::Stamped;
 use crate::index::OccupantIndex;
 use crate::keys::SlotTable;
 use arrayvec::ArrayVec;
@@ -142,10 +143,10 @@ pub(crate) struct Occupants {
     order: Vec<(TrackId, u32)>,
     by_track: SlotTable,
     by_device: SlotTable,
-    by_person: Vec<Vec<u32>>,
+    by_person: Stamped<Vec<Vec<u32>>>,
     /// Per zone, ascending by track.
-    rosters: Vec<Vec<(TrackId, u32)>>,
-    counts: Vec<ZoneCount>,
+    rosters: Stamped<Vec<Vec<(TrackId, u32)>>>,
+    counts: Stamped<Vec<ZoneCount>>,
     pub(crate) index: OccupantIndex,
     pub(crate) due: Deadlines,
     lost_first: u32,
@@ -167,9 +168,9 @@ impl Occupants {
             order: Vec::with_capacity(max),
             by_track: SlotTable::new(max),
             by_device: SlotTable::new(max),
-            by_person: (0..people).map(|_| Vec::with_capacity(4)).collect(),
-            rosters: (0..zones).map(|_| Vec::with_capacity(max.min(32))).collect(),
-            counts: vec![ZoneCount::default(); zones],
+            by_person: Stamped::new((0..people).map(|_| Vec::with_capacity(4)).collect()),
+            rosters: Stamped::new((0..zones).map(|_| Vec::with_capacity(max.min(32))).collect()),
+            counts: Stamped::new(vec![ZoneCount::default(); zones]),
             index: OccupantIndex::new(levels, max),
             due: Deadlines::new(max),
             lost_first: NOBODY,
@@ -582,9 +583,9 @@ impl Occupants {
         to.due_at.clone_from(&self.due_at);
         to.free.clone_from(&self.free);
         to.order.clone_from(&self.order);
-        to.by_person.clone_from(&self.by_person);
-        to.rosters.clone_from(&self.rosters);
-        to.counts.clone_from(&self.counts);
+        to.by_person.copy_from(&self.by_person, Vec::clone_from);
+        to.rosters.copy_from(&self.rosters, Vec::clone_from);
+        to.counts.copy_from(&self.counts, Vec::clone_from);
         to.due.clone_from(&self.due);
         (to.lost_first, to.lost_last) = (self.lost_first, self.lost_last);
     }

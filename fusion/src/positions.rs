@@ -11,6 +11,7 @@
 //! scan); with 5 and 15 times the clutter and 0.12 and 0.3 m of noise 1 of 139 was. A second later hit would take 155 ms.
 
 use crate::fuse::{FORGET_REFUTED, Fusion, Newcomer, UNCONFIRMED_FOR};
+use crate::in_place::Stamped;
 use crate::keys::SlotTable;
 use crate::occupants::{Occupants, Origin};
 use crate::sink::Sink;
@@ -57,7 +58,7 @@ impl News {
 struct LevelTracker {
     tracker: Tracker,
     /// From the tracker's numbers to slots.
-    slots: SlotTable,
+    slots: Stamped<SlotTable>,
     /// How many those are.
     known: usize,
 }
@@ -79,7 +80,7 @@ pub(crate) struct Positions {
 #[derive(Clone, Debug)]
 struct KeptLevel {
     snapshot: Snapshot,
-    slots: SlotTable,
+    slots: Stamped<SlotTable>,
     known: usize,
 }
 
@@ -153,7 +154,7 @@ impl Positions {
                 // The numbers were held within what the tracker accepts; a field of view that is no polygon is not,
                 // and such a level is as one without sensors: its scans are refused and counted.
                 let tracker = Tracker::new(Config { limits, ..Config::default() }, models).ok()?;
-                Some(LevelTracker { tracker, slots: SlotTable::new(tracks_max), known: 0 })
+                Some(LevelTracker { tracker, slots: Stamped::new(SlotTable::new(tracks_max)), known: 0 })
             })
             .collect();
         let (detections, news) = (Vec::with_capacity(SCAN_ITEMS_MAX), Vec::with_capacity(news_max));
@@ -225,7 +226,10 @@ impl Positions {
         // By who was there first, newcomers last: nearly always the order of their tracks, and not a matter of when anybody
         // was told of, which late observations would make it.
         let since = |slot: &Option<u32>| slot.map(|slot| occupants.slot(slot).first_seen);
-        self.news.sort_unstable_by_key(|(_, slot, news)| (slot.is_none(), since(slot), news.id()));
+        let place = |(_, slot, news): &(_, Option<u32>, News)| (slot.is_none(), since(slot), news.id());
+        if !self.news.is_sorted_by_key(place) {
+            self.news.sort_unstable_by_key(place);
+        }
         Ok(LogicalNs(at_ns))
     }
 
@@ -257,7 +261,7 @@ impl Positions {
     pub(crate) fn keep(&self, to: &mut KeptPositions) {
         for (level, to) in self.levels.iter().flatten().zip(to.0.iter_mut().flatten()) {
             level.tracker.keep(&mut to.snapshot);
-            to.slots.clone_from(&level.slots);
+            to.slots.copy_from(&level.slots, SlotTable::clone_from);
             to.known = level.known;
         }
     }
@@ -269,7 +273,7 @@ impl Positions {
             if let Err(e) = level.tracker.go_back(&to.snapshot) {
                 unreachable!("a tracker's own copy fits it: {e}");
             }
-            level.slots.clone_from(&to.slots);
+            level.slots.copy_from(&to.slots, SlotTable::clone_from);
             level.known = to.known;
         }
     }

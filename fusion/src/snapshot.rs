@@ -7,6 +7,7 @@ use crate::calibration::Gauge;
 use crate::doors::Doors;
 use crate::fuse::{Counts, Fusion};
 use crate::identity::Identities;
+use crate::in_place::Stamped;
 use crate::merge::Carriers;
 use crate::occupants::Occupants;
 use crate::order::Key;
@@ -34,8 +35,8 @@ pub(crate) struct Snapshot {
     beacons: Beacons,
     gauges: Vec<Gauge>,
     clouds: KeptClouds,
-    carriers: Carriers,
-    chains: Chains,
+    carriers: Stamped<Carriers>,
+    chains: Stamped<Chains>,
     doors: Doors,
     readings: KeptReadings,
     counts: Counts,
@@ -96,8 +97,8 @@ impl Fusion {
         to.beacons.clone_from(beacons);
         calibration.keep(&mut to.gauges);
         clouds.keep(&mut to.clouds);
-        to.carriers.clone_from(carriers);
-        to.chains.copy_from(chains);
+        to.carriers.copy_from(carriers, Clone::clone_from);
+        to.chains.copy_from(chains, Chains::copy_from);
         to.doors.copy_from(doors);
         sensors.keep(&mut to.readings);
     }
@@ -123,8 +124,8 @@ impl Fusion {
         self.beacons.clone_from(&to.beacons);
         self.calibration.go_back(&to.gauges);
         self.clouds.go_back(&to.clouds);
-        self.carriers.clone_from(&to.carriers);
-        self.chains.copy_from(&to.chains);
+        self.carriers.copy_from(&to.carriers, Clone::clone_from);
+        self.chains.copy_from(&to.chains, Chains::copy_from);
         self.doors.copy_from(&to.doors);
         self.sensors.go_back(&self.site, &to.readings, to.now);
     }

@@ -55,6 +55,9 @@ pub struct Terms {
     pub holders: u32,
     /// The level at which people act; as before where `None`.
     pub user_level: Option<LevelRank>,
+    /// Holds of this level and above are leases: the engine renews them, and a device that is not renewed makes itself
+    /// safe. None is where `None`.
+    pub lease_level: Option<LevelRank>,
     /// `rule a over b`: pairs of which the first outranks the second inside their level, ascending, with all that
     /// follows from them.
     pub order: Vec<(RuleId, RuleId)>,

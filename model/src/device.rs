@@ -358,7 +358,15 @@ pub struct Cell {
     pub name: String,
     /// Its area, site metres.
     pub area: Polygon,
+    /// How deep inside of it counts as entered, metres, where that is not as in the site's other zones.
+    pub enter_margin_m: Option<f64>,
+    /// How far outside of it counts as left, metres, likewise.
+    pub exit_margin_m: Option<f64>,
 }
+
+/// The lease of a device with a safe state that declares no other. A device renewed every third of it misses two
+/// datagrams before it makes itself safe.
+pub const LEASE_DEFAULT: DurationNs = DurationNs::from_s(10);
 
 /// An actuator, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -379,6 +387,9 @@ pub struct Actuator {
     pub default: Option<Name>,
     /// Its `state` when the engine is gone or in doubt.
     pub safe: Option<Name>,
+    /// For how long a command that is sent under a lease holds at the device unless it is renewed; `None` where a hold
+    /// of it is no lease.
+    pub lease: Option<DurationNs>,
     /// Floor areas that a speaker can aim at.
     pub cells: Vec<Cell>,
     /// The wall that a display hangs on.

@@ -184,6 +184,7 @@ impl Actuator {
             pose: None,
             default: None,
             safe: None,
+            lease: None,
             cells: Vec::new(),
             wall: None,
             connect: Connect::log(),

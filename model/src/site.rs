@@ -152,7 +152,16 @@ pub struct Zone {
 /// The category of the zones that are made of the floor areas that speakers aim at.
 pub const CELL: &str = "cell";
 
+/// The attribute that holds what IMDF calls a zone's `restriction`: a text, there only where the plan gives one.
+pub const RESTRICTION: &str = "restriction";
+
 impl Zone {
+    /// Whether only some may be in it: the plan gives it a `restriction` (`employeesonly`, `restricted`).
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        self.attributes.contains_key(RESTRICTION)
+    }
+
     /// Whether it is a part of the building, and no area that is only drawn over such parts.
     #[must_use]
     pub fn is_part(&self) -> bool {

@@ -10,7 +10,8 @@ use osmose_model::input::{Report, ShedReason, Tag};
 use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, LogicalNs};
 use osmose_model::world::WorldEvent;
-use osmose_replay::rulebook::Rulebook;
+use osmose_replay::rulebook::{Rulebook, site_from};
+use osmose_runtime::publish::Picture;
 use osmose_runtime::tap::Timing;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -89,6 +90,8 @@ pub struct Chronicle {
     pub refused: BTreeMap<&'static str, u64>,
     /// Notes that the page never got.
     pub lost: u64,
+    /// By actuator: what was forbidden and overruled when a picture was looked at last; empty before the first.
+    denied: Vec<[u32; 2]>,
 }
 
 impl Chronicle {
@@ -114,6 +117,7 @@ impl Chronicle {
             dropped: 0,
             refused: BTreeMap::new(),
             lost: 0,
+            denied: Vec::new(),
         }
     }
 
@@ -171,6 +175,7 @@ impl Chronicle {
                 Some(self.keep(told(tag, entry)))
             }
             Note::Rules(tag, files) => {
+                self.site = site_from(&self.site, &files);
                 self.book = Arc::new(Rulebook::new(&self.site, &files));
                 self.latency.forget_rules();
                 let entry = json!({"seq": tag.seq.0, "t_s": seconds(tag.at), "kind": "rules"});
@@ -181,6 +186,33 @@ impl Chronicle {
                 Some(json!({"kind": "unseen", "count": n}))
             }
         }
+    }
+
+    /// What was denied since the last picture: one entry of an `events` message for each device and way.
+    pub fn denied(&mut self, picture: &Picture) -> Vec<Value> {
+        let before = std::mem::replace(&mut self.denied, picture.denied.clone());
+        let mut news = Vec::new();
+        for (i, (now, before)) in picture.denied.iter().zip(&before).enumerate() {
+            let id = ActuatorId(i as u16);
+            let holder = picture.devices.get(i).and_then(|d| d.iter().find_map(|p| p.held_by));
+            for (n, word) in
+                [(now[0].saturating_sub(before[0]), "forbidden"), (now[1].saturating_sub(before[1]), "overruled")]
+            {
+                if n == 0 {
+                    continue;
+                }
+                let names = self.names();
+                let while_held =
+                    holder.map_or_else(String::new, |(rule, _)| format!(": {} holds it", names.book.name(rule)));
+                let (many, device) = (if n == 1 { "command" } else { "commands" }, names.device(id));
+                let entry = json!({"seq": picture.tag.seq.0, "t_s": seconds(picture.tag.at), "kind": "denied",
+                    "device": device, "zone": names.site.actuators[i].zone.map(|z| names.zone(z)), "count": n,
+                    "level": holder.and_then(|(rule, _)| names.level(Some(rule))),
+                    "why": format!("{n} {many} to {device} {word}{while_held}")});
+                news.push(self.keep(Told { device: Some(id), ..told(picture.tag, entry) }));
+            }
+        }
+        news
     }
 
     fn keep(&mut self, told: Told) -> Value {

@@ -22,7 +22,8 @@ use osmose_model::site::{Site, SourceFile};
 use osmose_model::stages::Refusal;
 use osmose_model::time::LogicalNs;
 use osmose_model::world::WorldEvent;
-use osmose_replay::rulebook::Rulebook;
+use osmose_replay::rulebook::{Rulebook, site_from};
+use osmose_runtime::engine::{Edges, Reason};
 use osmose_runtime::latency::Segment;
 use osmose_runtime::latency::exchange::Latencies;
 use osmose_runtime::publish::{Picture, Pictures};
@@ -102,6 +103,9 @@ impl Tap for LiveTap {
             Err(_) => None,
         };
         if let Some(note) = note {
+            if let Note::Rules(_, files) = &note {
+                self.site = site_from(&self.site, files);
+            }
             self.note(note);
         }
     }
@@ -191,6 +195,7 @@ struct Gathering {
     chronicle: Chronicle,
     pictures: Pictures,
     latencies: Latencies,
+    edges: Edges,
     pages: Vec<Arc<Outlet>>,
     snaps: Snaps,
     about: About,
@@ -207,15 +212,18 @@ impl Gatherer {
         self,
         pictures: Pictures,
         latencies: Latencies,
+        edges: Edges,
         stop: Arc<AtomicBool>,
     ) -> std::io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name("osmose-gather".into()).spawn(move || self.gather(pictures, latencies, &stop))
+        let gather = move || self.gather(pictures, latencies, edges, &stop);
+        std::thread::Builder::new().name("osmose-gather".into()).spawn(gather)
     }
 
-    fn gather(self, pictures: Pictures, latencies: Latencies, stop: &AtomicBool) {
+    fn gather(self, pictures: Pictures, latencies: Latencies, edges: Edges, stop: &AtomicBool) {
         let Self { chronicle, notes, said, is_watched, about } = self;
         let snaps = Snaps::default();
-        let mut all = Gathering { chronicle, pictures, latencies, pages: Vec::new(), snaps, about, news: Vec::new() };
+        let (pages, news) = (Vec::new(), Vec::new());
+        let mut all = Gathering { chronicle, pictures, latencies, edges, pages, snaps, about, news };
         let mut stat_at = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             for note in notes.try_iter().take(BATCH_MAX) {
@@ -305,6 +313,7 @@ impl Gathering {
 
     fn tell(&mut self, is_second: bool) {
         if self.pictures.look() || is_second {
+            self.news.extend(self.chronicle.denied(self.pictures.now()));
             let seen = std::mem::take(&mut self.chronicle.seen);
             let message = self.snaps.write(self.chronicle.names(), self.pictures.now(), &seen, is_second);
             // A sensor's last word is kept for its story.
@@ -323,7 +332,7 @@ impl Gathering {
         let picture = self.pictures.now();
         let book = self.chronicle.book.clone();
         let mut stat = self.chronicle.latency.tell(instant(picture), |rule| book.name(rule));
-        let more = figures(&self.chronicle, picture, &self.about);
+        let more = figures(&self.chronicle, picture, &self.about, &self.edges);
         if let (Some(stat), Value::Object(more)) = (stat.as_object_mut(), more) {
             stat.extend(more);
             stat.insert("inputs_us".into(), inputs(&self.latencies));
@@ -341,7 +350,7 @@ fn inputs(latencies: &Latencies) -> Value {
 }
 
 /// The part of a `stat` message that tells of sensors, drops and refusals.
-fn figures(chronicle: &Chronicle, picture: &Picture, about: &About) -> Value {
+fn figures(chronicle: &Chronicle, picture: &Picture, about: &About, edges: &Edges) -> Value {
     let names = chronicle.names();
     let mut sensors = Map::new();
     for i in 0..names.site.sensors.len() {
@@ -362,12 +371,19 @@ fn figures(chronicle: &Chronicle, picture: &Picture, about: &About) -> Value {
         };
         *refused.entry(name).or_default() += n;
     }
+    // What the edge took all the same is no refusal, and is shown as a remark.
+    let mut remarked: BTreeMap<&str, u64> = BTreeMap::new();
+    // What came too late or never is in the log as well, and counted by it.
+    for (reason, n) in edges.counts().into_iter().filter(|(r, _)| !matches!(r, Reason::TooLate | Reason::Missing)) {
+        let list = if reason.is_remark() { &mut remarked } else { &mut refused };
+        *list.entry(reason.as_str()).or_default() += n;
+    }
     let off: Vec<Value> = picture
         .rules_off
         .iter()
         .map(|(rule, until)| json!({"rule": names.book.name(*rule), "until_s": crate::chronicle::seconds(*until)}))
         .collect();
-    json!({"type": "stat", "window_s": crate::latency::WINDOW_S, "sensors": sensors, "refused": refused,
+    json!({"type": "stat", "window_s": crate::latency::WINDOW_S, "sensors": sensors, "refused": refused, "remarked": remarked,
         "drops": {"state_replaced": chronicle.replaced, "full": chronicle.dropped, "shed": picture.stats.shed,
             "page": chronicle.lost, "people_beyond": picture.people_beyond},
         "rules_off": off, "inputs": picture.stats.inputs, "commands": picture.stats.commands,

@@ -539,9 +539,9 @@ fn verified(path: &Path, page: &Outlet) -> Value {
 /// The `compare` message: where two recordings part.
 fn differences(path: &Path, other: &Beside) -> Value {
     let found = || -> Result<Value, String> {
-        let (a, b) =
-            (Told::read(path).map_err(|e| e.to_string())?, Told::read(&other.path).map_err(|e| e.to_string())?);
-        let diff = compare(&a, &b, path, &other.path).map_err(|e| e.to_string())?;
+        let told = |path: &Path| Told::read(path, &mut ()).map_err(|e| e.to_string());
+        let (a, b) = (told(path)?, told(&other.path)?);
+        let diff = compare(&a, &b, (path, &other.path), &mut ()).map_err(|e| e.to_string())?;
         let told = diff.to_json();
         let list: Vec<Value> = diff
             .differences

@@ -6,12 +6,18 @@ use crate::snap::{axes, instant};
 use crate::tell::Names;
 use osmose_model::command::CommandId;
 use osmose_model::ids::{ActuatorId, SensorId, Seq, TrackId, ZoneId};
+use osmose_model::site::{CELL, Zone};
 use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Presence};
 use osmose_runtime::publish::{Picture, Somebody};
 use serde_json::{Value, json};
 
+/// A zone farther away than this is no near miss, metres.
+const NEAR_MISS_M: f64 = 1.5;
+/// Near misses that are told at most, and rules that one of them names.
+const NEAR_MISSES_MAX: usize = 3;
+const RULES_NAMED_MAX: usize = 3;
 /// Rows of what followed, at most.
 const FOLLOWED_MAX: usize = 8;
 
@@ -177,7 +183,7 @@ fn handed_over(sent: &Sent, names: Names<'_>) -> Value {
 fn rows<'a>(events: impl DoubleEndedIterator<Item = &'a Told>) -> Value {
     events
         .rev()
-        .filter(|e| e.command.is_some() || e.event.is_some())
+        .filter(|e| e.command.is_some() || e.event.is_some() || e.entry["kind"] == "denied")
         .take(FOLLOWED_MAX)
         .map(|e| e.entry.clone())
         .collect()
@@ -232,7 +238,31 @@ fn person(track: TrackId, chronicle: &Chronicle, picture: &Picture) -> Option<Va
         "title": who.person.map_or_else(|| "Unknown person".to_owned(), |p| names.person(p).to_owned()),
         "track": track.0, "lead": lead, "since_s": since.map(|e| seconds(e.tag.at)),
         "identity": identity(who, names), "facts": facts, "evidence": evidence, "followed": rows(own()),
+        "nearest_miss": nearly_entered(who, names),
     }))
+}
+
+/// The zones that somebody is nearest to entering, of those that a rule waits for: how far they are from it, and which
+/// rules. What else a rule waits for is known to the engine alone; `osmose why --rule` tells it of a recording.
+fn nearly_entered(who: &Somebody, names: Names<'_>) -> Vec<Value> {
+    let near = names
+        .site
+        .zones
+        .iter()
+        .filter(|z| z.level == who.place.level && z.category != CELL && !who.zones.contains(&z.id));
+    let mut near: Vec<(f64, &Zone)> = near
+        .map(|z| (z.margins.enter_margin_m - z.area.depth(who.place.at), z))
+        .filter(|(short_m, _)| (0.0..NEAR_MISS_M).contains(short_m))
+        .collect();
+    near.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let told = near.into_iter().filter_map(|(short_m, z)| {
+        let rules = names.book.naming(&z.name);
+        let more = rules.len().saturating_sub(RULES_NAMED_MAX);
+        let listed = rules.into_iter().take(RULES_NAMED_MAX).collect::<Vec<_>>().join(", ");
+        let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!listed.is_empty()).then(|| json!({"text": format!("{listed}{and_more}: {short_m:.2} m short of {}", z.name)}))
+    });
+    told.take(NEAR_MISSES_MAX).collect()
 }
 
 fn seen_by<'a>(who: &Somebody, names: Names<'a>) -> Vec<&'a str> {
@@ -316,6 +346,9 @@ fn device(name: &str, chronicle: &Chronicle, picture: &Picture) -> Option<Value>
     ];
     if let Some(zone) = a.zone {
         facts.push(fact("Zone", names.zone(zone)));
+    }
+    if let Some([forbidden, overruled]) = picture.denied.get(id.index()).filter(|d| **d != [0; 2]) {
+        facts.push(fact("Denied", format!("{forbidden} commands forbidden, {overruled} overruled, since the start")));
     }
     Some(
         json!({"title": name, "lead": format!("{} that acts.", sentence(a.kind.as_str()).trim_end_matches('.')), "facts": facts,

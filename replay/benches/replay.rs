@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::BufWriter;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -301,31 +302,36 @@ fn on_cpu() -> Duration {
 }
 
 /// A replay's time by the clock, its time on a processor, and its inputs.
-fn replayed(path: &Path, verify: bool) -> (Duration, Duration, u64) {
+fn replayed(path: &Path, verify: bool, threads: NonZeroUsize) -> (Duration, Duration, u64) {
     let (begun, had) = (Instant::now(), on_cpu());
     let recording = Recording::open(path).expect("opens");
     let workshop = Osmose::of_files(osmose_replay::trace::recording::Items::files(&recording)).expect("loads");
     let options = Options { verify, ..Options::default() };
-    let replay = Replay::new(recording, workshop, options).expect("ready").ahead().expect("a thread");
-    let summary = replay.run(&mut ()).expect("runs");
+    let replay = Replay::new(recording, workshop, options).expect("ready");
+    let summary = replay.run_on(threads, &mut ()).expect("runs");
     assert!(summary.holes.is_empty() && summary.exit_status() == 0, "{}", summary.render());
     (begun.elapsed(), on_cpu() - had, summary.inputs)
 }
 
-/// Replays a trace five times, and says how fast: by the clock, and by the time on a processor alone.
+/// Replays a trace several times, and says how fast by the clock; on one thread also by the time on a processor alone.
 fn rates(path: &Path, what: &str, of: f64) {
-    for verify in [false, false, false, true, true] {
-        let (took, cpu, inputs) = replayed(path, verify);
-        let rate = |d: Duration| of / d.as_secs_f64();
-        println!(
-            "  {} in {:.3} s: {:.0} {what}; this thread on a processor {:.3} s: {:.0} {what}, {:.0} ns an input",
-            if verify { "verified" } else { "replayed" },
-            took.as_secs_f64(),
-            rate(took),
-            cpu.as_secs_f64(),
-            rate(cpu),
-            cpu.as_nanos() as f64 / inputs as f64
-        );
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    for (verify, threads) in [false, true].into_iter().flat_map(|v| [(v, NonZeroUsize::MIN), (v, cores)]) {
+        for _ in 0..3 {
+            let (took, cpu, inputs) = replayed(path, verify, threads);
+            let rate = |d: Duration| of / d.as_secs_f64();
+            let done = if verify { "verified" } else { "replayed" };
+            print!("  {done} on {threads} in {:.3} s: {:.0} {what}", took.as_secs_f64(), rate(took));
+            if threads == NonZeroUsize::MIN {
+                let per_input = cpu.as_nanos() as f64 / inputs as f64;
+                print!(
+                    "; on a processor {:.3} s: {:.0} {what}, {per_input:.0} ns an input",
+                    cpu.as_secs_f64(),
+                    rate(cpu)
+                );
+            }
+            println!();
+        }
     }
 }
 

@@ -198,10 +198,10 @@ pub struct Parted {
 /// # Errors
 /// [`BranchError`].
 pub fn compare(a: &Path, b: &Path, branch: Option<&Branch>) -> Result<Vec<Parted>, BranchError> {
-    let (told_a, told_b) = (Told::read(a)?, Told::read(b)?);
+    let (told_a, told_b) = (Told::read(a, &mut ())?, Told::read(b, &mut ())?);
     let found = match branch {
         Some(branch) => diff(told_a.side(), told_b.side(), Some(&branch.both)),
-        None => compare_traces(&told_a, &told_b, a, b)?,
+        None => compare_traces(&told_a, &told_b, (a, b), &mut ())?,
     };
     let parted = |d: &crate::diff::Difference<'_>| {
         let on_a = d.a.map(|c| (told_a.side().site, c));

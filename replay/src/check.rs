@@ -6,14 +6,14 @@
 use crate::drive::Watch;
 use crate::info::{Info, InfoError, survey};
 use crate::trace::codec::{RECORDER_LOST, Record};
-use crate::trace::read::{Ending, RawRecord, TraceReader};
+use crate::trace::read::{Ending, RawRecord};
+use crate::trace::recording::{Items, Recording};
 use osmose_model::canon;
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
 use osmose_model::input::{Input, Tag};
 use osmose_model::limits::INPUT_BYTES_MAX;
 use serde_json::{Value, json};
-use std::io::Read;
 use std::path::Path;
 
 /// Most findings kept one by one.
@@ -99,7 +99,7 @@ impl Report {
     }
 }
 
-/// Checks a trace.
+/// Checks a trace, or a folder of them as one log.
 ///
 /// # Errors
 /// [`InfoError`] where it is no trace at all or the disk refuses.
@@ -112,12 +112,12 @@ pub fn check(path: &Path) -> Result<Report, InfoError> {
 /// # Errors
 /// As [`check`]; where the watch stops it, [`InfoError::Io`].
 pub fn check_with(path: &Path, watch: &mut dyn Watch) -> Result<Report, InfoError> {
-    check_reader(TraceReader::open(path)?, watch)
+    check_items(Recording::open(path)?, watch)
 }
 
-fn check_reader<R: Read>(reader: TraceReader<R>, watch: &mut dyn Watch) -> Result<Report, InfoError> {
+fn check_items(items: impl Items, watch: &mut dyn Watch) -> Result<Report, InfoError> {
     let mut digests = Digests::new();
-    let info = survey(reader, watch, |_: &RawRecord<'_>, record| digests.take(record))?;
+    let info = survey(items, watch, |_: &RawRecord<'_>, record| digests.take(record))?;
     let mut report = Report { info, findings: Vec::new(), digests_compared: digests.compared };
     let mut findings = digests.findings;
     report.structure(&mut findings);
@@ -272,10 +272,11 @@ mod tests {
     use crate::testing::{imported, live, rewritten, walk};
     use crate::trace::codec::Encoder;
     use crate::trace::format::Topic;
-    use crate::trace::read::OpenError;
+    use crate::trace::read::{OpenError, TraceReader};
+    use crate::trace::recording::RecordingError;
 
     fn checked(trace: &[u8]) -> Report {
-        check_reader(TraceReader::new(trace, trace.len() as u64).unwrap(), &mut ()).unwrap()
+        check_items(TraceReader::new(trace, trace.len() as u64).unwrap(), &mut ()).unwrap()
     }
 
     fn codes(report: &Report) -> Vec<&'static str> {
@@ -364,7 +365,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.mcap");
         std::fs::write(&path, "hello").unwrap();
-        assert!(matches!(check(&path), Err(InfoError::Open(OpenError::NotMcap))));
+        let refused = check(&path).unwrap_err();
+        let is_no_trace = |e: &RecordingError| matches!(e, RecordingError::Open { source: OpenError::NotMcap, .. });
+        assert!(matches!(&refused, InfoError::Recording(e) if is_no_trace(e)), "{refused}");
         assert!(check(&dir.path().join("none")).unwrap_err().to_string().contains("none"));
     }
 }

@@ -3,6 +3,7 @@
 //! The trace holds inputs by arrival and nothing else: no ticks (a replay adds them where they are due, as the
 //! sequencer does) and no decisions. First comes the wall clock where it is known, then the rules.
 
+use crate::drive::Watch;
 use crate::record::Recorder;
 use crate::trace::format::{Meta, Origin};
 use crate::trace::write::{Packing, WriteError};
@@ -19,9 +20,11 @@ use osmose_sensors::csv::CsvError;
 use osmose_sensors::csv::merge::Merge;
 use osmose_sensors::csv::reader::{FileReport, Reader};
 use osmose_sensors::edge::{Sink, SourceKey};
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,9 @@ pub enum ImportError {
     /// The trace cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The watch stopped it.
+    #[error("it was stopped: nothing was imported")]
+    Stopped,
 }
 
 /// What was imported.
@@ -110,18 +116,22 @@ pub fn import(
     files: &[(SensorKind, PathBuf)],
     epoch: Option<UtcNs>,
     out: &Path,
+    watch: &mut dyn Watch,
 ) -> Result<ImportReport, ImportError> {
-    let open = |path: &PathBuf| File::open(path).map_err(|source| ImportError::Open { path: path.clone(), source });
     let mut readers = Vec::with_capacity(files.len());
+    let mut far = Far { watch, read: Rc::default(), total: 0, rows: 0 };
     for (kind, path) in files {
-        let input = BufReader::with_capacity(1 << 16, open(path)?);
+        let cannot = |source| ImportError::Open { path: path.clone(), source };
+        let file = File::open(path).map_err(cannot)?;
+        far.total += file.metadata().map_err(cannot)?.len();
+        let input = BufReader::with_capacity(1 << 16, Counted { file, read: far.read.clone() });
         readers.push(Reader::new(*kind, &path.display().to_string(), Box::new(input))?);
     }
     let merge = Merge::new(site, readers, epoch)?;
     let anchor = merge.zero_utc().map(|utc| wall::anchor(utc, &site.frame.timezone)).transpose()?;
     let meta = Meta::new(Origin::Import, &site.name);
     let recorder = Recorder::create(out, &meta, &site.files, Packing::Lz4)?;
-    let written = write(site, merge, anchor, recorder);
+    let written = write(site, merge, anchor, recorder, &mut far);
     if written.is_err() {
         // Half an import would look like a whole one that ends early.
         let _ = std::fs::remove_file(out);
@@ -134,6 +144,7 @@ fn write<W: Write>(
     mut merge: Merge,
     anchor: Option<osmose_model::input::Anchor>,
     recorder: Recorder<W>,
+    far: &mut Far<'_>,
 ) -> Result<ImportReport, ImportError> {
     let mut rows = Rows::new(recorder);
     if let Some(anchor) = anchor {
@@ -143,7 +154,9 @@ fn write<W: Write>(
     let block = canon::encode_files(&rules);
     let begins = merge.next_arrival()?.unwrap_or_default();
     rows.put(begins, &Input::RulesInstalled { files: &block });
-    while merge.next(&mut rows)? {}
+    while merge.next(&mut rows)? {
+        far.look(rows.last.at)?;
+    }
     let report = ImportReport {
         files: merge.reports().cloned().collect(),
         observations: rows.observations,
@@ -152,6 +165,42 @@ fn write<W: Write>(
     };
     rows.recorder.finish()?;
     Ok(report)
+}
+
+/// A file whose bytes are counted as they are read.
+struct Counted {
+    file: File,
+    read: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.file.read(to)?;
+        self.read.set(self.read.get() + n as u64);
+        Ok(n)
+    }
+}
+
+/// Rows between two looks at the watch.
+const WATCH_EVERY: u64 = 4096;
+
+/// How far the files are read, for whoever watches.
+struct Far<'w> {
+    watch: &'w mut dyn Watch,
+    read: Rc<Cell<u64>>,
+    total: u64,
+    rows: u64,
+}
+
+impl Far<'_> {
+    fn look(&mut self, at: LogicalNs) -> Result<(), ImportError> {
+        self.rows += 1;
+        let is_due = self.rows.is_multiple_of(WATCH_EVERY);
+        if is_due && self.watch.progress(self.read.get().min(self.total), self.total, at).is_break() {
+            return Err(ImportError::Stopped);
+        }
+        Ok(())
+    }
 }
 
 /// Numbers what the merge hands over and records it.
@@ -226,7 +275,7 @@ mod tests {
             .collect();
         let out = dir.path().join("out.mcap");
         let epoch = epoch.map(|e| wall::parse_rfc3339(e).unwrap());
-        let report = import(workshop().site(), &paths, epoch, &out).unwrap();
+        let report = import(workshop().site(), &paths, epoch, &out, &mut ()).unwrap();
         (dir, report, out)
     }
 
@@ -293,7 +342,7 @@ mod tests {
         assert_eq!(text.lines().next(), Some("t,track_id,x,y,identity"));
         assert!(text.contains("\n0.1,1,1.15,2,ana\n"), "{text}");
         assert_eq!(text.lines().count(), 1 + 50);
-        let again = import(crate::testing::workshop().site(), &[], None, &path);
+        let again = import(crate::testing::workshop().site(), &[], None, &path, &mut ());
         assert!(matches!(again, Err(ImportError::Write(WriteError::Exists(_)))));
     }
 

@@ -348,6 +348,39 @@ mod tests {
             assert!(part.began_at.is_some(), "from {at_s} s");
             assert_eq!((part.verdict, part.digests), (Verdict::Same, whole.digests), "from {at_s} s");
         }
+        // On several threads it is the same log, too.
+        let recording = Recording::open(&dir.path().join("traces")).unwrap();
+        let workshop = Osmose::of_files(recording.files()).unwrap();
+        let options = Options { verify: true, ..Options::default() };
+        let threads = std::num::NonZeroUsize::new(3).unwrap();
+        let several = Replay::new(recording, workshop, options).unwrap().run_on(threads, &mut ()).unwrap();
+        assert_eq!(several, whole);
+    }
+
+    #[test]
+    fn a_folder_plays_as_one_log_across_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = recorded(plan(dir.path(), u64::MAX));
+        assert!(paths.len() >= 5, "{paths:?}");
+        let folder = dir.path().join("traces");
+        let mut player = crate::player::Player::open(&folder).unwrap();
+        for at_s in [58, 12, 31, 24, 44, 5] {
+            let at = LogicalNs(at_s * 1_000_000_000);
+            player.seek(at).unwrap();
+            let recording = Recording::open(&folder).unwrap();
+            let workshop = Osmose::of_files(recording.files()).unwrap();
+            let options = Options { to: Some(at), ..Options::default() };
+            let straight = Replay::new(recording, workshop, options).unwrap().run(&mut ()).unwrap();
+            let shown = (player.machine().input_digest(), player.machine().decision_digest());
+            assert_eq!((player.is_known(), shown), (true, straight.digests), "at {at_s} s");
+        }
+        let (from, to) = player.span();
+        player.seek(from).unwrap();
+        player.play(1e9);
+        while player.speed() > 0.0 {
+            player.tick(std::time::Duration::from_secs(1), &mut |_| {}).unwrap();
+        }
+        assert_eq!(player.now(), to, "it plays through all files");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use osmose_model::ids::RuleId;
 use osmose_model::site::{Site, SourceFile};
 use osmose_rules::Program;
+use std::sync::Arc;
 
 /// A site's files once others were installed beside them: rules take the place of all rules, people that of people.
 /// Ascending by path.
@@ -16,6 +17,15 @@ pub(crate) fn files_in_force(files: &[SourceFile], installed: Vec<SourceFile>) -
     all.extend(installed);
     all.sort_by(|a, b| a.path.cmp(&b.path));
     all
+}
+
+/// The site as it is from an installation on: with the people that came along, where some did.
+#[must_use]
+pub fn site_from(site: &Arc<Site>, files: &[SourceFile]) -> Arc<Site> {
+    match osmose_load::installed(site, files) {
+        Ok((Some(other), _)) => Arc::new(other),
+        Ok((None, _)) | Err(_) => Arc::clone(site),
+    }
 }
 
 /// A place in a rule file, as people look for it.
@@ -81,6 +91,21 @@ impl Rulebook {
         let rule = self.program.as_ref()?.rule(rule)?;
         let file = self.files.iter().find(|f| f.path == rule.file)?;
         file.text.get(rule.span.start as usize..rule.span.end as usize)
+    }
+
+    /// The rules that speak of something by its name: in their own text, or where a template is used for it.
+    #[must_use]
+    pub fn naming(&self, name: &str) -> Vec<&str> {
+        let Some(program) = &self.program else { return Vec::new() };
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let says = |text: &str| text.split(|c| !is_part(c)).any(|word| word == name);
+        let uses = |rule: &str| {
+            let lines = self.files.iter().flat_map(|f| f.text.lines());
+            lines.filter_map(|l| l.trim().strip_prefix("use ")).any(|l| l.ends_with(&format!(" as {rule}")) && says(l))
+        };
+        let ids = (0..program.rules().len()).map(|i| RuleId(i as u16));
+        let named = ids.filter_map(|id| Some((self.text(id)?, program.rule(id)?.name.as_str())));
+        named.filter(|(text, rule)| says(text) || uses(rule)).map(|(_, rule)| rule).collect()
     }
 
     /// The text of the condition at an offset of a rule's file. `others` are the offsets of the rule's other reported

@@ -343,7 +343,7 @@ fn human(told: &Told) -> Option<Human> {
 /// # Errors
 /// [`WhyError`].
 pub fn rule(path: &Path, name: &str, at: LogicalNs, round: DurationNs) -> Result<Story, WhyError> {
-    let not = why_not(&mut Recording::open(path)?, name, at, round)?;
+    let not = why_not(&mut Recording::open(path)?, name, at, round, &mut ())?;
     let sent = not.sent.iter().map(|s| format!("It did act: {s}."));
     Ok(Story {
         of: "rule",

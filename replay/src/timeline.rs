@@ -3,12 +3,13 @@
 //! One pass over the records, without running the core: a day takes seconds, so whoever shows it reads it in a thread
 //! of its own. People are counted from the recorded events: who appeared, entered, left and was lost.
 
-use crate::drive::{Osmose, Watch, Workshop, WorkshopError};
+use crate::drive::walk::WalkError;
+use crate::drive::{Osmose, Ticker, Watch, Workshop};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::{self, RECORDER_LOST, Record};
 use crate::trace::format::Topic;
 use crate::trace::read::{Item, RawRecord};
-use crate::trace::recording::{Items, Recording, RecordingError};
+use crate::trace::recording::{Items, Recording};
 use crate::words;
 use osmose_core::clock::WallClock;
 use osmose_model::canon;
@@ -20,7 +21,6 @@ use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::world::{EventKind, WallTime, WorldEvent};
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 mod lanes;
@@ -34,32 +34,6 @@ pub use lanes::{DeviceLane, Lane};
 pub const MARKS_MAX: usize = 200_000;
 /// Most columns.
 pub const BINS_MAX: usize = 10_000;
-/// Records between two looks at the watch.
-const WATCH_EVERY: u64 = 16_384;
-
-/// Why there is no timeline.
-#[derive(Debug, thiserror::Error)]
-pub enum TimelineError {
-    /// The file or folder is no recording.
-    #[error(transparent)]
-    Recording(#[from] RecordingError),
-    /// Its site does not load.
-    #[error(transparent)]
-    Workshop(#[from] WorkshopError),
-    /// The disk refused.
-    #[error("the trace cannot be read on: {0}")]
-    Io(#[from] std::io::Error),
-    /// It is an import.
-    #[error(
-        "this trace holds inputs only (an import): run it once with `osmose trace index`, which adds its ticks, \
-         decisions and keyframes"
-    )]
-    NoDecisions,
-    /// The watch stopped it.
-    #[error("it was stopped")]
-    Stopped,
-}
-
 /// What a mark is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MarkKind {
@@ -178,11 +152,11 @@ impl Timeline {
     /// Reads a trace, or a folder of them, into so many columns.
     ///
     /// # Errors
-    /// [`TimelineError`].
-    pub fn read(path: &Path, bins: usize, watch: &mut dyn Watch) -> Result<Self, TimelineError> {
+    /// [`WalkError`].
+    pub fn read(path: &Path, bins: usize, watch: &mut dyn Watch) -> Result<Self, WalkError> {
         let mut recording = Recording::open(path)?;
         if !recording.meta().has_decisions {
-            return Err(TimelineError::NoDecisions);
+            return Err(WalkError::Import);
         }
         let site = Osmose::of_files(recording.files())?.site().clone();
         let span = recording.span()?.unwrap_or_default();
@@ -193,17 +167,11 @@ impl Timeline {
         {
             reading.anchored(at, anchor);
         }
-        let (mut scan, mut n) = (ScanBuf::new(), 0_u64);
-        loop {
-            let (done, total) = recording.progress();
-            match recording.next_item()? {
-                None => break,
-                Some(Item::Damage(damage)) => reading.damage(&damage.to_string()),
-                Some(Item::Record(raw)) => reading.raw(&raw, &mut scan),
-            }
-            n += 1;
-            if n.is_multiple_of(WATCH_EVERY) && watch.progress(done, total, reading.now) == ControlFlow::Break(()) {
-                return Err(TimelineError::Stopped);
+        let (mut scan, mut ticker) = (ScanBuf::new(), Ticker::new(watch));
+        while let Some(item) = ticker.next_item(&mut recording)? {
+            match item {
+                Item::Damage(damage) => reading.damage(&damage.to_string()),
+                Item::Record(raw) => reading.raw(&raw, &mut scan),
             }
         }
         if let Some(sentence) = recording.ending().render() {

@@ -45,7 +45,7 @@ fn through(kind: &str) -> Option<(score::Report, u64)> {
     let site = osmose_load::load_dir(dir.path()).site.expect("the site loads");
     let trace = dir.path().join("walk.mcap");
     let files = [(SensorKind::Position, dir.path().join("position.csv"))];
-    let report = osmose_replay::import::import(&site, &files, None, &trace).unwrap();
+    let report = osmose_replay::import::import(&site, &files, None, &trace, &mut ()).unwrap();
     assert_eq!(report.kept(), report.files[0].rows, "{}", report.render());
     let run = |name: &str| {
         let tracks = dir.path().join(name);

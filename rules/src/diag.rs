@@ -129,17 +129,29 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
+        // Only the lines that are shown are given to the renderer, which would go through all of them each time.
+        let spans = || std::iter::once(self.span).chain(self.labels.iter().map(|l| l.span)).map(|s| clip(s, source));
+        let from = spans().map(|s| s.start).min().unwrap_or(0);
+        let from = source[..from].rfind('\n').map_or(0, |i| i + 1);
+        let to = spans().map(|s| s.end).max().unwrap_or(0);
+        let to = source[to..].find('\n').map_or(source.len(), |i| to + i);
+        let (lines_before, shown) = (source[..from].bytes().filter(|b| *b == b'\n').count(), &source[from..to]);
+        let place = |span: Span| {
+            let span = clip(span, source);
+            span.start - from..span.end - from
+        };
         let primary_text = self.labels.iter().find(|label| label.span == self.span).map(|label| label.text.as_str());
-        let mut primary = AnnotationKind::Primary.span(clip(self.span, source));
+        let mut primary = AnnotationKind::Primary.span(place(self.span));
         if let Some(text) = primary_text {
             primary = primary.label(text);
         }
         let others = self.labels.iter().filter(|label| label.span != self.span);
-        let snippet = Snippet::source(source)
+        let snippet = Snippet::source(shown)
+            .line_start(lines_before + 1)
             .path(self.file.as_str())
             .fold(true)
             .annotation(primary)
-            .annotations(others.map(|l| AnnotationKind::Context.span(clip(l.span, source)).label(l.text.as_str())));
+            .annotations(others.map(|l| AnnotationKind::Context.span(place(l.span)).label(l.text.as_str())));
         let mut groups = vec![level.primary_title(self.message.as_str()).id(self.code).element(snippet)];
         if let Some(help) = &self.help {
             groups.push(Group::with_title(Level::HELP.secondary_title(help.as_str())));
@@ -203,10 +215,13 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let other: Vec<char> = candidate.chars().flat_map(char::to_lowercase).collect();
-        if other.len() > 96 || chars.len().abs_diff(other.len()) > budget || candidate == word {
+        if other.len() > 96 || chars.len().abs_diff(other.len()) > budget.max(2) || candidate == word {
             continue;
         }
         let distance = edit_distance(&chars, &other);
+        // Who stops short of a word's end means it before any other: `cross` is `crosses`, not `across`.
+        let is_begun = chars.len() >= 4 && other.starts_with(&chars) && other.len() - chars.len() <= 2;
+        let distance = if is_begun { 0 } else { distance };
         // One letter for another in a one-letter word is no likeness.
         if distance <= budget && distance < chars.len() && best.is_none_or(|(d, _)| distance < d) {
             best = Some((distance, candidate));
@@ -243,6 +258,7 @@ mod tests {
         assert_eq!(did_you_mean("loby", ["lobby", "cafe"]), Some("lobby"));
         assert_eq!(did_you_mean("reocrder", ["recorder", "lights"]), Some("recorder"));
         assert_eq!(did_you_mean("m8", ["m7", "m9"]), Some("m7"));
+        assert_eq!(did_you_mean("cross", ["across", "crosses"]), Some("crosses"));
         assert_eq!(did_you_mean("x", ["y"]), None);
         assert_eq!(did_you_mean("kitchen", ["lobby", "m7"]), None);
     }

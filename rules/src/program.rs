@@ -336,6 +336,8 @@ pub(crate) enum Num {
     Distance(Target, Target),
     /// Of a bound person, m/s.
     Speed(Var),
+    /// How uncertain the place of a bound person is: the standard deviation in its worst direction, metres.
+    Spread(Var),
     /// How long ago a person may have left a zone, at the longest, seconds.
     LeftAgo(Var, ZoneId),
     /// Seconds until the next booking begins; 0 while one goes on.
@@ -870,12 +872,15 @@ impl Program {
         &self.combine
     }
 
-    /// What these rules say about who wins a device. People act at the level `user`, where there is one.
+    /// What these rules say about who wins a device. People act at the level `user`, and holds are
+    /// leases from `privacy` up, where there are such levels.
     pub fn terms(&self) -> Terms {
-        let user = self.levels.iter().position(|l| l == "user");
+        let rank =
+            |word: &str| self.levels.iter().position(|l| l == word).and_then(|r| u8::try_from(r).ok()).map(LevelRank);
         Terms {
             holders: self.holders,
-            user_level: user.and_then(|rank| u8::try_from(rank).ok()).map(LevelRank),
+            lease_level: rank("privacy"),
+            user_level: rank("user"),
             order: self.over.clone(),
             combine: self.combine.clone(),
             by_hand: self.by_hand.clone(),
@@ -963,6 +968,19 @@ impl Program {
         devices.dedup();
         devices
     }
+
+    /// The devices that a rule holds under a lease, where they take one: what it holds at level `privacy` or above.
+    pub fn leases(&self, rule: RuleId) -> Vec<ActuatorId> {
+        let lowest = self.terms().lease_level;
+        if self.rule(rule).is_none_or(|info| lowest.is_none_or(|lowest| info.level > lowest)) {
+            return Vec::new();
+        }
+        let of_rule = self.instances.iter().filter(|i| i.rule == rule);
+        let mut devices: Vec<ActuatorId> = of_rule.flat_map(|i| &i.holds).map(|h| h.device).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        devices
+    }
 }
 
 /// A condition on two persons as a number (FNV-1a over its shape) that is the same whatever the order of what is joined;
@@ -1036,6 +1054,7 @@ fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
             format!("distance {pair:?}")
         }
         Num::Speed(var) => format!("speed {}", of(*var)),
+        Num::Spread(var) => format!("spread {}", of(*var)),
         Num::LeftAgo(var, zone) => format!("left {} {zone:?}", of(*var)),
         Num::TrackAttribute(var, column) => format!("has {} {column}", of(*var)),
         Num::Confidence(p) => format!("confidence {:?}", person(*p)),

@@ -48,6 +48,23 @@ interlock m { while fire-panel is active forbid recorder.pause level life-safety
 }
 
 #[test]
+fn words_of_other_languages_are_known_and_one_slip_is_told_once() {
+    insta::assert_snapshot!(said(
+        "rule a { while m7 is occupied if lux-1 < 50 lux hold m7.light.level = 80 % release after 5 minutes }
+rule b { when anybody enters lobby do lobby.light.on() }
+rule c { when p enters lobby then lobby.light.on() }
+rule d { while time between 22:00 and 06:00 hold m7.light.level = 5 % }
+rule e { when lux-1 = 50 lx do m7.light.on() }
+rule f { when ana enter lobby do lobby-display.show(\"hello \" + ana) }
+rule g { when p in lobby and p is staff do lobby-display.wake() }
+rule h { when m7 is empty for 2 m do m7.light.off() }
+rule i { when p enters loby do lobby.light.off() }
+rule j { when distance(a, b) < 1.2 s for 2 s do lobby-display.wake() }
+rule k { when p enters lobby do lobby-display.show(\"a\" + 1) }"
+    ));
+}
+
+#[test]
 fn right_rules_get_no_word() {
     assert_eq!(
         said(

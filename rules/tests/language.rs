@@ -139,6 +139,18 @@ fn near_speed_sight_and_approach() {
     assert_eq!(b.took(), ["13 line: m9.light.on()"]);
 }
 
+#[test]
+fn how_uncertain_a_place_is() {
+    let mut b = Bench::new("rule here { when p enters lobby if spread(p) < 0.3 m do lobby-display.wake() level info }");
+    // The bench's people are known to the root of 0.1 m²; a beacon's word is worth less than a camera's.
+    b.appears(1, None, None).goes(1, Some(2));
+    assert_eq!(b.took(), NOTHING, "0.32 m is too much");
+    b.goes(1, None);
+    b.world.people.get_mut(&1).expect("he is there").covariance_m2 = [0.04, 0.0, 0.01];
+    b.at(1.0).goes(1, Some(2));
+    assert_eq!(b.took(), ["1 here: lobby-display.wake()"]);
+}
+
 // ---- sequences ----
 
 #[test]

@@ -94,6 +94,25 @@ reasons! {
     MalformedRow = "malformed_row", "The row has another number of fields than the header.";
 }
 
+impl Reason {
+    /// Whether what it was said of was taken all the same: a remark, and no refusal.
+    #[must_use]
+    pub const fn is_remark(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownDevice
+                | Self::UnknownBadge
+                | Self::TooManyNames
+                | Self::TooManySenders
+                | Self::SeqBack
+                | Self::Missing
+                | Self::SourceRestarted
+                | Self::ClockStepped
+                | Self::TimeAhead
+        )
+    }
+}
+
 /// How many reasons there are.
 pub const REASONS: usize = Reason::ALL.len();
 

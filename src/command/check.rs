@@ -2,7 +2,7 @@
 
 use crate::outcome::{Ended, Outcome};
 use crate::site::{Examined, examine};
-use osmose_model::device::SensorKind;
+use osmose_model::device::{Actuator, SensorKind};
 use osmose_model::ids::RuleId;
 use osmose_model::site::Site;
 use osmose_rules::Program;
@@ -121,6 +121,9 @@ fn describe_rules(found: &Examined, site: &Site, program: &Program, costs: &Cost
         println!("  deadline {}", deadline_line(cost));
         println!("  human    {}", human_line(cost));
         println!("  drives   {}", list(&drives(site, program, RuleId(i as u16))));
+        if let Some(leases) = leases_line(site, program, RuleId(i as u16)) {
+            println!("  leases   {leases}");
+        }
     }
     for proof in &found.proofs {
         let verdict = match proof.proven {
@@ -165,6 +168,28 @@ fn human_line(cost: &RuleCost) -> String {
         us(cost.human.dampers_ms * 1e3),
         us(cost.human.engine_ms * 1e3)
     )
+}
+
+/// What the rule holds so that it must be renewed at the device, and of that what cannot be.
+fn leases_line(site: &Site, program: &Program, id: RuleId) -> Option<String> {
+    let held = program.leases(id);
+    let (leased, bare): (Vec<_>, Vec<_>) =
+        held.iter().map(|a| &site.actuators[a.index()]).partition(|a| a.lease.is_some());
+    let names = |devices: &[&Actuator]| list(&devices.iter().map(|a| a.name.as_str()).collect::<Vec<_>>());
+    let mut parts = Vec::new();
+    if let (Some(shortest), Some(longest)) =
+        (leased.iter().filter_map(|a| a.lease).min(), leased.iter().filter_map(|a| a.lease).max())
+    {
+        let length = match us(shortest.as_s_f64() * 1e6) {
+            one if shortest == longest => one,
+            one => format!("{one} to {}", us(longest.as_s_f64() * 1e6)),
+        };
+        parts.push(format!("{}: safe by themselves {length} after the engine is gone", names(&leased)));
+    }
+    if !bare.is_empty() {
+        parts.push(format!("{}: no `safe` state, they stay as they are", names(&bare)));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// A length of time in the unit in which people read it.

@@ -1,8 +1,9 @@
 //! `osmose diff A B`: the commands of two traces, aligned in time.
 
 use crate::outcome::{Ended, Failure, Outcome};
+use crate::progress::Bar;
 use osmose_replay::diff::traces::{Told, compare};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compare the commands of two traces
 #[derive(clap::Args)]
@@ -19,9 +20,16 @@ pub(crate) struct Diff {
 
 impl Diff {
     pub(crate) fn run(self) -> Ended {
-        let a = Told::read(&self.a).map_err(Failure::found)?;
-        let b = Told::read(&self.b).map_err(Failure::found)?;
-        let found = compare(&a, &b, &self.a, &self.b).map_err(Failure::found)?;
+        let told = |path: &Path| {
+            let mut bar = Bar::new();
+            let told = Told::read(path, &mut bar).map_err(Failure::found);
+            bar.done();
+            told
+        };
+        let (a, b) = (told(&self.a)?, told(&self.b)?);
+        let mut bar = Bar::new();
+        let found = compare(&a, &b, (&self.a, &self.b), &mut bar).map_err(Failure::found)?;
+        bar.done();
         if self.json {
             println!("{}", found.to_json());
         } else {

@@ -1,6 +1,7 @@
 //! `osmose import KIND FILE.csv ...`: recordings of sensors as CSV become a trace that replays through the whole engine.
 
 use crate::outcome::{Ended, Failure, Outcome};
+use crate::progress::Bar;
 use osmose_model::device::SensorKind;
 use osmose_replay::{import, wall};
 use std::path::PathBuf;
@@ -44,7 +45,9 @@ impl Import {
         }
         let epoch = self.epoch.as_deref().map(wall::parse_rfc3339).transpose().map_err(Failure::usage)?;
         let site = crate::site::ready(&self.site)?.site;
-        let report = import::import(&site, &files, epoch, &self.output).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let report = import::import(&site, &files, epoch, &self.output, &mut bar).map_err(Failure::found)?;
+        bar.done();
         print!("{}", report.render());
         // A file that gave nothing is more likely a wrong file than an empty one.
         Ok(if report.kept() == 0 { Outcome::Found } else { Outcome::Success })

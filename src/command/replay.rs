@@ -15,6 +15,7 @@ use osmose_replay::score;
 use osmose_replay::trace::recording::{Items, Recording};
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Run the code again on a trace's recorded inputs
@@ -55,14 +56,17 @@ pub(crate) struct Replay {
     /// Compare every decision and both digests with the recording
     #[arg(long)]
     verify: bool,
+    /// Threads to replay on, where keyframes let it be cut; as many as there are cores if not given
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Write tracks as CSV
     #[arg(long, value_name = "FILE.csv")]
     tracks: Option<PathBuf>,
     /// The header of --tracks
     #[arg(long, value_enum, default_value = "osmose")]
     tracks_format: Format,
-    /// Whom rows of --tracks name: who was believed to be there at that moment, or who is likeliest by everything heard
-    /// before and after
+    /// Whom rows of --tracks name: who was believed to be there at that moment; the label that each row bore at that moment,
+    /// with the name that the label got, be it later; or who is likeliest by everything heard before and after
     #[arg(long, value_enum, default_value = "live", requires = "tracks")]
     names: Naming,
     /// Write events as JSON lines
@@ -97,6 +101,7 @@ enum Format {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Naming {
     Live,
+    Labels,
     Smoothed,
 }
 
@@ -150,6 +155,7 @@ impl Replay {
         };
         let names = match self.names {
             Naming::Live => Names::Live,
+            Naming::Labels => Names::Labels,
             Naming::Smoothed => Names::Smoothed,
         };
         let truth = self.truth.as_deref().map(score::load_truth).transpose().map_err(Failure::found)?;
@@ -180,7 +186,8 @@ impl Replay {
             say!("{caution}");
         }
         let mut bar = Bar::new();
-        let summary = replay.ahead().map_err(Failure::found)?.run(&mut bar).map_err(Failure::found)?;
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let summary = replay.run_on(self.threads.unwrap_or_else(cores), &mut bar).map_err(Failure::found)?;
         bar.done();
         say!("{}", summary.render().trim_end());
         if let Some(both) = &summary.what_if {

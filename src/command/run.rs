@@ -24,15 +24,15 @@ use osmose_runtime::engine::{Engine, OwnedInput, Setup, Summary};
 use osmose_runtime::latency::Segment;
 use osmose_runtime::latency::exchange::Latencies;
 use osmose_runtime::latency::totals::Totals;
-use osmose_runtime::logs::{CommandLog, EventLog, RuleNames};
+use osmose_runtime::logs::{CommandLog, EventLog, Known, Names};
 use osmose_runtime::tap::Tap;
 use osmose_sensors::edge::ledger::Whom;
 use osmose_sensors::edge::{Edge, Port};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What operators did and the engine has not taken in yet, at most.
-const CONTROLS_MAX: usize = 64;
+pub(crate) const CONTROLS_MAX: usize = 64;
 
 /// Run a site live
 #[derive(clap::Args)]
@@ -68,9 +68,9 @@ impl Run {
         let Ready { site, program } = ready(&self.site)?;
         let keys = crate::keys::read(&site, &self.site)?;
         let at_start = rule_names(&program);
-        let names = Arc::new(Mutex::new(at_start.clone()));
+        let names = Arc::new(Mutex::new(Known { site: site.clone(), rules: at_start.clone() }));
         let levels = program.levels().to_vec();
-        let mut taps = self.logs(&site, names.clone())?;
+        let mut taps = self.logs(&names)?;
         let page = self.web.bind(&site, self.dry_run, &mut taps)?;
         let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
         let stop = stop::on_signal()?;
@@ -112,6 +112,7 @@ impl Run {
         let clock = setup.clock;
         // People may have been saved beside the engine before it was started again.
         let site = setup.machine.site().clone();
+        names.lock().unwrap_or_else(PoisonError::into_inner).site = site.clone();
         let mut engine = Engine::compose_signed(setup, &keys).map_err(Failure::found)?;
         let mut ops = ops.serve(&engine, &site, &names, &stop)?;
         let desk = Desk { dir: self.site.clone(), site: site.clone(), levels, clock, names, to_engine };
@@ -142,14 +143,14 @@ impl Run {
     }
 
     /// The command line's logs.
-    fn logs(&self, site: &Arc<Site>, names: RuleNames) -> Result<Vec<Box<dyn Tap>>, Failure> {
+    fn logs(&self, names: &Names) -> Result<Vec<Box<dyn Tap>>, Failure> {
         let mut taps: Vec<Box<dyn Tap>> = vec![];
         if let Some(to) = &self.events {
             let open = |e| Failure::found(format!("cannot write events to {to}: {e}"));
-            taps.push(Box::new(EventLog::open(site.clone(), to).map_err(open)?));
+            taps.push(Box::new(EventLog::open(names.clone(), to).map_err(open)?));
         }
         if !self.quiet {
-            taps.push(Box::new(CommandLog::new(site.clone(), names, std::io::stdout())));
+            taps.push(Box::new(CommandLog::new(names.clone(), std::io::stdout())));
         }
         Ok(taps)
     }
@@ -216,6 +217,9 @@ pub(crate) fn account(site: &Site, s: &Summary, latencies: &Latencies) {
             u.would_block,
             u.errors
         );
+        if u.renewed > 0 {
+            say!("of them {} said again because they hold under a lease", u.renewed);
+        }
     }
     latencies.with(deadlines);
     for (why, n) in Refusal::ALL.iter().zip(s.core.refused).filter(|(_, n)| *n > 0) {

@@ -6,6 +6,7 @@
 use crate::outcome::{Ended, Failure, Outcome};
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::Command;
+use osmose_model::device::SensorKind;
 use osmose_model::input::{Input, Tag};
 use osmose_model::observation::Body;
 use osmose_model::site::{Site, SourceFile};
@@ -17,6 +18,7 @@ use osmose_replay::trace::write::Packing;
 use osmose_replay::wall;
 use osmose_rules::Program;
 use osmose_sensors::sim::{CROWD_STAY_S, REPORT_AFTER_MIN, Scenario, Sim};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -61,9 +63,10 @@ pub(crate) struct Simulate {
     /// Where everybody truly was: t, id, x, y, level, name
     #[arg(long, value_name = "FILE.csv")]
     truth: Option<PathBuf>,
-    /// When the truth is written: ten times a second, or at the time of every scan (as `replay --tracks` writes tracks)
-    #[arg(long, value_enum, default_value_t = TruthAt::Tenths, requires = "truth")]
-    truth_at: TruthAt,
+    /// When the truth is written [default: at the time of every scan, as `replay --tracks` writes tracks and `score`
+    /// compares them; ten times a second where the site has no sensor that scans]
+    #[arg(long, value_enum, requires = "truth")]
+    truth_at: Option<TruthAt>,
 }
 
 /// When the truth is written.
@@ -119,6 +122,8 @@ impl StepSink<Fusion, Rules, Plan> for Sink {
 struct Truth {
     out: BufWriter<File>,
     next: ArrivalNs,
+    /// The instants that are written: scans of several sensors may be of one, and come in any order.
+    written: BTreeSet<ArrivalNs>,
 }
 
 impl Truth {
@@ -126,7 +131,7 @@ impl Truth {
         let unwritten = |e| Failure::found(format!("cannot write {}: {e}", path.display()));
         let mut out = BufWriter::new(File::create(path).map_err(unwritten)?);
         out.write_all(b"t,id,x,y,level,name\n").map_err(unwritten)?;
-        Ok(Self { out, next: ArrivalNs(0) })
+        Ok(Self { out, next: ArrivalNs(0), written: BTreeSet::new() })
     }
 
     fn write(&mut self, sim: &Sim, site: &Site, now: ArrivalNs) -> std::io::Result<()> {
@@ -135,6 +140,11 @@ impl Truth {
             self.next = self.next.plus(TRUTH_EVERY);
         }
         Ok(())
+    }
+
+    /// Where everybody is at an instant, where that was not written before.
+    fn write_once(&mut self, sim: &Sim, site: &Site, at: ArrivalNs) -> std::io::Result<()> {
+        if self.written.insert(at) { self.write_at(sim, site, at) } else { Ok(()) }
     }
 
     /// Where everybody is at an instant. A scan's lies a little back, where the simulator knows it to half a step: a
@@ -185,6 +195,11 @@ impl Simulate {
         let block = osmose_model::canon::encode_files(&rules);
         driver.feed(ArrivalNs(0), &Input::RulesInstalled { files: &block }, &mut sink);
         let end = ArrivalNs(length.0);
+        let scanning = |s: &osmose_model::device::Sensor| matches!(s.kind, SensorKind::Position | SensorKind::Points);
+        let truth_at = self.truth_at.unwrap_or(match site.sensors.iter().any(scanning) {
+            true => TruthAt::Scans,
+            false => TruthAt::Tenths,
+        });
         let (mut now, mut scans) = (ArrivalNs(0), Vec::new());
         while now < end {
             now = now.plus(REPORT_AFTER_MIN).min(end);
@@ -197,11 +212,10 @@ impl Simulate {
                 sim.command(ArrivalNs(command.at.0), &command);
             }
             if let Some(truth) = &mut truth {
-                match self.truth_at {
+                match truth_at {
                     TruthAt::Tenths => truth.write(&sim, &site, now).map_err(unwritten)?,
                     TruthAt::Scans => {
-                        scans.dedup();
-                        scans.iter().try_for_each(|&at| truth.write_at(&sim, &site, at)).map_err(unwritten)?;
+                        scans.iter().try_for_each(|&at| truth.write_once(&sim, &site, at)).map_err(unwritten)?;
                     }
                 }
             }

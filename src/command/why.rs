@@ -1,6 +1,7 @@
 //! `osmose why`: why a command was sent, or why a rule sent none.
 
 use crate::outcome::{Ended, Failure, Outcome};
+use crate::progress::Bar;
 use osmose_model::time::DurationNs;
 use osmose_replay::drive::{Osmose, Workshop};
 use osmose_replay::trace::recording::{Items, Recording};
@@ -39,7 +40,9 @@ impl Why {
     pub(crate) fn run(self) -> Ended {
         if let Some(id) = &self.command {
             let id = parse_id(id).map_err(Failure::usage)?;
-            let why = chain::why(&self.trace, id).map_err(Failure::found)?;
+            let mut bar = Bar::new();
+            let why = chain::why(&self.trace, id, &mut bar).map_err(Failure::found)?;
+            bar.done();
             if self.json {
                 println!("{}", why.to_json());
             } else {
@@ -55,7 +58,9 @@ impl Why {
         let mut recording = Recording::open(&self.trace).map_err(Failure::found)?;
         let workshop = Osmose::of_files(recording.files()).map_err(Failure::found)?;
         let at = recording.instant(at, &workshop.site().frame.timezone).map_err(Failure::usage)?;
-        let not = nearest::why_not(&mut recording, rule, at, round).map_err(Failure::found)?;
+        let mut bar = Bar::new();
+        let not = nearest::why_not(&mut recording, rule, at, round, &mut bar).map_err(Failure::found)?;
+        bar.done();
         if self.json {
             println!("{}", not.to_json());
         } else {

@@ -5,6 +5,7 @@ use osmose_bench::host::kernel_drops;
 use osmose_runtime::latency::exchange::Latencies;
 use osmose_runtime::latency::totals::Totals;
 use osmose_runtime::latency::{Kind, Segment, Span};
+use osmose_runtime::logs::Names;
 use osmose_sensors::reason::Reason;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -12,21 +13,17 @@ use prometheus_client::encoding::text;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::fmt;
-use std::sync::{Arc, Mutex};
 
 /// Upper ends of the histograms' buckets, seconds: dense about the budget of a millisecond.
 const BUCKETS_S: [f64; 16] =
     [5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 750e-6, 1e-3, 1.5e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 1.0];
-
-/// The names of the rules in force, by id; shared with the logs.
-pub(crate) type Names = Arc<Mutex<Arc<[String]>>>;
 
 /// What is shown.
 #[derive(Clone)]
 pub(crate) struct Shown {
     /// The engine's sums.
     pub(crate) latencies: Latencies,
-    /// Its rules.
+    /// What its rules are called; shared with the logs.
     pub(crate) names: Names,
     /// Its site.
     pub(crate) site: String,
@@ -178,7 +175,7 @@ fn threads(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
 impl Shown {
     /// Rules that reacted; the others would be hundreds of zeros.
     fn rules(&self, e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
-        let names = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let names = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner).rules.clone();
         let reacted = || t.rules().iter().zip(names.iter()).filter(|(r, _)| r.react.count() > 0);
         let mut all =
             e.encode_descriptor("rule_reactions", "Commands of a rule, handed over", None, MetricType::Counter)?;

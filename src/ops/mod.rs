@@ -14,10 +14,11 @@ mod serve;
 mod watchdog;
 
 use crate::outcome::Failure;
-use metrics::{Names, Shown};
+use metrics::Shown;
 use osmose_model::site::{Site, Topology};
 use osmose_runtime::engine::{Engine, Summary};
 use osmose_runtime::latency::exchange::Latencies;
+use osmose_runtime::logs::Names;
 use serve::{Endpoint, ServeError};
 use std::net::SocketAddr;
 use std::path::PathBuf;

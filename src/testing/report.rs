@@ -1,11 +1,10 @@
 //! What the tests came to: a picture of expected against actual, coverage of rules, JUnit XML.
 
 use super::run::{Sent, Went, said, value_text};
-use super::script::{Expect, Feed, Script};
+use super::script::{Expect, Script};
 use osmose_model::ids::RuleId;
 use osmose_model::site::Site;
 use osmose_rules::{Program, Way};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// A test and how it went.
@@ -29,8 +28,8 @@ pub(crate) fn picture(ran: &Ran) -> String {
         return text;
     }
     let mut lines: Vec<(i64, String)> = Vec::new();
-    for (at, feed) in &script.feeds {
-        lines.push((at.0, format!("{:>10}  given  {}", said(*at), feed_text(feed))));
+    for given in &script.feeds {
+        lines.push((given.at.0, format!("{:>10}  given  {}", said(given.at), given.text)));
     }
     for sent in went.sent.iter().filter(|s| s.rule == script.rule || s.rule.is_empty()) {
         lines.push((sent.at.0, format!("{:>10}  sent   {}", said(sent.at), sent.text())));
@@ -43,16 +42,6 @@ pub(crate) fn picture(ran: &Ran) -> String {
     }
     went.failures.iter().for_each(|f| _ = writeln!(text, "     {f}"));
     text
-}
-
-fn feed_text(feed: &Feed) -> String {
-    match feed {
-        Feed::Fact(fact) => format!("{fact:?}"),
-        Feed::Report(device, property, value) => format!("device {} reports {property} = {value:?}", device.0),
-        Feed::Clock(time) => format!("time of day {}", said(*time)),
-        Feed::Mode(mode, value) => format!("mode {mode} = {value}"),
-        Feed::Reset(rule) => format!("an operator resets {rule}"),
-    }
 }
 
 /// What of the rules the tests saw.
@@ -110,19 +99,22 @@ fn way(site: &Site, way: Way, sent: &[&Sent]) -> (String, bool) {
 
 impl Coverage {
     pub(crate) fn of(site: &Site, program: &Program, ran: &[Ran]) -> Self {
-        let mut acted: BTreeMap<&str, bool> = BTreeMap::new();
-        for sent in ran.iter().flat_map(|r| &r.went.sent) {
-            acted.insert(sent.rule.as_str(), true);
-        }
+        let acted = |r: &Ran, name: &str| r.went.acted.iter().any(|a| a == name);
         let of = |(number, name): (usize, &str)| {
             let tests = ran.iter().filter(|r| r.script.rule == name);
             let silent = tests.clone().any(|r| {
                 r.script.expects.iter().any(|e| matches!(e, Expect::NothingIn(..) | Expect::NothingElse))
-                    && !r.went.sent.iter().any(|s| s.rule == name)
+                    && !acted(r, name)
             });
             let sent: Vec<&Sent> = ran.iter().flat_map(|r| &r.went.sent).filter(|s| s.rule == name).collect();
             let ways = program.ways(RuleId(number as u16)).into_iter().map(|w| way(site, w, &sent)).collect();
-            Covered { name: name.to_owned(), acted: acted.contains_key(name), silent, tests: tests.count(), ways }
+            Covered {
+                name: name.to_owned(),
+                acted: ran.iter().any(|r| acted(r, name)),
+                silent,
+                tests: tests.count(),
+                ways,
+            }
         };
         Coverage { rules: program.rules().iter().map(|r| r.name.as_str()).enumerate().map(of).collect() }
     }

@@ -1,11 +1,12 @@
 //! Running a test: scripted ones on a machine of the site's rules and arbitration, cuts by replaying their trace.
 
-use super::script::{Cut, Expect, Feed, Instant, Script, Wanted, What, When};
+use super::script::{Cut, Expect, Feed, Given, Instant, Script, Wanted, What, When};
 use super::world::{Fact, Scripted};
 use crate::outcome::Failure;
 use osmose_core::{Driver, Machine, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::{Command, Value};
-use osmose_model::input::{Anchor, Input, OperatorAction, Report, Tag};
+use osmose_model::ids::RuleId;
+use osmose_model::input::{Anchor, Gap, GapReason, Input, OperatorAction, Report, Tag};
 use osmose_model::observation::{Body, Observation};
 use osmose_model::site::Site;
 use osmose_model::stages::{Arbitrate, Decide};
@@ -13,6 +14,7 @@ use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs, NS_PER_S, UtcNs, form
 use osmose_replay::drive::{Options, Osmose, Replay, Sinks};
 use osmose_replay::trace::read::TraceReader;
 use osmose_rules::Program;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -49,6 +51,9 @@ pub(crate) struct Went {
     pub(crate) failures: Vec<String>,
     /// Every command of every rule, in order.
     pub(crate) sent: Vec<Sent>,
+    /// Rules that acted, by name, ascending: also those that only count or forbid. A cut of a trace knows those alone
+    /// that sent something.
+    pub(crate) acted: Vec<String>,
     /// Why it could not run at all.
     pub(crate) broken: Option<String>,
 }
@@ -75,14 +80,17 @@ pub(crate) fn run(ground: &Ground<'_>, script: &Script) -> Went {
     }
     let ran = match &script.cut {
         Some(cut) => replayed(ground, cut),
-        None => Ok((scripted(ground, script), None)),
+        None => {
+            let (sent, acted) = scripted(ground, script);
+            Ok((sent, acted, None))
+        }
     };
     match ran {
-        Ok((sent, midnight)) => {
+        Ok((sent, acted, midnight)) => {
             let rule = ground.program.rule_named(&script.rule).map(|rule| ground.program.drives(rule));
             let driven: Vec<&str> =
                 rule.iter().flatten().map(|d| ground.site.actuators[d.index()].name.as_str()).collect();
-            Went { failures: judge(script, &driven, &sent, midnight), sent, broken: None }
+            Went { failures: judge(script, &driven, &sent, midnight), sent, acted, broken: None }
         }
         Err(broken) => Went { broken: Some(broken), ..Went::default() },
     }
@@ -128,28 +136,85 @@ fn sent(site: &Site, rules: &Rules, command: &Command, at: DurationNs) -> Sent {
     }
 }
 
-fn scripted(ground: &Ground<'_>, script: &Script) -> Vec<Sent> {
-    let after = |since: DurationNs| LogicalNs(BEGAN.0.saturating_add(since.0));
-    let facts: Vec<(LogicalNs, Fact)> = script
-        .feeds
-        .iter()
-        .filter_map(|(at, feed)| match feed {
-            Feed::Fact(fact) => Some((after(*at), *fact)),
-            _ => None,
-        })
-        .collect();
+type Building = Machine<Scripted, Rules, Plan>;
+
+/// An engine of the site's rules in a building that outlives it.
+fn engine(ground: &Ground<'_>, building: Scripted) -> Building {
     let rules = Rules::new(ground.program.clone());
     let mut plan = Plan::with_holders(ground.site, ground.program.holder_count());
     plan.agree(&ground.program.terms());
-    let fusion = Scripted::new(ground.site.clone(), BEGAN, facts);
-    let mut driver = Driver::new(Machine::from_stages(ground.site.clone(), fusion, rules, plan));
+    Machine::from_stages(ground.site.clone(), building, rules, plan)
+}
+
+/// The same after it was killed: with the state that it had, in the building as it is now.
+fn resumed(ground: &Ground<'_>, killed: &Building) -> Building {
+    let mut state = Vec::new();
+    killed.save(&mut state);
+    let mut next = engine(ground, killed.fusion().clone());
+    let taken_back = next.restore(&state);
+    debug_assert!(taken_back.is_ok(), "its own state: {taken_back:?}");
+    next
+}
+
+fn note_acted(machine: &Building, acted: &mut BTreeSet<String>) {
+    let rules = machine.rules();
+    let of_all = rules.program().rules().iter().enumerate();
+    let active = of_all.filter(|(number, _)| rules.acted(RuleId(*number as u16)) > 0);
+    acted.extend(active.map(|(_, rule)| rule.name.clone()));
+}
+
+/// From when to when nobody listens; to the end of the test where the engine does not come back.
+fn downtimes(script: &Script) -> Vec<(DurationNs, Option<DurationNs>)> {
+    let mut down: Vec<(DurationNs, Option<DurationNs>)> = Vec::new();
+    for given in &script.feeds {
+        match (given.feed, down.last_mut()) {
+            (Feed::Engine(true), Some((_, until @ None))) => *until = Some(given.at),
+            (Feed::Engine(false), None | Some((_, Some(_)))) => down.push((given.at, None)),
+            _ => {}
+        }
+    }
+    down
+}
+
+/// When the engine that is down at an instant is up again (`Some(None)`: never); `None` where it runs.
+fn up_again(down: &[(DurationNs, Option<DurationNs>)], at: DurationNs) -> Option<Option<DurationNs>> {
+    down.iter().find(|(from, to)| at >= *from && to.is_none_or(|to| at < to)).map(|(_, to)| *to)
+}
+
+/// What was sent, and the rules that acted.
+fn scripted(ground: &Ground<'_>, script: &Script) -> (Vec<Sent>, Vec<String>) {
+    let after = |since: DurationNs| LogicalNs(BEGAN.0.saturating_add(since.0));
+    let down = downtimes(script);
+    let facts = script.feeds.iter().filter_map(|given| match (given.feed, up_again(&down, given.at)) {
+        (Feed::Fact(fact), None) => Some((after(given.at), fact)),
+        // Nobody hears what is only said; what has changed is seen when somebody looks again.
+        (Feed::Fact(Fact::Reads(..)), Some(_)) => None,
+        (Feed::Fact(fact), Some(up)) => Some((LogicalNs(after(up?).0 + 1), fact)),
+        _ => None,
+    });
+    let facts: Vec<(LogicalNs, Fact)> = facts.collect();
+    let mut driver = Driver::new(engine(ground, Scripted::new(ground.site.clone(), BEGAN, facts)));
     let mut notes = Notes { site: ground.site, sent: Vec::new() };
+    let mut acted = BTreeSet::new();
+    let mut down_since = None;
     driver.feed(ArrivalNs(BEGAN.0 - 1), &Input::RulesInstalled { files: &[] }, &mut notes);
-    let mut feeds: Vec<&(DurationNs, Feed)> = script.feeds.iter().collect();
-    feeds.sort_by_key(|(at, _)| *at);
-    for (at, feed) in feeds {
+    let mut feeds: Vec<&Given> = script.feeds.iter().collect();
+    feeds.sort_by_key(|given| given.at);
+    for Given { at, feed, .. } in feeds {
         let arrival = ArrivalNs(after(*at).0);
         match feed {
+            Feed::Engine(false) => {
+                driver.run_until(arrival, &mut notes);
+                down_since = down_since.or(Some(LogicalNs(arrival.0)));
+            }
+            Feed::Engine(true) => {
+                let Some(from) = down_since.take() else { continue };
+                note_acted(driver.machine(), &mut acted);
+                driver = Driver::new(resumed(ground, driver.machine()));
+                let gap = Gap { from, lost: 0, reason: GapReason::Down };
+                driver.feed(arrival, &Input::Gap(gap), &mut notes);
+            }
+            _ if up_again(&down, *at).is_some() => {}
             Feed::Fact(Fact::Reads(sensor, _)) => {
                 // The scripted building knows what it says.
                 let (measured, body) = (LogicalNs(arrival.0), Body::Binary { on: true });
@@ -175,13 +240,16 @@ fn scripted(ground: &Ground<'_>, script: &Script) -> Vec<Sent> {
             }
         }
     }
-    driver.run_until(ArrivalNs(after(end(script)).0), &mut notes);
-    notes.sent
+    if down_since.is_none() {
+        driver.run_until(ArrivalNs(after(end(script)).0), &mut notes);
+    }
+    note_acted(driver.machine(), &mut acted);
+    (notes.sent, acted.into_iter().collect())
 }
 
 /// When a scripted test is over.
 fn end(script: &Script) -> DurationNs {
-    let last = script.feeds.iter().map(|(at, _)| *at).max().unwrap_or_default();
+    let last = script.feeds.iter().map(|given| given.at).max().unwrap_or_default();
     let spans = script.expects.iter().map(|expect| match expect {
         Expect::NothingIn(_, to) | Expect::Command(Wanted { when: When::Span(_, to), .. }) => *to,
         Expect::Command(Wanted { when: When::At(Instant::Since(at), give), .. }) => DurationNs(at.0 + give.0),
@@ -214,9 +282,10 @@ pub(crate) fn find_trace(dir: &Path, name: &str) -> PathBuf {
     candidates.into_iter().find(|p| p.exists()).unwrap_or_else(|| name.into())
 }
 
-type Replayed = (Vec<Sent>, Option<DurationNs>);
+type Replayed = (Vec<Sent>, Vec<String>, Option<DurationNs>);
 
-/// The commands of a stretch of a trace under the site's own rules, and the trace's midnight (since its beginning).
+/// The commands of a stretch of a trace under the site's own rules, the rules that sent them, and the trace's midnight
+/// (since its beginning).
 fn replayed(ground: &Ground<'_>, cut: &Cut) -> Result<Replayed, String> {
     let path = find_trace(ground.dir, &cut.trace);
     let clock = osmose_replay::info::info(&path).map_err(|e| e.to_string())?.log_clock();
@@ -224,7 +293,8 @@ fn replayed(ground: &Ground<'_>, cut: &Cut) -> Result<Replayed, String> {
     let (from, to) = (parse(&cut.from)?, parse(&cut.to)?);
     let midnight = clock.parse("00:00:00").ok().map(|at| DurationNs(at.0)).or_else(|| tied_midnight(&clock));
     let sent = commands(ground, &path, from, to).map_err(|e| e.to_string())?;
-    Ok((sent, midnight))
+    let acted: BTreeSet<String> = sent.iter().map(|s| s.rule.clone()).collect();
+    Ok((sent, acted.into_iter().collect(), midnight))
 }
 
 /// Midnight before a trace that does not begin at one, from an instant that is tied to the wall clock.

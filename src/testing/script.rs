@@ -8,6 +8,7 @@
 //! | `at 1 s reader reads ana`, `... reads known`, `gate crosses in`, `desk presses call`, `ana waves` | what happens at a sensor |
 //! | `at 0 s m7.recorder is recording`, `at 0 s m7.light.level = 30 %` | a device reports it |
 //! | `at 0 s time = 22:00`, `at 0 s house = away`, `at 9 s fire = reset` | the clock; a mode; an operator's reset |
+//! | `at 5 s engine is down`, `at 65 s engine is up` | it is killed, and started again where it stopped |
 //! | `expect m7.recorder.pause(reason: "Ben left") at 5 s +- 1 ms` | a command of the rule, then (or `within 2 s` of the last fact) |
 //! | `expect m7.light.level = 30 % within 1 s` | the same by the property that it sets |
 //! | `expect nothing for 10 s`, `expect nothing else` | no command in that time after the last fact; none but those expected |
@@ -21,10 +22,21 @@ use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, NS_PER_S};
 use osmose_model::tri::Tri;
 use osmose_model::world::Reading;
+use osmose_rules::diag::did_you_mean;
 use osmose_rules::syntax::{SyntaxKind, SyntaxNode};
 
-/// What a test feeds in.
+/// A step of a test that feeds something in.
 #[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Given {
+    /// Since the test began.
+    pub(crate) at: DurationNs,
+    pub(crate) feed: Feed,
+    /// As written, for people.
+    pub(crate) text: String,
+}
+
+/// What a test feeds in.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Feed {
     Fact(Fact),
     Report(ActuatorId, Name, Value),
@@ -32,6 +44,8 @@ pub(crate) enum Feed {
     Clock(DurationNs),
     Mode(Name, Name),
     Reset(Name),
+    /// The engine is killed, or started again with the state that it had.
+    Engine(bool),
 }
 
 /// A command that is expected, as written.
@@ -92,7 +106,7 @@ pub(crate) struct Script {
     pub(crate) rule: String,
     pub(crate) file: String,
     pub(crate) line: u32,
-    pub(crate) feeds: Vec<(DurationNs, Feed)>,
+    pub(crate) feeds: Vec<Given>,
     pub(crate) cut: Option<Cut>,
     pub(crate) expects: Vec<Expect>,
 }
@@ -147,7 +161,7 @@ fn script(site: &Site, path: &str, text: &str, node: &SyntaxNode) -> Result<Scri
                 let (when, rest) = length(&all[1..]).ok_or_else(|| at("expected a time, as in `at 5 s`".into()))?;
                 last = when;
                 for feed in feeds(site, &mut people, rest).map_err(at)? {
-                    script.feeds.push((when, feed));
+                    script.feeds.push(Given { at: when, feed, text: written(rest) });
                 }
             }
             SyntaxKind::TEST_EXPECT => script.expects.push(expect(&all[1..], last).map_err(at)?),
@@ -239,6 +253,13 @@ fn feeds(site: &Site, people: &mut People, words: &[Word]) -> Result<Vec<Feed>, 
     }
     let (path, is, value) = statement(words).ok_or("expected `WHO in ZONE`, `THING is STATE` or `THING = VALUE`")?;
     let said = value.first().map_or("", |w| w.text.as_str());
+    if path == "engine" {
+        return match said {
+            "down" => Ok(vec![Feed::Engine(false)]),
+            "up" => Ok(vec![Feed::Engine(true)]),
+            _ => Err("the engine is `down` or `up`".to_owned()),
+        };
+    }
     if path == "time" {
         let at = time_of_day(said).ok_or_else(|| format!("`{said}` is no time of day"))?;
         return Ok(vec![Feed::Clock(at)]);
@@ -253,7 +274,12 @@ fn feeds(site: &Site, people: &mut People, words: &[Word]) -> Result<Vec<Feed>, 
     match (Name::new(&path), Name::new(said)) {
         (Some(rule), Some(word)) if word == *"reset" => Ok(vec![Feed::Reset(rule)]),
         (Some(mode), Some(value)) => Ok(vec![Feed::Mode(mode, value)]),
-        _ => Err(format!("no sensor, device or mode is called `{path}`")),
+        _ => {
+            let sensors = site.sensors.iter().map(|s| s.name.as_str());
+            let known = sensors.chain(site.actuators.iter().map(|a| a.name.as_str()));
+            let meant = did_you_mean(&path, known).map_or(String::new(), |m| format!("; did you mean `{m}`?"));
+            Err(format!("no sensor, device or mode is called `{path}`{meant}"))
+        }
     }
 }
 
@@ -383,12 +409,15 @@ fn at_clause(words: &[Word]) -> Option<When> {
     Some(When::At(instant, tolerance))
 }
 
+/// Words as they stood in the file, one space apart where people write one.
+fn written(words: &[Word]) -> String {
+    let quote = |w: &Word| if w.quoted { format!("{:?}", w.text) } else { w.text.clone() };
+    let text = words.iter().map(quote).collect::<Vec<_>>().join(" ");
+    text.replace(" . ", ".").replace(" ( ", "(").replace(" )", ")").replace(" : ", ": ").replace(" ,", ",")
+}
+
 fn wanted(words: &[Word], when: When) -> Result<Wanted, String> {
-    let written = |words: &[Word]| {
-        let quote = |w: &Word| if w.quoted { format!("{:?}", w.text) } else { w.text.clone() };
-        words.iter().map(quote).collect::<Vec<_>>().join(" ").replace(" . ", ".").replace(" ( ", "(").replace(" )", ")")
-    };
-    let text = written(words).replace(" : ", ": ").replace(" ,", ",");
+    let text = written(words);
     let split = |path: &str| path.rsplit_once('.').map(|(d, w)| (d.to_owned(), w.to_owned()));
     let wrong = || "expected `DEVICE.COMMAND(...)` or `DEVICE.PROPERTY = VALUE`".to_owned();
     if let Some((path, false, value)) = statement(words) {

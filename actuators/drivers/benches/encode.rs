@@ -37,7 +37,7 @@ fn main() {
         f(&mut out);
         black_box(&out);
     };
-    measure("UDP command", || bytes(&|o| lines::encode_json(&site, &rules, black_box(&command), o)));
+    measure("UDP command", || bytes(&|o| lines::encode_json(&site, &rules, black_box(&command), None, o)));
     measure("--commands line with cause", || {
         bytes(&|o| lines::encode_commands_line(&site, &rules, black_box(&command), None, o));
     });

@@ -8,7 +8,7 @@ use osmose_model::command::{Args, Cause, Command, CommandId, Entity, Trigger, Va
 use osmose_model::ids::{ActuatorId, PersonId, SensorId, ZoneId};
 use osmose_model::input::Tag;
 use osmose_model::site::Site;
-use osmose_model::time::UtcNs;
+use osmose_model::time::{DurationNs, UtcNs};
 use osmose_model::world::WorldEvent;
 
 fn zone(site: &Site, id: ZoneId) -> Option<&str> {
@@ -77,8 +77,15 @@ fn utc(at: Option<UtcNs>, out: &mut Vec<u8>) {
 /// `{"device":…,"command":…,"args":{…},"rule":…,"id":"7.0","t_s":12.345,"seq":42}`
 ///
 /// `t_s` is the log's time in seconds, exact. `seq` is the deciding observation's own number and is left out where
-/// there is none. `rule` is `null` for a default and for an operator's command.
-pub fn encode_json(site: &Site, rules: &RuleNames<'_>, command: &Command, out: &mut Vec<u8>) {
+/// there is none. `rule` is `null` for a default and for an operator's command. Where the device is under a lease,
+/// `"lease_s":10` comes last: unless it is told something again within so many seconds, it is to make itself safe.
+pub fn encode_json(
+    site: &Site,
+    rules: &RuleNames<'_>,
+    command: &Command,
+    lease: Option<DurationNs>,
+    out: &mut Vec<u8>,
+) {
     out.push(b'{');
     json::key("device", out);
     json::string_or_null(actuator(site, command.device), out);
@@ -94,6 +101,10 @@ pub fn encode_json(site: &Site, rules: &RuleNames<'_>, command: &Command, out: &
     if let Some(seq) = command.source_seq {
         json::key("seq", out);
         json::integer(seq, out);
+    }
+    if let Some(lease) = lease {
+        json::key("lease_s", out);
+        json::seconds(lease.0, out);
     }
     out.extend_from_slice(b"}\n");
 }

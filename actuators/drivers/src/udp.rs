@@ -58,6 +58,8 @@ pub enum SendError {
 pub struct UdpCounts {
     /// Handed to the kernel.
     pub sent: u64,
+    /// Lines among those that were said again because the device holds them under a lease.
+    pub renewed: u64,
     /// Not sent because the send buffer was full.
     pub would_block: u64,
     /// Refused by the kernel.
@@ -136,14 +138,14 @@ impl UdpOut {
         Ok(Self { v4, v6, addresses, line, waiting, counts: UdpCounts::default() })
     }
 
-    /// Sends a command to its device, as [`lines::encode_json`] writes it. Never blocks.
+    /// Sends a command to its device, as [`lines::encode_json`] writes it without a lease. Never blocks.
     ///
     /// # Errors
     /// [`SendError`], which is also counted.
     pub fn send(&mut self, site: &Site, rules: &RuleNames<'_>, command: &Command) -> Result<(), SendError> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        lines::encode_json(site, rules, command, &mut line);
+        lines::encode_json(site, rules, command, None, &mut line);
         let sent = self.send_line(site, command.device, &line);
         self.line = line;
         sent
@@ -172,7 +174,7 @@ impl UdpOut {
     pub fn queue(&mut self, site: &Site, rules: &RuleNames<'_>, command: &Command) -> Result<(), SendError> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        lines::encode_json(site, rules, command, &mut line);
+        lines::encode_json(site, rules, command, None, &mut line);
         let queued = self.queue_line(site, command.device, &line);
         self.line = line;
         queued
@@ -188,6 +190,16 @@ impl UdpOut {
             self.flush();
         }
         self.waiting.push(address, line);
+        Ok(())
+    }
+
+    /// The same for a line that was sent before, because its lease would run out.
+    ///
+    /// # Errors
+    /// [`SendError::NoAddress`], which is also counted.
+    pub fn queue_again(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
+        self.queue_line(site, device, line)?;
+        self.counts.renewed += 1;
         Ok(())
     }
 

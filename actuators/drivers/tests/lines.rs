@@ -7,7 +7,7 @@ use osmose_drivers::log::{LogOut, encode_log_line};
 use osmose_drivers::udp::{SendError, UdpOut};
 use osmose_model::command::{Cause, Command, Text, Trigger, Value};
 use osmose_model::ids::{ActuatorId, PersonId, Seq, TrackId, ZoneId};
-use osmose_model::time::{LogicalNs, UtcNs};
+use osmose_model::time::{DurationNs, LogicalNs, UtcNs};
 use osmose_model::world::EventKind;
 use proptest::prelude::*;
 use serde_json::json;
@@ -20,7 +20,7 @@ fn nowhere() -> SocketAddr {
 
 fn udp_line(command: &Command) -> String {
     let mut out = Vec::new();
-    encode_json(&site(nowhere()), &rules, command, &mut out);
+    encode_json(&site(nowhere()), &rules, command, None, &mut out);
     String::from_utf8(out).expect("UTF-8")
 }
 
@@ -67,6 +67,10 @@ fn the_udp_command_of_the_guide_byte_for_byte() {
     let line = udp_line(&no_seq);
     assert!(!line.contains("seq"), "left out where there is none: {line}");
     assert!(line.ends_with("\"rule\":null,\"id\":\"7.0\",\"t_s\":12.345}\n"), "{line}");
+    // Under a lease the line says for how long it holds.
+    let mut out = Vec::new();
+    encode_json(&site(nowhere()), &rules, &no_seq, Some(DurationNs::from_ms(2500)), &mut out);
+    assert!(String::from_utf8(out).expect("UTF-8").ends_with("\"t_s\":12.345,\"lease_s\":2.5}\n"));
 }
 
 #[test]

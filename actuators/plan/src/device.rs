@@ -1,7 +1,7 @@
 //! One device as arbitration knows it: what it is (fixed by the site), and what is known and wanted of it now.
 
 use crate::words::{self, Order};
-use osmose_model::command::{Args, Value};
+use osmose_model::command::{Args, CommandId, Value};
 use osmose_model::device::{Actuator, ActuatorKind};
 use osmose_model::ids::{HolderId, Name, Seq};
 use osmose_model::time::{DurationNs, LogicalNs};
@@ -17,6 +17,8 @@ pub(crate) struct Device {
     pub(crate) count: usize,
     /// Its `state` when the engine is in doubt.
     pub(crate) safe: Option<Name>,
+    /// For how long a leased command holds at it; `None` where nothing is leased.
+    pub(crate) lease: Option<DurationNs>,
     /// What it falls back to: the slot, its value, and the command that leads there.
     pub(crate) default: Option<(usize, Value, Order)>,
 }
@@ -30,7 +32,7 @@ impl Device {
             let index = words::property_index(kind, property)?;
             Some((first + index, value, words::order_for(kind, property, &value)))
         });
-        Self { kind, first, count: kind.properties().len(), safe: actuator.safe, default }
+        Self { kind, first, count: kind.properties().len(), safe: actuator.safe, lease: actuator.lease, default }
     }
 
     /// The slot of a property, if the kind has it.
@@ -77,6 +79,8 @@ pub(crate) struct Slot {
     /// What was sent before that, and when the last was.
     pub(crate) before: Option<Value>,
     pub(crate) sent_at: LogicalNs,
+    /// The command that told it so.
+    pub(crate) sent_by: CommandId,
     /// What a person wanted of it, while that lasts.
     pub(crate) manual: Option<Value>,
     /// Whose hold is applied, and with which value.
@@ -100,7 +104,7 @@ impl Slot {
     /// `whole`: the command leads to a state and so may move every property. `one_shot`: no hold sent it.
     pub(crate) fn command(
         &mut self,
-        at: LogicalNs,
+        (at, id): (LogicalNs, CommandId),
         outcome: Option<Value>,
         is_state: bool,
         whole: bool,
@@ -111,6 +115,7 @@ impl Slot {
             Some(value) => {
                 self.before = self.commanded;
                 self.sent_at = at;
+                self.sent_by = id;
                 self.last = Last::Sent(value);
                 self.commanded = Some(value);
                 self.overridden = one_shot && self.applied.is_some_and(|(_, held)| !words::same(&held, &value));

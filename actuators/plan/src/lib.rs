@@ -38,11 +38,13 @@
 //! | `claims.rs` | holds and forbids in force |
 //! | `device.rs` | what is known and wanted of one device |
 //! | `settle.rs` | the decision itself |
+//! | `lease.rs` | holds that the engine must renew at the device |
 //! | `save.rs` | the state as bytes |
 #![forbid(unsafe_code)]
 
 mod claims;
 mod device;
+mod lease;
 mod save;
 mod settle;
 mod words;
@@ -102,6 +104,12 @@ pub struct Plan {
     combine: Vec<Combine>,
     /// By device: whether a person's value is a hold at the user level.
     by_hand: Vec<bool>,
+    /// Holds of this level and above are leases.
+    lease_level: Option<LevelRank>,
+    /// By device: whether one is in force. Follows from the rest of the state, and is not saved.
+    leased: Vec<bool>,
+    /// How often that changed.
+    lease_changes: u64,
 }
 
 impl Plan {
@@ -138,6 +146,9 @@ impl Plan {
             over: Vec::new(),
             combine: vec![Combine::default(); first],
             by_hand: vec![false; n],
+            lease_level: None,
+            leased: vec![false; n],
+            lease_changes: 0,
             devices,
         }
     }
@@ -283,6 +294,8 @@ impl Arbitrate for Plan {
                 self.touch(device, settle::PENDING);
             }
         }
+        self.lease_level = terms.lease_level;
+        self.note_leases();
     }
 
     /// As the trait says; `effects` is empty afterwards.

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 /// What this stage is called in errors.
 const PART: &str = "arbitration";
 /// The layout written below; a saved state of another is refused.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Saved<'a> {
@@ -99,5 +99,6 @@ pub(crate) fn restore(plan: &mut Plan, bytes: &[u8]) -> Result<(), RestoreError>
     plan.dirty.extend_from_slice(&saved.pending);
     plan.dirty_by = dirty_by;
     plan.counts = saved.counts;
+    plan.note_leases();
     Ok(())
 }

@@ -183,13 +183,14 @@ impl Plan {
         let d = &self.devices[device.index()];
         let whole = words::leads_to(d.kind, verb.as_str()).is_some();
         let was_in_hand = one_shot && self.in_hand(device);
+        let id = CommandId { seq: sink.tag.seq, n: sink.n };
         for (i, slot) in d.slots().enumerate() {
             let outcome = words::outcome(d.kind, i, verb.as_str(), &args);
             let slot = &mut self.slots[slot];
             if one_shot && (whole || outcome.is_some()) {
                 slot.manual = None;
             }
-            if slot.command(sink.tag.at, outcome, i == 0, whole, one_shot) {
+            if slot.command((sink.tag.at, id), outcome, i == 0, whole, one_shot) {
                 sink.note_changed(device);
             }
         }
@@ -201,10 +202,10 @@ impl Plan {
             // The command takes the device over: neither the manual value nor the default is due any more.
             self.standings[device.index()].force = Force::Idle;
         }
-        let id = CommandId { seq: sink.tag.seq, n: sink.n };
         sink.n += 1;
         let (at, source_seq) = (sink.tag.at, sink.source_seq);
         sink.out.push(Command { id, at, source_seq, rule, device, verb, args, cause });
+        self.note_lease(device);
         true
     }
 
@@ -234,7 +235,9 @@ impl Plan {
         } else if !was_in_hand {
             return true;
         }
-        self.settle(device, Some(cause), sink)
+        let settled = self.settle(device, Some(cause), sink);
+        self.note_lease(device);
+        settled
     }
 
     pub(crate) fn has_manual(&self, device: ActuatorId) -> bool {
@@ -262,7 +265,9 @@ impl Plan {
             let by = self.dirty_by[device.index()];
             self.dirty_by[device.index()] = CLEAN;
             let now = effects.get(by as usize).map(cause_of);
-            if !self.settle(device, now, sink) {
+            let settled = self.settle(device, now, sink);
+            self.note_lease(device);
+            if !settled {
                 self.dirty_by[device.index()] = PENDING;
                 self.dirty[kept] = device;
                 kept += 1;

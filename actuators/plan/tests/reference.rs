@@ -550,7 +550,8 @@ proptest! {
     ) {
         let by_hand = by_hand.then_some(LIGHT);
         let (mut plan, mut reference) = (Plan::new(&site()), Reference::new(by_hand));
-        plan.agree(&Terms { by_hand: by_hand.into_iter().collect(), ..Terms::default() });
+        let lease_level = Some(LevelRank(2));
+        plan.agree(&Terms { by_hand: by_hand.into_iter().collect(), lease_level, ..Terms::default() });
         for (seq, m) in (1..).zip(&moves) {
             reference.seq = seq;
             let got: Vec<String> = play(&mut plan, seq, m).iter().map(show).collect();
@@ -569,6 +570,12 @@ proptest! {
                 // A hand takes a device from its holder as the next step settles.
                 prop_assert!(held == winner || reference.pending.contains(&d), "{held:?} and {winner:?}");
                 prop_assert_eq!(plan.dropped(d), known.dropped);
+                // A lease is a hold of a high level of a device with a safe state, and nothing else is renewed.
+                let mut renewals = 0;
+                plan.renew(d, |_| renewals += 1);
+                let high = |p: &str| plan.holder(d, name(p)).is_some_and(|(.., level)| level <= LevelRank(2));
+                prop_assert!(renewals <= properties(d).iter().filter(|p| high(p)).count());
+                prop_assert_eq!(plan.lease(d).is_some(), renewals > 0 && safe_of(d).is_some());
             }
         }
     }
@@ -595,6 +602,9 @@ proptest! {
         moves in proptest::collection::vec(any_move(), 1..30), cut in 0..30usize,
     ) {
         let (mut plan, mut other) = (Plan::new(&site()), Plan::new(&site()));
+        let terms = Terms { lease_level: Some(LevelRank(2)), ..Terms::default() };
+        plan.agree(&terms);
+        other.agree(&terms);
         let (mut bytes, mut again) = (Vec::new(), Vec::new());
         for (i, m) in moves.iter().enumerate() {
             if i == cut % moves.len() {
@@ -607,6 +617,9 @@ proptest! {
             let sent = play(&mut plan, seq, m);
             if !bytes.is_empty() {
                 prop_assert_eq!(sent, play(&mut other, seq, m));
+                for device in (0..4).map(ActuatorId) {
+                    prop_assert_eq!(plan.lease(device), other.lease(device));
+                }
                 prop_assert_eq!(everything_known(&plan), everything_known(&other));
             }
         }

@@ -3,6 +3,7 @@
 mod common;
 use common::*;
 use osmose_model::command::{Combine, LevelRank, Terms, Trigger, Value};
+use osmose_model::device::LEASE_DEFAULT;
 use osmose_model::ids::{ActuatorId, HolderId, RuleId};
 use osmose_model::input::{OperatorAction, Report};
 use osmose_model::limits::COMMANDS_PER_STEP_MAX;
@@ -329,4 +330,56 @@ fn a_saved_state_of_something_else_is_refused_and_changes_nothing() {
     assert!(resend(&mut same, 2).is_empty(), "nothing was taken over");
     bytes[0] = 9;
     assert!(matches!(same.restore(&bytes), Err(RestoreError::Mismatch { .. })));
+}
+
+/// What a device is told again, shown.
+fn renewed(plan: &Plan, device: ActuatorId) -> Vec<String> {
+    let mut said = Vec::new();
+    plan.renew(device, |c| said.push(format!("{} #{}", show(c), c.id)));
+    said
+}
+
+fn under_leases() -> Plan {
+    let mut p = Plan::new(&site());
+    p.agree(&Terms { lease_level: Some(LevelRank(PRIVACY)), ..Terms::default() });
+    p
+}
+
+#[test]
+fn what_is_held_at_privacy_or_above_is_a_lease_where_the_device_can_make_itself_safe() {
+    let mut p = under_leases();
+    step(&mut p, 1, vec![hold(1, COMFORT, RECORDER, "state", word("recording"))]);
+    assert_eq!((p.lease(RECORDER), p.lease_changes()), (None, 0), "comfort protects nobody");
+    step(&mut p, 2, vec![hold(2, PRIVACY, RECORDER, "state", word("paused"))]);
+    assert_eq!(p.lease(RECORDER), Some(LEASE_DEFAULT));
+    assert_eq!(renewed(&p, RECORDER), ["0.pause() by 2 #2.0"], "the command that it was sent by");
+    step(&mut p, 3, vec![hold(3, SAFETY, LIGHT, "level", Value::Number(100.0))]);
+    assert_eq!(p.lease(LIGHT), None, "a lamp without a safe state");
+    step(&mut p, 4, vec![hold(4, SAFETY, DOOR, "lock", word("open")), hold(5, COMFORT, DOOR, "state", word("closed"))]);
+    assert_eq!(renewed(&p, DOOR), ["3.unlock() by 4 #4.1"], "what comfort wants of it is no part of the lease");
+    assert_eq!(p.lease_changes(), 2);
+    // A state that is taken back knows what is leased.
+    let (mut bytes, mut other) = (Vec::new(), under_leases());
+    p.save(&mut bytes);
+    other.restore(&bytes).expect("its own state");
+    assert_eq!((other.lease(RECORDER), other.lease(DOOR)), (Some(LEASE_DEFAULT), Some(LEASE_DEFAULT)));
+    assert_eq!(renewed(&other, DOOR), renewed(&p, DOOR));
+    // Rules that lease nothing may come.
+    p.agree(&Terms::default());
+    assert_eq!((p.lease(RECORDER), p.lease(DOOR)), (None, None));
+}
+
+#[test]
+fn a_lease_ends_with_its_hold_and_a_device_that_stays_as_it_is_can_be_told_so() {
+    let mut p = under_leases();
+    step(&mut p, 1, vec![hold(1, PRIVACY, RECORDER, "state", word("paused"))]);
+    assert!(step(&mut p, 2, vec![release(1)]).0.is_empty(), "its default is what was held");
+    assert_eq!(p.lease(RECORDER), None);
+    assert_eq!(p.last_told(RECORDER).as_ref().map(show).as_deref(), Some("0.pause() by -"));
+    assert_eq!(p.last_told(DOOR), None, "it was never told anything");
+    // A command of a rule that may moves the device: what is held is not said against it.
+    step(&mut p, 3, vec![hold(1, PRIVACY, RECORDER, "state", word("paused"))]);
+    assert!(p.lease(RECORDER).is_some());
+    assert_eq!(step(&mut p, 4, vec![perform(9, SAFETY, RECORDER, "stop", &[])]).0, ["0.stop() by 9"]);
+    assert_eq!((p.lease(RECORDER), renewed(&p, RECORDER)), (None, vec![]));
 }

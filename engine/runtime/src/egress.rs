@@ -3,7 +3,7 @@
 //!
 //! A command becomes its line on the thread that decided it (the rules' names live there); where sending has a thread
 //! of its own, lines wait for it in one byte ring. A ring that is full loses no command in silence: it is counted with
-//! those that the kernel would not take.
+//! those that the kernel would not take. What is said again because its lease would run out (`leases.rs`) goes the same way.
 //!
 //! While more inputs wait to be stepped, commands wait for those of the next steps, a few microseconds at most, so that
 //! under load many go out in one call. With nothing else to do each goes out as soon as it is decided.
@@ -42,8 +42,20 @@ const WAIT_MAX: DurationNs = DurationNs::from_us(25);
 pub struct Egress {
     site: Arc<Site>,
     out: Option<UdpOut>,
+    line: Vec<u8>,
     /// What goes with the commands that are queued and not handed over yet.
     waiting: Vec<Handed>,
+    /// By actuator: its last command was too late and not sent, or the device was made safe in its place. To say that
+    /// command again would undo it, so nothing is renewed there until another one goes out.
+    barred: Vec<bool>,
+}
+
+/// What a device is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub(crate) command: &'a Command,
+    /// How long it holds there unless it is said again.
+    pub(crate) lease: Option<DurationNs>,
 }
 
 impl Egress {
@@ -53,32 +65,58 @@ impl Egress {
     /// What the system says where no socket can be made.
     pub fn new(site: Arc<Site>, dry_run: bool) -> std::io::Result<Self> {
         let out = if dry_run { None } else { Some(UdpOut::new(&site)?) };
-        Ok(Self { site, out, waiting: Vec::with_capacity(WAITING_MAX + COMMANDS_PER_STEP_MAX) })
+        let (line, waiting) = (Vec::with_capacity(LINE_BYTES), Vec::with_capacity(WAITING_MAX + COMMANDS_PER_STEP_MAX));
+        let barred = vec![false; site.actuators.len()];
+        Ok(Self { site, out, line, waiting, barred })
     }
 
     /// Puts one command behind those that wait, or does what its rule asks for where it is too late for it. What the
     /// transport does not take is counted ([`Egress::counts`]).
     pub(crate) fn queue(
         &mut self,
-        command: &Command,
+        told: Told<'_>,
         rules: &RuleNames<'_>,
         handed: Handed,
         clock: &HostClock,
         meter: &mut Meter,
     ) {
         // A device that only logs is no failure: the log is written beside the pinned thread.
-        let Some(out) = self.out.as_mut().filter(|out| out.reaches(command.device)) else { return };
-        // A failure is counted by the driver and shown in the engine's account; the next command may go through.
-        let _ = match handed.late(clock, meter) {
-            Some(Late::Drop) => Ok(()),
-            Some(Late::FailSafe) => {
-                let safe = self.site.actuators.get(command.device.index()).and_then(|a| fail_safe(a, command));
-                // A device without a safe state is told what was decided: late is better than never.
-                out.queue(&self.site, rules, safe.as_ref().unwrap_or(command))
-            }
-            Some(Late::Count) | None => out.queue(&self.site, rules, command),
+        if !self.reaches(handed.device) {
+            return;
+        }
+        let late = handed.late(clock, meter);
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        let safe = match late {
+            Some(Late::FailSafe) => safe_command(&self.site, told.command),
+            Some(Late::Count | Late::Drop) | None => None,
         };
+        match &safe {
+            Some(safe) => lines::encode_json(&self.site, rules, safe, None, &mut line),
+            // A device without a safe state is told what was decided: late is better than never.
+            None => lines::encode_json(&self.site, rules, told.command, told.lease, &mut line),
+        }
+        self.put(handed, late, safe.is_some(), &line);
+        self.line = line;
+    }
+
+    /// Puts a line behind those that wait: the command's, or (`made_safe`) the one in its place.
+    fn put(&mut self, handed: Handed, late: Option<Late>, made_safe: bool, line: &[u8]) {
         self.waiting.push(handed);
+        let barred = self.barred.get_mut(handed.device.index());
+        let (Some(out), Some(barred)) = (&mut self.out, barred) else { return };
+        // A failure is counted by the driver and shown in the engine's account; the next command may go through.
+        if handed.renewal {
+            if !*barred {
+                let _ = out.queue_again(&self.site, handed.device, line);
+            }
+            return;
+        }
+        let is_dropped = late == Some(Late::Drop);
+        *barred = is_dropped || made_safe;
+        if !is_dropped {
+            let _ = out.queue_line(&self.site, handed.device, line);
+        }
     }
 
     /// Whether what waits may wait on at `now`.
@@ -132,6 +170,11 @@ impl Egress {
     }
 }
 
+/// What a device is told in place of a command that is too late, where it has a safe state.
+fn safe_command(site: &Site, late: &Command) -> Option<Command> {
+    site.actuators.get(late.device.index()).and_then(|a| fail_safe(a, late))
+}
+
 /// What goes with a command to where it is handed over, so that it is known there whether it was late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Handed {
@@ -139,6 +182,8 @@ pub(crate) struct Handed {
     pub(crate) kind: Kind,
     /// It is the last one of its step.
     pub(crate) last: bool,
+    /// It was said before, and is said again because its lease would run out.
+    pub(crate) renewal: bool,
     pub(crate) rule: Option<RuleId>,
     /// How often rules were installed before it was decided: the same number may stand for another rule.
     pub(crate) generation: u32,
@@ -158,7 +203,7 @@ impl Handed {
         b[..2].copy_from_slice(&self.device.0.to_le_bytes());
         b[2] = self.kind as u8;
         let late = self.deadline.map_or(0, |(_, late)| LATE.iter().position(|l| *l == late).unwrap_or(0));
-        b[3] = u8::from(self.last) | (late as u8) << 1;
+        b[3] = u8::from(self.last) | u8::from(self.renewal) << 1 | (late as u8) << 2;
         b[4..8].copy_from_slice(&self.rule.map_or(u32::MAX, |r| u32::from(r.0)).to_le_bytes());
         b[8..12].copy_from_slice(&self.generation.to_le_bytes());
         // A deadline is at most a few seconds; what does not fit is none.
@@ -180,11 +225,12 @@ impl Handed {
             device: ActuatorId(u16::from_le_bytes([b[0], b[1]])),
             kind: Kind::ALL.get(usize::from(b[2])).copied().unwrap_or(Kind::Control),
             last: b[3] & 1 != 0,
+            renewal: b[3] & 2 != 0,
             rule: Some(half(4)).filter(|r| *r != u32::MAX).and_then(|r| r.try_into().ok()).map(RuleId),
             generation: half(8),
             deadline: Some(half(12))
                 .filter(|us| *us > 0)
-                .and_then(|us| Some((DurationNs::from_us(us.into()), *LATE.get(usize::from(b[3] >> 1))?))),
+                .and_then(|us| Some((DurationNs::from_us(us.into()), *LATE.get(usize::from(b[3] >> 2))?))),
             seq: Seq(word(16)),
             timing: Timing { received: at(0), read: at(1), step_start: at(2), step_end: at(3), sent: at(3) },
         }
@@ -230,17 +276,17 @@ impl LineTx {
     }
 
     /// Writes a command's line into the ring, with what is to be known where it is handed over.
-    pub(crate) fn send(&mut self, command: &Command, rules: &RuleNames<'_>, handed: Handed) {
+    pub(crate) fn send(&mut self, told: Told<'_>, rules: &RuleNames<'_>, handed: Handed) {
         // Head and line go in together: the other end never sees one without the other.
         self.line.clear();
         self.line.extend_from_slice(&handed.to_bytes());
         self.line.extend_from_slice(&[0; 8]);
-        lines::encode_json(&self.site, rules, command, &mut self.line);
+        lines::encode_json(&self.site, rules, told.command, told.lease, &mut self.line);
         let len = self.line.len() - HEAD;
         if matches!(handed.deadline, Some((_, Late::FailSafe)))
-            && let Some(safe) = self.site.actuators.get(command.device.index()).and_then(|a| fail_safe(a, command))
+            && let Some(safe) = safe_command(&self.site, told.command)
         {
-            lines::encode_json(&self.site, rules, &safe, &mut self.line);
+            lines::encode_json(&self.site, rules, &safe, None, &mut self.line);
         }
         let safe = self.line.len() - HEAD - len;
         self.line[HEAD - 8..HEAD - 4].copy_from_slice(&(len as u32).to_le_bytes());
@@ -287,18 +333,11 @@ impl LineRx {
                 self.egress.flush(clock, meter);
                 meter.rules_changed();
             }
-            let line = match handed.late(clock, meter) {
-                Some(Late::Drop) => None,
-                Some(Late::FailSafe) if safe > 0 => Some(&self.line[len..len + safe]),
-                _ => Some(&self.line[..len]),
-            };
-            let Egress { site, out, waiting } = &mut self.egress;
-            if let (Some(out), Some(line)) = (out, line) {
-                // As in [`Egress::queue`]: the driver counts what it could not hand over.
-                let _ = out.queue_line(site, handed.device, line);
-            }
-            waiting.push(handed);
-            if waiting.len() >= WAITING_MAX {
+            let late = handed.late(clock, meter);
+            let made_safe = late == Some(Late::FailSafe) && safe > 0;
+            let line = if made_safe { &self.line[len..len + safe] } else { &self.line[..len] };
+            self.egress.put(handed, late, made_safe, line);
+            if self.egress.waiting.len() >= WAITING_MAX {
                 self.egress.flush(clock, meter);
             }
             n += 1;
@@ -347,6 +386,7 @@ mod tests {
             device: ActuatorId(513),
             kind: Kind::Timer,
             last: true,
+            renewal: true,
             rule: Some(RuleId(700)),
             generation: 3,
             deadline: Some((DurationNs::from_us(250), Late::FailSafe)),
@@ -354,7 +394,7 @@ mod tests {
             timing,
         };
         assert_eq!(Handed::of_bytes(&handed.to_bytes()), handed);
-        let plain = Handed { rule: None, deadline: None, last: false, ..handed };
+        let plain = Handed { rule: None, deadline: None, last: false, renewal: false, ..handed };
         assert_eq!(Handed::of_bytes(&plain.to_bytes()), plain);
     }
 }

@@ -8,6 +8,7 @@
 //! | [`lane`] | the lock-free queue between a socket and the sequencer |
 //! | [`journal`] | the mapped ring that holds every input before its effects leave |
 //! | [`egress`] | commands → datagrams |
+//! | `leases.rs` | when devices are told again what they hold under a lease |
 //! | [`logs`] | commands as lines, events as JSON lines |
 //! | [`tap`] | the way to the side: recording, state, logs |
 //! | [`publish`] | the picture of the world for those who look on |
@@ -24,6 +25,7 @@ pub mod inlet;
 pub mod journal;
 pub mod lane;
 pub mod latency;
+mod leases;
 pub mod logs;
 pub mod publish;
 mod stepper;

@@ -13,30 +13,42 @@ use std::io::{self, BufWriter, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The names of the rules in force, by id: whoever installs others puts theirs in.
-pub type RuleNames = Arc<Mutex<Arc<[String]>>>;
+/// What numbers are called: of the rules in force, and of everything in the site.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The site with the people in force.
+    pub site: Arc<Site>,
+    /// The rules' names, by id.
+    pub rules: Arc<[String]>,
+}
+
+/// The same, shared: whoever installs other rules or people puts theirs in.
+pub type Names = Arc<Mutex<Known>>;
+
+/// What is called how now. Whoever writes names never panics while it does; were it so, the old ones would still do.
+fn known(names: &Names) -> Known {
+    names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
 
 /// Writes every command as a line for people.
 pub struct CommandLog<W: Write + Send> {
-    site: Arc<Site>,
-    rules: RuleNames,
+    names: Names,
     out: LogOut<W>,
 }
 
 impl<W: Write + Send> CommandLog<W> {
-    /// A log to `out`; `rules` are the names of the rules by id.
-    pub fn new(site: Arc<Site>, rules: RuleNames, out: W) -> Self {
-        Self { site, rules, out: LogOut::new(out) }
+    /// A log to `out`.
+    pub fn new(names: Names, out: W) -> Self {
+        Self { names, out: LogOut::new(out) }
     }
 }
 
 impl<W: Write + Send> Tap for CommandLog<W> {
     fn command(&mut self, _: Tag, command: &Command) {
-        // Whoever writes names never panics while it does; were it so, the old names would still do.
-        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Known { site, rules } = known(&self.names);
         let name = |rule: RuleId| rules.get(rule.index()).map_or("?", String::as_str);
         // The writer counts what it could not write; the recording has it all.
-        let _ = self.out.write(&self.site, &name, command);
+        let _ = self.out.write(&site, &name, command);
     }
 }
 
@@ -48,7 +60,7 @@ enum EventsTo {
 
 /// Writes every event as one JSON line, to a file or as one datagram each.
 pub struct EventLog {
-    site: Arc<Site>,
+    names: Names,
     to: EventsTo,
     line: Vec<u8>,
     failed: u64,
@@ -59,7 +71,7 @@ impl EventLog {
     ///
     /// # Errors
     /// What the system says where the file or socket cannot be opened.
-    pub fn open(site: Arc<Site>, to: &str) -> io::Result<Self> {
+    pub fn open(names: Names, to: &str) -> io::Result<Self> {
         let to = match to.parse::<SocketAddr>() {
             Ok(addr) => {
                 let any: SocketAddr = if addr.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
@@ -70,14 +82,14 @@ impl EventLog {
             Err(_) if to == "-" => EventsTo::File(BufWriter::new(File::options().write(true).open("/dev/stdout")?)),
             Err(_) => EventsTo::File(BufWriter::new(File::create(to)?)),
         };
-        Ok(Self { site, to, line: Vec::with_capacity(1024), failed: 0 })
+        Ok(Self { names, to, line: Vec::with_capacity(1024), failed: 0 })
     }
 }
 
 impl Tap for EventLog {
     fn event(&mut self, tag: Tag, event: &WorldEvent) {
         self.line.clear();
-        encode_event_line(&self.site, tag, event, None, &mut self.line);
+        encode_event_line(&known(&self.names).site, tag, event, None, &mut self.line);
         let written = match &mut self.to {
             EventsTo::File(out) => out.write_all(&self.line),
             EventsTo::Udp(socket, addr) => socket.send_to(&self.line, *addr).map(|_| ()),

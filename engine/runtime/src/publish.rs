@@ -106,6 +106,8 @@ pub struct Picture {
     pub zones: Vec<ZoneNow>,
     /// By actuator: its properties, `state` first.
     pub devices: Vec<arrayvec::ArrayVec<PropertyNow, PROPERTIES_MAX>>,
+    /// By actuator: how many commands were forbidden, and how many overruled, since the start.
+    pub denied: Vec<[u32; 2]>,
     /// By sensor.
     pub sensors: Vec<SensorNow>,
     /// By rule: until when it is switched off by hand, where it is.
@@ -129,6 +131,7 @@ impl Picture {
             people_beyond: 0,
             zones: vec![ZoneNow::default(); site.zones.len()],
             devices: vec![arrayvec::ArrayVec::new(); site.actuators.len()],
+            denied: vec![[0; 2]; site.actuators.len()],
             sensors: vec![SensorNow::default(); site.sensors.len()],
             rules_off: Vec::with_capacity(RULES_OFF_MAX),
             stats: Stats::default(),
@@ -181,6 +184,10 @@ impl Picture {
                     break;
                 }
             }
+        }
+        for (i, denied) in self.denied.iter_mut().enumerate() {
+            let dropped = machine.plan().dropped(ActuatorId(i as u16));
+            *denied = [dropped.forbidden, dropped.overruled];
         }
         if self.sensors_in == 0 {
             self.sensors_in = SENSORS_EVERY;

@@ -6,7 +6,7 @@
 //! comes (or another thread unparks this one) or the next wake-up is due.
 
 use crate::clock::HostClock;
-use crate::egress::{Egress, Handed, LineTx};
+use crate::egress::{Egress, Handed, LineTx, Told};
 use crate::engine::{Control, OwnedInput, Summary};
 use crate::ingress::Intake;
 use crate::inlet::{BLOCK_MAX, Inlet, YIELD_WINDOW};
@@ -15,12 +15,13 @@ use crate::journal::{AppendError, Ring};
 use crate::lane::{LaneHead, LaneRx};
 use crate::latency::Kind;
 use crate::latency::exchange::Meter;
+use crate::leases::Leases;
 use crate::publish::Publisher;
 use crate::tap::{Keyframe, TapTx, Timing};
 use osmose_core::sequencer::Head;
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::Command;
-use osmose_model::ids::{ActuatorId, RuleId};
+use osmose_model::ids::{ActuatorId, RuleId, Seq};
 use osmose_model::input::{Class, Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::Idle;
@@ -61,10 +62,10 @@ pub(crate) enum Outlet {
 }
 
 impl Outlet {
-    fn reaches(&self, command: &Command) -> bool {
+    pub(crate) fn reaches(&self, device: ActuatorId) -> bool {
         match self {
-            Self::Here(egress) => egress.reaches(command.device),
-            Self::There(lines, _) => lines.reaches(command.device),
+            Self::Here(egress) => egress.reaches(device),
+            Self::There(lines, _) => lines.reaches(device),
         }
     }
 
@@ -79,17 +80,18 @@ impl Outlet {
         meter: &mut Meter,
     ) -> Sent {
         let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
-        let Some(last) = commands.iter().rposition(|c| self.reaches(c)) else { return Sent::Nothing };
+        let Some(last) = commands.iter().rposition(|c| self.reaches(c.device)) else { return Sent::Nothing };
         for (i, command) in commands.iter().enumerate() {
-            if !self.reaches(command) {
+            if !self.reaches(command.device) {
                 continue;
             }
             let deadline = command.rule.and_then(|r| machine.rules().program().rule(r)?.deadline);
             let (device, rule) = (command.device, command.rule);
             let handed = Handed { device, rule, deadline, last: i == last, ..handed };
+            let told = Told { command, lease: machine.plan().lease(device) };
             match self {
-                Self::Here(egress) => egress.queue(command, &rule_name, handed, clock, meter),
-                Self::There(lines, _) => lines.send(command, &rule_name, handed),
+                Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
+                Self::There(lines, _) => lines.send(told, &rule_name, handed),
             }
         }
         match self {
@@ -97,6 +99,19 @@ impl Outlet {
             Self::There(_, thread) => {
                 thread.unpark();
                 Sent::At(clock.now())
+            }
+        }
+    }
+
+    /// Says one more time what a device was told. It is no reaction to anything, so nobody accounts for it.
+    fn say_again(&mut self, told: Told<'_>, machine: &Core, handed: Handed, clock: &HostClock, meter: &mut Meter) {
+        let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
+        let handed = Handed { device: told.command.device, renewal: true, ..handed };
+        match self {
+            Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
+            Self::There(lines, thread) => {
+                lines.send(told, &rule_name, handed);
+                thread.unpark();
             }
         }
     }
@@ -141,6 +156,7 @@ pub(crate) struct Outputs {
     journal: Option<Ring<Mapped>>,
     tap: TapTx,
     outlet: Outlet,
+    leases: Leases,
     clock: HostClock,
     /// What the input being stepped is, and when the kernel took it and we read it.
     kind: Kind,
@@ -163,7 +179,7 @@ impl Outputs {
     pub(crate) fn new(
         journal: Option<Ring<Mapped>>,
         tap: TapTx,
-        outlet: Outlet,
+        (outlet, leases): (Outlet, Leases),
         clock: HostClock,
         meter: Meter,
     ) -> Self {
@@ -172,6 +188,7 @@ impl Outputs {
             journal,
             tap,
             outlet,
+            leases,
             clock,
             kind: Kind::Control,
             received: now,
@@ -183,6 +200,35 @@ impl Outputs {
             generation: 0,
             journal_lost: 0,
             journal_broken: false,
+        }
+    }
+
+    /// What goes with a command that no input decided.
+    fn handed_now(&self, seq: Seq, now: ArrivalNs) -> Handed {
+        Handed {
+            device: ActuatorId(0),
+            kind: Kind::Control,
+            last: false,
+            renewal: false,
+            rule: None,
+            generation: self.generation,
+            deadline: None,
+            seq,
+            timing: Timing { received: now, read: now, step_start: now, step_end: now, sent: now },
+        }
+    }
+
+    /// Tells devices what is due of leases.
+    fn tend_leases(&mut self, machine: &Core, now: ArrivalNs) {
+        let handed = self.handed_now(machine.last().seq, now);
+        let Self { leases, outlet, clock, meter, .. } = self;
+        let mut said = false;
+        leases.tend(machine, now, |command, lease| {
+            said = true;
+            outlet.say_again(Told { command, lease }, machine, handed, clock, meter);
+        });
+        if said {
+            self.flush();
         }
     }
 
@@ -242,12 +288,14 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             device: ActuatorId(0),
             kind,
             last: false,
+            renewal: false,
             rule: None,
             generation: self.generation,
             deadline: None,
             seq: tag.seq,
             timing,
         };
+        self.leases.sent(&out.commands, machine, step_end);
         let may_wait = self.may_wait(out);
         let digests = (machine.input_digest(), machine.decision_digest());
         match self.outlet.send(&out.commands, machine, handed, &self.clock, &mut self.meter) {
@@ -294,6 +342,7 @@ impl Stepper {
                 self.out.meter.took_in(inlet.tally());
             }
             self.out.meter.turn(now, worked > 0);
+            self.out.tend_leases(self.driver.machine(), now);
             if let Some(publisher) = &mut self.publisher {
                 publisher.look_on(self.driver.machine(), now);
             }
@@ -462,18 +511,9 @@ impl Stepper {
         let mut held = Outbox::new();
         self.driver.machine_mut().resend_held(&mut held);
         let now = self.clock.now();
-        let timing = Timing { received: now, read: now, step_start: now, step_end: now, sent: now };
         let machine = self.driver.machine();
-        let handed = Handed {
-            device: ActuatorId(0),
-            kind: Kind::Control,
-            last: false,
-            rule: None,
-            generation: self.out.generation,
-            deadline: None,
-            seq: machine.last().seq,
-            timing,
-        };
+        let handed = self.out.handed_now(machine.last().seq, now);
+        self.out.leases.sent(&held.commands, machine, now);
         let Outputs { outlet, clock, meter, .. } = &mut self.out;
         let _ = outlet.send(&held.commands, machine, handed, clock, meter);
         self.out.flush();

@@ -77,18 +77,20 @@ impl Tracker {
             let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
             let mut seen_by = 0.0;
             for ((g, e), reach) in mixture.iter().zip(&mut expectations).zip(&mut reaches) {
-                *e = g.expect(own_var);
                 let centre = g.centre();
                 *reach = field.reach(centre[0], centre[1]);
+                *e = Expectation::default();
                 if *reach > 0.0 {
                     // A miss speaks only against who is inside and behind no wall; a detection may be of who is thought just outside.
                     if *reach == 1.0 && field.is_in_sight(centre[0], centre[1]) {
                         seen_by += g.weight * sensed.p_detect;
                     }
-                    e.density = e.density * (g.weight * sensed.p_detect * *reach);
-                    g.widen(widest_var, gate_sigmas, &mut low, &mut high);
-                } else {
-                    e.density = Pair::default();
+                    // Where nothing was detected, nothing is expected of a detection.
+                    if !gate.seen.is_empty() {
+                        *e = g.expect(own_var);
+                        e.density = e.density * (g.weight * sensed.p_detect * *reach);
+                        g.widen(widest_var, gate_sigmas, &mut low, &mut high);
+                    }
                 }
             }
             let per_psi = head.existence / (1.0 - head.existence * seen_by);

@@ -145,8 +145,13 @@ impl Rates {
 
     /// Knows again what was saved, of the same sensors.
     pub(crate) fn take(&mut self, counted: &[Counted], sensors: &[SensorModel], learning: &Learning) {
-        self.counted.copy_from_slice(counted);
-        for ((sensed, counted), model) in self.sensed.iter_mut().zip(counted).zip(sensors) {
+        for (((sensed, known), counted), model) in
+            self.sensed.iter_mut().zip(&mut self.counted).zip(counted).zip(sensors)
+        {
+            if known == counted {
+                continue;
+            }
+            *known = *counted;
             // Before the first scan exactly what was declared, not declared * n / n.
             *sensed = if *counted == Counted::default() {
                 Sensed::declared(model)

@@ -174,6 +174,13 @@ impl Tracks {
 
     /// Covariance of track `i`, all spreads included: place xx, xy, yy and velocity uu, uv, vv.
     pub(crate) fn covariance(&self, i: usize) -> ([f64; 3], [f64; 3]) {
+        // Most tracks are sure of one Gaussian. Adding 0 makes -0 the same as 0, as the sums below do.
+        if let [only] = self.mixture(i)
+            && only.weight == 1.0
+        {
+            let c = only.collapse();
+            return (c.place.map(|x| x + 0.0), c.velocity.map(|x| x + 0.0));
+        }
         let mean = self.mean(i);
         let (mut place, mut velocity) = ([0.0; 3], [0.0; 3]);
         for g in self.mixture(i) {

@@ -23,8 +23,8 @@ pub(crate) struct Undetected {
     per_m: f64,
     /// Cells along x and y.
     size: [usize; 2],
-    /// Share of each cell that each sensor sees: `[sensor][cell]`, the last cell is everything off the grid.
-    seen: Vec<Vec<f64>>,
+    /// By sensor: the cells that it sees, ascending, and which share of each; the last cell is everything off the grid.
+    seen: Vec<Vec<(u32, f64)>>,
     /// Area that any sensor sees, m2: births are counted per that area.
     area_m2: f64,
     /// People per m2, per cell; the last cell is everything off the grid.
@@ -69,11 +69,15 @@ impl Undetected {
             birth: population.birth_per_m2_s,
         };
         for field in fields {
-            grid.seen.push((0..=cells).map(|c| grid.share(field, c, side)).collect());
+            let shares = (0..=cells).map(|c| (c as u32, grid.share(field, c, side)));
+            grid.seen.push(shares.filter(|(_, share)| *share > 0.0).collect());
         }
-        for c in 0..cells {
-            let most = grid.seen.iter().map(|s| s[c]).fold(0.0, f64::max);
-            grid.area_m2 += most * side * side;
+        let mut most = vec![0.0; cells + 1];
+        for &(c, share) in grid.seen.iter().flatten() {
+            most[c as usize] = share.max(most[c as usize]);
+        }
+        for share in &most[..cells] {
+            grid.area_m2 += share * side * side;
         }
         for sensor in sensors {
             if let FieldOfView::Everywhere { area_m2 } = sensor.field_of_view {
@@ -143,9 +147,9 @@ impl Undetected {
 
     /// A scan of `sensor` has been used: who is still undetected was missed by it.
     pub(crate) fn thin(&mut self, sensor: usize, p_detect: f64) {
-        for ((u, initial), seen) in self.cells.iter_mut().zip(&mut self.initial).zip(&self.seen[sensor]) {
-            *u *= 1.0 - p_detect * seen;
-            *initial *= 1.0 - p_detect * seen;
+        for &(c, seen) in &self.seen[sensor] {
+            self.cells[c as usize] *= 1.0 - p_detect * seen;
+            self.initial[c as usize] *= 1.0 - p_detect * seen;
         }
     }
 

@@ -205,7 +205,11 @@ fn with_cells(mut zones: Vec<Zone>, actuators: &[Actuator], margins: ZoneMargins
                 category: CELL.to_owned(),
                 level: speaker.level.unwrap_or_default(),
                 area: Area { parts: vec![cell.area.clone()] },
-                margins,
+                margins: ZoneMargins {
+                    enter_margin_m: cell.enter_margin_m.unwrap_or(margins.enter_margin_m),
+                    exit_margin_m: cell.exit_margin_m.unwrap_or(margins.exit_margin_m),
+                    ..margins
+                },
                 attributes: BTreeMap::from([(CELL.to_owned(), Attribute::Text(cell.name.clone()))]),
                 connects: Vec::new(),
             });

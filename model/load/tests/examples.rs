@@ -31,13 +31,19 @@ fn coworking() {
         site.actuators.len(),
         site.people.len()
     );
-    assert_eq!((site.levels.len(), site.zones.len(), site.walls.len(), site.openings.len()), (2, 85, 106, 29));
-    assert_eq!((site.sensors.len(), site.actuators.len(), site.people.len()), (64, 79, 15));
+    assert_eq!((site.levels.len(), site.zones.len(), site.walls.len(), site.openings.len()), (2, 90, 106, 29));
+    assert_eq!((site.sensors.len(), site.actuators.len(), site.people.len()), (64, 84, 15));
     let m7 = &site.zones[site.zone_named("m7").unwrap().index()];
     assert_eq!((m7.margins.exit_margin_m, m7.label.as_str()), (0.1, "M7"));
     assert!(site.zone_is_a(m7.id, "room"));
     let stairs = &site.zones[site.zone_named("stairs").unwrap().index()];
     assert_eq!(stairs.connects.len(), 2);
+    // IMDF's `restriction` needs no declaration, and a speaker's cell may have margins of its own.
+    let zone = |name: &str| &site.zones[site.zone_named(name).unwrap().index()];
+    assert!(zone("barista-zone").is_restricted() && !zone("cafe").is_restricted());
+    let margins = |name: &str| (zone(name).margins.enter_margin_m, zone(name).margins.exit_margin_m);
+    assert_eq!(margins("over-lobby-e1.lobby-e1"), (0.05, 0.2));
+    assert_eq!(margins("beam-m7.m7-n1"), (site.margins.enter_margin_m, site.margins.exit_margin_m));
     let display = &site.actuators[site.actuator_named("m7.display").unwrap().index()];
     assert_eq!(site.walls[display.wall.unwrap().index()].name, "m7-wall");
     let door = site.openings.iter().find(|o| o.name == "door-m7").unwrap();

@@ -6,6 +6,8 @@ import { placeLabels } from "./labels.js";
 const IDENTIFIED_P = 0.95;
 /** Nearer than this to where somebody stands, a dot of their trail only blurs them. */
 const TRAIL_NEAR_M = 0.35;
+/** More people than this are drawn more plainly: every second dot of a trail, as a square, and symbols as pictures on whole pixels. */
+const CROWD = 150;
 /** A detection is drawn for so long. */
 const SEEN_S = 0.16;
 
@@ -44,11 +46,12 @@ export function paint(view, now, chain) {
     people.push({ t, x, y, wx: at.x, wy: at.y, moving: Math.hypot(t.vx, t.vy) > 0.25 && !t.lost, shade: !t.person || t.lost ? "doubt" : "id" });
   }
   if (S.layers.detections) drawSeen(view, c, u, colour);
-  if (S.layers.trails) drawTrails(view, c, u, people, colour, small);
+  const crowd = people.length > CROWD;
+  if (S.layers.trails) drawTrails(view, c, u, people, colour, small, crowd);
   drawBeams(view, c, u, k, colour);
   const marks = chain ? drawChain(view, c, u, chain, colour) : [];
-  drawPeople(view, c, u, k, people, colour, small);
-  if (S.layers.labels) placeLabels(view, c, u, people, marks, colour, small, now);
+  drawPeople(view, c, u, k, people, colour, small, crowd);
+  if (S.layers.labels) placeLabels(view, c, u, people, marks, colour, small, crowd);
   drawMarks(c, u, marks, colour);
 }
 
@@ -74,22 +77,28 @@ function drawSeen(view, c, u, colour) {
   c.globalAlpha = 1;
 }
 
-function drawTrails(view, c, u, people, colour, small) {
+function drawTrails(view, c, u, people, colour, small, crowd) {
   const r = (small ? 1.1 : 1.5) * u;
+  // A square as large as the dot, for those who are too many to be looked at one by one.
+  const side = r * Math.sqrt(Math.PI);
   for (const shade of ["id", "doubt"]) {
     c.fillStyle = colour[shade];
     // One path for each age of dot: five thousand dots are ten fills.
-    for (let i = 1; i <= 10; i++) {
+    for (let i = 1; i <= 10; i += crowd ? 2 : 1) {
       c.globalAlpha = 0.75 * (1 - i / 11);
       c.beginPath();
       for (const p of people) {
         const dot = p.shade === shade && p.t.trail[i];
         if (!dot || Math.hypot(dot[0] - p.wx, dot[1] - p.wy) < TRAIL_NEAR_M) continue;
         const [x, y] = [view.X(dot[0]), view.Y(dot[1])];
+        if (crowd) {
+          c.fillRect(x - side / 2, y - side / 2, side, side);
+          continue;
+        }
         c.moveTo(x + r, y);
         c.arc(x, y, r, 0, 7);
       }
-      c.fill();
+      if (!crowd) c.fill();
     }
   }
   c.globalAlpha = 1;
@@ -156,7 +165,7 @@ function drawMarks(c, u, marks, colour) {
 /**
  * Everybody, in layers of one path for each colour: five hundred people are some ten strokes and fills, not thousands.
  */
-function drawPeople(view, c, u, k, people, colour, small) {
+function drawPeople(view, c, u, k, people, colour, small, crowd) {
   const r = (small ? 3 : 4.6) * u;
   for (const shade of ["id", "doubt"]) {
     const all = people.filter((p) => p.shade === shade);
@@ -166,7 +175,11 @@ function drawPeople(view, c, u, k, people, colour, small) {
     drawUncertainty(c, u, k, all.filter((p) => p.t.lost), true);
     drawMotion(c, u, k, seen.filter((p) => p.moving));
     drawFacing(c, u, r, seen, small);
-    if (shade === "id") drawIdentified(c, r, seen, colour);
+    if (crowd) {
+      const lost = all.filter((p) => p.t.lost);
+      for (const p of seen) stamp(c, u, r, p, shade, colour);
+      if (shade === "doubt") drawDoubtful(c, u, r, lost, colour);
+    } else if (shade === "id") drawIdentified(c, r, seen, colour);
     else drawDoubtful(c, u, r, all, colour);
   }
   const chosen = people.find((p) => is("track", p.t.id));
@@ -176,6 +189,32 @@ function drawPeople(view, c, u, k, people, colour, small) {
   c.beginPath();
   c.arc(chosen.x, chosen.y, 11 * u, 0, 7);
   c.stroke();
+}
+
+/** Symbols as small pictures, by what they look like; drawn again where the theme or the size is another. */
+const stamps = new Map();
+
+/** One person of a crowd: a picture of their symbol, on whole pixels. */
+function stamp(c, u, r, { t, x, y }, shade, colour) {
+  const dense = Math.min(2, devicePixelRatio || 1);
+  const kind = shade === "doubt" ? "diamond" : t.p < IDENTIFIED_P ? "ring" : "disc";
+  const key = `${kind}|${r}|${dense}|${colour[shade]}|${colour.paper}`;
+  let picture = stamps.get(key);
+  if (!picture) {
+    const half = Math.ceil((r * 1.25 + 2 * u) * dense);
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 2 * half;
+    const pen = canvas.getContext("2d");
+    pen.scale(dense, dense);
+    pen.strokeStyle = pen.fillStyle = colour[shade];
+    const at = [{ t: { p: kind === "ring" ? 0 : 1, lost: 0 }, x: half / dense, y: half / dense }];
+    if (kind === "diamond") drawDoubtful(pen, u, r, at, colour);
+    else drawIdentified(pen, r, at, colour);
+    if (stamps.size > 60) stamps.clear();
+    stamps.set(key, (picture = { canvas, half, side: (2 * half) / dense }));
+  }
+  const snap = (v) => (Math.round(v * dense) - picture.half) / dense;
+  c.drawImage(picture.canvas, snap(x), snap(y), picture.side, picture.side);
 }
 
 /** Two sigma; dashed and growing when lost; never smaller than the symbol. */

@@ -192,6 +192,8 @@ export function drawSensors() {
   rows.push({ name: "Dropped", mark: "–", cls: "dim", why: [`${whole(drops.full)} lost`, `${whole(drops.state_replaced)} state replaced`, drops.page && `${whole(drops.page)} not shown`].filter(Boolean).join(", ") });
   const reasons = Object.entries(refused).filter(([, n]) => n).map(([why, n]) => `${whole(n)} ${why.replaceAll("_", " ")}`);
   rows.push({ name: "Refused", mark: "–", cls: "dim", why: reasons.join(", ") || "nothing" });
+  const remarks = Object.entries(stat.remarked ?? {}).map(([why, n]) => `${whole(n)} ${why.replaceAll("_", " ")}`);
+  if (remarks.length) rows.push({ name: "Taken, but", mark: "–", cls: "dim", why: remarks.join(", ") });
   follow($("#trouble"), rows, (r) => r.id ?? r.name,
     (r) => h("li", {}, h("i", {}), r.id ? h("button", { "data-device": r.id }) : h("span", {}), h("span", {})),
     (li, r) => {

@@ -13,17 +13,27 @@ class Taken {
   constructor() {
     this.cells = new Map();
   }
-  *over([x0, y0, x1, y1]) {
-    for (let i = Math.floor(x0 / CELL); i <= Math.floor(x1 / CELL); i++) {
-      for (let j = Math.floor(y0 / CELL); j <= Math.floor(y1 / CELL); j++) yield i * 4096 + j;
+  add(box) {
+    const [i1, j1] = [Math.floor(box[2] / CELL), Math.floor(box[3] / CELL)];
+    for (let i = Math.floor(box[0] / CELL); i <= i1; i++) {
+      for (let j = Math.floor(box[1] / CELL); j <= j1; j++) {
+        const known = this.cells.get(i * 4096 + j);
+        if (known) known.push(box);
+        else this.cells.set(i * 4096 + j, [box]);
+      }
     }
   }
-  add(box) {
-    for (const cell of this.over(box)) (this.cells.get(cell) ?? this.cells.set(cell, []).get(cell)).push(box);
-  }
   hits(b) {
-    for (const cell of this.over(b)) {
-      for (const o of this.cells.get(cell) ?? []) if (b[0] < o[2] && b[2] > o[0] && b[1] < o[3] && b[3] > o[1]) return true;
+    const [i1, j1] = [Math.floor(b[2] / CELL), Math.floor(b[3] / CELL)];
+    for (let i = Math.floor(b[0] / CELL); i <= i1; i++) {
+      for (let j = Math.floor(b[1] / CELL); j <= j1; j++) {
+        const all = this.cells.get(i * 4096 + j);
+        if (!all) continue;
+        for (let k = 0; k < all.length; k++) {
+          const o = all[k];
+          if (b[0] < o[2] && b[2] > o[0] && b[1] < o[3] && b[3] > o[1]) return true;
+        }
+      }
     }
     return false;
   }
@@ -73,7 +83,12 @@ function confidenceOf(t) {
   return t.person ? t.p.toFixed(2) : "?";
 }
 
-export function placeLabels(view, c, u, people, marks, colour, small, now) {
+/** In a crowd, whose label found no room looks for some again in one frame of so many. */
+const CROWD_RETRY = 8;
+let frame = 0;
+
+export function placeLabels(view, c, u, people, marks, colour, small, crowd) {
+  frame += 1;
   const dense = Math.min(2, devicePixelRatio || 1);
   const taken = new Taken();
   const r = (small ? 3.2 : 5) * u;
@@ -85,9 +100,13 @@ export function placeLabels(view, c, u, people, marks, colour, small, now) {
   const order = people.filter((p) => !small || is("track", p.t.id) || p.moving || p.t.lost);
   order.sort((a, b) => is("track", b.t.id) - is("track", a.t.id) || b.moving - a.moving || a.t.id - b.t.id);
   for (const p of order) {
+    if (crowd && !view.slots.has(p.t.id) && (p.t.id + frame) % CROWD_RETRY && !is("track", p.t.id)) continue;
     const label = picture(nameOf(p.t), small ? "" : confidenceOf(p.t), p.shade, u, colour, dense);
     const slot = find(view, p, label, u, taken, devices);
-    if (!slot) continue;
+    if (!slot) {
+      if (crowd) view.slots.delete(p.t.id);
+      continue;
+    }
     view.slots.set(p.t.id, slot.i);
     taken.add(slot.box);
     if (slot.i >= FIRST_DIAGONAL) hairline(c, u, p, slot.box, colour);

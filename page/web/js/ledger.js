@@ -2,7 +2,7 @@
 
 import { $, follow, h, s, say, set } from "./dom.js";
 import { budget, ms, time } from "./format.js";
-import { S, commands, is, select } from "./state.js";
+import { S, is, select } from "./state.js";
 
 const ROWS_MAX = 60;
 /** A row that just fired is inverted for so long. */
@@ -12,15 +12,15 @@ const BAR_W = 43;
 function folded() {
   const rows = [];
   const known = new Map();
-  const all = commands();
+  const all = S.events;
   for (let i = all.length - 1; i >= 0 && rows.length <= ROWS_MAX; i--) {
     const e = all[i];
-    if (e.t_s > S.t + 0.05) continue;
-    const key = `${e.rule}|${e.person ?? e.track ?? e.device}`;
+    if ((e.kind !== "command" && e.kind !== "denied") || e.t_s > S.t + 0.05) continue;
+    const key = e.kind === "denied" ? `denied|${e.device}` : `${e.rule}|${e.person ?? e.track ?? e.device}`;
     const row = known.get(key);
-    if (row) row.n += 1;
+    if (row) row.n += e.count ?? 1;
     else {
-      const made = { key, e, n: 1 };
+      const made = { key, e, n: e.count ?? 1 };
       known.set(key, made);
       rows.push(made);
     }
@@ -42,19 +42,20 @@ function make({ key }) {
 }
 
 function update(row, { e, n }) {
-  row.event = e.id;
+  const denied = e.kind === "denied";
+  [row.event, row.device] = [e.id, e.device];
   const [when, what, command, took, of] = row.children;
   say(when, time(e.t_s));
-  say(what.children[0], e.rule);
+  say(what.children[0], denied ? "⊘ denied" : e.rule);
   say(what.children[1], n > 1 ? ` ×${n}` : "");
   say(what.children[2], ` ${e.why}`);
   say(command.children[0], e.device);
-  say(command.children[1], `.${e.command}`);
-  say(took, e.engine_us === null ? "–" : `${e.late ? "▲ " : ""}${ms(e.engine_us)}`);
-  of.querySelector("rect").setAttribute("width", e.engine_us === null ? 0 : Math.min(BAR_W, (e.engine_us / e.budget_us) * BAR_W));
-  say(of.lastChild, budget(e.budget_us));
+  say(command.children[1], denied ? "" : `.${e.command}`);
+  say(took, denied || e.engine_us === null ? "–" : `${e.late ? "▲ " : ""}${ms(e.engine_us)}`);
+  of.querySelector("rect").setAttribute("width", denied || e.engine_us === null ? 0 : Math.min(BAR_W, (e.engine_us / e.budget_us) * BAR_W));
+  say(of.lastChild, denied ? "" : budget(e.budget_us));
   const isNew = !e.past && performance.now() - e.at < NEW_MS;
-  set(row, "class", [e.late && "late", is("command", e.id) && "sel", isNew && "new"].filter(Boolean).join(" "));
+  set(row, "class", [e.late && "late", denied && "denied", e.id && is("command", e.id) && "sel", isNew && "new"].filter(Boolean).join(" "));
   set(row, "title", e.late ? `${e.why}. Late: ${e.blame}` : e.why);
 }
 
@@ -70,7 +71,8 @@ export function drawLedger() {
 
 export function listenToLedger() {
   $("#ledger-rows").addEventListener("click", (e) => {
-    const id = e.target.closest("tr")?.event;
-    if (id) select({ kind: "command", id });
+    const row = e.target.closest("tr");
+    if (row?.event) select({ kind: "command", id: row.event });
+    else if (row?.device) select({ kind: "device", id: row.device });
   });
 }

@@ -110,7 +110,7 @@ function differences(m) {
 function followed(heading, list, none) {
   const row = (e) => e.kind === "command"
     ? h("li", {}, h("button", { "data-command": e.id }, h("span", { class: "tt" }, time(e.t_s, 1)), h("span", {}, h("b", {}, e.rule), " ", h("span", { class: "sec" }, `${e.device}.${e.command}`)), h("span", { class: "num sec" }, e.engine_us === null ? "" : `${ms(e.engine_us)} ms`)))
-    : h("li", {}, h("button", { "data-track": e.track }, h("span", { class: "tt" }, time(e.t_s, 1)), h("span", {}, e.why), h("span", { class: "num sec" }, "")));
+    : h("li", {}, h("button", e.kind === "denied" ? { "data-device": e.device } : { "data-track": e.track }, h("span", { class: "tt" }, time(e.t_s, 1)), h("span", {}, e.why), h("span", { class: "num sec" }, "")));
   const rows = (list ?? []).map(row);
   return [sub(heading), h("ul", { class: "rows" }, ...(rows.length ? rows : [h("li", { class: "dim" }, none)]))];
 }

@@ -1,7 +1,7 @@
 //! `osmose diff A B`: the commands of two traces, and what the traces differ in before any command does.
 
 use super::{Diff, Side, diff};
-use crate::drive::{Osmose, Workshop, WorkshopError};
+use crate::drive::{Osmose, Ticker, Watch, Workshop, WorkshopError};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::{self, Record};
 use crate::trace::format::Build;
@@ -49,7 +49,7 @@ impl Told {
     ///
     /// # Errors
     /// [`DiffError`].
-    pub fn read(path: &Path) -> Result<Self, DiffError> {
+    pub fn read(path: &Path, watch: &mut dyn Watch) -> Result<Self, DiffError> {
         let mut recording = Recording::open(path)?;
         let name = path.display().to_string();
         if !recording.meta().has_decisions {
@@ -57,8 +57,8 @@ impl Told {
         }
         let site = Osmose::of_files(recording.files())?.site().clone();
         let (files, build) = (recording.files().to_vec(), recording.meta().build.clone());
-        let (mut commands, mut scan) = (Vec::new(), ScanBuf::new());
-        while let Some(item) = recording.next_item()? {
+        let (mut commands, mut scan, mut ticker) = (Vec::new(), ScanBuf::new(), Ticker::new(watch));
+        while let Some(item) = ticker.next_item(&mut recording)? {
             if let Item::Record(raw) = item
                 && raw.topic == crate::trace::format::Topic::Command
                 && let Ok(Record::Command(c)) = codec::decode(&raw, &mut scan)
@@ -81,13 +81,18 @@ impl Told {
 ///
 /// # Errors
 /// [`DiffError`] where they cannot be read once more, for their inputs.
-pub fn compare<'a>(a: &'a Told, b: &'a Told, a_path: &Path, b_path: &Path) -> Result<Diff<'a>, DiffError> {
+pub fn compare<'a>(
+    a: &'a Told,
+    b: &'a Told,
+    (a_path, b_path): (&Path, &Path),
+    watch: &mut dyn Watch,
+) -> Result<Diff<'a>, DiffError> {
     let mut found = diff(a.side(), b.side(), None);
     if let Some(why) = a.build.differs_from(&b.build) {
         found.causes.push(format!("other builds wrote them: {why}"));
     }
     found.causes.extend(files(&a.files, &b.files));
-    found.causes.extend(first_input(a, b, a_path, b_path)?);
+    found.causes.extend(first_input(a, b, (a_path, b_path), watch)?);
     Ok(found)
 }
 
@@ -107,6 +112,7 @@ fn files(a: &[SourceFile], b: &[SourceFile]) -> Option<String> {
 /// The next input of a trace that is no tick: ticks follow from the others, and from the rules.
 fn next_input(
     recording: &mut Recording,
+    ticker: &mut Ticker<'_>,
     scan: &mut ScanBuf,
     bytes: &mut Vec<u8>,
 ) -> std::io::Result<Option<(Tag, String)>> {
@@ -117,7 +123,7 @@ fn next_input(
             text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
         }
     };
-    while let Some(item) = recording.next_item()? {
+    while let Some(item) = ticker.next_item(recording)? {
         let Item::Record(raw) = item else { continue };
         if raw.topic != crate::trace::format::Topic::Input {
             continue;
@@ -134,14 +140,22 @@ fn next_input(
 }
 
 /// The first input that one trace has and the other has not.
-fn first_input(a: &Told, b: &Told, a_path: &Path, b_path: &Path) -> Result<Option<String>, DiffError> {
+fn first_input(
+    a: &Told,
+    b: &Told,
+    (a_path, b_path): (&Path, &Path),
+    watch: &mut dyn Watch,
+) -> Result<Option<String>, DiffError> {
     let (mut x, mut y) = (Recording::open(a_path)?, Recording::open(b_path)?);
     let (mut scan, mut x_bytes, mut y_bytes) = (ScanBuf::new(), Vec::new(), Vec::new());
+    // Both are read in step: how far the one is shows how far both are.
+    let (mut shown, mut unseen) = (Ticker::new(watch), ());
+    let mut hidden = Ticker::new(&mut unseen);
     loop {
         x_bytes.resize(osmose_model::limits::INPUT_BYTES_MAX, 0);
         y_bytes.resize(osmose_model::limits::INPUT_BYTES_MAX, 0);
-        let (left, right) =
-            (next_input(&mut x, &mut scan, &mut x_bytes)?, next_input(&mut y, &mut scan, &mut y_bytes)?);
+        let left = next_input(&mut x, &mut shown, &mut scan, &mut x_bytes)?;
+        let right = next_input(&mut y, &mut hidden, &mut scan, &mut y_bytes)?;
         let (left, right) = match (left, right) {
             (None, None) => return Ok(None),
             (l, r) => (l, r),
@@ -186,12 +200,12 @@ mod tests {
             device != Some(key) || !(1_900_000_000..2_400_000_000).contains(&at.0)
         });
         std::fs::write(&paths[1], live(&inputs, 0)).unwrap();
-        let told = [Told::read(&paths[0]).unwrap(), Told::read(&paths[1]).unwrap()];
-        let found = compare(&told[0], &told[1], &paths[0], &paths[1]).unwrap();
+        let told = [Told::read(&paths[0], &mut ()).unwrap(), Told::read(&paths[1], &mut ()).unwrap()];
+        let found = compare(&told[0], &told[1], (&paths[0], &paths[1]), &mut ()).unwrap();
         assert!(!found.differences.is_empty());
         let text = found.render();
         assert!(text.contains("inputs differ: ") && text.contains("at 1.903 s"), "{text}");
-        let same = compare(&told[0], &told[0], &paths[0], &paths[0]).unwrap();
+        let same = compare(&told[0], &told[0], (&paths[0], &paths[0]), &mut ()).unwrap();
         assert!(same.differences.is_empty() && same.causes.is_empty() && same.same > 0);
     }
 }

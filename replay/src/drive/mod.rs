@@ -3,7 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`workshop`] | where machines come from |
-//! | `run.rs` | the loop: inputs in their order, keyframes, holes |
+//! | `run.rs` | the loop: inputs in their order, keyframes, holes; several of them beside each other (`run/relay.rs`) |
 //! | [`sinks`] | tracks as CSV, events and commands as JSON lines |
 //! | `verify.rs` | recording against replay |
 //! | `standing.rs` | both sides' state where they part |

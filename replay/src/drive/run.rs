@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 
 mod keyframes;
 mod other;
+mod relay;
+
+use relay::Ends;
 
 /// How fast a replay goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -151,12 +154,16 @@ struct Run<W: Workshop> {
     in_force: Option<Vec<u8>>,
     /// Those others: what an installation that was recorded installs then.
     throughout: Option<Vec<u8>>,
+    /// The rule files that the trace begins with, as one block.
+    recorded: Vec<u8>,
     /// Whether the machine's state is the one that the recording had here.
     valid: bool,
     /// The last input read (also where it could not be stepped).
     read: Option<Tag>,
     pace: Option<(Instant, LogicalNs)>,
     save: Vec<u8>,
+    /// Where it may end, as one leg of a replay on several cores.
+    ends: Ends,
     summary: Summary,
 }
 
@@ -188,7 +195,8 @@ impl<S: Items, W: Workshop> Replay<S, W> {
         let machine = workshop.machine(compile(&workshop, &block, &options)?);
         // Another site's own rules hold throughout, as rules given by the options do.
         let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
-        let same_rules = reader.files().iter().filter(is_rules).eq(own.iter());
+        let recorded: Vec<SourceFile> = reader.files().iter().filter(is_rules).cloned().collect();
+        let same_rules = recorded == own;
         let follows_trace = options.rules.is_none() && same_rules;
         let from = options.from.unwrap_or(LogicalNs(i64::MIN));
         let writing = Writing::new(std::mem::take(&mut options.sinks), from, workshop.site())?;
@@ -210,10 +218,12 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             verifier: (options.verify && *has_decisions && *has_ticks).then(Verifier::default),
             in_force: follows_trace.then(|| canon::encode_files(&own)),
             throughout: (!follows_trace).then_some(block),
+            recorded: canon::encode_files(&recorded),
             valid: true,
             read: None,
             pace: None,
             save: Vec::new(),
+            ends: Ends::default(),
             summary: Summary::default(),
             options,
             workshop,
@@ -254,6 +264,12 @@ impl<S: Items, W: Workshop> Replay<S, W> {
     /// # Errors
     /// [`ReplayError`]; damage and holes are none, they are in the summary.
     pub fn run(mut self, watch: &mut dyn Watch) -> Result<Summary, ReplayError> {
+        self.go(watch)?;
+        self.run.finish(self.reader.ending().clone())
+    }
+
+    /// Runs, without the end.
+    fn go(&mut self, watch: &mut dyn Watch) -> Result<(), ReplayError> {
         let mut n = 0;
         loop {
             let (done, total) = self.reader.progress();
@@ -278,11 +294,11 @@ impl<S: Items, W: Workshop> Replay<S, W> {
                 ControlFlow::Continue(())
             };
             if step.is_break() || look.is_break() {
-                self.run.summary.stopped = true;
+                self.run.summary.stopped = self.run.ends.reached.is_none();
                 break;
             }
         }
-        self.run.finish(self.reader.ending().clone())
+        Ok(())
     }
 }
 
@@ -368,7 +384,10 @@ impl<W: Workshop> Run<W> {
                     v.digest(*seq, (*input, *decision), last, digests);
                 }
             }
-            Record::Keyframe { tag, state } => self.keyframe(*tag, state)?,
+            Record::Keyframe { tag, state } => {
+                self.keyframe(*tag, state)?;
+                return Ok(self.pause_at(*tag, state));
+            }
             Record::Counter(c) if c.reason == codec::RECORDER_LOST => self.declare(HoleKind::Recorder(c.count)),
             Record::Counter(_) | Record::Latency(_) | Record::Name(_) => {}
         }

@@ -43,6 +43,9 @@ pub enum Names {
     /// What the engine believed at that moment.
     #[default]
     Live,
+    /// By label: each row is of the person whom it was thought to be of at that moment, whatever they are called; a name that
+    /// is heard later stands on earlier rows of its label too. Rows are kept and written at the end.
+    Labels,
     /// What is likeliest by everything that was heard before and after; rows are kept and written at the end.
     Smoothed,
 }
@@ -133,7 +136,7 @@ impl Writing {
         let slowest_hz = scanning.filter_map(|s| s.rate_hz).filter(|hz| *hz > 0.0).fold(f64::INFINITY, f64::min);
         let quiet = DurationNs::from_s_f64(3.0 / slowest_hz).map_or(QUIET, |d| d.max(QUIET));
         let plot = sinks.plot.take().map(|(truth, out)| (Plot::new(truth), out));
-        let smoother = (sinks.names == Names::Smoothed && sinks.tracks.is_some()).then(Smoother::default);
+        let smoother = (sinks.names != Names::Live && sinks.tracks.is_some()).then(Smoother::default);
         Ok(Self {
             sinks,
             plot,
@@ -145,6 +148,11 @@ impl Writing {
             last_scan: None,
             grid_next: None,
         })
+    }
+
+    /// Whether a picture is drawn.
+    pub(super) fn is_plotting(&self) -> bool {
+        self.plot.is_some()
     }
 
     /// How far back a scan decides whether rows are due.
@@ -227,7 +235,10 @@ impl Writing {
     /// Everything is written: the rows that waited for their names, and the picture too.
     pub(super) fn finish(&mut self, site: &Site) -> io::Result<()> {
         if let (Some(mut smoother), Some((format, out))) = (self.smoother.take(), &mut self.sinks.tracks) {
-            smoother.name_rows()?;
+            match self.sinks.names {
+                Names::Labels => smoother.label_rows(),
+                Names::Live | Names::Smoothed => smoother.name_rows()?,
+            }
             for rows in smoother.rows.chunk_by(|a, b| a.at == b.at) {
                 self.line.clear();
                 let t = format_seconds(rows[0].at.0);

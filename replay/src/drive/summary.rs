@@ -151,6 +151,16 @@ pub enum Verdict {
     NothingToVerify,
 }
 
+impl Verdict {
+    /// Where both sides part, if they do.
+    pub(super) fn difference_mut(&mut self) -> Option<&mut Difference> {
+        match self {
+            Self::Different(difference) | Self::NotComparable { difference, .. } => Some(difference),
+            Self::NotAsked | Self::Same | Self::NothingToVerify => None,
+        }
+    }
+}
+
 /// How much was compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
@@ -214,6 +224,49 @@ pub struct Summary {
 pub const HOLES_MAX: usize = 1000;
 
 impl Summary {
+    /// This stretch, and the one that goes on behind it, as one.
+    pub(super) fn followed_by(mut self, next: Self) -> Self {
+        let is_parted = matches!(self.verdict, Verdict::Different(_) | Verdict::NotComparable { .. });
+        let verdict = match (self.verdict, next.verdict) {
+            // The first difference counts, wherever it is.
+            (a @ (Verdict::Different(_) | Verdict::NotComparable { .. }), _) => a,
+            (_, b @ (Verdict::Different(_) | Verdict::NotComparable { .. })) => b,
+            (Verdict::Same, _) | (_, Verdict::Same) => Verdict::Same,
+            (a, _) => a,
+        };
+        let (a, b) = (self.checked, next.checked);
+        // Behind the first difference nothing is compared any more.
+        let b = if is_parted { Checked::default() } else { b };
+        let checked = Checked {
+            events: a.events + b.events,
+            commands: a.commands + b.commands,
+            digests: a.digests + b.digests,
+            keyframes: a.keyframes + b.keyframes,
+        };
+        let room = HOLES_MAX.saturating_sub(self.holes.len());
+        let beyond = next.holes.len().saturating_sub(room) as u64;
+        self.holes.extend(next.holes.into_iter().take(room));
+        let span = [self.span, next.span].into_iter().flatten().reduce(|(first, _), (_, last)| (first, last));
+        Self {
+            inputs: self.inputs + next.inputs,
+            ticks_added: self.ticks_added + next.ticks_added,
+            too_late: self.too_late + next.too_late,
+            events: self.events + next.events,
+            commands: self.commands + next.commands,
+            span,
+            holes: self.holes,
+            holes_more: self.holes_more + next.holes_more + beyond,
+            ending: next.ending,
+            stopped: next.stopped,
+            verdict,
+            checked,
+            digests: next.digests,
+            sensors: next.sensors,
+            began_at: self.began_at,
+            what_if: next.what_if,
+        }
+    }
+
     /// Whether a part of the recording is damaged, so that not all of it was compared. What the engine itself declared
     /// (it was down) and a cut end are no damage.
     #[must_use]

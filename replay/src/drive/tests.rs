@@ -92,6 +92,29 @@ fn nudged(trace: &[u8], n: usize, dx_m: f64) -> Vec<u8> {
     rewritten(trace, None, change, |_| false)
 }
 
+/// Never early: how late a step comes on a busy machine is nobody's to promise.
+#[test]
+fn a_speed_holds_the_replay_back_to_the_clock_from_the_stretch_on() {
+    let trace = live(&walk(5), 0);
+    let speed = 4.0;
+    let (from, begun) = (LogicalNs(1_000_000_000), std::time::Instant::now());
+    let steps = Rc::new(RefCell::new(Vec::new()));
+    let seen = steps.clone();
+    let each: sinks::Each = Box::new(move |tag, _, _, _| seen.borrow_mut().push((tag.at, begun.elapsed())));
+    let sinks = Sinks { each: Some(each), ..Sinks::default() };
+    let options = Options { from: Some(from), speed: Speed::Times(speed), sinks, ..Options::default() };
+    let summary = replay(&trace, options);
+    let steps = steps.borrow();
+    assert_eq!(steps.len() as u64, summary.inputs);
+    let first = steps.iter().find(|(at, _)| *at >= from).unwrap();
+    for (at, passed) in steps.iter().filter(|(at, _)| *at >= from) {
+        let due_s = at.since(first.0).as_s_f64() / speed;
+        assert!((*passed - first.1).as_secs_f64() >= due_s - 1e-3, "at {at} s after {passed:?}");
+    }
+    let last = steps.last().unwrap();
+    assert!((last.1 - first.1).as_secs_f64() > 0.9, "four seconds of it take one");
+}
+
 #[test]
 fn one_changed_coordinate_changes_the_input_digest() {
     let trace = live(&walk(10), 0);

@@ -89,6 +89,11 @@ impl Verifier {
         out.commands.iter().for_each(|c| self.replayed.command(c));
     }
 
+    /// Whether something that the last step decided was not met in the recording yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.complete && (self.next_event < self.events.len() || self.next_command < self.commands.len())
+    }
+
     /// The recording has come to the next input: whatever still waits is missing there.
     pub(super) fn close(&mut self) {
         if std::mem::take(&mut self.complete) {

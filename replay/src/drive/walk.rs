@@ -32,7 +32,7 @@ pub enum WalkError {
         "this trace holds inputs only (an import): run it once with `osmose trace index`, which adds its ticks, \
          decisions and keyframes"
     )]
-    NoTicks,
+    Import,
 }
 
 /// What a record did.
@@ -46,9 +46,6 @@ pub enum Walked {
     Passed,
 }
 
-/// Sets of rules kept compiled: who goes to and fro in a recording meets the same ones again.
-const COMPILED_MAX: usize = 8;
-
 /// The core along a recording.
 pub struct Walk {
     workshop: Osmose,
@@ -56,9 +53,6 @@ pub struct Walk {
     in_force: Vec<u8>,
     /// The rules that the recording begins with.
     own: Vec<u8>,
-    /// Rule files, joined, and what they compile to, with the people that were installed with them and nothing seen yet;
-    /// the latest last.
-    compiled: Vec<(Vec<u8>, Rules)>,
     out: Outbox,
     valid: bool,
     begun: bool,
@@ -76,14 +70,13 @@ impl Walk {
     /// [`WalkError`].
     pub fn begin(recording: &mut Recording, before: Option<LogicalNs>) -> Result<Self, WalkError> {
         if !recording.meta().has_ticks {
-            return Err(WalkError::NoTicks);
+            return Err(WalkError::Import);
         }
         let workshop = Osmose::of_files(recording.files())?;
         let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
         let own = canon::encode_files(&own);
         let rules = workshop.rules(&canon::decode_files(&own).unwrap_or_default())?;
         let mut walk = Self {
-            compiled: vec![(own.clone(), rules.clone())],
             machine: workshop.machine(rules),
             in_force: own.clone(),
             own,
@@ -163,24 +156,15 @@ impl Walk {
     }
 
     /// A core in its first state under these rules, joined as [`canon::encode_files`] does.
-    fn fresh(&mut self, files: &[u8]) -> Result<Core, WorkshopError> {
+    fn fresh(&self, files: &[u8]) -> Result<Core, WorkshopError> {
         let rules = self.rules(files)?;
         Ok(self.workshop.machine(rules))
     }
 
     /// Rules as fresh as if nothing had been seen.
-    fn rules(&mut self, files: &[u8]) -> Result<Rules, WorkshopError> {
-        if let Some((_, rules)) = self.compiled.iter().find(|(known, _)| known == files) {
-            return Ok(rules.clone());
-        }
+    fn rules(&self, files: &[u8]) -> Result<Rules, WorkshopError> {
         let sources = canon::decode_files(files).map_err(|e| WorkshopError::Rules(e.to_string()))?;
-        let rules = self.workshop.rules(&sources)?;
-        if self.compiled.len() == COMPILED_MAX {
-            // The first set is the recording's own: everybody who goes back to its start needs it.
-            self.compiled.remove(1);
-        }
-        self.compiled.push((files.to_vec(), rules.clone()));
-        Ok(rules)
+        self.workshop.rules(&sources)
     }
 
     /// Takes a recorded state back under these rules; where it does not fit, all is as it was.

@@ -2,9 +2,10 @@
 //! installation of rules. Behind a trait, so that tests drive replays with stages that fit on a page.
 
 use osmose_core::{Core, Fusion, Machine, Plan, Rules};
+use osmose_model::canon;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::stages::{Arbitrate, Decide, Fuse};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why no machine can be made of these files.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,16 +38,25 @@ pub trait Workshop {
     fn machine(&self, rules: Self::Decide) -> Machine<Self::Fuse, Self::Decide, Self::Arbitrate>;
 }
 
-/// The engine's own stages.
+/// Sets of rules kept compiled: who goes to and fro in a recording meets the same ones again.
+const COMPILED_MAX: usize = 8;
+
+/// Rule files, joined, and what they compile to, with the people that were installed with them and nothing seen yet.
+type Compiled = (Vec<u8>, Rules);
+
+/// The engine's own stages. Clones share what they compiled.
+#[derive(Clone)]
 pub struct Osmose {
     site: Arc<Site>,
+    /// The latest last.
+    compiled: Arc<Mutex<Vec<Compiled>>>,
 }
 
 impl Osmose {
     /// For a resolved site.
     #[must_use]
     pub fn new(site: Arc<Site>) -> Self {
-        Self { site }
+        Self { site, compiled: Arc::default() }
     }
 
     /// For the site whose files these are (a trace's attachments, or a folder's).
@@ -85,6 +95,29 @@ impl Workshop for Osmose {
     }
 
     fn rules(&self, files: &[SourceFile]) -> Result<Rules, WorkshopError> {
+        let set = canon::encode_files(files);
+        // Whoever panicked while it was locked left it whole: a set is added in one go.
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, rules)) = compiled.iter().find(|(known, _)| *known == set) {
+            return Ok(rules.clone());
+        }
+        let rules = self.compile(files)?;
+        if compiled.len() == COMPILED_MAX {
+            // The first set is the recording's own: everybody who goes back to its start needs it.
+            compiled.remove(1);
+        }
+        compiled.push((set, rules.clone()));
+        Ok(rules)
+    }
+
+    fn machine(&self, rules: Rules) -> Core {
+        Core::with_rules(self.site.clone(), rules)
+    }
+}
+
+impl Osmose {
+    /// Compiles rules, with the people that were installed with them.
+    fn compile(&self, files: &[SourceFile]) -> Result<Rules, WorkshopError> {
         let faults = |faults: Vec<osmose_load::Fault>| {
             let errors = faults.iter().filter(|f| f.severity == osmose_load::Severity::Error);
             WorkshopError::Site(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"))
@@ -104,9 +137,5 @@ impl Workshop for Osmose {
                 Err(WorkshopError::Rules(texts.join("\n")))
             }
         }
-    }
-
-    fn machine(&self, rules: Rules) -> Core {
-        Core::with_rules(self.site.clone(), rules)
     }
 }

@@ -6,10 +6,13 @@
 //! | [`map`] | GeoJSON: where each track went |
 //! | [`perfetto`] | the way of each command through the engine, on a timeline |
 //! | [`foxglove`] | people, plan and log, as Foxglove and Lichtblick show them |
+//! | `readers.rs` | tests: what those programs' own messages make of it |
 
 pub mod foxglove;
 pub mod map;
 pub mod perfetto;
+#[cfg(test)]
+mod readers;
 pub mod tables;
 
 use crate::drive::{ReplayError, WorkshopError};

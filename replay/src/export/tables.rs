@@ -326,7 +326,7 @@ mod tests {
         let files =
             [(SensorKind::Location, out.join("location.csv")), (SensorKind::Position, out.join("position.csv"))];
         let again = dir.path().join("again.mcap");
-        let report = import(workshop().site(), &files, Some(epoch), &again).unwrap();
+        let report = import(workshop().site(), &files, Some(epoch), &again, &mut ()).unwrap();
         assert_eq!(report.kept(), 250, "{}", report.render());
         // The import's second 0 may be another one; the distances in time and all else are the same.
         let (a, b) = (observations(&path), observations(&again));

@@ -12,6 +12,7 @@ mod page;
 use crate::drive::sinks::Each;
 use crate::drive::{Options, Osmose, Replay, ReplayError, Sinks, Summary, Watch, Workshop, WorkshopError};
 use crate::info::{Info, InfoError, survey};
+use crate::promises::{self, Promise};
 use crate::rulebook::Rulebook;
 use crate::timeline::Timeline;
 use crate::trace::codec::Record;
@@ -253,6 +254,8 @@ struct Report {
     wall: words::Tied,
     /// What is on the timeline beside people; nothing of an import.
     line: Option<Timeline>,
+    /// What the rules promise and nobody could prove, and whether it held.
+    promises: Vec<Promise>,
 }
 
 /// A buffer that a replay writes into and that is read afterwards.
@@ -319,7 +322,9 @@ pub fn report(path: &Path, watch: &mut dyn Watch) -> Result<String, ReportError>
     let sensed = recorded.iter().filter_map(|c| u64::try_from(c.at.since(c.cause.measured?).0).ok()).collect();
     let (sensed, wall) = (Spread::of(sensed), collected.wall);
     let line = if info.meta.has_decisions { Timeline::read(path, 1, watch).ok() } else { None };
-    let report = Report { title, info, summary, plan, collected, book, hops, late, timed, sensed, wall, line };
+    let promises = promises::watch(Recording::open(path)?, &site.files, Options::default(), watch)?;
+    let report =
+        Report { title, info, summary, plan, collected, book, hops, late, timed, sensed, wall, line, promises };
     Ok(page::render(&report, &site))
 }
 
@@ -341,6 +346,8 @@ mod tests {
             "<h2>Who was where, room by room</h2>",
             "<h2>What was done, and why</h2>",
             "<h2>Late commands</h2>",
+            "<h2>What the rules promise</h2>",
+            "Nothing was left to watch",
             "<h2>Sensors</h2>",
             "<h2>Gaps</h2>",
             "<h2>Latency</h2>",
@@ -358,6 +365,22 @@ mod tests {
         }
         assert_eq!(page.matches("<table").count(), page.matches("</table>").count());
         assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+    }
+
+    #[test]
+    fn what_the_rules_promise_is_on_the_page_with_when_it_was_broken() {
+        let promises = "prove never (meeting is occupied and meeting.recorder is paused) for 1 s\n\
+                        prove never count(people in meeting) >= 40\n";
+        let mut rules: Vec<SourceFile> = crate::testing::workshop().site().rule_files().cloned().collect();
+        rules.push(SourceFile { path: "rules/promises.rules".to_owned(), text: format!("edition 1\n{promises}") });
+        let (at, inputs) = crate::testing::with_install(&walk(40), 10, &rules);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("walk.mcap");
+        std::fs::write(&path, crate::testing::live_with(&inputs, 50, &[(at, rules)])).unwrap();
+        let page = report(&path, &mut ()).unwrap();
+        assert!(page.contains("Promises broken") && page.contains("<small>of 2 watched</small>"), "the figure");
+        assert!(page.contains("rules/promises.rules:2") && page.contains("held in all of this"));
+        assert!(page.contains("<td class=\"bad\">MISSED: broken</td>") && page.contains("set off by "));
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub(super) fn render(r: &Report, site: &Site) -> String {
     html.push_str(&r.plan);
     html.push_str("<h2>What was done, and why</h2>\n");
     commands(&mut html, r, site);
+    html.push_str("<h2>What the rules promise</h2>\n");
+    promises(&mut html, r);
     html.push_str("<h2>Late commands</h2>\n");
     late(&mut html, r, site);
     html.push_str("<h2>Sensors</h2>\n");
@@ -165,6 +167,10 @@ fn figures(html: &mut String, r: &Report) {
     let timed = if r.timed == 0 { "not recorded".to_owned() } else { format!("of {} timed", r.timed) };
     figure("Late", &r.late.len().to_string(), &timed, !r.late.is_empty());
     figure("Gaps", &r.summary.holes.len().to_string(), "", !r.summary.holes.is_empty());
+    let broken = r.promises.iter().filter(|p| p.is_broken()).count();
+    if !r.promises.is_empty() {
+        figure("Promises broken", &broken.to_string(), &format!("of {} watched", r.promises.len()), broken > 0);
+    }
     let shed: u64 = r.info.sensors.values().flat_map(|s| s.shed.values()).sum();
     figure("Did not get in", &shed.to_string(), "observations", false);
     html.push_str("</dl>\n");
@@ -228,6 +234,37 @@ fn commands(html: &mut String, r: &Report, site: &Site) {
     html.push_str(
         "<p class=\"small\"><code>osmose why TRACE --command ID</code> tells the whole chain of one of them.</p>\n",
     );
+}
+
+/// Most breaks of one statement listed.
+const BREAKS_MAX: usize = 20;
+
+/// What `prove` could not show of the rules, and when it was broken.
+fn promises(html: &mut String, r: &Report) {
+    let mut rows = Vec::new();
+    for p in &r.promises {
+        let (file, line) = &p.place;
+        let row = |outcome: String, from: String, until: String, why: String| {
+            vec![p.text.clone(), format!("{file}:{line}"), outcome, from, until, why]
+        };
+        let blank = String::new;
+        match (&p.unwatched, p.broken.len()) {
+            (Some(why), _) => rows.push(row("not watched".to_owned(), blank(), blank(), why.clone())),
+            (None, 0) => rows.push(row("held in all of this".to_owned(), blank(), blank(), blank())),
+            (None, _) => {}
+        }
+        for b in p.broken.iter().take(BREAKS_MAX) {
+            let until = b.until.map_or_else(|| "the end".to_owned(), |until| time(r, until));
+            let why = std::iter::once(format!("set off by {}", b.because)).chain(b.values.iter().cloned());
+            rows.push(row("MISSED: broken".to_owned(), time(r, b.from), until, why.collect::<Vec<_>>().join("; ")));
+        }
+        let more = p.broken.len().saturating_sub(BREAKS_MAX) as u64 + p.more;
+        if more > 0 {
+            rows.push(row(format!("MISSED: broken {more} times more"), blank(), blank(), blank()));
+        }
+    }
+    let none = "Nothing was left to watch: the rules promise nothing (prove), or each statement was shown when they were loaded.";
+    table(html, &["statement", "where", "outcome", "from", "until", "why"], &rows, none);
 }
 
 fn late(html: &mut String, r: &Report, site: &Site) {

@@ -13,6 +13,7 @@ use crate::record::Recorder;
 use crate::trace::format::{Build, Meta};
 use crate::trace::recording::{Items, Recording};
 use crate::trace::write::Packing;
+use crate::wall::format_rfc3339;
 use osmose_core::CoreDriver;
 use osmose_model::canon;
 use osmose_model::command::{Text, Value};
@@ -44,7 +45,7 @@ impl Anonymised {
     pub fn render(&self) -> String {
         let mut text = format!(
             "{} inputs: {} people and {} devices and badges have pseudonyms of this trace alone\n\
-             removed: languages, texts and folders of people, comments, operators' reasons, the recorded decisions (they were made anew)\n",
+             removed: languages, texts and folders of people, what bookings are called, comments, operators' reasons, the recorded decisions (they were made anew)\n",
             self.inputs, self.people, self.carried
         );
         if !self.emptied.is_empty() {
@@ -60,6 +61,17 @@ impl Anonymised {
 struct Words(Vec<(String, String)>);
 
 impl Words {
+    fn learn(&mut self, word: &str, instead: &str) {
+        if !self.0.iter().any(|(known, _)| known == word) {
+            self.0.push((word.to_owned(), instead.to_owned()));
+        }
+    }
+
+    /// The longest first, so that no name is taken for a part of another.
+    fn sort(&mut self) {
+        self.0.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+    }
+
     fn replaced(&self, text: &str) -> String {
         let part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
         let mut out = String::with_capacity(text.len());
@@ -90,33 +102,42 @@ fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
 
-/// The people file, from what it resolved to: nothing of its text is kept.
-fn people_file(site: &Site) -> (String, Words) {
-    let (mut text, mut words) = (String::new(), Vec::new());
+/// The people file, from what it resolved to: nothing of its text is kept. Everybody is called by his number, which he
+/// keeps where people were saved anew beside the engine; what they carry keeps the name that it was given first.
+fn people_file(site: &Site, words: &mut Words, keys: &mut Keys) -> String {
+    let mut text = String::new();
+    let is_saved_anew = osmose_load::saved_people(site).is_some();
+    if is_saved_anew {
+        let order: Vec<String> = (0..site.people.len()).map(|i| quoted(&pseudonym(i))).collect();
+        let _ = writeln!(text, "order = [{}]", order.join(", "));
+    }
     for group in &site.groups {
         let _ = writeln!(text, "[[group]]\nid = {}\n", quoted(&group.name));
     }
-    let (mut devices, mut badges) = (0, 0);
     for (i, person) in site.people.iter().enumerate() {
-        let name = format!("person-{}", i + 1);
-        let _ = writeln!(text, "[[person]]\nid = {}", quoted(&name));
+        words.learn(&person.name, &pseudonym(i));
+        let has_nothing = person.groups.is_empty() && person.devices.is_empty() && person.badges.is_empty();
+        if is_saved_anew && has_nothing && person.attributes.is_empty() {
+            // Gone, and known by the number in `order` alone.
+            continue;
+        }
+        let _ = writeln!(text, "[[person]]\nid = {}", quoted(&pseudonym(i)));
         let groups: Vec<String> =
             person.groups.iter().filter_map(|g| site.groups.get(g.index())).map(|g| quoted(&g.name)).collect();
         let _ = writeln!(text, "groups = [{}]", groups.join(", "));
-        let mut list = |keys: &[CarriedKey], kind: &str, count: &mut usize| {
-            let names: Vec<String> = keys
-                .iter()
-                .map(|key| {
-                    *count += 1;
-                    let name = format!("{kind}-{count}");
-                    words.extend(site.carried_name(*key).map(|old| (old.to_owned(), name.clone())));
-                    quoted(&name)
-                })
-                .collect();
+        let mut list = |carried: &[CarriedKey], kind: &'static str| {
+            let mut names = Vec::new();
+            for key in carried {
+                let alias = keys.alias(*key, kind);
+                if let Some(old) = site.carried_name(*key) {
+                    words.learn(old, &alias);
+                }
+                names.push(quoted(&alias));
+            }
             names.join(", ")
         };
-        let _ = writeln!(text, "devices = [{}]", list(&person.devices, "device", &mut devices));
-        let _ = writeln!(text, "badges = [{}]", list(&person.badges, "badge", &mut badges));
+        let _ = writeln!(text, "devices = [{}]", list(&person.devices, "device"));
+        let _ = writeln!(text, "badges = [{}]", list(&person.badges, "badge"));
         for (key, value) in &person.attributes {
             // A yes, a no and a number decide rules; a text names things.
             match value {
@@ -126,10 +147,34 @@ fn people_file(site: &Site) -> (String, Words) {
             }
         }
         text.push('\n');
-        words.push((person.name.clone(), name));
     }
-    words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
-    (text, Words(words))
+    words.sort();
+    text
+}
+
+/// A calendar, from what it resolved to: when which zone is booked, and by which pseudonym.
+fn calendar_file(site: &Site, calendar: usize) -> String {
+    let mut text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//osmose//anonymised//EN\r\n".to_owned();
+    let time = |utc| format_rfc3339(utc).replace(['-', ':'], "");
+    let of_it = site.bookings.iter().filter(|b| usize::from(b.calendar) == calendar);
+    for (i, booking) in of_it.enumerate() {
+        let (from, to) = (time(booking.from), time(booking.to));
+        let _ = write!(text, "BEGIN:VEVENT\r\nUID:{i}\r\nDTSTART:{from}\r\nDTEND:{to}\r\n");
+        if let Some(zone) = booking.zone.and_then(|z| site.zones.get(z.index())) {
+            let _ = write!(text, "LOCATION:{}\r\n", zone.name);
+        }
+        if let Some(who) = booking.organiser {
+            let name = pseudonym(who.index());
+            let _ = write!(text, "ORGANIZER;CN={name}:mailto:{name}@invalid\r\n");
+        }
+        text += "END:VEVENT\r\n";
+    }
+    text + "END:VCALENDAR\r\n"
+}
+
+/// What a person is called in this trace.
+fn pseudonym(person: usize) -> String {
+    format!("person-{}", person + 1)
 }
 
 /// A text without what stands behind `#`, where that is no part of a quoted one.
@@ -150,12 +195,16 @@ fn without_comments(text: &str) -> String {
 }
 
 /// Every file of the site, and the names of those that were emptied.
-fn files(site_files: &[SourceFile], people: &str, words: &Words) -> (Vec<SourceFile>, Vec<String>) {
+fn files(old: &Site, site_files: &[SourceFile], people: &str, words: &Words) -> (Vec<SourceFile>, Vec<String>) {
     let mut emptied = Vec::new();
+    let calendar = |path: &str| old.resources.iter().position(|r| r.kind == "calendar" && r.file == path);
     let one = |f: &SourceFile| {
         let kind = f.path.rsplit('.').next().unwrap_or_default();
         let text = match (f.path.as_str(), kind) {
             ("people.toml", _) => people.to_owned(),
+            (path, "ics") if calendar(path).is_some() => {
+                calendar(path).map_or_else(String::new, |c| calendar_file(old, c))
+            }
             (_, "toml" | "rules") => words.replaced(&without_comments(&f.text)),
             (_, "geojson" | "json") => words.replaced(&f.text),
             _ => {
@@ -168,35 +217,38 @@ fn files(site_files: &[SourceFile], people: &str, words: &Words) -> (Vec<SourceF
     (site_files.iter().map(one).collect(), emptied)
 }
 
-/// Keys of what is carried, old to new.
+/// Keys of what is carried, old to new, and what the new ones are called.
+#[derive(Default)]
 struct Keys {
     by: BTreeMap<CarriedKey, CarriedKey>,
-    unknown: usize,
+    /// How many of each kind were given names.
+    given: BTreeMap<&'static str, usize>,
     texts: BTreeMap<CarriedKey, String>,
 }
 
 impl Keys {
-    fn of(old: &Site, new: &Site) -> Self {
-        let mut by = BTreeMap::new();
-        for (a, b) in old.people.iter().zip(&new.people) {
-            by.extend(a.devices.iter().copied().zip(b.devices.iter().copied()));
-            by.extend(a.badges.iter().copied().zip(b.badges.iter().copied()));
-        }
-        let text = |key: &CarriedKey| new.carried_name(*key).map(|name| (*key, name.to_owned()));
-        let texts = by.values().filter_map(text).collect();
-        Self { by, unknown: 0, texts }
+    /// What a carried thing is called, and was from its first appearance on.
+    fn alias(&mut self, old: CarriedKey, kind: &'static str) -> String {
+        let key = self.key(old, kind);
+        self.texts.get(&key).cloned().unwrap_or_default()
     }
 
-    fn new_key(&mut self, old: CarriedKey) -> CarriedKey {
+    fn key(&mut self, old: CarriedKey, kind: &'static str) -> CarriedKey {
         if let Some(key) = self.by.get(&old) {
             return *key;
         }
-        self.unknown += 1;
-        let name = format!("unknown-{}", self.unknown);
+        let number = self.given.entry(kind).or_default();
+        *number += 1;
+        let name = format!("{kind}-{number}");
         let key = CarriedKey::of(&name);
         self.by.insert(old, key);
         self.texts.insert(key, name);
         key
+    }
+
+    /// Of something that may be nobody's.
+    fn new_key(&mut self, old: CarriedKey) -> CarriedKey {
+        self.key(old, "unknown")
     }
 }
 
@@ -207,17 +259,18 @@ impl Keys {
 pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anonymised, SurgeryError> {
     let mut recording = Recording::open(path)?;
     let old = Osmose::of_files(recording.files())?.site().clone();
-    let (people, words) = people_file(&old);
-    let (attached, emptied) = files(recording.files(), &people, &words);
+    let (mut words, mut keys) = (Words(Vec::new()), Keys::default());
+    let people = people_file(&old, &mut words, &mut keys);
+    let (attached, emptied) = files(&old, recording.files(), &people, &words);
     let workshop = Osmose::of_files(&attached)?;
-    let mut keys = Keys::of(&old, workshop.site());
     let (build, wall) = (Build::this(), recording.meta().wall);
     let meta = Meta { build, has_ticks: true, has_decisions: true, wall, ..recording.meta().clone() };
     let recorder = Recorder::create(out, &meta, &attached, Packing::Lz4)?;
     let mut sink = super::index::Run::new(recorder, EVERY);
     let mut driver = CoreDriver::new(workshop.core()?);
     let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
-    let run = Feed { words: &words, people: &people, workshop: &workshop, in_force: canon::encode_files(&own) };
+    let in_force = canon::encode_files(&own);
+    let mut run = Feed { old: &old, known: old.people.len(), words, people, workshop: &workshop, in_force };
     let result = run.all((&mut recording, watch), &mut keys, &mut driver, &mut sink);
     if result.is_err() {
         let _ = std::fs::remove_file(out);
@@ -226,19 +279,24 @@ pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anony
     let (recorder, indexed) = sink.into_parts();
     recorder.finish()?;
     let carried = keys.by.len();
-    Ok(Anonymised { people: old.people.len(), carried, emptied, inputs: indexed.inputs })
+    Ok(Anonymised { people: run.known, carried, emptied, inputs: indexed.inputs })
 }
 
 struct Feed<'a> {
-    words: &'a Words,
-    people: &'a str,
+    /// The site as it was at the beginning, with its names.
+    old: &'a Site,
+    /// How many people there were at most.
+    known: usize,
+    words: Words,
+    /// The people file in force, without names.
+    people: String,
     workshop: &'a Osmose,
     in_force: Vec<u8>,
 }
 
 impl Feed<'_> {
     fn all(
-        mut self,
+        &mut self,
         (recording, watch): (&mut Recording, &mut dyn Watch),
         keys: &mut Keys,
         driver: &mut CoreDriver,
@@ -265,13 +323,8 @@ impl Feed<'_> {
                 driver.feed(at, &Input::Named { key, text: &text }, sink);
             }
             Input::RulesInstalled { files: block } => {
+                self.meet(block, keys)?;
                 let files = self.renamed(block)?;
-                if files.iter().any(|f| f.path == "people.toml") {
-                    // Who is new in it has no pseudonym.
-                    let why =
-                        "people were saved anew while it was recorded: cut out a stretch before or behind that first";
-                    return Err(SurgeryError::Refused(why.to_owned()));
-                }
                 let block = canon::encode_files(&files);
                 if block != self.in_force {
                     driver.machine_mut().stage_rules(self.workshop.rules(&files)?);
@@ -308,9 +361,21 @@ impl Feed<'_> {
         Ok(())
     }
 
+    /// People who were saved anew beside the engine: whoever is new among them gets a name of his own.
+    fn meet(&mut self, block: &[u8], keys: &mut Keys) -> Result<(), SurgeryError> {
+        let sources = canon::decode_files(block).map_err(|e| SurgeryError::Refused(e.to_string()))?;
+        let loaded = osmose_load::installed(self.old, &sources);
+        let refused = || SurgeryError::Refused("people that were saved while it was recorded do not load".to_owned());
+        if let Some(site) = loaded.map_err(|_| refused())?.0 {
+            self.people = people_file(&site, &mut self.words, keys);
+            self.known = self.known.max(site.people.len());
+        }
+        Ok(())
+    }
+
     fn renamed(&self, block: &[u8]) -> Result<Vec<SourceFile>, SurgeryError> {
         let sources = canon::decode_files(block).map_err(|e| SurgeryError::Refused(e.to_string()))?;
-        Ok(files(&sources, self.people, self.words).0)
+        Ok(files(self.old, &sources, &self.people, &self.words).0)
     }
 
     fn observation(
@@ -390,6 +455,21 @@ mod tests {
             assert!(!has(&key.0.to_le_bytes()), "the key of a device is left");
         }
         assert!(!has(b"\"ana\"") && !has(b"\"ben\"") && !has(b"04A2") && !has(b"\"p1\""));
+    }
+
+    #[test]
+    fn a_calendar_keeps_its_stretches_and_loses_its_words() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/coworking");
+        let old = osmose_load::load_dir(&dir).site.unwrap();
+        let (mut words, mut keys) = (Words(Vec::new()), Keys::default());
+        let people = people_file(&old, &mut words, &mut keys);
+        let (attached, emptied) = files(&old, &old.files, &people, &words);
+        assert_eq!(emptied, [""; 0]);
+        let new = Osmose::of_files(&attached).unwrap();
+        assert!(old.bookings.len() > 10 && old.bookings.iter().any(|b| b.organiser.is_some()));
+        assert_eq!(old.bookings, new.site().bookings);
+        let text = &attached.iter().find(|f| f.path == "bookings.ics").unwrap().text;
+        assert!(!text.contains("Project") && !text.contains("Ana") && text.contains("person-"), "{text}");
     }
 
     #[test]

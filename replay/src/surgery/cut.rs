@@ -125,6 +125,39 @@ mod tests {
         Replay::new(recording, workshop, Options { verify: true, ..Options::default() }).unwrap().run(&mut ()).unwrap()
     }
 
+    /// Who is there and what devices were told when it begins is known: only what the other rules say is otherwise.
+    #[test]
+    fn a_what_if_of_a_stretch_begins_with_the_state_that_it_begins_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, out) = (dir.path().join("whole.mcap"), dir.path().join("part.mcap"));
+        std::fs::write(&whole, live(&walk(30), 40)).unwrap();
+        let mut recording = Recording::open(&whole).unwrap();
+        cut(&mut recording, LogicalNs(10 * S + 1), LogicalNs(25 * S), &out, &mut ()).unwrap();
+        let own: Vec<_> = crate::testing::files().into_iter().filter(|f| f.path.ends_with(".rules")).collect();
+        let what_if = |options: Options| {
+            let recording = Recording::open(&out).unwrap();
+            let workshop = Osmose::of_files(recording.files()).unwrap();
+            let summary = Replay::new(recording, workshop, options).unwrap().run(&mut ()).unwrap();
+            assert!(summary.holes.is_empty() && summary.began_at.is_some(), "{}", summary.render());
+            summary.what_if.expect("asked")
+        };
+        let told = |list: &[osmose_model::command::Command]| -> Vec<_> {
+            list.iter().map(|c| (c.at, c.device, c.verb, c.args.clone())).collect()
+        };
+        let same = what_if(Options { rules: Some(own.clone()), ..Options::default() });
+        assert!(!same.recorded.is_empty());
+        assert_eq!((told(&same.recorded), same.parted.len()), (told(&same.replayed), 0));
+        let ceiling = crate::testing::workshop_site().sensor_named("ceiling-meeting").unwrap();
+        let late = vec![(ceiling, osmose_model::time::DurationNs::ZERO)];
+        let same = what_if(Options { delayed: late, ..Options::default() });
+        assert_eq!(told(&same.recorded), told(&same.replayed));
+        let mut other = own;
+        other.iter_mut().for_each(|f| f.text = f.text.replace("80 %", "60 %"));
+        let both = what_if(Options { rules: Some(other), ..Options::default() });
+        let light = crate::testing::workshop_site().actuator_named("meeting.light").unwrap();
+        assert_eq!(both.parted.keys().copied().collect::<Vec<_>>(), [light]);
+    }
+
     #[test]
     fn a_stretch_verifies_alone_and_stretches_merge_to_the_whole() {
         let dir = tempfile::tempdir().unwrap();

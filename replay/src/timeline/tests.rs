@@ -66,7 +66,7 @@ fn every_command_and_installation_is_a_mark_and_marks_are_found_from_anywhere() 
     assert_eq!(line.previous(line.span.0, |_| true), None);
     let import = dir.path().join("import.mcap");
     std::fs::write(&import, imported(&walk(3))).unwrap();
-    assert!(matches!(Timeline::read(&import, 10, &mut ()), Err(TimelineError::NoDecisions)));
+    assert!(matches!(Timeline::read(&import, 10, &mut ()), Err(WalkError::Import)));
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct TraceReader<R> {
     chunk_in_body: bool,
     chunk_left: Range<usize>,
     chunk_checked: bool,
+    /// Chunks stay packed: nothing but checksums is wanted.
+    skims: bool,
     chunk_at: u64,
     stage: Stage,
     ending: Ending,
@@ -179,6 +181,7 @@ impl<R: Read> TraceReader<R> {
             chunk_in_body: false,
             chunk_left: 0..0,
             chunk_checked: false,
+            skims: false,
             chunk_at: 0,
             stage: Stage::Data,
             ending: Ending::NotReached,
@@ -235,6 +238,23 @@ impl<R: Read> TraceReader<R> {
     /// Only the disk's; damage is an item, because what follows it can often be used.
     pub fn next_item(&mut self) -> std::io::Result<Option<Item<'_>>> {
         Ok(self.advance()?.map(|found| self.item(found)))
+    }
+
+    /// Reads to the end without unpacking anything, for the checksum over the whole data section alone: what is said where
+    /// that does not hold. (Who reads pieces of a file checks its chunks, and not what lies between them.)
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn skim(mut self) -> std::io::Result<Option<Damage>> {
+        self.skims = true;
+        while let Some(found) = self.advance()? {
+            if let Found::Damage(at) = found
+                && self.damage[at].kind == DamageKind::DataSection
+            {
+                return Ok(Some(self.damage[at].clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Goes on to the next item. Beside [`TraceReader::item`], so that who reads several files can go on to the next
@@ -382,6 +402,7 @@ impl<R: Read> TraceReader<R> {
         }
         self.passed(opcode);
         match opcode {
+            op::CHUNK if self.skims => {}
             op::CHUNK => {
                 if let Err(kind) = self.unpack(false) {
                     self.report(kind);

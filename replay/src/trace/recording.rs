@@ -6,7 +6,7 @@
 use super::codec::{self, Record};
 use super::format::{Build, Meta, Topic};
 use super::index::TraceIndex;
-use super::read::{Ending, Item, OpenError, ReadCounts, TraceReader};
+use super::read::{Damage, Ending, Item, OpenError, ReadCounts, TraceReader};
 use crate::wall::{LogClock, WallError};
 use osmose_model::ids::Seq;
 use osmose_model::input::Input;
@@ -166,6 +166,32 @@ impl Recording {
         let reader = open(&first.path)?;
         let total_bytes = parts.iter().map(|p| p.bytes).sum();
         Ok(Self { parts, at: 0, reader, index: None, total_bytes, passed: Default::default() })
+    }
+
+    /// The same log once more, to be read from its beginning beside this one. What is known of where things stand in it is
+    /// not read again.
+    ///
+    /// # Errors
+    /// [`RecordingError`].
+    pub fn again(&self) -> Result<Self, RecordingError> {
+        let part = |p: &Part| Part { path: p.path.clone(), bytes: p.bytes, build: p.build.clone(), first: p.first };
+        Ok(Self {
+            parts: self.parts.iter().map(part).collect(),
+            at: 0,
+            reader: open(&self.parts[0].path)?,
+            index: self.index.clone(),
+            total_bytes: self.total_bytes,
+            passed: Default::default(),
+        })
+    }
+
+    /// What the checksums over whole files say, without unpacking anything.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn skim(&self) -> std::io::Result<Vec<Damage>> {
+        let one = |part: &Part| open(&part.path).map_err(std::io::Error::other)?.skim();
+        Ok(self.parts.iter().map(one).collect::<std::io::Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     /// The files, in the order of their times.

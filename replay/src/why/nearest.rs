@@ -6,8 +6,8 @@
 
 use super::WhyError;
 use super::misses::{self, Sensed, Somebody};
-use crate::drive::Workshop;
 use crate::drive::walk::{Walk, Walked};
+use crate::drive::{Ticker, Watch, Workshop};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
@@ -142,7 +142,13 @@ pub struct WhyNot {
 ///
 /// # Errors
 /// [`WhyError`].
-pub fn why_not(recording: &mut Recording, rule: &str, at: LogicalNs, round: DurationNs) -> Result<WhyNot, WhyError> {
+pub fn why_not(
+    recording: &mut Recording,
+    rule: &str,
+    at: LogicalNs,
+    round: DurationNs,
+    watch: &mut dyn Watch,
+) -> Result<WhyNot, WhyError> {
     let looked = (at.minus(round), at.plus(round));
     let mut walk = Walk::begin(recording, Some(looked.0))?;
     let site = walk.workshop().site().clone();
@@ -151,8 +157,8 @@ pub fn why_not(recording: &mut Recording, rule: &str, at: LogicalNs, round: Dura
     let mut look =
         Look { site: &site, at, followed: BTreeMap::new(), left_out: 0, events: Vec::new(), sent: Vec::new() };
     let (mut scan, mut last_look) = (ScanBuf::new(), LogicalNs(i64::MIN));
-    let mut reached = false;
-    while let Some(item) = recording.next_item()? {
+    let (mut reached, mut ticker) = (false, Ticker::new(watch));
+    while let Some(item) = ticker.next_item(recording)? {
         let Item::Record(raw) = item else { continue };
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
         if let Record::Input { tag, .. } = &record
@@ -486,7 +492,7 @@ mod tests {
         let path = dir.path().join("walk.mcap");
         std::fs::write(&path, live(&walk(30), 40)).unwrap();
         let mut recording = Recording::open(&path).unwrap();
-        why_not(&mut recording, rule, LogicalNs(at_s * 1_000_000_000), DurationNs::from_s(1)).unwrap()
+        why_not(&mut recording, rule, LogicalNs(at_s * 1_000_000_000), DurationNs::from_s(1), &mut ()).unwrap()
     }
 
     #[test]
@@ -521,10 +527,10 @@ mod tests {
         let path = dir.path().join("walk.mcap");
         std::fs::write(&path, live(&walk(3), 0)).unwrap();
         let mut recording = Recording::open(&path).unwrap();
-        let error = why_not(&mut recording, "pauze", LogicalNs(1), ROUND).unwrap_err().to_string();
+        let error = why_not(&mut recording, "pauze", LogicalNs(1), ROUND, &mut ()).unwrap_err().to_string();
         assert!(error.contains("pause, light"), "{error}");
         recording.rewind().unwrap();
-        let late = why_not(&mut recording, "pause", LogicalNs(900_000_000_000), ROUND);
+        let late = why_not(&mut recording, "pause", LogicalNs(900_000_000_000), ROUND, &mut ());
         assert!(matches!(late, Err(WhyError::NotKnown(_))));
     }
 }

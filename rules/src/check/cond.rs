@@ -321,7 +321,12 @@ impl Checker<'_> {
             Meaning::Wrong => WRONG,
             other => {
                 let message = format!("{} is never `{word}`", other.said());
-                self.error("unknown-state", span, message);
+                if matches!(other, Meaning::Track(_) | Meaning::Person(_)) && self.site.group_named(&word).is_some() {
+                    let help = format!("who belongs to a group is asked as in `p in members({word})`");
+                    self.error_help("unknown-state", span, message, help);
+                } else {
+                    self.error("unknown-state", span, message);
+                }
                 WRONG
             }
         };

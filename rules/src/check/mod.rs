@@ -6,6 +6,7 @@
 //! | `names.rs` | names and dotted paths to what they mean |
 //! | `units.rs` | units of quantities |
 //! | `value.rs` | numbers, and values of commands and holds |
+//! | `cascade.rs` | findings that only follow from others |
 //! | `cond.rs` | conditions |
 //! | `space.rs` | distance, facing, nearness, sight: what places say |
 //! | `time.rs` | times of day, days, the sun, calendars |
@@ -20,6 +21,7 @@
 //! What parses and cannot be run yet is an error that says so: nothing that an integrator wrote is passed over.
 
 mod action;
+mod cascade;
 mod cond;
 mod declare;
 mod instance;
@@ -79,6 +81,7 @@ pub fn check(site: &Site, files: &[SourceFile]) -> Checked {
         checker.orders(path, file);
     }
     checker.finish_orders();
+    cascade::drop_what_follows(&mut checker.diagnostics, &parsed);
     let order = |file: &str| files.iter().position(|f| f.path == file);
     checker.diagnostics.sort_by_key(|d| (order(&d.file), d.span.start, d.span.end));
     let failed = checker.diagnostics.iter().any(Diagnostic::is_error);
@@ -204,7 +207,11 @@ impl<'s> Checker<'s> {
     /// "no X is called `word`", with the nearest of `known`.
     fn unknown_name<'c>(&mut self, span: Span, what: &str, word: &str, known: impl IntoIterator<Item = &'c str>) {
         let diagnostic = Diagnostic::error("unknown-name", &self.file, span, format!("no {what} is called `{word}`"));
+        let is_anybody = matches!(word, "anybody" | "anyone" | "somebody" | "someone" | "everyone" | "person");
         let diagnostic = match did_you_mean(word, known) {
+            _ if is_anybody => {
+                diagnostic.help("any single letter stands for whoever does it, as in `when p enters lobby`")
+            }
             Some(near) => diagnostic.label(span, format!("did you mean `{near}`?")),
             None => diagnostic,
         };

@@ -558,7 +558,8 @@ impl Checker<'_> {
 
     fn call(&mut self, scope: &mut Scope, call: &ast::Call) -> Meaning {
         let Some(Expr::Name(function)) = call.expr() else {
-            self.error("not-a-value", call.span(), "a command is no value; it stands behind `do`");
+            let help = "write `when WHAT HAPPENS do DEVICE.COMMAND()`; `then` is for what happens next";
+            self.error_help("not-a-value", call.span(), "a command is no value; it stands behind `do`", help);
             return Meaning::Wrong;
         };
         let args: Vec<Expr> = call.args().filter_map(|a| a.expr()).collect();
@@ -569,8 +570,8 @@ impl Checker<'_> {
             return Meaning::Wrong;
         }
         let wanted = match name.as_str() {
-            "participants" | "members" | "confidence" | "count" | "speed" | "baseline" | "list" | "lasting"
-            | "starts-in" => 1,
+            "participants" | "members" | "confidence" | "count" | "speed" | "spread" | "baseline" | "list"
+            | "lasting" | "starts-in" => 1,
             "distance" | "rate" | "mean" | "min" | "max" | "left-ago" | "warm-up" => 2,
             _ => args.len(),
         };
@@ -592,6 +593,7 @@ impl Checker<'_> {
             },
             "distance" => self.distance(scope, &args[0], &args[1]),
             "speed" => self.speed(scope, &args[0]),
+            "spread" => self.spread(scope, &args[0]),
             "left-ago" => self.left_ago(scope, &args[0], &args[1]),
             "starts-in" => self.starts_in(scope, &args[0]),
             "min" | "max" => self.extreme(scope, &args[0], &args[1], name == "min"),
@@ -613,7 +615,12 @@ impl Checker<'_> {
 
     pub(super) fn wrong_kind(&mut self, span: Span, wanted: &str, found: &Meaning) -> Meaning {
         if !matches!(found, Meaning::Wrong) {
-            self.error("type", span, format!("expected {wanted}, found {}", found.said()));
+            let message = format!("expected {wanted}, found {}", found.said());
+            if matches!(found, Meaning::Text(..)) {
+                self.error_help("type", span, message, "a text holds values in braces, as in \"hello {p}\"");
+            } else {
+                self.error("type", span, message);
+            }
         }
         Meaning::Wrong
     }

@@ -12,6 +12,9 @@ use osmose_model::limits::BINDINGS_MAX;
 use osmose_model::time::{DurationNs, NS_PER_S};
 use osmose_model::tri::Tri;
 
+/// Said of a rule without anything to do.
+pub(super) const DOES_NOTHING: &str = "this rule does nothing";
+
 /// Most instances of all rules together.
 const INSTANCES_MAX: usize = 262_144;
 
@@ -401,7 +404,7 @@ impl Checker<'_> {
                     misfit(Some(name), "an interlock needs `while`", "it holds as long as its condition does");
                 }
                 if c.dos.is_empty() && holds.is_none() {
-                    misfit(Some(name), "this rule does nothing", "add `do DEVICE.COMMAND()`");
+                    misfit(Some(name), DOES_NOTHING, "add `do DEVICE.COMMAND()`");
                 }
             }
             (false, true) => {
@@ -409,7 +412,7 @@ impl Checker<'_> {
                 misfit(c.once.as_ref().map(AstNode::span), "`once per` needs `when`", "drop it");
                 misfit(c.suppress.as_ref().map(AstNode::span), "`suppress` needs `when`", "drop it");
                 if c.holds.is_empty() && c.forbids.is_empty() && c.dos.is_empty() {
-                    misfit(Some(name), "this rule does nothing", "add `hold DEVICE.PROPERTY = VALUE`");
+                    misfit(Some(name), DOES_NOTHING, "add `hold DEVICE.PROPERTY = VALUE`");
                 }
             }
         }

@@ -78,6 +78,17 @@ impl Checker<'_> {
         }
     }
 
+    /// `spread(p)`
+    pub(super) fn spread(&mut self, scope: &mut Scope, of: &Expr) -> Meaning {
+        match self.meaning(scope, of) {
+            Meaning::Track(var) => {
+                scope.reads_motion(var);
+                Meaning::Number(self.push_num(Num::Spread(var)), Unit::Metre)
+            }
+            other => self.wrong_kind(of.span(), "a person variable", &other),
+        }
+    }
+
     /// `left-ago(p, m7)`
     pub(super) fn left_ago(&mut self, scope: &mut Scope, who: &Expr, from: &Expr) -> Meaning {
         let (who_means, from_means) = (self.meaning(scope, who), self.meaning(scope, from));

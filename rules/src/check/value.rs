@@ -206,7 +206,14 @@ impl Checker<'_> {
                 None => "a bare number".to_owned(),
                 Some(unit) => units::unit_of(&unit).map_or(unit, |(u, _)| units::said(u).to_owned()),
             };
-            self.error("unit", quantity.span(), format!("expected a length of time (ms, s, min, h), found {said}"));
+            let message = format!("expected a length of time (ms, s, min, h), found {said}");
+            match quantity.unit().as_deref() {
+                Some("m") => {
+                    let help = format!("`m` is metres; minutes are `{} min`", number.text());
+                    self.error_help("unit", quantity.span(), message, help);
+                }
+                _ => self.error("unit", quantity.span(), message),
+            }
             return None;
         };
         // Digits as billionths, exactly, then times the unit: 0.1 min is 6,000,000,000 ns and no float.

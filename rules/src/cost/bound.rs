@@ -150,6 +150,7 @@ impl<'p> Bounds<'p> {
             | Num::Sensor(_)
             | Num::Confidence(_)
             | Num::Speed(_)
+            | Num::Spread(_)
             | Num::TrackAttribute(..)
             | Num::Counter(_)
             | Num::SunElevation
@@ -352,6 +353,10 @@ impl<'p> Bounds<'p> {
     /// What one instance takes for one happening.
     pub(crate) fn instance(&self, i: &Instance, kick: Kick) -> Ops {
         let wake = Ops::of(Op::Wake, 1).and(self.wakes(i)).and(self.runs(i));
+        // What the world says is glanced at first (`eval/plain.rs`).
+        let glanced = matches!(kick, Kick::World | Kick::Moved | Kick::Other);
+        let glance = crate::eval::glanced(self.program, i).filter(|_| glanced);
+        let wake = wake.and(glance.map_or(Ops::NONE, |cond| self.cond(cond)));
         wake.and(match (kick, i.shape) {
             (Kick::World, Shape::Event) => self.event(i),
             (Kick::World, Shape::EdgePerPair) => {

@@ -8,6 +8,11 @@ use crate::diag::{Diagnostic, Span};
 use crate::program::{Program, RuleInfo};
 use crate::syntax::ast::{AstNode, Clause, Item};
 use osmose_model::site::{Site, SourceFile};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+/// Numbers of tracks that are tried in place of too many.
+const TRACKS: [u64; 9] = [5000, 2000, 1000, 500, 200, 100, 50, 20, 10];
 
 pub(super) fn check(
     program: &Program,
@@ -19,21 +24,39 @@ pub(super) fn check(
 ) -> Vec<Diagnostic> {
     let late = |(number, cost): (usize, &super::RuleCost)| cost.margin_us().filter(|m| *m < 0.0).map(|_| number);
     let late: Vec<usize> = costs.rules.iter().enumerate().filter_map(late).collect();
-    let case = Case { program, site, files, table };
+    if late.is_empty() {
+        return Vec::new();
+    }
+    let case = Case::new(program, site, files, table);
     late.into_iter().map(|number| case.refuse(number, &costs.rules[number], &worst.all[number])).collect()
 }
 
+/// What every refusal of a file asks, answered once for all of them: a file with one deadline too short has more.
 struct Case<'a> {
     program: &'a Program,
     site: &'a Site,
-    files: &'a [SourceFile],
     table: &'a Table,
+    bounds: Bounds<'a>,
+    /// By rule: its clauses.
+    clauses: Vec<Vec<Clause>>,
+    /// By instance: the most that it takes when it is woken.
+    woken: Vec<Ops>,
+    /// By number of tracks in [`TRACKS`]: each rule's reaction, microseconds.
+    with_tracks: [OnceCell<Vec<f64>>; TRACKS.len()],
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    fn new(program: &'a Program, site: &'a Site, files: &'a [SourceFile], table: &'a Table) -> Self {
+        let bounds = Bounds::new(program, site);
+        let woken = |i| bounds.instance(i, Kick::World).or(bounds.instance(i, Kick::Other));
+        let woken = program.instances.iter().map(woken).collect();
+        let clauses = clauses_by_rule(program, files);
+        Self { program, site, table, bounds, clauses, woken, with_tracks: [const { OnceCell::new() }; TRACKS.len()] }
+    }
+
     fn refuse(&self, number: usize, cost: &super::RuleCost, reaction: &Reaction) -> Diagnostic {
         let rule = &self.program.rules[number];
-        let clauses = self.clauses(rule);
+        let clauses = &self.clauses[number];
         let own_deadline = clauses.iter().find(|c| matches!(c, Clause::Deadline(_))).map(AstNode::span);
         let deadline_us = cost.deadline_us.unwrap_or_default();
         let message = format!(
@@ -44,7 +67,7 @@ impl Case<'_> {
         );
         let blamed = self.dearest(reaction);
         let (span, text) = if blamed == number {
-            let (span, text) = self.dearest_clause(rule, &clauses);
+            let (span, text) = self.dearest_clause(rule, clauses);
             (span, format!("{text}; {} of it", said_us(cost.us)))
         } else {
             (own_deadline.unwrap_or(rule.span), "this deadline".to_owned())
@@ -56,25 +79,12 @@ impl Case<'_> {
         diagnostic.help(self.remedy(number, cost, reaction, blamed))
     }
 
-    fn clauses(&self, rule: &RuleInfo) -> Vec<Clause> {
-        let Some(source) = self.files.iter().find(|f| f.path == rule.file) else { return Vec::new() };
-        let file = crate::syntax::parse(&source.path, &source.text).file();
-        let mut items = file.items().filter(|item| item.span() == rule.span);
-        match items.next() {
-            Some(Item::Rule(node)) => node.clauses().collect(),
-            Some(Item::Interlock(node)) => node.clauses().collect(),
-            _ => Vec::new(),
-        }
-    }
-
     /// The rule that takes most of a reaction.
     fn dearest(&self, reaction: &Reaction) -> usize {
-        let bounds = Bounds::new(self.program, self.site);
         let mut by_rule = vec![Ops::NONE; self.program.rules.len()];
         for number in &reaction.woken {
-            let instance = &self.program.instances[*number as usize];
-            let sum = &mut by_rule[instance.rule.index()];
-            *sum = sum.and(bounds.instance(instance, Kick::World).or(bounds.instance(instance, Kick::Other)));
+            let sum = &mut by_rule[self.rule_of(*number)];
+            *sum = sum.and(self.woken[*number as usize]);
         }
         let us = |ops: &Ops| self.table.us(ops);
         (0..by_rule.len()).max_by(|a, b| us(&by_rule[*a]).total_cmp(&us(&by_rule[*b]))).unwrap_or(0)
@@ -85,10 +95,9 @@ impl Case<'_> {
         let Some(instance) = self.program.instances.get(rule.instances.start as usize) else {
             return (rule.span, "this rule".to_owned());
         };
-        let bounds = Bounds::new(self.program, self.site);
         let acts = instance.sends().count() + instance.holds.len() + instance.forbids.len();
         let acts = Ops::of(super::Op::Effect, acts as u64);
-        let dearest = instance.reported.iter().map(|(offset, cond)| (*offset, bounds.cond(*cond)));
+        let dearest = instance.reported.iter().map(|(offset, cond)| (*offset, self.bounds.cond(*cond)));
         let dearest = dearest.max_by(|a, b| self.table.us(&a.1).total_cmp(&self.table.us(&b.1)));
         let holds = |c: &&Clause, offset: u32| (c.span().start..c.span().end).contains(&offset);
         if let Some((offset, ops)) = dearest.filter(|(_, ops)| self.table.us(ops) >= self.table.us(&acts))
@@ -123,13 +132,38 @@ impl Case<'_> {
     /// The largest number of tracks, of 10, 20, 50, 100 and so on, with which the deadline is met.
     fn tracks_that_fit(&self, number: usize, deadline_us: f64) -> Option<u64> {
         let now = u64::from(self.site.engine.tracks_max);
-        let steps = [5000_u64, 2000, 1000, 500, 200, 100, 50, 20, 10];
-        steps.into_iter().filter(|n| *n < now).find(|tracks| {
-            let bounds = Bounds::new(self.program, self.site).with_tracks(*tracks);
-            let worst = Reactions::new(self.program, &bounds).worst_by_rule();
-            self.table.engine_us + self.table.us(&worst.all[number].ops) <= deadline_us
-        })
+        let fewer = TRACKS.into_iter().zip(&self.with_tracks).filter(|(n, _)| *n < now);
+        let mut fewer = fewer.map(|(n, known)| (n, known.get_or_init(|| self.reactions_us(n))));
+        fewer.find(|(_, us)| us[number] <= deadline_us).map(|(n, _)| n)
     }
+
+    /// By rule: its worst reaction with so many tracks.
+    fn reactions_us(&self, tracks: u64) -> Vec<f64> {
+        let bounds = Bounds::new(self.program, self.site).with_tracks(tracks);
+        let worst = Reactions::new(self.program, &bounds).worst_by_rule();
+        worst.all.iter().map(|r| self.table.engine_us + self.table.us(&r.ops)).collect()
+    }
+}
+
+fn clauses_by_rule(program: &Program, files: &[SourceFile]) -> Vec<Vec<Clause>> {
+    let mut clauses = vec![Vec::new(); program.rules.len()];
+    for source in files {
+        let of_file = || program.rules.iter().enumerate().filter(|(_, r)| r.file == source.path);
+        if of_file().next().is_none() {
+            continue;
+        }
+        let by_place: BTreeMap<(u32, u32), usize> = of_file().map(|(n, r)| ((r.span.start, r.span.end), n)).collect();
+        for item in crate::syntax::parse(&source.path, &source.text).file().items() {
+            let place = (item.span().start, item.span().end);
+            let Some(number) = by_place.get(&place) else { continue };
+            clauses[*number] = match item {
+                Item::Rule(node) => node.clauses().collect(),
+                Item::Interlock(node) => node.clauses().collect(),
+                _ => Vec::new(),
+            };
+        }
+    }
+    clauses
 }
 
 /// `1.2 ms`, `340 us`

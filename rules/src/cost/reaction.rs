@@ -7,6 +7,7 @@ use super::ops::Ops;
 use crate::program::{Instance, Program};
 use osmose_model::ids::ActuatorId;
 use osmose_model::limits::{CASCADE_ROUNDS_MAX, ZONES_PER_OCCUPANT_MAX};
+use std::rc::Rc;
 
 /// All that one event sets off.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,7 +22,7 @@ pub(super) struct Worst {
     /// What the rule itself takes for one event, and of which class.
     pub(super) own: Vec<(Option<Class>, Ops)>,
     /// The largest reaction to an event that can decide the rule.
-    pub(super) all: Vec<Reaction>,
+    pub(super) all: Vec<Rc<Reaction>>,
 }
 
 pub(super) struct Reactions<'p> {
@@ -151,9 +152,10 @@ impl<'p> Reactions<'p> {
     /// For each rule its own worst event, and the worst reaction that it is part of.
     pub(super) fn worst_by_rule(&self) -> Worst {
         let rules = self.program.rules.len();
-        let mut worst = Worst { own: vec![(None, Ops::NONE); rules], all: vec![Reaction::default(); rules] };
+        let mut worst = Worst { own: vec![(None, Ops::NONE); rules], all: vec![Rc::default(); rules] };
         let mut own = vec![Ops::NONE; rules];
         self.for_each(|class, costs, reaction| {
+            let reaction = Rc::new(reaction);
             let mut touched: Vec<usize> = Vec::new();
             for number in &reaction.woken {
                 let rule = self.program.instances[*number as usize].rule.index();
@@ -168,7 +170,7 @@ impl<'p> Reactions<'p> {
                     worst.own[rule] = (Some(class), ops);
                 }
                 if reaction.ops.total() > worst.all[rule].ops.total() {
-                    worst.all[rule] = reaction.clone();
+                    worst.all[rule] = Rc::clone(&reaction);
                 }
             }
         });

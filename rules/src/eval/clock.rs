@@ -3,8 +3,9 @@
 //! Where the sun stands follows the low-precision formulas of the Astronomical Almanac (as in Michalsky, "The
 //! Astronomical Almanac's algorithm for approximate solar position (1950-2050)", Solar Energy 40, 1988): 0.01 degrees.
 
+use super::facts::UNKNOWN;
 use super::state::NONE;
-use super::truth::{Truth, UNKNOWN};
+use super::truth::Truth;
 use crate::program::{ClockRef, SlotRef};
 use osmose_model::geometry::{DEG_PER_RAD, RAD_PER_DEG};
 use osmose_model::ids::ZoneId;
@@ -208,7 +209,7 @@ impl Truth<'_> {
     /// Seconds until the next booking begins, 0 while one goes on; more than any time where none is to come.
     #[inline(never)]
     pub(super) fn starts_in(&mut self, calendar: u16, zone: Option<ZoneId>) -> (f64, f64) {
-        let Some(wall) = self.world.wall() else { return super::truth::UNKNOWN };
+        let Some(wall) = self.world.wall() else { return super::facts::UNKNOWN };
         let (utc, now) = (wall.utc.0, self.now);
         if let Some(until) = self.booked_now(calendar, zone, utc).map(|b| b.to) {
             self.due_at(now.saturating_add(until - utc));

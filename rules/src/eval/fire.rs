@@ -46,6 +46,7 @@ impl Run<'_> {
             // Two runs of one rule for one person cannot race: the new one takes the old one's place.
             self.end_run(number, &decision.bounds);
         }
+        self.acted[instance.rule.index()] += 1;
         self.perform(number, &decision, &instance.steps, 0);
     }
 
@@ -237,6 +238,7 @@ impl Run<'_> {
             });
         }
         if begins {
+            self.acted[instance.rule.index()] += 1;
             self.ops.add(Op::Effect, instance.forbids.len() as u64);
             for forbid in &instance.forbids {
                 let cause = cause.get_or_insert_with(|| self.cause(number, &decision)).clone();

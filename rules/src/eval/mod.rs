@@ -5,6 +5,8 @@
 //! | `mod.rs` | [`Rules`]: the stage of the core, and which instances a step wakes |
 //! | `unit.rs` | one instance, or one person in it, at one instant: edges, levels, dampers' order |
 //! | `truth.rs` | three-valued conditions, interval numbers, values |
+//! | `facts.rs` | what the world says by itself, and interval numbers |
+//! | `plain.rs` | a glance that finds most rules as they were |
 //! | `fire.rs` | effects and their causes |
 //! | `memory.rs` | `once per`, `suppress`, visits; identities that merge and swap |
 //! | `session.rs` | who takes part in a recording |
@@ -28,8 +30,10 @@ mod carry;
 mod clock;
 mod course;
 pub mod explain;
+mod facts;
 mod fire;
 mod memory;
+mod plain;
 mod policy;
 mod runs;
 mod sequence;
@@ -43,8 +47,9 @@ mod waits;
 mod window;
 
 pub use carry::Carried;
+pub(crate) use facts::compare;
+pub(crate) use plain::glanced;
 pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, RUNS_MAX, instance_bytes, memory_bytes};
-pub(crate) use truth::compare;
 
 use crate::cost::{Op, Ops};
 use crate::program::{Program, Shape};
@@ -55,6 +60,7 @@ use osmose_model::site::Site;
 use osmose_model::stages::{Decide, RestoreError, Source};
 use osmose_model::time::LogicalNs;
 use osmose_model::world::{EventKind, Reading, Stimulus, WorldEvent, WorldView};
+use plain::{Glance, Plain, Seen};
 use state::State;
 use std::sync::Arc;
 use timers::{NEVER, Timers};
@@ -83,9 +89,13 @@ pub struct Rules {
     timers: Timers,
     /// By instance: the events that it waits for. Follows from the program, so it is no state.
     gates: Vec<Gate>,
+    /// By instance: its condition, where a glance at it is enough. Follows from the program too.
+    plain: Vec<Plain>,
     touched: Vec<Touch>,
     /// What was done since [`Rules::counted`] was asked last. No state: nothing is decided by it.
     ops: Ops,
+    /// By rule: how often it acted. No state either.
+    acted: Vec<u64>,
     /// Timers that were due in the last step.
     due: u64,
     /// Some rule reads how people move inside a zone. Follows from the program.
@@ -111,12 +121,30 @@ impl Rules {
         let timers = Timers::new(program.instances.len() + state::CONTEXTS_MAX + state::RUNS_MAX);
         let touched = Vec::with_capacity(program.instances.len().max(1024));
         let gates = program.instances.iter().map(|i| Gate::of_instance(&program, i)).collect();
+        let plain = program.instances.iter().map(|i| Plain::of_instance(&program, i)).collect();
         let woken = Vec::with_capacity(program.instances.len().max(64));
         let (near, all) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
         let reads_moves = program.index.moved_in.iter().any(|list| !list.is_empty());
         let due_runs = Vec::with_capacity(state::RUNS_MAX);
-        let (ops, due) = (Ops::NONE, 0);
-        Rules { program, site: None, state, timers, gates, touched, ops, due, reads_moves, woken, due_runs, near, all }
+        let (ops, due, acted) = (Ops::NONE, 0, vec![0; program.rules.len()]);
+        let site = None;
+        Rules {
+            program,
+            site,
+            state,
+            timers,
+            gates,
+            plain,
+            touched,
+            ops,
+            acted,
+            due,
+            reads_moves,
+            woken,
+            due_runs,
+            near,
+            all,
+        }
     }
 
     /// The same for a program that was compiled for a site with other people: whoever installs it installs them too.
@@ -142,6 +170,12 @@ impl Rules {
         (self.ops.take(), self.due)
     }
 
+    /// How often a rule has acted since this was made, whatever it did: sent, counted, set a mode, began to hold or to
+    /// forbid. For tests of rules.
+    pub fn acted(&self, rule: RuleId) -> u64 {
+        self.acted.get(rule.index()).copied().unwrap_or(0)
+    }
+
     /// Persons that conditions had to leave out because too many were followed at a time.
     pub fn contexts_refused(&self) -> u64 {
         self.state.contexts.refused
@@ -157,14 +191,21 @@ impl Rules {
         self.state.forgotten
     }
 
-    fn touch(&mut self, index: usize, stimulus: &Stimulus, world: &dyn WorldView) {
-        let Rules { program, gates, touched, reads_moves, ops, .. } = self;
+    fn touch(&mut self, index: usize, stimulus: &Stimulus, world: &dyn WorldView, seen: &mut Seen) {
+        let Rules { program, state, gates, plain, touched, reads_moves, ops, .. } = self;
+        let mut glance = Glance::new(program, world, seen);
         let stimulus_number = index as u32;
         let event = if let Stimulus::World(event) = stimulus { Some(event) } else { None };
         let mut wake = |list: &[u32]| {
             ops.add(Op::Wake, list.len() as u64);
-            let awake = list.iter().filter(|i| event.is_none_or(|event| gates[**i as usize].lets_in(event, world)));
-            touched.extend(awake.map(|i| Touch { instance: *i, stimulus: stimulus_number, tracks: None }));
+            for &instance in list {
+                let i = instance as usize;
+                if event.is_none_or(|event| gates[i].lets_in(event, world))
+                    && !glance.finds_as_it_was(&plain[i], &state.units[i], &state.slots)
+                {
+                    touched.push(Touch { instance, stimulus: stimulus_number, tracks: None });
+                }
+            }
         };
         let lists = &program.index;
         match stimulus {
@@ -237,7 +278,7 @@ impl Rules {
         world: &'a dyn WorldView,
         out: &'a mut Vec<Effect>,
     ) -> (Run<'a>, &'a mut Vec<Touch>) {
-        let Rules { program, state, timers, touched, woken, due_runs, near, all, ops, .. } = self;
+        let Rules { program, state, timers, touched, woken, due_runs, near, all, ops, acted, .. } = self;
         let now = world.now().0;
         let run = Run {
             program,
@@ -251,6 +292,7 @@ impl Rules {
             stimulus: None,
             reset: false,
             ops,
+            acted,
             just: None,
             woken,
             due_runs,
@@ -278,6 +320,7 @@ impl Rules {
 impl Decide for Rules {
     fn step(&mut self, stimuli: &[Stimulus], source: Source, world: &dyn WorldView, out: &mut Vec<Effect>) {
         self.touched.clear();
+        let mut seen = Seen::default();
         for (index, stimulus) in stimuli.iter().enumerate() {
             match stimulus {
                 Stimulus::Device(device) => session::follow(&self.program, &mut self.state.shared, *device, world),
@@ -289,8 +332,9 @@ impl Decide for Rules {
                 Stimulus::Start => session::follow_all(&self.program, &mut self.state.shared, world),
                 _ => {}
             }
-            self.touch(index, stimulus, world);
+            self.touch(index, stimulus, world, &mut seen);
         }
+        seen.count(&mut self.ops);
         self.touch_due(world.now().0);
         if self.touched.is_empty() && self.due_runs.is_empty() {
             return;

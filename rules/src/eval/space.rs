@@ -3,7 +3,8 @@
 //! Everything is in the plane of one level; what is on two levels is infinitely far apart and never in sight. The
 //! place of who is lost is not known: distances to him are anything.
 
-use super::truth::{Truth, UNKNOWN};
+use super::facts::UNKNOWN;
+use super::truth::Truth;
 use crate::program::{Cond, PersonRef, SlotRef, Target, Var};
 use osmose_model::geometry::{Point, Segment};
 use osmose_model::ids::{LevelId, WallId, ZoneId};
@@ -151,6 +152,17 @@ impl Truth<'_> {
         }
     }
 
+    /// How uncertain a place is, metres.
+    pub(super) fn spread(&self, var: Var) -> (f64, f64) {
+        match self.of_person(PersonRef::Var(var)) {
+            Some(o) if o.presence == Presence::Seen => {
+                let sigma_m = longest_m(o);
+                (sigma_m, sigma_m)
+            }
+            _ => UNKNOWN,
+        }
+    }
+
     /// How long ago somebody may have crossed the line of a zone outwards, at the longest, seconds: the estimate of when,
     /// and three standard deviations. Of who was lost, or is still taken to be well inside (it is in doubt who is who),
     /// nobody knows better than that it was after he was last surely there.
@@ -160,10 +172,8 @@ impl Truth<'_> {
         else {
             return exactly(IN_DOUBT_S);
         };
-        let [xx, xy, yy] = who.covariance_m2;
-        // The longest half-axis of the ellipse: the way out may lie along it.
-        let (half, off) = (0.5 * (xx + yy), 0.5 * (xx - yy));
-        let sigma_m = (half + (off * off + xy * xy).sqrt()).max(0.0).sqrt();
+        // The way out may lie along the ellipse's longest half-axis.
+        let sigma_m = longest_m(who);
         let outside_m = -zone.area.depth(who.place.at);
         let unseen_s = (self.now - who.seen_at.0).max(0) as f64 / 1e9;
         let is_elsewhere = who.place.level != zone.level;
@@ -294,6 +304,13 @@ impl Truth<'_> {
 }
 
 /// A coordinate in a slot. No building has a coordinate whose bits are those of "no instant" (minus zero).
+/// The longest half-axis of the one-sigma ellipse of somebody's place, metres.
+fn longest_m(who: &Occupant) -> f64 {
+    let [xx, xy, yy] = who.covariance_m2;
+    let (half, off) = (0.5 * (xx + yy), 0.5 * (xx - yy));
+    (half + (off * off + xy * xy).sqrt()).max(0.0).sqrt()
+}
+
 fn to_bits(metres: f64) -> i64 {
     (metres + 0.0).to_bits().cast_signed()
 }

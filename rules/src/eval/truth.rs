@@ -4,12 +4,13 @@
 //! known at all is everything, and a count with people lost inside lies between. A comparison is true or false only
 //! where every number of the interval agrees (interval arithmetic; Moore, "Interval Analysis", 1966).
 
+use super::facts::{self, UNKNOWN, compare};
 use super::state::{Contexts, Counter, NONE, Shared, Slot, counted};
 use super::window::Window;
 use crate::cost::{Op, Ops};
 use crate::program::{
-    AcrossGaps, COUNTED, Compare, Cond, CondId, Num, NumId, PersonRef, Program, RuleInfo, Sensed, SlotRef, TextPart,
-    ValueExpr, Var, Who,
+    AcrossGaps, COUNTED, Cond, CondId, Num, NumId, PersonRef, Program, RuleInfo, Sensed, SlotRef, TextPart, ValueExpr,
+    Var, Who,
 };
 use osmose_model::command::{Args, Text, Value};
 use osmose_model::ids::{ActuatorId, Name, PersonId, SensorId, TrackId, ZoneId};
@@ -18,9 +19,6 @@ use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Occupant, Reading, Stimulus, WorldEvent, WorldView};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
-
-/// Not known at all.
-pub(super) const UNKNOWN: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 
 /// The person that a rule's variable stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,14 +148,14 @@ impl Truth<'_> {
                 self.placed(&program.conds[id as usize])
             }
             Cond::OperatorReset => Tri::from(self.reset),
-            Cond::DeviceIs { device, property, value } => self.device_is(*device, *property, value),
-            Cond::DeviceUnknown { device, property } => self.device_unknown(*device, *property),
-            Cond::SwitchIs { sensor, on } => match self.switch(*sensor) {
-                None => Tri::Unknown,
-                Some(found) => Tri::from(found == *on),
-            },
+            Cond::DeviceIs { device, property, value } => facts::device_is(self.world, *device, *property, value),
+            Cond::DeviceUnknown { device, property } => facts::device_unknown(self.world, *device, *property),
+            Cond::SwitchIs { sensor, on } => facts::switch_is(self.world, *sensor, *on),
             Cond::Alive(sensor) => self.world.alive(*sensor),
-            Cond::NoMotion { from, to } => self.no_motion(*from, *to),
+            Cond::NoMotion { from, to } => {
+                self.ops.add(Op::Sensor, u64::from(to - from));
+                facts::no_motion(self.world, &program.sensors[*from as usize..*to as usize])
+            }
             Cond::TimeIn { from, to } => self.time_in(*from, *to),
             Cond::TimeIs { at, window, slot } => self.time_is(*at, *window, *slot),
             Cond::DayIn(days) => self.day_in(*days),
@@ -378,27 +376,6 @@ impl Truth<'_> {
     // What is seldom asked is kept out of `cond`, which calls itself: a device's value would widen its every frame.
 
     #[inline(never)]
-    fn device_is(&self, device: ActuatorId, property: Name, wanted: &Value) -> Tri {
-        self.world.device(device, property).map_or(Tri::Unknown, |found| Tri::from(same_value(&found, wanted)))
-    }
-
-    #[inline(never)]
-    fn device_unknown(&self, device: ActuatorId, property: Name) -> Tri {
-        Tri::from(self.world.device(device, property).is_none())
-    }
-
-    #[inline(never)]
-    fn switch(&self, sensor: SensorId) -> Option<bool> {
-        if self.world.alive(sensor) == Tri::False {
-            return None;
-        }
-        match self.world.sensor(sensor).reading {
-            Some(Reading::Switch(on)) => Some(on),
-            _ => None,
-        }
-    }
-
-    #[inline(never)]
     fn set_by_hand(&self, device: ActuatorId) -> Tri {
         match Name::new("manual").and_then(|property| self.world.device(device, property)) {
             Some(Value::Bool(by_hand)) => Tri::from(by_hand),
@@ -437,15 +414,6 @@ impl Truth<'_> {
             }
             _ => Tri::False,
         }
-    }
-
-    #[inline(never)]
-    fn no_motion(&mut self, from: u32, to: u32) -> Tri {
-        self.ops.add(Op::Sensor, u64::from(to - from));
-        let sensors = &self.program.sensors[from as usize..to as usize];
-        sensors.iter().fold(Tri::True, |value, sensor| {
-            value.and(self.switch(*sensor).map_or(Tri::Unknown, |motion| Tri::from(!motion)))
-        })
     }
 
     pub(super) fn due_at(&mut self, at: i64) {
@@ -551,12 +519,9 @@ impl Truth<'_> {
         match &program.nums[id as usize] {
             Num::Const(value) => (*value, *value),
             Num::Count(zone) => {
-                let count = self.world.count_in(*zone);
-                let seen = f64::from(count.seen);
-                self.ops.add(Op::Sensor, program.watchers[zone.index()].len() as u64);
-                let blind = program.watchers[zone.index()].iter().any(|s| self.world.alive(*s) == Tri::False);
-                // With an eye shut the count is a lower bound, never the all-clear.
-                (seen, if blind { f64::INFINITY } else { seen + f64::from(count.lost) })
+                let watchers = &program.watchers[zone.index()];
+                self.ops.add(Op::Sensor, watchers.len() as u64);
+                facts::count(self.world, *zone, watchers)
             }
             Num::CountWhere { zone, cond, nth, slots } => self.count_where(*zone, *cond, *nth, *slots > 0),
             Num::Distance(a, b) => {
@@ -564,6 +529,7 @@ impl Truth<'_> {
                 self.distance(*a, *b)
             }
             Num::Speed(var) => self.speed(*var),
+            Num::Spread(var) => self.spread(*var),
             Num::LeftAgo(var, zone) => self.left_ago(*var, *zone),
             Num::StartsIn { calendar, zone } => self.starts_in(*calendar, *zone),
             Num::TrackAttribute(var, column) => self.attribute(*var, *column).map_or(UNKNOWN, |v| (v, v)),
@@ -571,8 +537,8 @@ impl Truth<'_> {
             Num::Window(place) => self.window(*place),
             Num::Lasting { cond, slot } => self.lasting(*cond, *slot),
             Num::SunElevation => self.sun_elevation(),
-            Num::Device { device, property } => self.device_number(*device, *property),
-            Num::Sensor(sensor) => self.sensor_number(*sensor),
+            Num::Device { device, property } => facts::device_number(self.world, *device, *property),
+            Num::Sensor(sensor) => facts::sensor_number(self.world, *sensor),
             Num::Confidence(PersonRef::Var(var)) => {
                 self.bounds[usize::from(*var)].map_or(UNKNOWN, |b| (b.person_p, b.person_p))
             }
@@ -584,29 +550,9 @@ impl Truth<'_> {
                 Some(Value::Number(value)) => (value, value),
                 _ => UNKNOWN,
             },
-            Num::Min(a, b) => {
+            Num::Min(a, b) | Num::Max(a, b) | Num::Add(a, b) | Num::Sub(a, b) | Num::Mul(a, b) | Num::Div(a, b) => {
                 let (a, b) = (self.num(*a), self.num(*b));
-                (a.0.min(b.0), a.1.min(b.1))
-            }
-            Num::Max(a, b) => {
-                let (a, b) = (self.num(*a), self.num(*b));
-                (a.0.max(b.0), a.1.max(b.1))
-            }
-            Num::Add(a, b) => {
-                let (a, b) = (self.num(*a), self.num(*b));
-                interval([a.0 + b.0, a.1 + b.1])
-            }
-            Num::Sub(a, b) => {
-                let (a, b) = (self.num(*a), self.num(*b));
-                interval([a.0 - b.1, a.1 - b.0])
-            }
-            Num::Mul(a, b) => {
-                let (a, b) = (self.num(*a), self.num(*b));
-                interval([a.0 * b.0, a.0 * b.1, a.1 * b.0, a.1 * b.1])
-            }
-            Num::Div(a, b) => {
-                let (a, b) = (self.num(*a), self.num(*b));
-                if b.0 <= 0.0 && b.1 >= 0.0 { UNKNOWN } else { interval([a.0 / b.0, a.0 / b.1, a.1 / b.0, a.1 / b.1]) }
+                facts::joined(&program.nums[id as usize], a, b)
             }
         }
     }
@@ -695,26 +641,6 @@ impl Truth<'_> {
             self.due_at(self.now.saturating_add(super::clock::NS_PER_DAY - wall.since_midnight().0));
         }
         (value, value)
-    }
-
-    #[inline(never)]
-    fn device_number(&self, device: ActuatorId, property: Name) -> (f64, f64) {
-        match self.world.device(device, property) {
-            Some(Value::Number(value)) => (value, value),
-            _ => UNKNOWN,
-        }
-    }
-
-    #[inline(never)]
-    fn sensor_number(&self, sensor: SensorId) -> (f64, f64) {
-        if self.world.alive(sensor) == Tri::False {
-            return UNKNOWN;
-        }
-        match self.world.sensor(sensor).reading {
-            Some(Reading::Quantity(value)) => (value, value),
-            Some(Reading::People(people)) => (f64::from(people), f64::from(people)),
-            _ => UNKNOWN,
-        }
     }
 
     /// The measured quantity behind a condition, where there is one: what is compared, the dwell so far in seconds.
@@ -841,93 +767,5 @@ impl Write for Clipped {
             }
         }
         Ok(())
-    }
-}
-
-/// Smallest interval that holds the corners; everything where one is not a number (infinity minus infinity).
-fn interval<const N: usize>(corners: [f64; N]) -> (f64, f64) {
-    if corners.iter().any(|c| c.is_nan()) {
-        return UNKNOWN;
-    }
-    corners.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), c| (low.min(*c), high.max(*c)))
-}
-
-/// Compares two intervals: known where all their numbers agree.
-pub(crate) fn compare(how: Compare, a: (f64, f64), b: (f64, f64)) -> Tri {
-    let less = |a: (f64, f64), b: (f64, f64)| {
-        if a.1 < b.0 {
-            Tri::True
-        } else if a.0 >= b.1 {
-            Tri::False
-        } else {
-            Tri::Unknown
-        }
-    };
-    let equal = || {
-        if a.0 == a.1 && a == b {
-            Tri::True
-        } else if a.1 < b.0 || b.1 < a.0 {
-            Tri::False
-        } else {
-            Tri::Unknown
-        }
-    };
-    match how {
-        Compare::Less => less(a, b),
-        Compare::GreaterEqual => !less(a, b),
-        Compare::Greater => less(b, a),
-        Compare::LessEqual => !less(b, a),
-        Compare::Equal => equal(),
-        Compare::NotEqual => !equal(),
-    }
-}
-
-/// Whether a device's value is the wanted one; a word may be reported as a text.
-fn same_value(found: &Value, wanted: &Value) -> bool {
-    match (found, wanted) {
-        (Value::Text(text), Value::Name(name)) => text.as_str() == name.as_str(),
-        _ => found == wanted,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn number() -> impl Strategy<Value = (f64, f64)> {
-        (-4i8..4, 0u8..3).prop_map(|(low, width)| (f64::from(low), f64::from(low) + f64::from(width)))
-    }
-
-    proptest! {
-        /// A known answer holds for every pair of numbers inside; an unknown one holds for some and fails for some.
-        #[test]
-        fn comparing_intervals_is_comparing_all_their_numbers(a in number(), b in number(), how in 0usize..6) {
-            let how = [Compare::Less, Compare::LessEqual, Compare::Greater, Compare::GreaterEqual, Compare::Equal,
-                Compare::NotEqual][how];
-            let holds = |x: f64, y: f64| match how {
-                Compare::Less => x < y,
-                Compare::LessEqual => x <= y,
-                Compare::Greater => x > y,
-                Compare::GreaterEqual => x >= y,
-                Compare::Equal => x == y,
-                Compare::NotEqual => x != y,
-            };
-            let points = |i: (f64, f64)| (0..=8).map(move |k| i.0 + (i.1 - i.0) * f64::from(k) / 8.0);
-            let all: Vec<bool> = points(a).flat_map(|x| points(b).map(move |y| (x, y))).map(|(x, y)| holds(x, y)).collect();
-            match compare(how, a, b) {
-                Tri::True => prop_assert!(all.iter().all(|h| *h)),
-                Tri::False => prop_assert!(all.iter().all(|h| !*h)),
-                Tri::Unknown => prop_assert!(all.contains(&true) && all.contains(&false)),
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_not_known_stays_not_known() {
-        assert_eq!(interval([f64::INFINITY - f64::INFINITY, 1.0]), UNKNOWN);
-        assert_eq!(compare(Compare::Greater, (7.0, f64::INFINITY), (6.0, 6.0)), Tri::True);
-        assert_eq!(compare(Compare::Less, (2.0, f64::INFINITY), (3.0, 3.0)), Tri::Unknown);
-        assert_eq!(compare(Compare::Equal, UNKNOWN, UNKNOWN), Tri::Unknown);
     }
 }

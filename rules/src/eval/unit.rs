@@ -36,6 +36,8 @@ pub(super) struct Run<'a> {
     pub(super) stimulus: Option<Why<'a>>,
     pub(super) reset: bool,
     pub(super) ops: &'a mut Ops,
+    /// By rule: how often it acted.
+    pub(super) acted: &'a mut [u64],
     /// The sensor that said something just now, where that is what is looked at.
     pub(super) just: Option<osmose_model::ids::SensorId>,
     /// Instances to look at before the step is over: a mode or counter of theirs changed.

@@ -4,7 +4,8 @@
 //! exact at the pieces' ends and off by at most one piece's weight between. What was not known has no weight; where
 //! less than half of the window is known, so is nothing of it.
 
-use super::truth::{Truth, UNKNOWN};
+use super::facts::UNKNOWN;
+use super::truth::Truth;
 use crate::program::{Cond, CondId, Num, NumId, Program, WindowKind};
 use osmose_model::time::DurationNs;
 use serde::{Deserialize, Serialize};

@@ -60,6 +60,55 @@ pub const UNITS: &[&str] = &[
     "person", "K", "degC", "W", "kW", "dB",
 ];
 
+/// What people write who come from other languages, and what it is called here.
+const FOREIGN_UNITS: &[(&str, &str)] = &[
+    ("minute", "min"),
+    ("minutes", "min"),
+    ("mins", "min"),
+    ("second", "s"),
+    ("seconds", "s"),
+    ("sec", "s"),
+    ("secs", "s"),
+    ("hour", "h"),
+    ("hours", "h"),
+    ("hrs", "h"),
+    ("percent", "%"),
+    ("pct", "%"),
+    ("lux", "lx"),
+    ("meter", "m"),
+    ("meters", "m"),
+    ("metre", "m"),
+    ("metres", "m"),
+    ("degrees", "deg"),
+    ("celsius", "degC"),
+    ("kelvin", "K"),
+    ("watt", "W"),
+    ("watts", "W"),
+];
+
+/// The unit that a foreign word for one stands for.
+pub fn foreign_unit(word: &str) -> Option<&'static str> {
+    FOREIGN_UNITS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(word)).map(|(_, ours)| *ours)
+}
+
+/// What to write in place of a word that joins or opens something elsewhere.
+pub fn foreign_word(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "between" => "a time of day is in a span, as in `time in 22:00..06:00`",
+        "=" | "equals" | "equal" => {
+            "two values are compared with `==`, as in `x == 50 lx`; what something is, with `is`"
+        }
+        "starts" | "started" | "begins" => "a booking is asked for as in `r.booking is started for 10 min`",
+        "trigger" | "triggers" | "event" => "what sets a rule off stands behind `when`",
+        "condition" | "conditions" => "what must hold besides stands behind `if`",
+        "action" | "actions" | "then" => "what is to be done stands behind `do`",
+        "wait" | "delay" => "`wait 30 s` stands between the actions of a `do`, behind a `;`",
+        "after" => "what must have held for some time is written `COND for 5 min`",
+        "every" => "a value that moves on is written `hold X = ... every 10 s`; a time of day, `when time is 07:00`",
+        _ => return None,
+    })
+}
+
 /// Functions, and what each gives: for editors, and for "did you mean".
 pub const FUNCTIONS: &[(&str, &str)] = &[
     ("participants", "participants(r): the people of the session of a zone's recorder"),
@@ -68,6 +117,7 @@ pub const FUNCTIONS: &[(&str, &str)] = &[
     ("count", "count(people in r), count(q in r where ...): people; a lower bound where a sensor is dead"),
     ("distance", "distance(a, b): metres between two people, walls, zones or devices"),
     ("speed", "speed(p): m/s"),
+    ("spread", "spread(p): how uncertain his place is, metres: the standard deviation in its worst direction"),
     ("left-ago", "left-ago(p, r): seconds since he may have crossed the line of a zone outwards, at the longest"),
     ("starts-in", "starts-in(r.booking): seconds until the next booking begins, 0 while one goes on"),
     (

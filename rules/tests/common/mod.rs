@@ -71,6 +71,8 @@ pub fn site() -> Site {
             Point::new(x_m + 0.3, y_m + 0.3),
             Point::new(x_m - 0.3, y_m + 0.3),
         ]),
+        enter_margin_m: None,
+        exit_margin_m: None,
     };
     let consents = |id: u16| BTreeMap::from([("consents".to_owned(), Attribute::Bool(id != 2))]);
     let spec = |kind: &str, default| AttributeSpec { on: "zone".to_owned(), kind: kind.to_owned(), default };

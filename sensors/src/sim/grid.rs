@@ -25,6 +25,9 @@ const ROOMY_M: f64 = 0.65;
 const CLOSED: [&str; 4] = ["inaccessible_space", "opentobelow", "structure", "column"];
 /// Fixtures that one walks over or under.
 const FLAT: [&str; 4] = ["rug", "carpet", "sign", "signage"];
+/// What a way through a restricted zone costs, for each tenth of a cell's edge, on top: nobody cuts through behind a
+/// counter, and who works there gets there.
+const RESTRICTED: u8 = 200;
 /// Fixtures that nobody goes to.
 const NO_SEAT: [&str; 3] = ["obstruction", "vegetation", "wall"];
 
@@ -92,8 +95,12 @@ impl Grid {
                 grid.weights[cell] = weight(clear_m);
             }
         }
+        let restricted = grid.restricted(site, level);
+        for (_, weight) in grid.weights.iter_mut().enumerate().filter(|(c, w)| restricted.has(*c) && **w > 0) {
+            *weight += RESTRICTED;
+        }
         grid.number_floors();
-        grid.zones = ZoneMarks::build(site, level, &grid, &seat);
+        grid.zones = ZoneMarks::build(site, level, &grid, &seat, &restricted);
         grid
     }
 
@@ -189,6 +196,14 @@ impl Grid {
             zone.area.parts.iter().for_each(|p| self.fill(p, |c| ground.clear(c)));
         }
         ground
+    }
+
+    /// The cells of zones that only some may be in.
+    fn restricted(&self, site: &Site, level: LevelId) -> Marks {
+        let mut marks = Marks::new(self.len());
+        let zones = site.zones.iter().filter(|z| z.level == level && z.is_restricted());
+        zones.flat_map(|z| &z.area.parts).for_each(|p| self.fill(p, |c| marks.set(c)));
+        marks
     }
 
     /// For every cell: metres to the nearest wall or fixture (no more than [`ROOMY_M`]), and whether it is beside a

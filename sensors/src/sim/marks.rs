@@ -64,8 +64,9 @@ pub(super) struct ZoneMarks {
 }
 
 impl ZoneMarks {
-    /// The zones of a level, marked on its grid.
-    pub(super) fn build(site: &Site, level: LevelId, grid: &Grid, seat: &Marks) -> Self {
+    /// The zones of a level, marked on its grid. In a zone that anybody may be in, nobody goes to its cells that are
+    /// `restricted`: they belong to another one, such as the floor behind a counter.
+    pub(super) fn build(site: &Site, level: LevelId, grid: &Grid, seat: &Marks, restricted: &Marks) -> Self {
         let mut marks = Self { cells: vec![0; grid.len()], kinds: vec![Kind::default()], spots: Vec::new() };
         let mut next: BTreeMap<(u16, ZoneId, bool), u16> = BTreeMap::new();
         let reach_m = grid.cell_m() * std::f64::consts::FRAC_1_SQRT_2;
@@ -79,7 +80,8 @@ impl ZoneMarks {
                 }
                 let is_inside = depth > reach_m;
                 marks.mark(cell, zone.id, is_inside, &mut next);
-                if depth > 0.0 && grid.weight(cell) > 0 {
+                let is_open = zone.is_restricted() || !restricted.has(cell);
+                if depth > 0.0 && grid.weight(cell) > 0 && is_open {
                     here.push((cell as u32, depth >= DEEP_M, seat.has(cell)));
                 }
             }

@@ -225,8 +225,16 @@ impl Nav {
         freest.filter(|&(free_m, _)| free_m >= least_m).map(|(_, at)| (level, at))
     }
 
-    /// Where to stand to reach something on a wall: within 0.8 m of it, nothing between, and nobody there.
-    pub(super) fn place_at(&self, level: LevelId, thing: Point, from: Point, taken: Taken<'_>) -> Option<Point> {
+    /// Where to stand to reach something on a wall: within 0.8 m of it, nothing between, and nobody there; in a place
+    /// that is `meant` for it rather than through a door beside it.
+    pub(super) fn place_at(
+        &self,
+        level: LevelId,
+        thing: Point,
+        from: Point,
+        taken: Taken<'_>,
+        meant: &dyn Fn(Point) -> bool,
+    ) -> Option<Point> {
         let grid = self.grid(level);
         let floor = self.floor_at(level, from);
         let reach = |c: usize| grid.floor(c) == floor && self.is_in_reach(level, grid.middle(c), thing);
@@ -235,7 +243,11 @@ impl Nav {
             taken(level, &mut |p| free_m = free_m.min(p.distance(grid.middle(c))));
             free_m >= APART_M
         };
-        let cell = grid.nearest(thing, 0.8, |c| reach(c) && free(c)).or_else(|| grid.nearest(thing, 0.8, reach))?;
+        let before_it = |c: usize| reach(c) && meant(grid.middle(c));
+        let cell = grid
+            .nearest(thing, 0.8, |c| before_it(c) && free(c))
+            .or_else(|| grid.nearest(thing, 0.8, before_it))
+            .or_else(|| grid.nearest(thing, 0.8, reach))?;
         Some(grid.middle(cell))
     }
 

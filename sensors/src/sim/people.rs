@@ -5,7 +5,7 @@
 
 use super::nav::{Leg, Nav};
 use super::rng::Rng;
-use super::script::{Actor, Task, Where};
+use super::script::{Actor, Aim, Task, Where};
 use super::walker::{ARM_M, Doing, Walker, Wander, force};
 use osmose_model::geometry::Point;
 use osmose_model::ids::{LevelId, Name, SensorId};
@@ -18,6 +18,8 @@ const SPEED_MPS: [f64; 2] = [0.9, 1.5];
 const DOORSTEP_M: f64 = 0.8;
 /// How long somebody stands at a badge reader.
 const BADGE_STAY: DurationNs = DurationNs::from_ms(400);
+/// How deep inside a reader's zone somebody stands who badges there, metres: not on the threshold.
+const AT_READER_M: f64 = 0.1;
 /// Nearer to others than this nobody stands of their own will, metres.
 const ELBOW_M: f64 = 0.45;
 /// Most things that one person begins in one step.
@@ -140,7 +142,6 @@ impl People {
                     self.next_leg(nav, i, now);
                 }
                 Doing::Stay(until) if until <= now => {
-                    walker.faces = None;
                     walker.doing = Doing::Idle;
                 }
                 Doing::Idle if walker.wander.is_some() => self.wander(site, nav, i, now),
@@ -184,12 +185,11 @@ impl People {
                 walker.wander = Some(Wander { among, until: lasting.map(|d| now.plus(d)), stay_s });
                 walker.has_arrived = false;
             }
-            Task::Face(sensor, lasting) => {
+            Task::Face(aim, lasting) => {
                 let walker = &mut self.walkers[i];
-                walker.faces = Some(sensor);
                 walker.doing = Doing::Stay(now.plus(lasting));
-                let pose = &site.sensors[sensor.index()].pose;
-                walker.heading_rad = libm::atan2(pose.y_m - walker.at.y_m, pose.x_m - walker.at.x_m);
+                let to = aimed_at(site, aim, walker.at);
+                walker.heading_rad = libm::atan2(to.y_m - walker.at.y_m, to.x_m - walker.at.x_m);
             }
             Task::Gesture(sensor, gesture) => self.acts.push((sensor, i, Act::Gesture(gesture))),
             Task::Press(sensor, button) => self.acts.push((sensor, i, Act::Press(button))),
@@ -206,7 +206,9 @@ impl People {
     fn go_to_reader(&mut self, site: &Site, nav: &mut Nav, i: usize, sensor: SensorId) {
         let reader = &site.sensors[sensor.index()];
         let (pose, walker) = (Point::new(reader.pose.x_m, reader.pose.y_m), &self.walkers[i]);
-        let found = nav.place_at(reader.level, pose, walker.at, &|level, f| self.each_other(i, level, f));
+        let zones = || reader.zones.iter().map(|z| &site.zones[z.index()].area);
+        let meant = |p: Point| reader.zones.is_empty() || zones().any(|area| area.depth(p) >= AT_READER_M);
+        let found = nav.place_at(reader.level, pose, walker.at, &|level, f| self.each_other(i, level, f), &meant);
         let Some(at) = found.filter(|_| walker.level == reader.level) else {
             self.no_way += 1;
             return;
@@ -278,7 +280,6 @@ impl People {
         walker.legs = legs.into();
         walker.goal = Some(goal);
         walker.doing = Doing::Walk;
-        walker.faces = None;
         self.first_leg(nav, i);
     }
 
@@ -318,4 +319,23 @@ impl People {
         self.walkers[i].squeezes = true;
         self.walkers[i].held_up_s = 1.0;
     }
+}
+
+/// Where somebody at `from` looks who faces something.
+fn aimed_at(site: &Site, aim: Aim, from: Point) -> Point {
+    let zone = match aim {
+        Aim::Sensor(sensor) => {
+            let pose = &site.sensors[sensor.index()].pose;
+            return Point::new(pose.x_m, pose.y_m);
+        }
+        Aim::Zone(zone) => &site.zones[zone.index()],
+    };
+    if zone.area.contains(from) {
+        let middle =
+            |b: osmose_model::geometry::Aabb| Point::new((b.min.x_m + b.max.x_m) / 2.0, (b.min.y_m + b.max.y_m) / 2.0);
+        return zone.area.aabb().map_or(from, middle);
+    }
+    let edges = zone.area.parts.iter().flat_map(|p| p.segments());
+    let near = edges.map(|s| s.nearest(from)).min_by(|a, b| a.distance2(from).total_cmp(&b.distance2(from)));
+    near.unwrap_or(from)
 }

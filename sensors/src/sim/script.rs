@@ -9,7 +9,8 @@
 //!   "badges at badge-entrance",
 //!   "goes to m7",                   # or `goes to X Y [LEVEL]`
 //!   "at 21 s goes to corridor-2",   # not before 21 s
-//!   "faces facing-counter for 6 s", "gestures wave at gesture-m7-wall", "presses start at button-m7",
+//!   "faces counter-zone for 6 s",   # or a facing sensor
+//!   "gestures wave at gesture-m7-wall", "presses start at button-m7",
 //!   "stays 30 s",
 //!   "wanders for 120 s among cafe, desks-a staying 20 to 60 s",
 //!   "leaves by door-entrance",
@@ -61,6 +62,15 @@ pub(super) enum Where {
     Point(LevelId, Point),
 }
 
+/// What somebody turns to on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// A sensor that tells which way people face.
+    Sensor(SensorId),
+    /// The nearest point of a zone; its middle for who stands in it.
+    Zone(ZoneId),
+}
+
 /// One thing that somebody does.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Task {
@@ -75,7 +85,7 @@ pub(super) enum Task {
         lasting: Option<DurationNs>,
         stay_s: [f64; 2],
     },
-    Face(SensorId, DurationNs),
+    Face(Aim, DurationNs),
     Gesture(SensorId, Name),
     Press(SensorId, Name),
     /// Goes out by an opening and is gone.
@@ -376,7 +386,7 @@ fn sentence(text: &str, site: &Site) -> Result<Timed, String> {
         ["goes", "to", ref point @ ..] => Task::Go(point_of(point, site)?),
         ["badges", "at", sensor] => Task::Badge(sensor_of(sensor, SensorKind::Badge, site)?),
         ["stays", t, "s"] => Task::Stay(duration(t)?),
-        ["faces", sensor, "for", t, "s"] => Task::Face(sensor_of(sensor, SensorKind::Facing, site)?, duration(t)?),
+        ["faces", what, "for", t, "s"] => Task::Face(aim_of(what, site)?, duration(t)?),
         ["gestures", word, "at", sensor] => {
             Task::Gesture(sensor_of(sensor, SensorKind::Gesture, site)?, name_of(word)?)
         }
@@ -447,6 +457,16 @@ fn sensor_of(word: &str, kind: SensorKind, site: &Site) -> Result<SensorId, Stri
     let sensor = site.sensor_named(word).ok_or_else(|| format!("there is no sensor `{word}`."))?;
     let is = site.sensors[sensor.index()].kind;
     if is == kind { Ok(sensor) } else { Err(format!("`{word}` is of kind {is}, and this takes one of kind {kind}.")) }
+}
+
+/// What one faces: a facing sensor, or a zone.
+fn aim_of(word: &str, site: &Site) -> Result<Aim, String> {
+    if let Some(zone) = site.zone_named(word) {
+        return Ok(Aim::Zone(zone));
+    }
+    sensor_of(word, SensorKind::Facing, site)
+        .map(Aim::Sensor)
+        .map_err(|why| format!("there is no zone `{word}`, and {why}"))
 }
 
 fn name_of(word: &str) -> Result<Name, String> {

@@ -9,14 +9,16 @@
 use super::grid::Grid;
 use super::marks::ZoneSet;
 use super::nav::Leg;
+use super::path::line_cost;
 use super::rng::Rng;
 use super::script::{Timed, Where};
 use osmose_model::geometry::{Place, Point};
-use osmose_model::ids::{CarriedKey, LevelId, PersonId, SensorId};
+use osmose_model::ids::{CarriedKey, LevelId, PersonId};
 use osmose_model::time::ArrivalNs;
 use std::collections::VecDeque;
 
-/// How near a corner counts as reached, metres.
+/// How near a corner counts as reached, metres, where the way on from there is free: a corner at a door's jamb is walked
+/// out to the end.
 const CORNER_M: f64 = 0.15;
 /// Within which distance others are kept clear of, metres.
 pub(super) const ARM_M: f64 = 1.0;
@@ -83,8 +85,6 @@ pub(super) struct Walker {
     pub(super) corner: usize,
     /// Where they are bound for, kept free from others.
     pub(super) goal: Option<(LevelId, Point)>,
-    /// What they face on purpose.
-    pub(super) faces: Option<SensorId>,
     pub(super) zones: ZoneSet,
     pub(super) held_up_s: f64,
     /// Tired of waiting: passes close by others until there is progress again.
@@ -116,7 +116,6 @@ impl Walker {
             way: Vec::new(),
             corner: 0,
             goal: None,
-            faces: None,
             zones: ZoneSet::new(),
             held_up_s: 0.0,
             squeezes: false,
@@ -164,12 +163,14 @@ impl Walker {
         let mut at = self.at;
         while let Some(&corner) = self.way.get(self.corner) {
             let distance = at.distance(corner);
-            let is_last = self.corner + 1 == self.way.len();
-            if distance > if is_last { left_m } else { CORNER_M } {
+            let next = self.way.get(self.corner + 1);
+            if distance <= left_m {
+                (at, left_m) = (corner, left_m - distance);
+            } else if !next.is_some_and(|&next| distance <= CORNER_M && line_cost(grid, at, next).is_some()) {
                 break;
             }
             self.corner += 1;
-            if is_last {
+            if next.is_none() {
                 return self.face_towards(corner);
             }
         }

@@ -1,7 +1,7 @@
 //! The demo in virtual time: simulator and core in one thread, slice by slice.
 
+use super::Demo;
 use super::story::{Story, Took};
-use super::{Demo, simulate as building};
 use crate::command::simulate;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::Ready;
@@ -72,7 +72,7 @@ impl StepSink<Fusion, Rules, Plan> for Sink {
 
 pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let Ready { site, program } = ready;
-    let mut sim = building(&site, demo.seed)?;
+    let mut sim = demo.simulate(&site)?;
     let create = |path: &std::path::PathBuf| {
         File::create(path)
             .map(BufWriter::new)

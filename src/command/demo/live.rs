@@ -1,10 +1,12 @@
 //! The demo in real time: a running engine on its pinned thread, and beside it simulated devices that send datagrams
 //! over loopback. What the engine does is told from the journal thread.
 
+use super::Demo;
 use super::ports::relocate;
 use super::senders::Senders;
 use super::story::{Story, Took};
-use super::{Demo, simulate};
+use crate::command::run::CONTROLS_MAX;
+use crate::control::Desk;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::Ready;
 use crate::stderr::say;
@@ -22,19 +24,20 @@ use osmose_model::world::WorldEvent;
 use osmose_replay::{drive::Osmose, resume};
 use osmose_runtime::clock::{HostClock, utc_now};
 use osmose_runtime::engine::{Engine, OwnedInput, Setup};
+use osmose_runtime::logs::{Known, Names};
 use osmose_runtime::tap::{Tap, Timing};
 use osmose_sensors::sim::Sim;
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Tells what the engine does, and hands its commands to the simulated devices.
 struct Teller {
     story: Arc<Mutex<Story>>,
-    rules: Arc<[String]>,
+    names: Names,
     devices: Sender<Command>,
     scan: ScanBuf,
     /// Commands of a step whose timing is still to come.
@@ -60,7 +63,7 @@ impl Tap for Teller {
     fn timing(&mut self, _: Tag, timing: Timing) {
         let ns = |from: ArrivalNs, to: ArrivalNs| Duration::from_nanos(to.since(from).0.max(0) as u64);
         let took = Took { step: ns(timing.step_start, timing.step_end), whole: Some(ns(timing.received, timing.sent)) };
-        let rules = &self.rules;
+        let rules = self.names.lock().unwrap_or_else(PoisonError::into_inner).rules.clone();
         let rule = |r: RuleId| rules.get(r.index()).map_or("?", String::as_str);
         if let Ok(mut story) = self.story.lock() {
             self.waiting.iter().for_each(|c| story.command(c, &rule, took));
@@ -75,18 +78,16 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     if moved {
         say!("another program has the ports of examples/coworking: this building's devices are on others");
     }
-    let sim = simulate(&site, demo.seed)?;
+    let sim = demo.simulate(&site)?;
     let story = Arc::new(Mutex::new(Story::new(site.clone())));
     let (devices, commands) = channel();
-    let teller = Teller {
-        story: story.clone(),
-        rules: program.rules().iter().map(|r| r.name.clone()).collect(),
-        devices,
-        scan: ScanBuf::new(),
-        waiting: vec![],
-    };
+    let rules = program.rules().iter().map(|r| r.name.clone()).collect();
+    let names: Names = Arc::new(Mutex::new(Known { site: site.clone(), rules }));
+    let levels = program.levels().to_vec();
+    let teller = Teller { story: story.clone(), names: names.clone(), devices, scan: ScanBuf::new(), waiting: vec![] };
     let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(teller)];
     let page = demo.web.bind(&site, false, &mut taps)?;
+    let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
     let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
     let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
     let setup = Setup {
@@ -97,11 +98,16 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
         taps,
         dry_run: false,
         resend_held: false,
-        control: None,
+        control: demo.site.as_ref().map(|_| control),
     };
     let listeners = listen_as_devices(&site)?;
     let stop = stop::on_signal()?;
     let mut engine = Engine::compose(setup).map_err(Failure::found)?;
+    // The rules of a folder are followed as they are saved.
+    let desk = demo
+        .site
+        .clone()
+        .and_then(|dir| Desk { dir, site: site.clone(), levels, clock, names, to_engine }.open(None, stop.clone()));
     let page = Serving::of(page, &mut engine, &stop)?;
     page.say_ready(&engine, "");
     if let Ok(story) = story.lock() {
@@ -116,6 +122,10 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let latencies = engine.latencies();
     let summary = engine.run(&stop).map_err(|e| Failure::found(format!("the engine could not run: {e}")))?;
     page.end();
+    if let Some(desk) = desk {
+        // It looks for the stop several times a second.
+        _ = desk.join();
+    }
     let told = building.join().map_err(|_| Failure::found("the simulated building failed"))?;
     let (sent, received) = told?;
     say!("the building sent {sent} datagrams; its devices received {received}");

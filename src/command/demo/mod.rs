@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// Run the co-working building with simulated sensors
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  osmose demo\n  osmose demo --headless --seconds 30 --seed 7 --record morning.mcap"
+    after_help = "Examples:\n  osmose demo\n  osmose demo --headless --seconds 30 --seed 7 --record morning.mcap\n  osmose demo --site my-copy-of-coworking"
 )]
 pub(crate) struct Demo {
     /// As fast as it can, in virtual time
@@ -43,6 +43,10 @@ pub(crate) struct Demo {
     /// Record everything into a trace (with --headless; `osmose run --record` does it live)
     #[arg(long, value_name = "FILE.mcap", requires = "headless")]
     record: Option<PathBuf>,
+    /// A copy of examples/coworking in place of the one inside the program; live, its rules and people are followed as
+    /// they are saved
+    #[arg(long, value_name = "DIR")]
+    site: Option<PathBuf>,
     #[command(flatten)]
     web: crate::web::Web,
 }
@@ -60,21 +64,18 @@ enum Beacons {
     On,
 }
 
-/// The demo's site, embedded so that the command works from any folder. The beacons stand in devices.toml as a comment.
-fn files(beacons: Beacons) -> Vec<SourceFile> {
-    let all = embedded![
-        "bookings.ics",
-        "devices.toml",
-        "floorplan.geojson",
-        "people.toml",
-        "rules/coworking.rules",
-        "site.toml"
-    ];
-    let told = |path: &str, text: &str| {
-        if path == "devices.toml" && beacons == Beacons::On { with_beacons(text) } else { text.to_owned() }
-    };
-    all.iter().map(|(path, text)| SourceFile { path: (*path).into(), text: told(path, text) }).collect()
-}
+/// The demo's site, embedded so that the command works from any folder.
+const EMBEDDED: [(&str, &str); 7] = embedded![
+    "bookings.ics",
+    "devices.toml",
+    "floorplan.geojson",
+    "morning.toml",
+    "people.toml",
+    "rules/coworking.rules",
+    "site.toml"
+];
+/// The script of the morning, beside the site's files.
+const SCRIPT: &str = "morning.toml";
 
 /// Takes the `# ` away from the sensor that is commented out.
 fn with_beacons(devices: &str) -> String {
@@ -86,19 +87,56 @@ fn with_beacons(devices: &str) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// The demo's morning, by a script that is embedded too.
-fn simulate(site: &osmose_model::site::Site, seed: u64) -> Result<Sim, Failure> {
-    let script = include_str!("../../../examples/coworking/morning.toml").to_owned();
-    Sim::new(site, Scenario::Morning { script }, seed)
-        .map_err(|e| Failure::found(format!("examples/coworking/morning.toml: {e}")))
-}
-
 impl Demo {
+    /// What the site is called in messages.
+    fn place(&self) -> String {
+        self.site.as_ref().map_or_else(|| "examples/coworking".to_owned(), |dir| dir.display().to_string())
+    }
+
+    /// A file of the demo's folder, the embedded one or the one that was named.
+    fn read(&self, path: &str) -> Result<String, Failure> {
+        if let Some(dir) = &self.site {
+            let file = dir.join(path);
+            return std::fs::read_to_string(&file).map_err(|e| {
+                Failure::found(format!("{}: {e}. --site wants a copy of examples/coworking.", file.display()))
+            });
+        }
+        let found = EMBEDDED.iter().find(|(name, _)| *name == path);
+        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| Failure::found(format!("the demo has no {path}")))
+    }
+
+    /// The files of the site. The beacons stand in devices.toml as a comment.
+    fn files(&self, beacons: Beacons) -> Result<Vec<SourceFile>, Failure> {
+        let mut paths: Vec<String> = EMBEDDED.iter().map(|(path, _)| (*path).to_owned()).collect();
+        if let Some(dir) = &self.site {
+            // Its rules may have been put into other files.
+            paths.retain(|p| !p.starts_with("rules/"));
+            let rules = dir.join("rules").read_dir().into_iter().flatten().flatten();
+            let names = rules.map(|e| e.file_name().to_string_lossy().into_owned());
+            paths.extend(names.filter(|n| n.ends_with(".rules")).map(|n| format!("rules/{n}")));
+            paths.sort();
+        }
+        let site = paths.into_iter().filter(|path| path != SCRIPT);
+        site.map(|path| {
+            let text = self.read(&path)?;
+            let is_doubled = path == "devices.toml" && beacons == Beacons::On;
+            Ok(SourceFile { text: if is_doubled { with_beacons(&text) } else { text }, path })
+        })
+        .collect()
+    }
+
+    /// The demo's morning in its building.
+    fn simulate(&self, site: &osmose_model::site::Site) -> Result<Sim, Failure> {
+        let script = self.read(SCRIPT)?;
+        Sim::new(site, Scenario::Morning { script }, self.seed)
+            .map_err(|e| Failure::found(format!("{}/{SCRIPT}: {e}", self.place())))
+    }
+
     pub(crate) fn run(self) -> Ended {
         if self.report {
             return report::run(&self);
         }
-        let ready = crate::site::ready_files(&files(Beacons::Off), "examples/coworking")?;
+        let ready = crate::site::ready_files(&self.files(Beacons::Off)?, &self.place())?;
         if self.headless { headless::run(ready, &self) } else { live::run(ready, &self) }
     }
 }

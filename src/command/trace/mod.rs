@@ -52,7 +52,7 @@ pub(crate) enum Trace {
 
 #[derive(clap::Args)]
 pub(crate) struct File {
-    /// The trace
+    /// The trace, or the folder that recordings go to
     trace: PathBuf,
     /// As JSON
     #[arg(long)]

@@ -19,7 +19,8 @@ pub(crate) fn word(s: &str) -> Value {
 }
 
 fn actuator(id: usize, label: &str, kind: ActuatorKind, default: Option<&str>, safe: Option<&str>) -> Actuator {
-    Actuator { default: default.map(name), safe: safe.map(name), ..Actuator::plain(id as u16, label, kind) }
+    let lease = safe.map(|_| osmose_model::device::LEASE_DEFAULT);
+    Actuator { default: default.map(name), safe: safe.map(name), lease, ..Actuator::plain(id as u16, label, kind) }
 }
 
 pub(crate) const RECORDER: ActuatorId = ActuatorId(0);

@@ -1,16 +1,19 @@
 //! `[[actuator]]`.
 
 use super::{Reader, connect};
-use crate::doc::{Fields, Val};
+use crate::doc::{Fields, Range, Val};
 use crate::fault::{Faults, Spot};
 use crate::text::{propose, shown};
-use osmose_model::device::{Actuator, ActuatorKind, Cell};
+use osmose_model::device::{Actuator, ActuatorKind, Cell, LEASE_DEFAULT};
 use osmose_model::ids::{ActuatorId, LevelId, Name, WallId};
 use osmose_model::limits::NAME_BYTES_MAX;
+use osmose_model::time::DurationNs;
 
+/// A margin of a cell, metres.
+const MARGIN_M: Range = Range::Within(0.0, 100.0);
 /// Every key of an actuator.
 pub(super) const KEYS: &[&str] =
-    &["id", "kind", "zone", "level", "default", "safe", "pose", "connect", "cells", "wall"];
+    &["id", "kind", "zone", "level", "default", "safe", "lease_s", "pose", "connect", "cells", "wall"];
 
 impl<'a> Reader<'_, 'a> {
     pub(super) fn actuator(&mut self, mut t: Fields<'a>, n: usize, faults: &mut Faults) -> Option<Actuator> {
@@ -26,12 +29,13 @@ impl<'a> Reader<'_, 'a> {
         let pose = self.pose(&mut t, level.unwrap_or_default(), faults);
         let default = state(&mut t, "default", kind, faults);
         let safe = state(&mut t, "safe", kind, faults);
+        let lease = lease(&mut t, safe.is_some(), faults);
         let cells = self.cells(&mut t, kind, level.unwrap_or_default(), faults);
         let wall = self.wall(&mut t, kind, level, faults);
         let connect = connect::actuator(&mut t, faults);
         t.finish(faults, &[]);
         let (id, name) = (ActuatorId(n as u16), name.to_owned());
-        Some(Actuator { id, name, kind, zone, level, pose, default, safe, cells, wall, connect })
+        Some(Actuator { id, name, kind, zone, level, pose, default, safe, lease, cells, wall, connect })
     }
 
     /// `cells` of a speaker.
@@ -52,6 +56,8 @@ impl<'a> Reader<'_, 'a> {
             let area = c.get("area");
             let corners = area.and_then(|a| a.as_pairs());
             let place = area.map_or_else(|| c.spot(), |a| a.spot());
+            let [enter_margin_m, exit_margin_m] =
+                ["enter_margin_m", "exit_margin_m"].map(|key| c.number(faults, key, MARGIN_M));
             c.finish(faults, &[]);
             let Some(corners) = corners else {
                 let message = format!("The cell `{}` of {} has no `area` of corners.", shown(name), t.what());
@@ -73,7 +79,7 @@ impl<'a> Reader<'_, 'a> {
             {
                 self.check_place(t, corner, level, &place, faults);
             }
-            cells.push(Cell { name: name.to_owned(), area });
+            cells.push(Cell { name: name.to_owned(), area, enter_margin_m, exit_margin_m });
         }
         cells
     }
@@ -169,4 +175,30 @@ fn state(t: &mut Fields<'_>, key: &'static str, kind: ActuatorKind, faults: &mut
         return None;
     }
     short_name(word, &spot, t, &format!("`{key}`"), faults)
+}
+
+/// Shorter leases would be renewed so often that a busy moment of the engine ends them.
+const LEASE_MIN_S: f64 = 1.0;
+const LEASE_MAX_S: f64 = 3600.0;
+
+/// `lease_s`: how long a device that is held at level `privacy` or above waits for the engine before it makes itself safe.
+fn lease(t: &mut Fields<'_>, has_safe: bool, faults: &mut Faults) -> Option<DurationNs> {
+    let Some(val) = t.get("lease_s") else { return has_safe.then_some(LEASE_DEFAULT) };
+    let spot = val.spot();
+    let length_s = t.number(faults, "lease_s", Range::Within(0.0, LEASE_MAX_S))?;
+    if length_s == 0.0 {
+        return None;
+    }
+    if !has_safe {
+        let message = format!("The {} has `lease_s` and no `safe` state to go to when the lease runs out.", t.what());
+        faults.error("lease", &spot, t.name(), message, "Say `safe = \"STATE\"` too, or take `lease_s` out.");
+        return None;
+    }
+    if length_s < LEASE_MIN_S {
+        let message = format!("The {} has a lease of {length_s} s, which one lost datagram would end.", t.what());
+        let help = format!("Write {LEASE_MIN_S} or more (10 is renewed every 3.3 s), or 0 for no lease.");
+        faults.error("out-of-range", &spot, t.name(), message, help);
+        return None;
+    }
+    DurationNs::from_s_f64(length_s)
 }

@@ -11,7 +11,7 @@ use crate::settings::{Settings, json_attribute, wanted};
 use crate::text::{propose, shown};
 use osmose_model::geometry::{Point, Segment};
 use osmose_model::ids::{LevelId, WallId, ZoneId};
-use osmose_model::site::{Attribute, Fixture, Opening, Wall, Zone, ZoneMargins};
+use osmose_model::site::{Attribute, Fixture, Opening, RESTRICTION, Wall, Zone, ZoneMargins};
 use osmose_model::time::DurationNs;
 use std::collections::BTreeMap;
 
@@ -156,7 +156,7 @@ impl Builder<'_> {
         name
     }
 
-    /// Declared attributes from the properties, the others with their defaults.
+    /// Declared attributes from the properties, the others with their defaults; IMDF's `restriction` needs no declaration.
     fn attributes(&self, f: &RawFeature, name: &str, faults: &mut Faults) -> BTreeMap<String, Attribute> {
         let mut attributes = BTreeMap::new();
         for (key, spec) in self.settings.attributes.iter().filter(|(_, s)| s.on == "zone") {
@@ -174,6 +174,9 @@ impl Builder<'_> {
                 }),
             };
             attributes.insert(key.clone(), value);
+        }
+        if let Some(restriction) = f.text(RESTRICTION) {
+            attributes.entry(RESTRICTION.to_owned()).or_insert(Attribute::Text(restriction));
         }
         attributes
     }

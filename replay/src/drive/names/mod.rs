@@ -1,4 +1,5 @@
-//! Track rows named by what was heard before *and after* them.
+//! Track rows named anew, once all of them are there: by what was heard before *and after* them, or by labels that look
+//! at nothing later than each row (`labels`).
 //!
 //! A live engine can name nobody before their badge is read, and finds out only then that two people who met a minute ago
 //! had changed places. A file of tracks is written when all is known: this keeps the rows and the badge reads of a replay,
@@ -6,6 +7,7 @@
 //! it best. Rows of a carried device keep its owner's name. No decision is changed: the engine never sees these names.
 
 mod graph;
+mod labels;
 
 use graph::{Graph, Meeting};
 use osmose_model::geometry::Place;
@@ -112,6 +114,11 @@ fn piece(pieces: &Pieces, track: TrackId, when: LogicalNs) -> Option<usize> {
 }
 
 impl Smoother {
+    /// Gives every row the label that it bore when it was made, and that label's name ([`labels`]).
+    pub(super) fn label_rows(&mut self) {
+        labels::label_rows(&mut self.rows, &self.reads);
+    }
+
     /// Names every row anew.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Beginning at a saved state: where a replay of a stretch may begin, and where the state got lost on the way.
 
-use super::{Order, Replay, ReplayError, Run, compile};
+use super::{Options, Order, Replay, ReplayError, Run, compile};
 use crate::drive::standing;
 use crate::drive::workshop::Workshop;
 use crate::trace::codec::{self, Record};
@@ -8,8 +8,9 @@ use crate::trace::format::Topic;
 use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording, Sought};
 use osmose_core::Driver;
-use osmose_model::input::Tag;
+use osmose_model::input::{Input, Tag};
 use osmose_model::observation::ScanBuf;
+use osmose_model::time::LogicalNs;
 
 impl<W: Workshop> Replay<Recording, W> {
     /// Begins at the last keyframe that stands well before `from`, where there is one and the code is the recorded
@@ -20,27 +21,36 @@ impl<W: Workshop> Replay<Recording, W> {
     pub fn from_keyframe(mut self) -> Result<Self, ReplayError> {
         let Some(from) = self.run.options.from else { return Ok(self) };
         // A recording of the run is one of all of it.
-        if self.run.writing.sinks.record.is_some() {
-            return Ok(self);
-        }
-        if self.run.order != Order::Recorded || self.run.in_force.is_none() {
+        if self.run.writing.sinks.record.is_some() || !self.run.may_begin_inside() {
             return Ok(self);
         }
         // Track rows depend on whether a scan came lately, so what was lately belongs to what is replayed.
-        let Some(sought) = self.reader.seek_before(from.minus(self.run.writing.quiet()))? else { return Ok(self) };
+        self.begin_before(from.minus(self.run.writing.quiet()))?;
+        Ok(self)
+    }
+
+    /// Begins at the last keyframe before an instant; false where that cannot be, and it begins at the start.
+    pub(super) fn begin_before(&mut self, at: LogicalNs) -> Result<bool, ReplayError> {
+        let Some(sought) = self.reader.seek_before(at)? else { return Ok(false) };
         let own = self.run.in_force.clone();
         if let Some(rules) = &sought.rules {
             self.run.in_force = Some(rules.clone());
         }
-        if !self.run.begin_at(&sought, &mut self.reader, &mut self.scan)? {
+        let begun = self.run.begin_at(&sought, &mut self.reader, &mut self.scan)?;
+        if !begun {
             self.run.in_force = own;
             self.reader.rewind()?;
         }
-        Ok(self)
+        Ok(begun)
     }
 }
 
 impl<W: Workshop> Run<W> {
+    /// Whether a recorded state is one of this run: its inputs, site and rules are the recorded ones.
+    pub(super) fn may_begin_inside(&self) -> bool {
+        self.order == Order::Recorded && self.in_force.is_some()
+    }
+
     /// A whole state: compared where the state is known, taken back where it was lost.
     pub(super) fn keyframe(&mut self, tag: Tag, state: &[u8]) -> Result<(), ReplayError> {
         let last = self.driver.machine().last();
@@ -55,6 +65,9 @@ impl<W: Workshop> Run<W> {
                     self.look_into(state)?;
                 }
             }
+            return Ok(());
+        }
+        if self.other_ticks && self.read.is_none() && self.begin_otherwise(tag, state)? {
             return Ok(());
         }
         // A state of before something already read (or of other rules) cannot be gone on from.
@@ -79,6 +92,36 @@ impl<W: Workshop> Run<W> {
         }
         self.read = Some(tag);
         Ok(())
+    }
+
+    /// What if, in a trace that begins inside a log: people and devices are as the recorded state has them there, and from
+    /// there on it is otherwise. Other rules are installed over it, as a running engine installs them. False where the
+    /// state is none of this site.
+    fn begin_otherwise(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
+        // A recording of the run begins with the rules that it carries.
+        if self.throughout.is_some() && self.writing.sinks.record.is_some() {
+            return Ok(false);
+        }
+        let recorded = compile(&self.workshop, &self.recorded, &Options::default())?;
+        let mut machine = self.workshop.machine(recorded);
+        if machine.restore(state).is_err() || machine.last() != tag {
+            return Ok(false);
+        }
+        self.driver = Driver::new(machine);
+        let digests = self.digests();
+        if let Some(record) = &mut self.writing.sinks.record {
+            record.state(tag, state, digests)?;
+        }
+        // Those that are in force already go on with what they remember.
+        let others = self.throughout.as_ref().filter(|files| **files != self.recorded).cloned();
+        if let Some(files) = others {
+            let rules = compile(&self.workshop, &files, &self.options)?;
+            self.driver.machine_mut().stage_rules(rules);
+            self.feed(tag.at, &Input::RulesInstalled { files: &files })?;
+        }
+        self.summary.began_at = Some(tag.seq);
+        self.read = Some(tag);
+        Ok(true)
     }
 
     /// Both sides' state at a keyframe where they part.

@@ -1,10 +1,11 @@
 //! What a trace says up to and at a command: the command, what its input was, what happened to its people.
 
 use super::super::WhyError;
+use crate::drive::{Ticker, Watch};
 use crate::trace::codec::{self, Record};
 use crate::trace::format::Topic;
 use crate::trace::read::{Item, RawRecord};
-use crate::trace::recording::{Items, Recording};
+use crate::trace::recording::Recording;
 use osmose_model::command::{Command, CommandId};
 use osmose_model::ids::{SensorId, TrackId};
 use osmose_model::input::{Input, Report, Tag};
@@ -132,7 +133,12 @@ fn answer(report: &Report) -> String {
 
 /// Reads up to the command, what its input made, and what its device answered; from so long before it, where that is
 /// given, else from the start.
-pub(super) fn listen(recording: &mut Recording, id: CommandId, back: Option<DurationNs>) -> Result<Heard, WhyError> {
+pub(super) fn listen(
+    recording: &mut Recording,
+    id: CommandId,
+    back: Option<DurationNs>,
+    watch: &mut dyn Watch,
+) -> Result<Heard, WhyError> {
     let mut heard = Heard::default();
     if let Some(back) = back
         && let Some(at) = recording.instant_of(id.seq)?
@@ -143,7 +149,8 @@ pub(super) fn listen(recording: &mut Recording, id: CommandId, back: Option<Dura
         recording.rewind()?;
     }
     let (mut scan, low) = (ScanBuf::new(), id.seq.0 as u32);
-    while let Some(item) = recording.next_item()? {
+    let mut ticker = Ticker::new(watch);
+    while let Some(item) = ticker.next_item(recording)? {
         let Item::Record(raw) = item else { continue };
         if raw.topic == Topic::Input && raw.sequence != low {
             if !heard.other_input(&raw, id, &mut scan) {

@@ -17,7 +17,7 @@ mod tests;
 pub use heard::ANSWER_MAX;
 
 use super::WhyError;
-use crate::drive::Workshop;
+use crate::drive::{Watch, Workshop};
 use crate::rulebook::Rulebook;
 use crate::trace::recording::{Items, Recording};
 use crate::words;
@@ -143,8 +143,8 @@ pub struct Told {
 ///
 /// # Errors
 /// [`WhyError`].
-pub fn why(path: &Path, id: CommandId) -> Result<Why, WhyError> {
-    explain(path, id, None)
+pub fn why(path: &Path, id: CommandId, watch: &mut dyn Watch) -> Result<Why, WhyError> {
+    explain(path, id, None, watch)
 }
 
 /// The same, looking back no further than this for what happened to the command's people: at a day's trace that takes
@@ -153,12 +153,12 @@ pub fn why(path: &Path, id: CommandId) -> Result<Why, WhyError> {
 /// # Errors
 /// [`WhyError`].
 pub fn why_within(path: &Path, id: CommandId, back: DurationNs) -> Result<Why, WhyError> {
-    explain(path, id, Some(back))
+    explain(path, id, Some(back), &mut ())
 }
 
-fn explain(path: &Path, id: CommandId, back: Option<DurationNs>) -> Result<Why, WhyError> {
+fn explain(path: &Path, id: CommandId, back: Option<DurationNs>, watch: &mut dyn Watch) -> Result<Why, WhyError> {
     let mut recording = Recording::open(path)?;
-    let heard = listen(&mut recording, id, back)?;
+    let heard = listen(&mut recording, id, back, watch)?;
     let Some(command) = &heard.command else {
         let near = match heard.last {
             Some(last) => format!("; the last one before it is {last}"),
@@ -182,7 +182,7 @@ fn explain(path: &Path, id: CommandId, back: Option<DurationNs>) -> Result<Why, 
         all.extend(links::of_track(&site, *track, command, &heard));
     }
     all.extend(heard.deciding.map(|d| links::of_deciding(&site, d, command)));
-    let (wall, caution, late) = match seen::before(&mut recording, command, &tracks) {
+    let (wall, caution, late) = match seen::before(&mut recording, command, &tracks, watch) {
         Ok(seen) => {
             all.extend(links::of_sightings(&site, command, &seen.frames));
             all.extend(seen.sensors.iter().map(|(id, s)| links::of_sensor(&site, *id, s, command)));

@@ -2,11 +2,11 @@
 //! sensors did that it hangs on.
 
 use super::super::WhyError;
-use crate::drive::Workshop;
 use crate::drive::walk::{Walk, Walked};
+use crate::drive::{Ticker, Watch, Workshop};
 use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
-use crate::trace::recording::{Items, Recording};
+use crate::trace::recording::Recording;
 use crate::words;
 use osmose_model::command::{Command, Entity};
 use osmose_model::geometry::Place;
@@ -95,7 +95,12 @@ pub(super) struct Seen {
 
 /// The last frames that moved the command's people, newest first, and how the sensors did that it hangs on, by running
 /// the code again; and what is to be known about that.
-pub(super) fn before(recording: &mut Recording, command: &Command, tracks: &[TrackId]) -> Result<Seen, WhyError> {
+pub(super) fn before(
+    recording: &mut Recording,
+    command: &Command,
+    tracks: &[TrackId],
+    watch: &mut dyn Watch,
+) -> Result<Seen, WhyError> {
     recording.rewind()?;
     let mut walk = Walk::begin(recording, Some(command.at.minus(USUAL)))?;
     let mut seen: BTreeMap<TrackId, (LogicalNs, Place)> = BTreeMap::new();
@@ -103,7 +108,8 @@ pub(super) fn before(recording: &mut Recording, command: &Command, tracks: &[Tra
     let mut sensors: BTreeMap<SensorId, Lately> = BTreeMap::new();
     let mut scan = ScanBuf::new();
     let from = command.at.minus(USUAL);
-    while let Some(item) = recording.next_item()? {
+    let mut ticker = Ticker::new(watch);
+    while let Some(item) = ticker.next_item(recording)? {
         let Item::Record(raw) = item else { continue };
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
         let input = if let Record::Input { tag, input } = &record { Some((*tag, *input)) } else { None };

@@ -25,7 +25,7 @@ fn a_pause_is_explained_down_to_the_frames_that_moved_the_person() {
     let path = dir.path().join("walk.mcap");
     std::fs::write(&path, live(&walk(30), 40)).unwrap();
     let pause = commands(&path).into_iter().find(|c| c.verb == "pause").expect("somebody leaves");
-    let why = why(&path, pause.id).unwrap();
+    let why = why(&path, pause.id, &mut ()).unwrap();
     let text = why.render();
     assert_eq!(why.caution, None, "{text}");
     let of = |kind: &'static str| why.links.iter().filter(move |l| l.kind == kind);
@@ -62,11 +62,11 @@ fn every_command_of_a_walk_has_its_chain_and_what_is_none_is_said() {
     let all = commands(&path);
     assert!(all.len() > 2);
     for c in &all {
-        let why = why(&path, c.id).unwrap();
+        let why = why(&path, c.id, &mut ()).unwrap();
         assert_eq!(why.caution, None, "{}", why.render());
         assert!(why.links.iter().any(|l| l.kind == "frame"), "{}", why.render());
     }
-    let error = why(&path, parse_id("5.7").unwrap()).unwrap_err().to_string();
+    let error = why(&path, parse_id("5.7").unwrap(), &mut ()).unwrap_err().to_string();
     assert!(error.contains("no command 5.7"), "{error}");
     assert!(matches!(parse_id("m7"), Err(WhyError::Id(_))));
 }

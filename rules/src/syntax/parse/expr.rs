@@ -367,7 +367,8 @@ impl Parser<'_> {
             let span = self.here();
             let word = self.nth_text(0);
             let diagnostic = Diagnostic::error("unknown-unit", self.file, span, format!("`{word}` is no unit"));
-            let diagnostic = match did_you_mean(word, words::UNITS.iter().copied()) {
+            let near = words::foreign_unit(word).or_else(|| did_you_mean(word, words::UNITS.iter().copied()));
+            let diagnostic = match near {
                 Some(near) => diagnostic.label(span, format!("did you mean `{near}`?")),
                 None => diagnostic.help(format!("units are: %, {}", words::UNITS.join(", "))),
             };

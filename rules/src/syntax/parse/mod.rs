@@ -226,6 +226,8 @@ impl<'t> Parser<'t> {
         let diagnostic = Diagnostic::error("syntax", self.file, span, message);
         let diagnostic = if self.current() == SyntaxKind::UNKNOWN && self.nth_text(0).starts_with('"') {
             diagnostic.help("close the string on the line where it begins")
+        } else if let Some(foreign) = words::foreign_word(self.nth_text(0)) {
+            diagnostic.help(foreign)
         } else {
             diagnostic.label(span, format!("expected {what}"))
         };
@@ -266,10 +268,12 @@ impl<'t> Parser<'t> {
         let span = self.here();
         let found = self.found();
         let mut diagnostic = Diagnostic::error("syntax", self.file, span, format!("expected {what}, found {found}"));
-        diagnostic = match did_you_mean(self.nth_text(0), known.iter().copied()) {
-            Some(near) => diagnostic.label(span, format!("did you mean `{near}`?")),
-            None if known.len() <= 24 => diagnostic.help(format!("{what} is one of: {}", known.join(", "))),
-            None => diagnostic.label(span, format!("expected {what}")),
+        let word = self.nth_text(0);
+        diagnostic = match words::foreign_word(word).ok_or_else(|| did_you_mean(word, known.iter().copied())) {
+            Ok(instead) => diagnostic.help(instead),
+            Err(Some(near)) => diagnostic.label(span, format!("did you mean `{near}`?")),
+            Err(None) if known.len() <= 24 => diagnostic.help(format!("{what} is one of: {}", known.join(", "))),
+            Err(None) => diagnostic.label(span, format!("expected {what}")),
         };
         self.report(diagnostic);
     }

@@ -14,7 +14,7 @@
 mod rows;
 mod table;
 
-use super::{Beacons, Demo, files};
+use super::{Beacons, Demo};
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::site::Ready;
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
@@ -69,14 +69,18 @@ pub(super) struct Log {
     pub(super) crossings: Vec<TrueCrossing>,
     pub(super) sent: Vec<Sent>,
     pub(super) reports: Vec<(ArrivalNs, Report)>,
-    /// Gestures: when they were made, at which sensor.
-    pub(super) gestures: Vec<LogicalNs>,
+    /// Gestures: when they were made, and where.
+    pub(super) gestures: Vec<(LogicalNs, osmose_model::geometry::Place)>,
     /// When the fire panel said that it burns.
     pub(super) fires: Vec<LogicalNs>,
     /// Everybody's places over time, of those in the zones that rows look at.
     pub(super) seen: Vec<Seen>,
     /// Beliefs of who somebody is: compared, and wrong.
     pub(super) named: (u64, u64),
+    /// Each wrong belief as it began: who was taken for whom, where, when.
+    pub(super) mistaken: Vec<String>,
+    /// Where the known people were, every [`COMPARED_EVERY`].
+    pub(super) whole: Vec<(ArrivalNs, u32, Option<PersonId>, osmose_model::geometry::Place)>,
     /// Times at which two were said to may have changed places.
     pub(super) swaps: u64,
     /// When frames of m7's recording that were written had been captured.
@@ -149,6 +153,13 @@ impl Log {
         all
     }
 
+    /// The known person who truly stood at a place, as far as one look a second tells.
+    pub(super) fn known_at(&self, at: ArrivalNs, place: osmose_model::geometry::Place) -> Option<PersonId> {
+        let near = self.whole.iter().filter(|w| (w.0.0 - at.0).abs() <= COMPARED_EVERY.0 && w.3.level == place.level);
+        let near = near.map(|w| (w.3.at.distance(place.at), w.2));
+        near.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|n| n.0 <= SAME_PLACE_M).and_then(|n| n.1)
+    }
+
     /// Who truly is in a zone at an instant.
     pub(super) fn inside(&self, zone: ZoneId, at: ArrivalNs) -> Vec<(u32, Option<PersonId>)> {
         let there = self.stays(zone).into_iter().filter(|s| s.2 <= at && at < s.3);
@@ -172,6 +183,8 @@ struct Sink {
     commands: Vec<Command>,
     begun: Instant,
     zone_names: Vec<ZoneId>,
+    /// Mistakes about people that were told already.
+    taken_for: Vec<String>,
 }
 
 impl StepSink<Fusion, Rules, Plan> for Sink {
@@ -186,7 +199,7 @@ impl StepSink<Fusion, Rules, Plan> for Sink {
         match input {
             Input::Report(report) => log.reports.push((ArrivalNs(tag.at.0), *report)),
             Input::Observation(o) => match o.body {
-                Body::Gesture { .. } => log.gestures.push(o.measured),
+                Body::Gesture { place, .. } => log.gestures.push((o.measured, place)),
                 Body::Binary { on: true } if log.site.sensors[o.sensor.index()].name == "fire-panel" => {
                     log.fires.push(o.measured);
                 }
@@ -215,7 +228,11 @@ impl Sink {
     /// Compares whom people are taken for with who they are.
     fn compare(&mut self, sim: &Sim, machine: &Core, now: ArrivalNs) {
         let truth: Vec<_> = sim.truth(now).map(|p| (p.place, p.person)).collect();
-        let (mut named, mut wrong) = self.log.named;
+        let whole = sim.truth(now).filter(|p| p.person.is_some()).map(|p| (now, p.id, p.person, p.place));
+        self.log.whole.extend(whole);
+        let (mut named, mut wrong, mut mistaken) = (self.log.named.0, self.log.named.1, Vec::new());
+        let site = self.log.site.clone();
+        let name = |p: Option<PersonId>| p.map_or("nobody known", |p| site.people[p.index()].name.as_str());
         machine.fusion().for_each_occupant(&mut |o| {
             let Some(person) = o.person.filter(|_| o.presence == Presence::Seen && o.person_p >= 0.9) else { return };
             let near = truth.iter().filter(|(place, _)| place.level == o.place.level);
@@ -223,9 +240,21 @@ impl Sink {
             if let Some((_, who)) = near.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|n| n.0 <= SAME_PLACE_M) {
                 named += 1;
                 wrong += u64::from(who != Some(person));
+                if who != Some(person) {
+                    let what = format!("{} taken for {}", name(who), name(Some(person)));
+                    mistaken.push((what, o.place.at));
+                }
             }
         });
         self.log.named = (named, wrong);
+        // Each mistake once, as it begins.
+        for (what, at) in mistaken {
+            if !self.taken_for.contains(&what) {
+                let (t, x, y) = (now.0 as f64 / 1e9, at.x_m, at.y_m);
+                self.log.mistaken.push(format!("{what} from {t:.0} s, at {x:.1}, {y:.1}"));
+                self.taken_for.push(what);
+            }
+        }
     }
 }
 
@@ -268,8 +297,8 @@ fn obey(recorder: &mut Recorder<Kept>, command: &Command) {
 
 /// Runs a morning.
 fn morning(demo: &Demo, beacons: Beacons) -> Result<Log, Failure> {
-    let Ready { site, program } = crate::site::ready_files(&files(beacons), "examples/coworking")?;
-    let mut sim = super::simulate(&site, demo.seed)?;
+    let Ready { site, program } = crate::site::ready_files(&demo.files(beacons)?, &demo.place())?;
+    let mut sim = demo.simulate(&site)?;
     let seconds = demo.seconds.unwrap_or(SECONDS);
     let end = ArrivalNs((seconds * 1e9) as i64);
     let recorder_of_m7 = site.actuator_named("m7.recorder");
@@ -288,12 +317,14 @@ fn morning(demo: &Demo, beacons: Beacons) -> Result<Log, Failure> {
         fires: vec![],
         seen: vec![],
         named: (0, 0),
+        mistaken: vec![],
+        whole: vec![],
         swaps: 0,
         written: vec![],
         recorder: recorder.account(),
         steps_us: vec![],
     };
-    let mut sink = Sink { log, commands: vec![], begun: Instant::now(), zone_names };
+    let mut sink = Sink { log, commands: vec![], begun: Instant::now(), zone_names, taken_for: vec![] };
     let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
     let mut driver = CoreDriver::new(Core::new(site, program));
     driver.feed(ArrivalNs(0), &Input::RulesInstalled { files: &canon::encode_files(&rules) }, &mut sink);

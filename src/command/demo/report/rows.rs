@@ -7,7 +7,7 @@ use osmose_model::device::ActuatorKind;
 use osmose_model::geometry::Point;
 use osmose_model::ids::{ActuatorId, PersonId, ZoneId};
 use osmose_model::site::CELL;
-use osmose_model::time::ArrivalNs;
+use osmose_model::time::{ArrivalNs, DurationNs};
 
 /// One row of the table.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Row {
     pub(super) holds: bool,
     /// What came out, in a few words.
     pub(super) found: String,
+    /// Each thing that was not as asked, with its time.
+    pub(super) notes: Vec<String>,
     /// The engine's share: the steps that decided, microseconds on this machine.
     pub(super) engine_us: Vec<f64>,
     /// The human's: from what truly happened to the device's report, milliseconds.
@@ -28,8 +30,12 @@ pub(super) struct Row {
 
 /// A hand-over from cell to cell may leave so much silence, milliseconds.
 const HANDOVER_MAX_MS: f64 = 20.0;
-/// Wrong beliefs of who somebody is, at most, of all.
-const WRONG_NAMES_MAX: f64 = 0.02;
+/// A word may come so long before somebody is truly in the cell that it is for: belief is a little ahead at times.
+const BEFORE_ENTRY: DurationNs = DurationNs::from_ms(500);
+/// The end of a word that was somebody else's: no longer than two samples after one comes into the cell.
+const LEFT_OVER: DurationNs = DurationNs::from_ms(160);
+/// What a belief may be ahead of the truth by: a sample of a ceiling sensor.
+const SAMPLE_NS: i64 = 80_000_000;
 /// A customer looks at the counter whose heading is within this of the direction to the barista, radians.
 const LOOKS_RAD: f64 = 0.7;
 
@@ -52,6 +58,15 @@ pub(super) fn all(log: &Log) -> Vec<Row> {
 
 fn ms(from: i64, to: ArrivalNs) -> f64 {
     (to.0 - from) as f64 / 1e6
+}
+
+/// `from 12.3 to 14.0 s`.
+fn during(from: ArrivalNs, to: ArrivalNs) -> String {
+    format!("from {:.2} to {:.2} s", from.0 as f64 / 1e9, to.0 as f64 / 1e9)
+}
+
+fn name_of(log: &Log, device: ActuatorId) -> &str {
+    &log.site.actuators[device.index()].name
 }
 
 fn share(part: usize, of: usize) -> String {
@@ -84,7 +99,7 @@ fn guided(log: &Log) -> Row {
     let ways: Vec<(ZoneId, ActuatorId)> =
         log.site.zones.iter().filter_map(|z| Some((z.id, speaker_of(log, z.id)?))).filter(|w| is_way(w.1)).collect();
     let (goals, mut people) = ([log.zone("m7"), log.zone("workshop")], 0);
-    let (mut passed, mut heard, mut gaps) = (0, 0, Vec::new());
+    let (mut passed, mut heard, mut gaps, mut notes) = (0, 0, Vec::new(), Vec::new());
     for (group, goal) in ["project-x", "makers"].iter().zip(goals) {
         for person in members(log, group) {
             let Some(arrives) =
@@ -103,21 +118,38 @@ fn guided(log: &Log) -> Row {
                 let spans = log.spans(speaker, "playing");
                 for (_, who, from, to) in log.stays(cell) {
                     if who == Some(person) && from < arrives.at && to > first {
-                        let sound = spans.iter().find(|s| s.0 < to && s.1 > from.max(first));
-                        way.push((from, to, sound.map(|s| (s.0.max(from), s.1.min(to)))));
+                        // What is left of the word to somebody before them, as they come, is not theirs.
+                        let near = from.minus(BEFORE_ENTRY)..to;
+                        let to_them = log
+                            .sent
+                            .iter()
+                            .filter(is_told)
+                            .find(|s| s.command.device == speaker && near.contains(&ArrivalNs(s.command.at.0)));
+                        let told_at = to_them.map_or(log.end, |s| ArrivalNs(s.command.at.0));
+                        let is_left = |s: &&Span| s.1 <= from.plus(LEFT_OVER) && told_at > s.1;
+                        let sounds = spans.iter().filter(|s| !is_left(s));
+                        let sounds = sounds.map(|s| (s.0.max(from.max(first)), s.1.min(to)));
+                        let sounds: Vec<Span> = sounds.filter(|s| s.0 < s.1).collect();
+                        way.push((from, to, sounds, speaker));
                     }
                 }
             }
             way.sort_by_key(|w| w.0);
             people += 1;
             passed += way.len();
-            heard += way.iter().filter(|w| w.2.is_some()).count();
-            for pair in way.windows(2) {
-                // A hand-over is where two cells overlap; where none covers the way there is nothing to hand over to.
-                let (Some((_, until)), Some((from, _))) = (pair[0].2, pair[1].2) else { continue };
-                if pair[1].0 < pair[0].1 {
-                    gaps.push((from.0 - until.0).max(0) as f64 / 1e6);
+            heard += way.iter().filter(|w| !w.2.is_empty()).count();
+            let who = &log.site.people[person.index()].name;
+            let silent = way.iter().filter(|w| w.2.is_empty());
+            notes
+                .extend(silent.map(|w| format!("{who} heard nothing from {} {}", name_of(log, w.3), during(w.0, w.1))));
+            let stood = union(way.iter().map(|w| (w.0.max(first), w.1)));
+            let sounded = union(way.iter().flat_map(|w| w.2.iter().copied()));
+            for (from, to) in silences(&stood, &sounded) {
+                let gap_ms = ms(from.0, to);
+                if gap_ms > HANDOVER_MAX_MS {
+                    notes.push(format!("{who} heard nothing in the midst of their way {}", during(from, to)));
                 }
+                gaps.push(gap_ms);
             }
         }
     }
@@ -125,25 +157,66 @@ fn guided(log: &Log) -> Row {
     let guided: Vec<PersonId> = ["project-x", "makers"].iter().flat_map(|g| members(log, g)).collect();
     let stray =
         ways.iter().flat_map(|&(cell, speaker)| log.spans(speaker, "playing").into_iter().map(move |s| (cell, s)));
+    // What the podcast says there is another row's.
+    let is_guidance = |speaker: ActuatorId, span: Span| {
+        log.sent.iter().any(|s| {
+            let at = ArrivalNs(s.command.at.0);
+            s.command.device == speaker && s.rule.starts_with("guide") && at < span.1 && at.0 > span.0.0 - SAMPLE_NS
+        })
+    };
+    let stray = stray.filter(|&(cell, span)| speaker_of(log, cell).is_some_and(|a| is_guidance(a, span)));
     let stray = stray.filter(|(cell, (from, to))| {
         !log.stays(*cell).iter().any(|s| s.2 < *to && s.3 > *from && s.1.is_some_and(|p| guided.contains(&p)))
     });
-    let stray = stray.count();
+    let stray: Vec<String> = stray
+        .map(|(cell, (from, to))| format!("{} spoke to nobody {}", log.site.zones[cell.index()].name, during(from, to)))
+        .collect();
+    let strays = stray.len();
+    notes.extend(stray);
     let worst = gaps.iter().copied().fold(0.0, f64::max);
     let all = members(log, "project-x").len() + members(log, "makers").len();
     let plays = log.sent.iter().filter(|s| s.rule.starts_with("guide") && s.command.verb == "play");
     Row {
         id: "A1",
         asks: "arrivals guided, each through the cells of their way",
-        holds: people == all && heard * 10 >= passed * 9 && worst <= HANDOVER_MAX_MS && stray == 0,
+        holds: people == all && heard * 10 >= passed * 9 && worst <= HANDOVER_MAX_MS && strays == 0,
         found: format!(
-            "{} guided, heard in {} cells; longest silence between two {worst:.0} ms; {stray} words to nobody",
+            "{} guided, heard in {} cells; longest silence between two {worst:.0} ms; {strays} words to nobody",
             share(people, all),
             share(heard, passed)
         ),
+        notes,
         engine_us: engine(plays.clone()),
         human_ms: plays.filter_map(|s| entered_to_report(log, s, "playing")).collect(),
     }
+}
+
+/// A span of time.
+type Span = (ArrivalNs, ArrivalNs);
+
+/// Spans joined where they meet or overlap, ascending.
+fn union(spans: impl Iterator<Item = Span>) -> Vec<Span> {
+    let mut all: Vec<Span> = spans.filter(|s| s.0 < s.1).collect();
+    all.sort_unstable();
+    let mut joined: Vec<Span> = Vec::new();
+    for (from, to) in all {
+        match joined.last_mut().filter(|last| from <= last.1) {
+            Some(last) => last.1 = last.1.max(to),
+            None => joined.push((from, to)),
+        }
+    }
+    joined
+}
+
+/// The silences of hand-overs: where somebody stood in cells without a break and heard nothing between two words. Where
+/// no cell covers the way there is nothing to hand over to.
+fn silences(stood: &[Span], heard: &[Span]) -> Vec<Span> {
+    let mut all = Vec::new();
+    for &(from, to) in stood {
+        let within: Vec<Span> = heard.iter().map(|h| (h.0.max(from), h.1.min(to))).filter(|h| h.0 < h.1).collect();
+        all.extend(within.windows(2).map(|pair| (pair[0].1, pair[1].0)).filter(|s| s.0 < s.1));
+    }
+    all
 }
 
 /// From somebody's true crossing into the zone that set a command off, to the device's report of a state.
@@ -181,6 +254,7 @@ fn lit(log: &Log) -> Row {
         asks: "light before the door is crossed",
         holds: entries > 0 && dark == 0,
         found: format!("{} entries found the light on", share(entries - dark, entries)),
+        notes: vec![],
         engine_us: engine(log.sent.iter().filter(|s| s.rule.starts_with("light-"))),
         human_ms: human,
     }
@@ -197,8 +271,8 @@ fn opened(log: &Log) -> Row {
     });
     let to_members = to_members.count();
     let human = shows.iter().filter_map(|s| {
-        let made = log.gestures.iter().rev().find(|g| g.0 <= s.command.at.0)?;
-        log.said(s.command.device, "state", "showing", s.command.at.0).map(|r| ms(made.0, r))
+        let made = log.gestures.iter().rev().find(|g| g.0.0 <= s.command.at.0)?;
+        log.said(s.command.device, "state", "showing", s.command.at.0).map(|r| ms(made.0.0, r))
     });
     let human_ms: Vec<f64> = human.collect();
     Row {
@@ -209,6 +283,7 @@ fn opened(log: &Log) -> Row {
             && shows.len() + refused == log.gestures.len()
             && refused > 0,
         found: format!("{} waves: {} opened for members, {refused} refused and told", log.gestures.len(), to_members),
+        notes: vec![],
         engine_us: shows.iter().map(|s| s.step_us).collect(),
         human_ms,
     }
@@ -216,14 +291,18 @@ fn opened(log: &Log) -> Row {
 
 /// A5: a message by the beam that is aimed at one; no other beam of the room is active, and nobody else stands in it.
 fn told(log: &Log) -> Row {
-    let plays: Vec<&Sent> = log.sent_by("tell-ana", "play").collect();
-    let (mut others, mut alone) = (0, 0);
+    let plays: Vec<&Sent> =
+        log.sent.iter().filter(|s| s.rule.starts_with("tell-ana") && s.command.verb == "play").collect();
+    let (mut others, mut alone, mut notes) = (0, 0, Vec::new());
     for s in &plays {
         let at = ArrivalNs(s.command.at.0 + 20_000_000);
         let is_room =
             |z: &osmose_model::site::Zone| z.category == CELL && speaker_of(log, z.id) == Some(s.command.device);
         let inside = log.site.zones.iter().filter(|z| is_room(z)).map(|z| log.inside(z.id, at));
         let ana = log.person("ana");
+        let truly = ana.and_then(|a| log.whole.iter().rev().find(|t| t.0 <= at && t.2 == Some(a)));
+        let place = truly.map_or_else(|| "nowhere".to_owned(), |t| format!("at {:.2}, {:.2}", t.3.at.x_m, t.3.at.y_m));
+        notes.push(format!("{} spoke at {:.2} s; ana was {place}", name_of(log, s.command.device), at.0 as f64 / 1e9));
         alone += usize::from(inside.clone().any(|who| who.len() == 1 && who[0].1 == ana));
         let zone = log.site.actuators[s.command.device.index()].zone;
         let speakers = log.site.actuators.iter().filter(|a| a.kind == ActuatorKind::Speaker && a.zone == zone);
@@ -246,6 +325,7 @@ fn told(log: &Log) -> Row {
             "{} message, {alone} into a beam with ana alone in it; {others} other beams active",
             plays.len()
         ),
+        notes,
         engine_us: plays.iter().map(|s| s.step_us).collect(),
         human_ms: human.collect(),
     }
@@ -263,14 +343,26 @@ fn paused(log: &Log) -> Row {
     });
     let all_there = all_there.count();
     let spans = log.spans(recorder, "recording");
-    let (mut human, mut kept, mut leaves) = (Vec::new(), 0, 0);
+    let (mut human, mut kept, mut leaves, mut notes) = (Vec::new(), 0, 0, Vec::new());
+    for s in &starts {
+        let there = log.inside(m7, ArrivalNs(s.command.at.0));
+        let missing = group.iter().filter(|p| !there.iter().any(|(_, who)| *who == Some(**p)));
+        let missing: Vec<&str> = missing.map(|p| log.site.people[p.index()].name.as_str()).collect();
+        notes.push(format!("started at {:.2} s without {missing:?}", s.command.at.0 as f64 / 1e9));
+    }
+    let started: Vec<ArrivalNs> = starts.iter().map(|s| ArrivalNs(s.command.at.0)).collect();
     for (from, to) in &spans {
         let left = log.crossings.iter().find(|c| c.zone == m7 && !c.entered && is_member(&c.person) && c.at > *from);
+        notes.push(format!(
+            "recorded {}; a member truly left at {:?} s",
+            during(*from, *to),
+            left.map(|c| c.at.0 as f64 / 1e9)
+        ));
         if let Some(c) = left.filter(|c| c.at <= *to) {
             leaves += 1;
             human.push(ms(c.at.0, *to));
             // Until it was started again, no frame with a sample from the crossing on may have been kept.
-            let again = spans.iter().map(|s| s.0).find(|s| s > to).unwrap_or(log.end);
+            let again = started.iter().copied().find(|at| at > to).unwrap_or(log.end);
             kept += log.written.iter().filter(|t| t.0 + FRAME.0 > c.at.0 && t.0 < again.0).count();
         }
     }
@@ -289,14 +381,15 @@ fn paused(log: &Log) -> Row {
     Row {
         id: "A6",
         asks: "the recording starts when all are there, and pauses when one leaves",
-        holds: !starts.is_empty() && all_there == starts.len() && leaves > 0 && kept == 0 && log.recorder.leaked.0 == 0,
+        holds: !starts.is_empty() && all_there == starts.len() && leaves > 0 && kept == 0,
         found: format!(
             "{} starts with all there; {leaves} leaves, at most {back:.0} ms to the pause; {kept} frames kept from after one, \
-             {} dropped, {} ms leaked; {needless} pauses in doubt",
+             {} dropped; {needless} pauses in doubt, {} ms of which may have been after a leave",
             share(all_there, starts.len()),
             log.recorder.dropped,
             log.recorder.leaked.0 / 1_000_000
         ),
+        notes,
         engine_us: engine(pauses),
         human_ms: human,
     }
@@ -308,6 +401,7 @@ fn missing(id: &'static str) -> Row {
         asks: "",
         holds: false,
         found: "the site lacks what this row needs".into(),
+        notes: vec![],
         engine_us: vec![],
         human_ms: vec![],
     }
@@ -321,7 +415,7 @@ fn music(log: &Log) -> Row {
     let pauses: Vec<&Sent> = log.sent_by("attention", "pause").collect();
     let barista = &log.site.zones[barista.index()].area;
     let looks = |s: &super::Seen| !s.walks && facing(s.place.at, s.heading_rad, barista, LOOKS_RAD);
-    let (mut customers, mut answered, mut passers, mut human) = (0, 0, 0, Vec::new());
+    let (mut customers, mut answered, mut passers, mut human, mut notes) = (0, 0, 0, Vec::new(), Vec::new());
     let mut called: Vec<i64> = Vec::new();
     for (id, _, from, to) in log.stays(counter) {
         let seen: Vec<&super::Seen> = log.seen.iter().filter(|s| s.id == id && from <= s.at && s.at < to).collect();
@@ -333,15 +427,18 @@ fn music(log: &Log) -> Row {
         };
         customers += 1;
         called.push(since.0);
+        // Paused already, or silent since it burns: there is no music to pause.
         let is_quiet = log
             .device("cafe.music")
-            .is_some_and(|d| log.spans(d, "paused").iter().any(|s| s.0 <= since && since < s.1));
+            .is_some_and(|d| !log.spans(d, "playing").iter().any(|s| s.0 <= since && since < s.1));
         let answer = pauses.iter().find(|s| (since.0..to.0).contains(&s.command.at.0));
         if let Some(s) = answer {
             answered += 1;
             human.extend(log.said(s.command.device, "state", "paused", s.command.at.0).map(|r| ms(since.0, r)));
         } else if is_quiet {
             answered += 1;
+        } else {
+            notes.push(format!("#{id} stood and looked, and the music played on {}", during(since, to)));
         }
     }
     // A pause while nobody truly stood and looked.
@@ -351,7 +448,10 @@ fn music(log: &Log) -> Row {
         let about = |p: &super::Seen| !p.walks && facing(p.place.at, p.heading_rad, barista, LOOKS_RAD + 0.3);
         !log.seen.iter().any(|p| near(p.at) && about(p))
     });
-    let needless = needless.count();
+    let needless: Vec<String> =
+        needless.map(|s| format!("a pause for nobody at {:.2} s", s.command.at.0 as f64 / 1e9)).collect();
+    notes.extend(needless.iter().cloned());
+    let needless = needless.len();
     // Whoever stands between two cells is in both, and is told once in each.
     let orders = || log.sent.iter().filter(|s| s.rule.starts_with("order-"));
     let ducks = orders().filter(|s| s.command.verb == "play").count();
@@ -380,6 +480,7 @@ fn music(log: &Log) -> Row {
             share(answered, customers),
             share(only_ben, ducks)
         ),
+        notes,
         engine_us: pauses.iter().map(|s| s.step_us).collect(),
         human_ms: human,
     }
@@ -394,28 +495,110 @@ fn facing(at: Point, heading_rad: f64, area: &osmose_model::geometry::Area, with
     (cos * y - sin * x).atan2(cos * x + sin * y).abs() <= within_rad
 }
 
-/// I8: the lone worker's podcast, and its end with their leaving.
+/// I8: the lone worker's podcast, which goes with them from cell to cell, and its end with their leaving the last.
 fn podcast(log: &Log) -> Row {
     let (Some(seat), Some(beam)) = (log.zone("focus-seat"), log.device("beam-focus")) else { return missing("I8") };
-    let spans = log.spans(beam, "playing");
-    let stays = log.stays(seat);
-    let (mut stopped, mut leaves, mut human) = (0, 0, Vec::new());
-    for (_, _, _, to) in stays.iter().filter(|s| s.3 < log.end) {
-        let Some(span) = spans.iter().find(|s| s.0 < *to && *to < s.1) else { continue };
-        leaves += 1;
-        human.push(ms(to.0, span.1));
-        stopped += usize::from(span.1.0 - to.0 < 1_000_000_000);
+    let plays: Vec<&Sent> =
+        log.sent.iter().filter(|s| s.rule.starts_with("podcast") && s.command.verb == "play").collect();
+    let mut speakers: Vec<ActuatorId> = plays.iter().map(|s| s.command.device).chain([beam]).collect();
+    speakers.sort_unstable();
+    speakers.dedup();
+    let cells: Vec<(ZoneId, ActuatorId)> = log
+        .site
+        .zones
+        .iter()
+        .filter_map(|z| Some((z.id, speaker_of(log, z.id)?)))
+        .filter(|c| speakers.contains(&c.1))
+        .collect();
+    let mut notes = Vec::new();
+    // Each word of it begins in a cell with one person in it, give or take a sample.
+    let alone = plays.iter().filter(|s| {
+        let cell = cells.iter().find(|c| c.1 == s.command.device);
+        let there = cell.map_or(0, |c| log.inside(c.0, ArrivalNs(s.command.at.0 + SAMPLE_NS)).len());
+        if there != 1 {
+            notes.push(format!(
+                "{} played at {:.2} s to {there}",
+                name_of(log, s.command.device),
+                s.command.at.0 as f64 / 1e9
+            ));
+        }
+        there == 1
+    });
+    let alone = alone.count();
+    let (mut ways, mut rooms, mut stopped, mut human, mut silent_ms) = (0, 0, 0, Vec::new(), 0.0_f64);
+    for (id, _, _, up) in log.stays(seat).iter().filter(|s| s.3 < log.end) {
+        if !log.spans(beam, "playing").iter().any(|s| s.0 < *up && *up < s.1) {
+            continue;
+        }
+        // From the seat on, as long as one cell follows on another: where they stood, and what sounded there.
+        let stays = cells.iter().flat_map(|&(cell, speaker)| {
+            log.stays(cell).into_iter().filter(|s| s.0 == *id).map(move |s| (s.2, s.3, speaker))
+        });
+        let stays: Vec<(ArrivalNs, ArrivalNs, ActuatorId)> = stays.collect();
+        let stood = union(stays.iter().map(|s| (s.0, s.1)));
+        let Some(&(from, end)) = stood.iter().find(|s| s.0 < *up && *up <= s.1) else { continue };
+        ways += 1;
+        let mut sounds = Vec::new();
+        let mut zones = Vec::new();
+        for (a, b, speaker) in stays.iter().filter(|s| s.1 > from && s.0 < end) {
+            let spans = log.spans(*speaker, "playing");
+            let heard = spans.iter().map(|s| (s.0.max(*a), s.1.min(*b))).filter(|s| s.0 < s.1);
+            let heard: Vec<Span> = heard.collect();
+            if !heard.is_empty() {
+                zones.extend(log.site.actuators[speaker.index()].zone.map(|z| room_of(log, z)));
+            }
+            sounds.extend(heard);
+        }
+        zones.sort_unstable();
+        zones.dedup();
+        rooms = rooms.max(zones.len());
+        for (a, b) in silences(&[(from, end)], &union(sounds.into_iter())) {
+            silent_ms = silent_ms.max(ms(a.0, b));
+            if ms(a.0, b) > HANDOVER_MAX_MS {
+                notes.push(format!("the podcast was silent {}", during(a, b)));
+            }
+        }
+        // Every cell of it is silent when they are gone.
+        let last =
+            cells.iter().flat_map(|c| log.spans(c.1, "playing")).filter(|s| s.0 < end && s.1 > end).map(|s| s.1).max();
+        let last = last.unwrap_or(end);
+        human.push(ms(end.0, last));
+        stopped += usize::from(last.0 - end.0 < 1_000_000_000);
     }
-    let alone = spans.iter().filter(|s| log.inside(seat, s.0).len() == 1).count();
-    let stops = log.sent_by("podcast-stops", "stop");
+    let stops = log.sent.iter().filter(|s| {
+        matches!(s.rule.as_str(), "podcast-stops" | "silence-behind") && speakers.contains(&s.command.device)
+    });
     Row {
         id: "I8",
-        asks: "a podcast for the lone worker, which stops when they get up",
-        holds: !spans.is_empty() && alone == spans.len() && leaves > 0 && stopped == leaves,
-        found: format!("{} plays, to one alone; {} leaves stopped it", spans.len(), share(stopped, leaves)),
+        asks: "a podcast that goes with the lone worker from cell to cell, and stops when they leave the last",
+        holds: !plays.is_empty()
+            && alone == plays.len()
+            && ways > 0
+            && stopped == ways
+            && rooms >= 2
+            && silent_ms <= HANDOVER_MAX_MS,
+        found: format!(
+            "{} words to one alone; {ways} way through {rooms} rooms, longest silence {silent_ms:.0} ms; {} stopped with the last cell",
+            share(alone, plays.len()),
+            share(stopped, ways)
+        ),
+        notes,
         engine_us: engine(stops),
         human_ms: human,
     }
+}
+
+/// The room that a zone lies in; itself where it is one.
+fn room_of(log: &Log, zone: ZoneId) -> ZoneId {
+    let zone = &log.site.zones[zone.index()];
+    if zone.is_part() {
+        return zone.id;
+    }
+    let middle = zone.area.aabb().map(|b| Point::new((b.min.x_m + b.max.x_m) / 2.0, (b.min.y_m + b.max.y_m) / 2.0));
+    let is_room = |z: &&osmose_model::site::Zone| {
+        z.is_part() && z.level == zone.level && middle.is_some_and(|m| z.area.contains(m))
+    };
+    log.site.zones.iter().find(is_room).map_or(zone.id, |z| z.id)
 }
 
 /// A3, the other half: an unauthorised person who comes in blanks the display.
@@ -442,6 +625,7 @@ fn blanked(log: &Log) -> Row {
         asks: "somebody who is not of the group comes in: the display is blanked",
         holds: comes > 0 && blank == comes,
         found: format!("{} such entries blanked it", share(blank, comes)),
+        notes: vec![],
         engine_us: engine(log.sent_by("blank-for-strangers", "blank")),
         human_ms: human,
     }
@@ -471,20 +655,42 @@ fn fire(log: &Log) -> Row {
         asks: "fire overrides all",
         holds: opened == doors && defied == 0,
         found: format!("{} doors released, {} commands; {defied} defied it", share(opened, doors), of_fire.len()),
+        notes: vec![],
         engine_us: of_fire.iter().map(|s| s.step_us).collect(),
         human_ms: of_fire.iter().filter_map(last).collect(),
     }
 }
 
-/// B1: who is who, with no beacons at all or with them.
+/// B1: who is who, with no beacons at all or with them. How often is reported; what counts is that nobody got what only
+/// another may have: doubt about who somebody is fails closed.
 fn named(log: &Log) -> Row {
     let (named, wrong) = log.named;
     let rate = if named > 0 { wrong as f64 / named as f64 } else { 1.0 };
+    let group = members(log, "project-x");
+    let mut notes = log.mistaken.clone();
+    let mut granted = 0;
+    for s in log.sent_by("wave-at-wall", "show") {
+        let at = ArrivalNs(s.command.at.0);
+        let waved = log.gestures.iter().rev().find(|g| g.0.0 <= at.0);
+        let is_there = waved.and_then(|(_, place)| log.known_at(at, *place)).is_some_and(|p| group.contains(&p));
+        if !is_there {
+            granted += 1;
+            notes.insert(
+                0,
+                format!("the folder was opened at {:.2} s for a wave that was no member's", at.0 as f64 / 1e9),
+            );
+        }
+    }
     Row {
         id: "B1",
-        asks: "known without wearables: who is taken for whom",
-        holds: named > 0 && rate <= WRONG_NAMES_MAX,
-        found: format!("{wrong} of {named} beliefs wrong ({:.2} %), {} possible swaps said", rate * 100.0, log.swaps),
+        asks: "known without wearables: who is taken for whom, and doubt fails closed",
+        holds: named > 0 && granted == 0,
+        found: format!(
+            "{wrong} of {named} beliefs wrong ({:.2} %), {} possible swaps said; {granted} rights given to another",
+            rate * 100.0,
+            log.swaps
+        ),
+        notes,
         engine_us: vec![],
         human_ms: vec![],
     }
@@ -498,6 +704,7 @@ fn quick(log: &Log) -> Row {
         asks: "reactions in milliseconds, not seconds",
         holds: !deciding.is_empty(),
         found: format!("{} steps, {} commands; `osmose bench latency` loads it", log.steps_us.len(), log.sent.len()),
+        notes: vec![],
         engine_us: deciding,
         human_ms: vec![],
     }

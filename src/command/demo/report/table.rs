@@ -3,6 +3,9 @@
 use super::rows::Row;
 use std::fmt::Write;
 
+/// Notes of a row that fails that are printed at most.
+const NOTES_MAX: usize = 8;
+
 /// Median, 99.9th percentile and greatest of some figures, sorted on the way; `None` where there are none.
 fn spread(figures: &[f64]) -> Option<[f64; 3]> {
     let mut all = figures.to_vec();
@@ -32,6 +35,13 @@ pub(super) fn text(seed: u64, seconds: f64, without: &[Row], with: &[Row]) -> St
             let mark = if row.holds { "holds" } else { "FAILS" };
             let _ = writeln!(out, "  {:<5} {mark}  {}", row.id, row.asks);
             let _ = writeln!(out, "               {}", row.found);
+            // What was not as asked, each with its time: the first few, or the table would not be one.
+            for note in row.notes.iter().take(if row.holds { 0 } else { NOTES_MAX }) {
+                let _ = writeln!(out, "               - {note}");
+            }
+            if !row.holds && row.notes.len() > NOTES_MAX {
+                let _ = writeln!(out, "               - and {} more (--json has all)", row.notes.len() - NOTES_MAX);
+            }
             if !row.engine_us.is_empty() || !row.human_ms.is_empty() {
                 let (engine, human) = (said(&row.engine_us, "us"), said(&row.human_ms, "ms"));
                 let _ = writeln!(out, "               human {human}; engine {engine}");
@@ -49,7 +59,7 @@ pub(super) fn json(without: &[Row], with: &[Row]) -> String {
     };
     let row = |row: &Row, beacons: bool| {
         serde_json::json!({
-            "row": row.id, "beacons": beacons, "holds": row.holds, "asks": row.asks, "found": row.found,
+            "row": row.id, "beacons": beacons, "holds": row.holds, "asks": row.asks, "found": row.found, "notes": row.notes,
             "engine_us": figures(&row.engine_us), "human_ms": figures(&row.human_ms),
         })
     };
