@@ -43,10 +43,6 @@ pub enum WriteError {
     TooLarge(usize, Topic),
 }
 
-/// LZ4's level as its own interface has it: below 0 it looks for repetitions in fewer places, and is faster for it. The
-/// `mcap` crate hands the bits on as they are.
-const LZ4_LEVEL: u32 = (-8_i32).cast_unsigned();
-
 /// How chunks are packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Packing {
@@ -127,7 +123,6 @@ impl<W: Write> TraceWriter<W> {
                 Packing::Lz4 => Some(mcap::Compression::Lz4),
                 Packing::Zstd => Some(mcap::Compression::Zstd),
             })
-            .compression_level(if packing == Packing::Lz4 { LZ4_LEVEL } else { 0 })
             .compression_threads(0)
             .chunk_size(Some(CHUNK_TARGET_BYTES))
             .disable_seeking(true);
