@@ -32,6 +32,8 @@ pub(super) struct Row {
 const HANDOVER_MAX_MS: f64 = 20.0;
 /// A word may come so long before somebody is truly in the cell that it is for: belief is a little ahead at times.
 const BEFORE_ENTRY: DurationNs = DurationNs::from_ms(500);
+/// The end of a word that was somebody else's: no longer than two samples after one comes into the cell.
+const LEFT_OVER: DurationNs = DurationNs::from_ms(160);
 /// What a belief may be ahead of the truth by: a sample of a ceiling sensor.
 const SAMPLE_NS: i64 = 80_000_000;
 /// A customer looks at the counter whose heading is within this of the direction to the barista, radians.
@@ -116,15 +118,17 @@ fn guided(log: &Log) -> Row {
                 let spans = log.spans(speaker, "playing");
                 for (_, who, from, to) in log.stays(cell) {
                     if who == Some(person) && from < arrives.at && to > first {
-                        // From the word to them on: what is left of the word to somebody before them is not theirs.
+                        // What is left of the word to somebody before them, as they come, is not theirs.
                         let near = from.minus(BEFORE_ENTRY)..to;
                         let to_them = log
                             .sent
                             .iter()
                             .filter(is_told)
                             .find(|s| s.command.device == speaker && near.contains(&ArrivalNs(s.command.at.0)));
-                        let since = to_them.map_or(to, |s| ArrivalNs(s.command.at.0));
-                        let sounds = spans.iter().map(|s| (s.0.max(from).max(since), s.1.min(to)));
+                        let told_at = to_them.map_or(log.end, |s| ArrivalNs(s.command.at.0));
+                        let is_left = |s: &&Span| s.1 <= from.plus(LEFT_OVER) && told_at > s.1;
+                        let sounds = spans.iter().filter(|s| !is_left(s));
+                        let sounds = sounds.map(|s| (s.0.max(from.max(first)), s.1.min(to)));
                         let sounds: Vec<Span> = sounds.filter(|s| s.0 < s.1).collect();
                         way.push((from, to, sounds, speaker));
                     }
