@@ -37,7 +37,14 @@ enum Who {
 
 /// The bench's corpus; the crowd is shorter, for a test build.
 const CORPUS: [Recording; 4] = [
-    Recording { name: "morning", site: "coworking", who: Who::Script("coworking/morning.toml"), seconds: 60, seed: 7, per_1000_max: 8 },
+    Recording {
+        name: "morning",
+        site: "coworking",
+        who: Who::Script("coworking/morning.toml"),
+        seconds: 60,
+        seed: 7,
+        per_1000_max: 8,
+    },
     Recording { name: "crowd", site: "coworking", who: Who::Crowd(80), seconds: 8, seed: 1, per_1000_max: 160 },
     Recording { name: "fixes", site: "peer-job", who: Who::Crowd(200), seconds: 60, seed: 2, per_1000_max: 0 },
     Recording {
@@ -116,7 +123,10 @@ fn the_second_half_of_a_recording_of_fixes_allocates_nothing_and_of_scans_little
         let most = stretches.iter().max().copied().unwrap_or(0);
         let n: usize = stretches.iter().sum::<usize>() - most;
         let Decided { steps, events, commands } = decided;
-        println!("{}: {steps} steps, {events} events, {commands} commands; {n} allocations {stretches:?}", recording.name);
+        println!(
+            "{}: {steps} steps, {events} events, {commands} commands; {n} allocations {stretches:?}",
+            recording.name
+        );
         assert!(steps > 500 && events > 5, "{}: it was what it was meant to be", recording.name);
         if n * 1000 > recording.per_1000_max * second.len() {
             bad.push((recording.name, stretches));
