@@ -234,7 +234,8 @@ fn two_runs_of_one_rule_cannot_race() {
 
 #[test]
 fn what_protects_is_said_again_until_it_ends_and_not_when_the_engine_is_gone() {
-    let rules = "rule quiet { while ana in meeting hold meeting.recorder.state = paused level privacy }\n";
+    let rules =
+        "rule quiet { while ana in meeting on unknown release hold meeting.recorder.state = paused level privacy }\n";
     let mut b = Building::new(&(rules.to_owned() + FENCE), "3600.0");
     b.ana_is_at(9.5);
     b.ana_is_at(2.0);

@@ -6,7 +6,6 @@
 
 use crate::order::Key;
 use crate::snapshot::Snapshot;
-use arrayvec::ArrayVec;
 use osmose_model::canon;
 use osmose_model::ids::Seq;
 use osmose_model::input::Input;
@@ -18,6 +17,44 @@ use osmose_model::time::LogicalNs;
 const ENTRIES_MAX: usize = 2048;
 /// Most copies.
 const SNAPSHOTS_MAX: usize = 12;
+
+/// Sizes of the room in which observations are kept, and how much of each there is from the beginning: a fix needs
+/// little, a scan of a crowd thousands of bytes. Whatever is larger, or more at a time, is allocated once and used again.
+const ROOMS: [(usize, usize); 4] = [(256, 1024), (1024, 512), (4096, 256), (16 * 1024, 32)];
+
+/// Rooms that are not in use, by size; those of the last kind are of any size above.
+#[derive(Clone, Debug, Default)]
+struct Rooms([Vec<Vec<u8>>; ROOMS.len() + 1]);
+
+impl Rooms {
+    fn new() -> Self {
+        let some = |i: usize| {
+            let (size, n) = ROOMS.get(i).copied().unwrap_or_default();
+            let mut rooms = Vec::with_capacity(ENTRIES_MAX);
+            rooms.extend((0..n).map(|_| Vec::with_capacity(size)));
+            rooms
+        };
+        Self(std::array::from_fn(some))
+    }
+
+    /// An empty one that holds `len` bytes.
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        let kind = ROOMS.iter().position(|&(size, _)| len <= size).unwrap_or(ROOMS.len());
+        let size = ROOMS.get(kind).map_or(len, |&(size, _)| size);
+        self.0[kind].pop().unwrap_or_else(|| Vec::with_capacity(size))
+    }
+
+    /// Takes one back.
+    fn give(&mut self, mut room: Vec<u8>) {
+        room.clear();
+        // The largest kind that it can stand for; one that is too small for any came from a saved state.
+        let kind = ROOMS.iter().rposition(|&(size, _)| size <= room.capacity());
+        let is_larger = ROOMS.last().is_some_and(|&(size, _)| room.capacity() > size);
+        if let Some(kind) = if is_larger { Some(ROOMS.len()) } else { kind } {
+            self.0[kind].push(room);
+        }
+    }
+}
 
 /// An observation that is in.
 #[derive(Clone, Debug)]
@@ -40,7 +77,7 @@ pub(crate) struct History {
     snapshots: Vec<Snapshot>,
     /// Emptied ones, for their room.
     spare: Vec<Snapshot>,
-    spare_bytes: Vec<Vec<u8>>,
+    rooms: Rooms,
     /// Updates since the newest copy.
     pub(crate) since: u32,
     /// Where an observation is encoded, reused.
@@ -54,7 +91,7 @@ impl History {
             entries: Vec::with_capacity(ENTRIES_MAX),
             snapshots: Vec::with_capacity(SNAPSHOTS_MAX + 1),
             spare: Vec::with_capacity(SNAPSHOTS_MAX + 1),
-            spare_bytes: Vec::with_capacity(ENTRIES_MAX),
+            rooms: Rooms::new(),
             since: 0,
             encoded: vec![0; INPUT_BYTES_MAX],
         }
@@ -95,8 +132,7 @@ impl History {
     /// being beyond every limit.
     pub(crate) fn insert(&mut self, key: Key, seq: Seq, observation: &Observation<'_>) -> Option<usize> {
         let len = canon::encode_input(&Input::Observation(*observation), &mut self.encoded).ok()?;
-        let mut bytes = self.spare_bytes.pop().unwrap_or_default();
-        bytes.clear();
+        let mut bytes = self.rooms.take(len);
         bytes.extend_from_slice(&self.encoded[..len]);
         Some(self.insert_bytes(key, seq, bytes))
     }
@@ -117,7 +153,7 @@ impl History {
     /// Takes the last observation back.
     pub(crate) fn pop(&mut self) {
         if let Some(entry) = self.entries.pop() {
-            self.spare_bytes.push(entry.bytes);
+            self.rooms.give(entry.bytes);
         }
     }
 
@@ -158,9 +194,8 @@ impl History {
 
     /// The copy, neither the oldest nor the newest, that leaves the smallest gap for its age (both in observations).
     fn dispensable(&self) -> usize {
-        let age = |s: &Snapshot| (self.entries.len() - self.behind(s.key)) as u64;
-        let ages: ArrayVec<u64, { SNAPSHOTS_MAX + 1 }> = self.snapshots.iter().map(age).collect();
-        let cost = |i: usize| (ages[i - 1] - ages[i + 1], ages[i + 1] + 1);
+        let age = |i: usize| (self.entries.len() - self.behind(self.snapshots[i].key)) as u64;
+        let cost = |i: usize| (age(i - 1) - age(i + 1), age(i + 1) + 1);
         let inner = 1..self.snapshots.len() - 1;
         let least = inner.min_by(|&a, &b| {
             let ((gap_a, age_a), (gap_b, age_b)) = (cost(a), cost(b));
@@ -184,14 +219,14 @@ impl History {
         let oldest = self.snapshots.remove(0);
         self.spare.push(oldest);
         let known = self.behind(self.snapshots[0].key);
-        self.spare_bytes.extend(self.entries.drain(..known).map(|e| e.bytes));
+        self.entries.drain(..known).for_each(|e| self.rooms.give(e.bytes));
         true
     }
 
     /// Forgets everything; the room stays.
     pub(crate) fn clear(&mut self) {
         self.spare.append(&mut self.snapshots);
-        self.spare_bytes.extend(self.entries.drain(..).map(|e| e.bytes));
+        self.entries.drain(..).for_each(|e| self.rooms.give(e.bytes));
         self.since = 0;
     }
 }

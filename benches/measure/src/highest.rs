@@ -236,13 +236,13 @@ fn trial(who: Who, rate_hz: f64, o: &Options, accounts: &mut Vec<Account>) -> Re
     if flood.wrong > 0 {
         return Err(LatencyError::Wrong { who: who.as_str(), bogus: flood.wrong, again: 0 });
     }
-    // The kernel drops datagrams, the engine counts observations: its drops at the socket are so many times as many.
+    // The engine counts observations, the kernel what it dropped: datagrams, or whole runs of them.
     let sent = flood.sent * o.each as u64;
-    let mut events = Account::new(&format!("observations to the {}", who.as_str()), sent, tally.received)
-        .with_drops("dropped by the kernel at its socket", events_dropped * o.each as u64);
+    let mut events = Account::new(&format!("observations to the {}", who.as_str()), sent, tally.received);
     for d in tally.dropped.iter().filter(|d| !d.name.contains("kernel")) {
         events = events.with_drops(&d.name, d.count);
     }
+    events = events.with_kernel_drops("dropped by the kernel at its socket", events_dropped, o.each as u64);
     events.close()?;
     let commands = tally.commands(who, flood.received, commands_dropped);
     commands.close()?;

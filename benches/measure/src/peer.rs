@@ -280,7 +280,10 @@ impl Tally {
     /// The account of commands: what the other side sent against what came, drops at the client's own socket counted.
     #[must_use]
     pub fn commands(&self, who: Who, received: u64, client_drops: u64) -> Account {
-        Account::new(&format!("commands of the {}", who.as_str()), self.sent, received)
-            .with_drops("dropped by the kernel at the client's socket", client_drops)
+        Account::new(&format!("commands of the {}", who.as_str()), self.sent, received).with_kernel_drops(
+            "dropped by the kernel at the client's socket",
+            client_drops,
+            1,
+        )
     }
 }

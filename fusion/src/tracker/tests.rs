@@ -472,16 +472,20 @@ fn in_lanes(declared: (f64, f64), learn: bool) -> (f64, f64, f64) {
 #[test]
 fn what_is_declared_wrongly_is_learnt_and_costs_little_then() {
     let (_, _, best) = in_lanes((0.9, 1.0), false);
+    let mut learnt = 0.0;
     for declared in [(0.9, 1.0), (0.8, 1.0), (0.97, 1.0), (0.9, 2.0), (0.9, 0.4)] {
         let (p_detect, clutter, gospa2) = in_lanes(declared, true);
         println!("declared {declared:?}: learnt {p_detect:.3}, {clutter:.2}; GOSPA² {gospa2:.3}, at best {best:.3}");
         assert!((p_detect - 0.9).abs() < 0.015, "declared {declared:?}: {p_detect}");
         assert!((clutter - 1.0).abs() < 0.25, "declared {declared:?}: {clutter}");
         assert!(gospa2 < 1.06 * best, "declared {declared:?}: {gospa2} where {best} is possible");
+        if declared.0 < 0.9 {
+            learnt = gospa2;
+        }
     }
     let (p_detect, clutter, worse) = in_lanes((0.8, 1.0), false);
     println!("declared 0.8 and not learnt: GOSPA² {worse:.3}");
-    assert!(worse > 1.06 * best, "then there would be nothing to learn: {worse}, {best}");
+    assert!(worse > 1.02 * learnt, "then there would be nothing to learn: {worse}, {learnt}");
     assert!((p_detect - 0.8).abs() < 1e-6 && (clutter - 1.0).abs() < 1e-6);
 }
 
