@@ -69,8 +69,7 @@ impl Serving {
     pub(crate) fn of(bound: Option<Bound>, engine: &mut Engine, stop: &Arc<AtomicBool>) -> Result<Self, Failure> {
         let Some(Bound { server, feed, gatherer }) = bound else { return Ok(Self::default()) };
         let url = format!("http://{}", server.addr());
-        let gathering =
-            gatherer.run(engine.look_on(), engine.latencies(), engine.edges(), stop.clone()).map_err(Failure::found)?;
+        let gathering = gatherer.run(engine.look_on(), engine.latencies(), stop.clone()).map_err(Failure::found)?;
         let serving = server.serve(Arc::new(feed), stop.clone()).map_err(Failure::found)?;
         Ok(Self { threads: vec![gathering, serving], url: Some(url) })
     }

@@ -23,9 +23,10 @@ use osmose_model::stages::Refusal;
 use osmose_model::time::LogicalNs;
 use osmose_model::world::WorldEvent;
 use osmose_replay::rulebook::{Rulebook, site_from};
-use osmose_runtime::engine::{Edges, Reason};
+use osmose_runtime::ingress::Reason;
 use osmose_runtime::latency::Segment;
 use osmose_runtime::latency::exchange::Latencies;
+use osmose_runtime::latency::totals::Totals;
 use osmose_runtime::publish::{Picture, Pictures};
 use osmose_runtime::tap::{Tap, Timing};
 use serde_json::{Map, Value, json};
@@ -195,7 +196,6 @@ struct Gathering {
     chronicle: Chronicle,
     pictures: Pictures,
     latencies: Latencies,
-    edges: Edges,
     pages: Vec<Arc<Outlet>>,
     snaps: Snaps,
     about: About,
@@ -212,18 +212,17 @@ impl Gatherer {
         self,
         pictures: Pictures,
         latencies: Latencies,
-        edges: Edges,
         stop: Arc<AtomicBool>,
     ) -> std::io::Result<JoinHandle<()>> {
-        let gather = move || self.gather(pictures, latencies, edges, &stop);
+        let gather = move || self.gather(pictures, latencies, &stop);
         std::thread::Builder::new().name("osmose-gather".into()).spawn(gather)
     }
 
-    fn gather(self, pictures: Pictures, latencies: Latencies, edges: Edges, stop: &AtomicBool) {
+    fn gather(self, pictures: Pictures, latencies: Latencies, stop: &AtomicBool) {
         let Self { chronicle, notes, said, is_watched, about } = self;
         let snaps = Snaps::default();
         let (pages, news) = (Vec::new(), Vec::new());
-        let mut all = Gathering { chronicle, pictures, latencies, edges, pages, snaps, about, news };
+        let mut all = Gathering { chronicle, pictures, latencies, pages, snaps, about, news };
         let mut stat_at = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             for note in notes.try_iter().take(BATCH_MAX) {
@@ -332,7 +331,7 @@ impl Gathering {
         let picture = self.pictures.now();
         let book = self.chronicle.book.clone();
         let mut stat = self.chronicle.latency.tell(instant(picture), |rule| book.name(rule));
-        let more = figures(&self.chronicle, picture, &self.about, &self.edges);
+        let more = figures(&self.chronicle, picture, &self.about, &self.latencies);
         if let (Some(stat), Value::Object(more)) = (stat.as_object_mut(), more) {
             stat.extend(more);
             stat.insert("inputs_us".into(), inputs(&self.latencies));
@@ -350,7 +349,7 @@ fn inputs(latencies: &Latencies) -> Value {
 }
 
 /// The part of a `stat` message that tells of sensors, drops and refusals.
-fn figures(chronicle: &Chronicle, picture: &Picture, about: &About, edges: &Edges) -> Value {
+fn figures(chronicle: &Chronicle, picture: &Picture, about: &About, latencies: &Latencies) -> Value {
     let names = chronicle.names();
     let mut sensors = Map::new();
     for i in 0..names.site.sensors.len() {
@@ -374,7 +373,8 @@ fn figures(chronicle: &Chronicle, picture: &Picture, about: &About, edges: &Edge
     // What the edge took all the same is no refusal, and is shown as a remark.
     let mut remarked: BTreeMap<&str, u64> = BTreeMap::new();
     // What came too late or never is in the log as well, and counted by it.
-    for (reason, n) in edges.counts().into_iter().filter(|(r, _)| !matches!(r, Reason::TooLate | Reason::Missing)) {
+    let noticed = latencies.with(Totals::tally);
+    for (reason, n) in noticed.noticed().filter(|(r, _)| !matches!(r, Reason::TooLate | Reason::Missing)) {
         let list = if reason.is_remark() { &mut remarked } else { &mut refused };
         *list.entry(reason.as_str()).or_default() += n;
     }

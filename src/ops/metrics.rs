@@ -6,7 +6,6 @@ use osmose_runtime::latency::exchange::Latencies;
 use osmose_runtime::latency::totals::Totals;
 use osmose_runtime::latency::{Kind, Segment, Span};
 use osmose_runtime::logs::Names;
-use osmose_sensors::reason::Reason;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text;
@@ -110,7 +109,7 @@ fn intake(e: &mut DescriptorEncoder<'_>, t: &Totals) -> fmt::Result {
     }
     let help = "What the edge refused or noticed, by reason";
     let mut noticed = e.encode_descriptor("edge_noticed", help, None, MetricType::Counter)?;
-    for (reason, n) in Reason::ALL.iter().zip(tally.noticed).filter(|(_, n)| *n > 0) {
+    for (reason, n) in tally.noticed() {
         let label = [("reason", reason.as_str())];
         noticed.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&n, None)?;
     }

@@ -32,9 +32,6 @@ use osmose_model::site::{Site, Topology};
 use osmose_model::time::DurationNs;
 use osmose_sensors::edge::Edge;
 use osmose_sensors::edge::keys::Keys;
-use osmose_sensors::edge::ledger::Totals;
-pub use osmose_sensors::reason::Reason;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -125,28 +122,11 @@ pub struct Engine {
     topology: Topology,
     cores: Cores,
     addresses: Vec<SocketAddr>,
-    edges: Edges,
     inlets: Vec<Box<dyn Inlet>>,
     lanes: Vec<LaneRx>,
     setup: Setup,
     collector: Collector,
     publisher: Option<Publisher>,
-}
-
-/// What the edges of an engine refuse or remark on, in all: each counts where it runs.
-#[derive(Clone, Debug, Default)]
-pub struct Edges(Vec<Arc<Totals>>);
-
-impl Edges {
-    /// How often each reason was counted so far, where it was, in the reasons' order.
-    #[must_use]
-    pub fn counts(&self) -> BTreeMap<Reason, u64> {
-        let mut all = BTreeMap::new();
-        for (reason, n) in self.0.iter().flat_map(|t| t.counts()) {
-            *all.entry(reason).or_default() += n;
-        }
-        all
-    }
 }
 
 /// The two ends of one inlet's lanes, by [`lane_of`].
@@ -176,17 +156,15 @@ impl Engine {
         let topology = cores.topology(site.engine.topology);
         let n = inlets_for(topology, Edge::new(&site).ports().len(), cores.allowed());
         let (mut inlets, mut addresses, mut ends) = (Vec::<Box<dyn Inlet>>::new(), vec![], vec![]);
-        let mut edges = Edges::default();
         for i in 0..n {
             let (tx, rx) = lanes();
             let ingress = Ingress::bind(Edge::with_keys(&site, keys), tx, |port| usize::from(port.0) % n == i)?;
             addresses.extend(ingress.addresses());
-            edges.0.push(ingress.edge().totals());
             inlets.push(Box::new(ingress));
             ends.extend(rx);
         }
         let mut engine = Self::with_inlets(setup, topology, inlets, ends)?;
-        (engine.addresses, engine.edges) = (addresses, edges);
+        engine.addresses = addresses;
         Ok(engine)
     }
 
@@ -207,29 +185,13 @@ impl Engine {
         let budget = DurationNs::from_us(machine.site().engine.budget_us.into());
         let rules = machine.rules().program().rules().len();
         let collector = Collector::new(budget, rules + RULES_TO_COME);
-        Ok(Self {
-            topology,
-            cores,
-            addresses: Vec::new(),
-            edges: Edges::default(),
-            inlets,
-            lanes,
-            setup,
-            collector,
-            publisher: None,
-        })
+        Ok(Self { topology, cores, addresses: Vec::new(), inlets, lanes, setup, collector, publisher: None })
     }
 
     /// How long things take, kept up to date while it runs; for a thread at the side.
     #[must_use]
     pub fn latencies(&self) -> Latencies {
         self.collector.latencies()
-    }
-
-    /// What the edge refuses or remarks on, kept up to date while it runs; for a thread at the side.
-    #[must_use]
-    pub fn edges(&self) -> Edges {
-        self.edges.clone()
     }
 
     /// The addresses that are listened on.

@@ -6,8 +6,6 @@ use osmose_model::ids::{ActuatorId, SensorId};
 use osmose_model::site::Site;
 use osmose_model::time::ArrivalNs;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Most different first times that are told; beyond it only the counters know.
 pub const FIRST_TIMES_MAX: usize = 1024;
@@ -68,29 +66,9 @@ impl FirstTime {
     }
 }
 
-/// What was counted in all, by reason, for whoever looks on from another thread while the edge counts on: one relaxed
-/// addition for each thing that was not as it should be, and nothing for what was.
-#[derive(Debug)]
-pub struct Totals([AtomicU64; REASONS]);
-
-impl Default for Totals {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
-    }
-}
-
-impl Totals {
-    /// How often each reason was counted so far, where it was.
-    pub fn counts(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
-        let all = Reason::ALL.iter().zip(&self.0).map(|(&reason, n)| (reason, n.load(Ordering::Relaxed)));
-        all.filter(|(_, n)| *n > 0)
-    }
-}
-
 /// Counters and first times.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    totals: Arc<Totals>,
     ports: Vec<[u64; REASONS]>,
     sensors: Vec<[u64; REASONS]>,
     actuators: Vec<[u64; REASONS]>,
@@ -105,7 +83,6 @@ impl Ledger {
     #[must_use]
     pub fn new(ports: usize, sensors: usize, actuators: usize) -> Self {
         Self {
-            totals: Arc::default(),
             ports: vec![[0; REASONS]; ports],
             sensors: vec![[0; REASONS]; sensors],
             actuators: vec![[0; REASONS]; actuators],
@@ -133,7 +110,6 @@ impl Ledger {
         from: Option<SocketAddr>,
         arrival: ArrivalNs,
     ) {
-        self.totals.0[fault.reason as usize].fetch_add(n, Ordering::Relaxed);
         if let Some(row) = self.row(whom) {
             let cell = &mut row[fault.reason as usize];
             *cell = cell.saturating_add(n);
@@ -153,12 +129,6 @@ impl Ledger {
             let subject = subject[..cut.unwrap_or(0)].to_owned();
             self.first_times.push(FirstTime { whom, fault, subject, from, arrival });
         }
-    }
-
-    /// The sums over everybody, to be read from elsewhere.
-    #[must_use]
-    pub fn totals(&self) -> Arc<Totals> {
-        Arc::clone(&self.totals)
     }
 
     /// Counts an observation that was taken.
@@ -205,22 +175,5 @@ fn xxhash_of(ip: &std::net::IpAddr) -> u64 {
     match ip {
         std::net::IpAddr::V4(v4) => xxhash_rust::xxh3::xxh3_64(&v4.octets()),
         std::net::IpAddr::V6(v6) => xxhash_rust::xxh3::xxh3_64(&v6.octets()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sums_are_seen_from_another_thread() {
-        let mut ledger = Ledger::new(1, 2, 0);
-        let (totals, at) = (ledger.totals(), ArrivalNs(0));
-        let duplicate = Fault::whole(Reason::Duplicate);
-        ledger.count(Whom::Sensor(SensorId(0)), duplicate, 2, "", None, at);
-        ledger.count(Whom::Sensor(SensorId(1)), duplicate, 1, "", None, at);
-        ledger.count(Whom::Port(PortId(0)), Fault::whole(Reason::MalformedJson), 1, "", None, at);
-        let seen = std::thread::spawn(move || totals.counts().collect::<Vec<_>>()).join().unwrap();
-        assert_eq!(seen, [(Reason::MalformedJson, 1), (Reason::Duplicate, 3)]);
     }
 }

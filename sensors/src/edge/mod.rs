@@ -40,7 +40,6 @@ use ports::PortPlan;
 use rates::Rates;
 use senders::{Senders, Verdict};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// A socket to bind: index into [`Edge::ports`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -240,12 +239,6 @@ impl Edge {
     /// Every count that is not zero.
     pub fn counters(&self) -> impl Iterator<Item = Count> + '_ {
         self.state.core.ledger.counts()
-    }
-
-    /// The sums of all counts, to be read from another thread.
-    #[must_use]
-    pub fn totals(&self) -> Arc<ledger::Totals> {
-        self.state.core.ledger.totals()
     }
 
     /// How often a reason was counted against somebody.

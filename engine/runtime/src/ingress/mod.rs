@@ -28,6 +28,7 @@ use osmose_model::time::ArrivalNs;
 use osmose_sensors::edge::ledger::Count;
 use osmose_sensors::edge::{Edge, PortId};
 use osmose_sensors::reason::REASONS;
+pub use osmose_sensors::reason::Reason;
 use quinn_udp::{BATCH_SIZE, UdpSocketState};
 use std::io;
 use std::net::SocketAddr;
@@ -134,7 +135,7 @@ pub struct Tally {
     pub replaced: u64,
     /// Observations that found their lane full.
     pub full: u64,
-    /// What the edge refused or noticed, by reason, in the order of `Reason::ALL` of `osmose_sensors`.
+    /// What the edge refused or noticed, in the order of [`Reason::ALL`].
     pub noticed: [u64; REASONS],
 }
 
@@ -145,6 +146,11 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// What the edge refused or noticed, where it was, in the reasons' order.
+    pub fn noticed(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.iter().copied().zip(self.noticed).filter(|(_, n)| *n > 0)
+    }
+
     /// Adds another thread's.
     pub fn add(&mut self, other: &Self) {
         self.datagrams += other.datagrams;
