@@ -14,6 +14,7 @@
 //! it is how well an engine can follow people *while* it runs. A name comes with the label's first read, and stands on
 //! all of the label's rows.
 
+use super::moments::{MEET_M, READER_REACH_M, neighbours, reader_fit, swap_p};
 use super::{Read, Row, at, distance2};
 use osmose_model::ids::{PersonId, TrackId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,25 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const LABELS_MAX: usize = 32;
 /// Labels less likely than this are dropped.
 const LABEL_P_MIN: f64 = 1e-5;
-/// Tracks closer than this meet, metres, ...
-const MEET_M: f64 = 1.2;
-/// ... until they are farther apart than this.
-const PART_M: f64 = 1.7;
-/// They may have changed places with `0.5 exp(-(d/APART_M)²/2 - (v/FASTER_MPS)²/2)`, by their distance d and by the
-/// difference v of their velocities.
-const APART_M: f64 = 0.35;
-/// See there.
-const FASTER_MPS: f64 = 1.2;
 /// The most that one meeting can mix: beyond, the order is as good as forgotten.
 const SWAP_P_MAX: f64 = 0.4999;
-/// Whoever shows a badge stands at most so far from its reader, metres; ...
-const READER_REACH_M: f64 = 2.0;
-/// ... nearly all within this standard deviation per axis (or the reader's own, if larger), one in ten within the other.
+/// The least standard deviation per axis of where somebody stands who shows a badge.
 const READER_SIGMA_M: f64 = 0.3;
-/// See there.
-const READER_FAR_SIGMA_M: f64 = 0.7;
-/// See there.
-const READER_FAR_P: f64 = 0.1;
 /// How well it fits somebody anywhere else, on the same scale.
 const ELSEWHERE: f64 = 1e-4;
 /// How likely a track is to bear a label after all that it is not believed to bear.
@@ -138,23 +124,12 @@ impl Labels {
         for row in rows.iter().filter(|r| !r.device) {
             self.beliefs.entry(row.track).or_insert_with(|| vec![(row.track, 1.0)]);
         }
-        // Neighbours are near in x.
-        let mut by_x: Vec<&Row> = rows.iter().filter(|r| !r.device).collect();
-        by_x.sort_by(|a, b| a.place.at.x_m.total_cmp(&b.place.at.x_m).then(a.track.cmp(&b.track)));
         let mut near = Vec::new();
-        for (n, a) in by_x.iter().enumerate() {
-            for b in by_x[n + 1..].iter().take_while(|b| b.place.at.x_m - a.place.at.x_m < PART_M) {
-                let d2 = distance2(at(a.place), at(b.place));
-                let pair = (a.track.min(b.track), a.track.max(b.track));
-                let known = self.meetings.contains_key(&pair);
-                let reach_m = if known { PART_M } else { MEET_M };
-                if a.place.level == b.place.level && d2 < reach_m * reach_m {
-                    let v2 = distance2(a.velocity_mps, b.velocity_mps);
-                    let d2 = d2 / (APART_M * APART_M) + v2 / (FASTER_MPS * FASTER_MPS);
-                    near.push((pair, (0.5 * (-0.5 * d2).exp()).min(SWAP_P_MAX)));
-                }
+        neighbours(rows.iter().filter(|r| !r.device), |pair, (a, b), d2| {
+            if d2 < MEET_M * MEET_M || self.meetings.contains_key(&pair) {
+                near.push((pair, swap_p(d2, distance2(a.velocity_mps, b.velocity_mps)).min(SWAP_P_MAX)));
             }
-        }
+        });
         near.sort_by_key(|(pair, _)| *pair);
         self.meetings.retain(|pair, _| near.binary_search_by_key(pair, |(p, _)| *p).is_ok());
         for (pair, swap_p) in near {
@@ -288,9 +263,7 @@ fn fit(read: &Read, row: &Row) -> f64 {
     if row.place.level != read.place.level || d2 >= READER_REACH_M * READER_REACH_M {
         return ELSEWHERE;
     }
-    let normal = |sigma_m: f64| (-0.5 * d2 / (sigma_m * sigma_m)).exp();
-    let sigma_m = read.sigma_m.max(READER_SIGMA_M);
-    ELSEWHERE + (1.0 - READER_FAR_P) * normal(sigma_m) + READER_FAR_P * normal(READER_FAR_SIGMA_M)
+    ELSEWHERE + reader_fit(d2, read.sigma_m.max(READER_SIGMA_M))
 }
 
 #[cfg(test)]

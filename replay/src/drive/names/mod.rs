@@ -1,5 +1,5 @@
 //! Track rows named anew, once all of them are there: by what was heard before *and after* them, or by labels that look
-//! at nothing later than each row (`labels`).
+//! at nothing later than each row (`labels`). Both weigh single moments alike (`moments`).
 //!
 //! A live engine can name nobody before their badge is read, and finds out only then that two people who met a minute ago
 //! had changed places. A file of tracks is written when all is known: this keeps the rows and the badge reads of a replay,
@@ -8,8 +8,10 @@
 
 mod graph;
 mod labels;
+mod moments;
 
 use graph::{Graph, Meeting};
+use moments::{MEET_M, READER_REACH_M, neighbours, reader_fit, swap_p};
 use osmose_model::geometry::Place;
 use osmose_model::ids::{PersonId, TrackId};
 use osmose_model::time::LogicalNs;
@@ -17,25 +19,10 @@ use osmose_model::world::Occupant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-/// Tracks closer than this meet, metres, ...
-const MEET_M: f64 = 1.2;
-/// ... until they are farther apart than this.
-const PART_M: f64 = 1.7;
-/// They may have changed places with `0.5 exp(-(d/APART_M)²/2 - (v/FASTER_MPS)²/2)` where they were closest: by their
-/// distance d and by the difference v of their velocities.
-const APART_M: f64 = 0.35;
-/// See there.
-const FASTER_MPS: f64 = 1.2;
 /// Meetings less likely than this to have mattered are left out.
 const SWAP_P_MIN: f64 = 1e-4;
-/// Whoever shows a badge stands at most so far from its reader, metres; ...
-const READER_REACH_M: f64 = 2.0;
-/// ... nearly all within this standard deviation per axis (or the reader's own, if larger), one in ten within the other.
+/// The least standard deviation per axis of where somebody stands who shows a badge.
 const READER_SIGMA_M: f64 = 0.35;
-/// See there.
-const READER_FAR_SIGMA_M: f64 = 0.7;
-/// See there.
-const READER_FAR_P: f64 = 0.1;
 /// A person whose badge is read somewhere is so many times as likely as nobody known to be a track that begins.
 const KNOWN_P: f64 = 0.1;
 /// Rows are named by somebody at least so likely.
@@ -186,10 +173,8 @@ impl Smoother {
         for row in self.rows_about(read.at) {
             let Some(piece) = piece(pieces, row.track, row.at) else { continue };
             let d2 = distance2(at(row.place), at(read.place));
-            let normal = |sigma_m: f64| (-0.5 * d2 / (sigma_m * sigma_m)).exp();
             if row.place.level == read.place.level && d2 < READER_REACH_M * READER_REACH_M {
-                let fit = (1.0 - READER_FAR_P) * normal(sigma_m) + READER_FAR_P * normal(READER_FAR_SIGMA_M);
-                near.push((piece, fit));
+                near.push((piece, reader_fit(d2, sigma_m)));
             } else {
                 elsewhere.push(piece);
             }
@@ -202,34 +187,23 @@ impl Smoother {
         let mut open: BTreeMap<(TrackId, TrackId), Near> = BTreeMap::new();
         let mut found = Vec::new();
         let mut close = |pair: (TrackId, TrackId), n: &Near| {
-            let swap_p =
-                0.5 * (-0.5 * (n.distance2 / (APART_M * APART_M) + n.faster2 / (FASTER_MPS * FASTER_MPS))).exp();
+            let swap_p = swap_p(n.distance2, n.faster2);
             if swap_p > SWAP_P_MIN {
                 found.push((n.at, pair, swap_p));
             }
         };
         for rows in self.rows.chunk_by(|a, b| a.at == b.at) {
             let now = rows[0].at;
-            // Neighbours are near in x.
-            let mut by_x: Vec<&Row> = rows.iter().collect();
-            by_x.sort_by(|a, b| a.place.at.x_m.total_cmp(&b.place.at.x_m).then(a.track.cmp(&b.track)));
-            for (n, a) in by_x.iter().enumerate() {
-                for b in by_x[n + 1..].iter().take_while(|b| b.place.at.x_m - a.place.at.x_m < PART_M) {
-                    let d2 = distance2(at(a.place), at(b.place));
-                    if a.place.level != b.place.level || d2 >= PART_M * PART_M {
-                        continue;
-                    }
-                    let pair = (a.track.min(b.track), a.track.max(b.track));
-                    let here =
-                        Near { at: now, distance2: d2, faster2: distance2(a.velocity_mps, b.velocity_mps), last: now };
-                    match open.get_mut(&pair) {
-                        Some(near) if d2 < near.distance2 => *near = here,
-                        Some(near) => near.last = now,
-                        None if d2 < MEET_M * MEET_M => drop(open.insert(pair, here)),
-                        None => {}
-                    }
+            neighbours(rows.iter(), |pair, (a, b), d2| {
+                let faster2 = distance2(a.velocity_mps, b.velocity_mps);
+                let here = Near { at: now, distance2: d2, faster2, last: now };
+                match open.get_mut(&pair) {
+                    Some(near) if d2 < near.distance2 => *near = here,
+                    Some(near) => near.last = now,
+                    None if d2 < MEET_M * MEET_M => drop(open.insert(pair, here)),
+                    None => {}
                 }
-            }
+            });
             open.retain(|pair, near| {
                 let stays = near.last == now;
                 if !stays {
