@@ -186,6 +186,19 @@ fn settle_waits_until_a_change_stands() {
 }
 
 #[test]
+fn what_is_held_on_after_its_condition_follows_its_value_from_the_first_moment_on() {
+    let mut b = Bench::new(
+        "rule l { while lux-1 < 50 lx hold m7.light.level = if lux-1 < 50 lx then 10 % else 20 % release after 1 s level comfort }",
+    );
+    b.reads(3, Reading::Quantity(5.0));
+    assert_eq!(b.took(), ["0 l: hold m7.light.level = 10"]);
+    b.reads(3, Reading::Quantity(55.0));
+    assert_eq!(b.took(), ["0 l: hold m7.light.level = 20"], "another rule that wants 20 agrees with it");
+    b.at(1.0);
+    assert_eq!(b.took(), ["1 release 0"]);
+}
+
+#[test]
 fn suppress_counts_per_person_and_memories_follow_identities() {
     let mut b = Bench::new("rule hi { when p enters lobby suppress 60 s per p do lobby-display.wake() level info }");
     b.appears(1, Some(0), None).appears(2, None, None);

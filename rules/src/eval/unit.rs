@@ -708,7 +708,12 @@ impl Run<'_> {
         if changes && wanted {
             due = due.min(self.begin(number, doubt));
         } else if changes {
-            self.end(number, if off { 0 } else { rule.release_after.0 });
+            let release_after = if off { 0 } else { rule.release_after.0 };
+            self.end(number, release_after);
+            if release_after > 0 && self.state.units[number as usize].phase == Phase::Releasing {
+                // What is held on is held at the value of now, and not at that of the moment before.
+                due = due.min(self.hold_all(number, doubt, false));
+            }
         } else if matches!(unit.phase, Phase::On | Phase::Releasing) {
             due = due.min(self.hold_all(number, doubt, false));
         }
