@@ -1,7 +1,7 @@
 //! Commands to their devices over UDP, without ever blocking: what could not be handed to the kernel is counted and
 //! returned, never dropped in silence.
 //!
-//! Several commands at a time are queued and handed over together, those to one address in one call ([`UdpOut::queue`],
+//! Several commands at a time are queued and handed over together, those to one address in one call ([`UdpOut::queue_line`],
 //! [`UdpOut::flush`]; `waiting.rs` says which).
 
 use crate::waiting::{RUN_LINE_MAX, Run, Waiting};
@@ -138,49 +138,27 @@ impl UdpOut {
         Ok(Self { v4, v6, addresses, line, waiting, counts: UdpCounts::default() })
     }
 
-    /// Sends a command to its device, as [`lines::encode_json`] writes it without a lease. Never blocks.
+    /// Sends a command to its device, as [`lines::encode_json`] writes it without a lease. Never blocks; what waits goes
+    /// before it.
     ///
     /// # Errors
     /// [`SendError`], which is also counted.
     pub fn send(&mut self, site: &Site, rules: &RuleNames<'_>, command: &Command) -> Result<(), SendError> {
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        lines::encode_json(site, rules, command, None, &mut line);
-        let sent = self.send_line(site, command.device, &line);
-        self.line = line;
-        sent
-    }
-
-    /// Sends a line that is written already. Never blocks; what waits goes before it.
-    ///
-    /// # Errors
-    /// [`SendError`], which is also counted.
-    pub fn send_line(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
         self.flush();
-        let address = self.address(site, device)?;
+        let address = self.address(site, command.device)?;
+        self.line.clear();
+        lines::encode_json(site, rules, command, None, &mut self.line);
         let family = if address.is_ipv6() { self.v6.as_ref().unwrap_or(&self.v4) } else { &self.v4 };
-        let sent = family.send(line, address);
+        let sent = family.send(&self.line, address);
         self.counts.add(1, &sent);
         sent.map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => SendError::WouldBlock { device: name_of(site, device), address },
-            _ => SendError::Io { device: name_of(site, device), address, source },
+            io::ErrorKind::WouldBlock => SendError::WouldBlock { device: name_of(site, command.device), address },
+            _ => SendError::Io { device: name_of(site, command.device), address, source },
         })
     }
 
-    /// Puts a command behind those that wait for [`UdpOut::flush`]. What the kernel does not take then is counted.
-    ///
-    /// # Errors
-    /// [`SendError::NoAddress`], which is also counted.
-    pub fn queue(&mut self, site: &Site, rules: &RuleNames<'_>, command: &Command) -> Result<(), SendError> {
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        lines::encode_json(site, rules, command, None, &mut line);
-        let queued = self.queue_line(site, command.device, &line);
-        self.line = line;
-        queued
-    }
-
-    /// The same for a line that is written already (by the thread that decided it).
+    /// Puts a line that is written already (by the thread that decided it) behind those that wait for
+    /// [`UdpOut::flush`]. What the kernel does not take then is counted.
     ///
     /// # Errors
     /// [`SendError::NoAddress`], which is also counted.

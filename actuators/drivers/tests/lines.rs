@@ -227,9 +227,9 @@ fn queued_commands_arrive_in_their_order_and_need_fewer_calls_than_there_are() {
     // Their numbers grow from one digit to three: no two neighbours of some are of one length.
     let commands: Vec<Command> = (0..120).map(|n| Command { source_seq: Some(n), ..command() }).collect();
     for c in &commands {
-        udp.queue(&site, &rules, c).expect("it has an address");
+        udp.queue_line(&site, c.device, udp_line(c).as_bytes()).expect("it has an address");
     }
-    let error = udp.queue(&site, &rules, &Command { device: ActuatorId(1), ..command() });
+    let error = udp.queue_line(&site, ActuatorId(1), udp_line(&command()).as_bytes());
     assert!(matches!(error, Err(SendError::NoAddress { .. })), "{error:?}");
     udp.flush();
     udp.flush();
