@@ -207,7 +207,7 @@ impl Desk {
         let count = names.len();
         // The logs' names first: a line with the new rules' or people's names can only come after this.
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Known { site: site.clone(), rules: names };
-        match self.to_engine.push(Control::Rules(Box::new(rules), input)) {
+        match self.to_engine.push(Control::rules(rules, input)) {
             Ok(()) if people => {
                 let known = site.people.iter().filter(|p| !p.devices.is_empty() || !p.badges.is_empty()).count();
                 say!("{count} rule(s) and {} people reloaded, {known} with a device or badge", site.people.len());

@@ -55,6 +55,7 @@ struct Own {
 }
 
 /// The deterministic core over three stages.
+#[derive(Clone, Debug)]
 pub struct Machine<F, D, A> {
     site: Arc<Site>,
     fusion: F,

@@ -21,7 +21,8 @@ use crate::lane::{LaneRx, LaneTx, lane};
 use crate::latency::exchange::{Collector, Latencies};
 use crate::leases::Leases;
 use crate::publish::{Pictures, Publisher, publisher};
-use crate::stepper::{Outlet, Outputs, Source, Stepper};
+use crate::shadow::Shadow;
+use crate::stepper::{AtSide, Outlet, Outputs, Source, Stepper};
 use crate::tap::{Tap, TapRx, tap_ring};
 use osmose_core::{Core, CoreDriver};
 use osmose_drivers::udp::UdpCounts;
@@ -74,8 +75,24 @@ pub struct Setup {
 pub enum Control {
     /// An operator's action.
     Input(OwnedInput),
+    /// Rules that were compiled beside the engine; see [`Control::rules`].
+    Rules {
+        /// For the core that acts.
+        rules: Box<osmose_core::Rules>,
+        /// The same for the one at the side.
+        again: Box<osmose_core::Rules>,
+        /// What puts them in force.
+        input: OwnedInput,
+    },
+}
+
+impl Control {
     /// Rules that were compiled beside the engine, and the input that puts them in force.
-    Rules(Box<osmose_core::Rules>, OwnedInput),
+    #[must_use]
+    pub fn rules(rules: osmose_core::Rules, input: OwnedInput) -> Self {
+        let again = Box::new(rules.clone());
+        Self::Rules { rules: Box::new(rules), again, input }
+    }
 }
 
 /// An input that owns its canonical bytes.
@@ -223,7 +240,7 @@ impl Engine {
         let site = setup.machine.site().clone();
         let (clock, taps) = (setup.clock, std::mem::take(&mut setup.taps));
         let egress = Egress::new(site.clone(), setup.dry_run)?;
-        let (mut tap, side) = tap_ring(if taps.is_empty() { 0 } else { TAP_BYTES });
+        let (mut tap, mut side) = tap_ring(if taps.is_empty() { 0 } else { TAP_BYTES });
         if taps.is_empty() {
             tap.nobody_listens();
         }
@@ -238,11 +255,18 @@ impl Engine {
         } else {
             (Source::Here(one(inlets)), Outlet::Here(Box::new(egress)), None)
         };
+        let keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
+        let at_side = if has_shadow(topology, &cores, !taps.is_empty() && (keyframes_wanted || setup.journal.is_some())) {
+            side.cast(Shadow::new(setup.machine.clone()));
+            AtSide::Follows
+        } else {
+            AtSide::Nobody
+        };
         let leases = Leases::new(&setup.machine, |device| outlet.reaches(device));
         let out = Outputs::new(setup.journal.take(), tap, (outlet, leases), clock, meter);
         let mut stepper = stepper(setup, source, lanes, out);
         stepper.publisher = publisher;
-        stepper.keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
+        (stepper.keyframes_wanted, stepper.at_side) = (keyframes_wanted, at_side);
         let mut summary = if topology == Topology::Inline {
             inline(stepper, side, taps, &mut collector, stop)
         } else {
@@ -283,6 +307,12 @@ fn is_threaded(topology: Topology) -> bool {
     matches!(topology, Topology::Split | Topology::Dedicated)
 }
 
+/// Whether a core at the side is saved in the place of the one that acts: where keyframes are taken, and there is a second
+/// processor that it can be stepped on.
+fn has_shadow(topology: Topology, cores: &Cores, keyframes: bool) -> bool {
+    keyframes && topology != Topology::Inline && cores.allowed() > 1
+}
+
 /// How many threads read sockets.
 fn inlets_for(topology: Topology, ports: usize, cores: usize) -> usize {
     match topology {
@@ -309,6 +339,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         bytes: vec![0; INPUT_BYTES_MAX],
         scan: ScanBuf::new(),
         keyframe: Some(Box::default()),
+        at_side: AtSide::Nobody,
         keyframe_at: setup.clock.now(),
         keyframe_inputs: 0,
         keyframes_wanted: false,

@@ -182,7 +182,7 @@ fn reload(site: &Arc<Site>) -> Control {
     let n = canon::encode_input(&Input::RulesInstalled { files: &canon::encode_files(&files) }, &mut bytes)
         .expect("it fits");
     bytes.truncate(n);
-    Control::Rules(Box::new(osmose_rules::Rules::new(program)), OwnedInput(bytes))
+    Control::rules(osmose_rules::Rules::new(program), OwnedInput(bytes))
 }
 
 #[test]
