@@ -17,6 +17,7 @@ use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_rules::Rules;
 use osmose_rules::cost::Table;
 use osmose_runtime::clock::HostClock;
+use osmose_runtime::cores::Cores;
 use osmose_runtime::engine::{Control, OwnedInput};
 use osmose_runtime::logs::{Known, Names};
 use serde_json::{Value, json};
@@ -107,8 +108,10 @@ impl Desk {
         });
         let path = state.map(|dir| dir.join(SOCKET));
         // Before anything runs: what is saved from here on is seen.
-        let seen = Saved::look(&self.dir);
+        let (seen, cores) = (Saved::look(&self.dir), Cores::read());
         let thread = std::thread::Builder::new().name("osmose-desk".into()).spawn(move || {
+            // Whoever cannot is at the pipeline's side all the same.
+            _ = cores.step_aside();
             self.serve(seen, socket.as_ref(), &stop);
             if let (Some(_), Some(path)) = (socket, path) {
                 _ = std::fs::remove_file(path);

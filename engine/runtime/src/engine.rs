@@ -40,8 +40,10 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 /// Inputs and bytes that a lane holds.
-const LANE_ITEMS: usize = 16 * 1024;
-const LANE_BYTES: usize = 4 * 1024 * 1024;
+const LANE: (usize, usize) = (16 * 1024, 4 * 1024 * 1024);
+/// The same for `state`: past half of it older items give way, so half of it is what comes while a machine that others share
+/// takes the processor away, some 30 ms at a million observations a second.
+const LANE_OF_STATE: (usize, usize) = (64 * 1024, 8 * 1024 * 1024);
 /// Bytes that wait for the journal thread.
 const TAP_BYTES: usize = 32 * 1024 * 1024;
 /// Rules that may come by a reload beyond those at the start and still have rows of their own in the account.
@@ -150,7 +152,10 @@ pub struct Engine {
 #[must_use]
 pub fn lanes() -> ([LaneTx; CLASSES], [LaneRx; CLASSES]) {
     debug_assert!(lane_of(Class::Safety) == 0 && lane_of(Class::Bulk) == CLASSES - 1);
-    let [(a, b), (c, d), (e, f), (g, h)] = std::array::from_fn(|_| lane(LANE_ITEMS, LANE_BYTES));
+    let [(a, b), (c, d), (e, f), (g, h)] = std::array::from_fn(|i| {
+        let (items, bytes) = if i == lane_of(Class::State) { LANE_OF_STATE } else { LANE };
+        lane(items, bytes)
+    });
     ([a, c, e, g], [b, d, f, h])
 }
 
@@ -423,17 +428,17 @@ fn journal(
     taps: Vec<Box<dyn Tap>>,
     collector: Collector,
 ) -> std::io::Result<JoinHandle<Collector>> {
-    let polite = cores.allowed() < 2;
-    Builder::new().name("osmose-journal".into()).spawn(move || journal_thread(side, taps, collector, polite))
+    let cores = cores.clone();
+    Builder::new().name("osmose-journal".into()).spawn(move || journal_thread(side, taps, collector, &cores))
 }
 
-/// Shows what waits to the taps, and sleeps: 2 ms where there is a core for it, 50 ms at the lowest priority where
-/// the pinned thread has the only one.
-fn journal_thread(mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, mut collector: Collector, polite: bool) -> Collector {
-    if polite && let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
-        tracing::warn!(%error, "the journal thread keeps its priority: it may delay the pipeline on this one core");
+/// Shows what waits to the taps, and sleeps: 2 ms where there is a core for it, 50 ms where the pinned thread has the only
+/// one.
+fn journal_thread(mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, mut collector: Collector, cores: &Cores) -> Collector {
+    if !cores.step_aside() {
+        tracing::warn!("the journal thread cannot be kept out of the pipeline's way: it may delay it");
     }
-    let nap = Duration::from_millis(if polite { 50 } else { 2 });
+    let nap = Duration::from_millis(if cores.allowed() < 2 { 50 } else { 2 });
     loop {
         let over = side.is_over();
         collector.collect();

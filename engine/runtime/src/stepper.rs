@@ -185,6 +185,8 @@ pub(crate) struct Outputs {
     meter: Meter,
     /// More inputs wait to be stepped: commands may wait for theirs.
     more_waits: bool,
+    /// More wait in the sockets.
+    is_behind: bool,
     /// How often rules were installed.
     generation: u32,
     journal_lost: u64,
@@ -214,6 +216,7 @@ impl Outputs {
             stepped_at: now,
             meter,
             more_waits: false,
+            is_behind: false,
             generation: 0,
             journal_lost: 0,
             journal_broken: false,
@@ -261,8 +264,17 @@ impl Outputs {
     /// Whether the commands of a step that ended now may wait for those of the next.
     fn may_wait(&self, out: &Outbox) -> bool {
         self.more_waits
+            // What a fire alarm, a door or a button decides waits for nobody.
+            && !matches!(self.kind, Kind::Safety | Kind::Edge)
             && self.tap.has_room_to_hold(out)
-            && matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at))
+            && matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at, self.is_behind))
+    }
+}
+
+impl Outputs {
+    /// Whether what waits may wait for the inputs of the next turn, which follows at once.
+    fn may_wait_for_next_turn(&self) -> bool {
+        matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at, self.is_behind))
     }
 }
 
@@ -407,19 +419,23 @@ impl Stepper {
         }
         let mut n = 0;
         // While more waits in the sockets, a safety input may be among it: it must not wait for all that is here.
-        let turn = if self.is_behind() { TURN_BEHIND } else { usize::MAX };
+        self.out.is_behind = self.is_behind();
+        let turn = if self.out.is_behind { TURN_BEHIND } else { usize::MAX };
         while n < turn {
             let Some(i) = self.next_lane() else { break };
             let Some(LaneHead { head, received, len }) = self.lanes[i].pop(&mut self.bytes) else { break };
             let bytes = std::mem::take(&mut self.bytes);
             (self.out.kind, self.out.received, self.out.read) = (Kind::of(head.class), received, head.arrival);
-            self.out.more_waits = n + 1 < turn && self.lanes.iter().any(|lane| !lane.is_empty());
+            self.out.more_waits = self.out.is_behind || self.lanes.iter().any(|lane| !lane.is_empty());
             self.feed(head.arrival, &bytes[..len as usize]);
             self.bytes = bytes;
             n += 1;
         }
         self.out.more_waits = false;
-        self.out.flush();
+        // Where this turn ended with more to come, commands may wait for the next one's.
+        if n < turn || !self.out.may_wait_for_next_turn() {
+            self.out.flush();
+        }
         n += self.take_control();
         self.driver.run_until(self.clock.now(), &mut self.out);
         self.keyframe_inputs += n as u64;
@@ -560,6 +576,8 @@ impl Stepper {
             return;
         }
         let Some(frame) = self.keyframe.take() else { return };
+        // It goes by a way of its own: what is held back goes before it.
+        self.out.flush();
         self.note_keyframe(now);
         let frame = self.fill(frame);
         match self.out.tap.keyframe(frame) {
