@@ -18,13 +18,13 @@ use osmose_model::observation::ScanBuf;
 
 /// What is asked for: a keyframe behind the input of this tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub struct Wanted {
     /// The last input that is to be in it.
-    pub(crate) tag: Tag,
+    pub tag: Tag,
     /// Where the journal goes on behind it.
-    pub(crate) journal: Offset,
+    pub journal: Offset,
     /// What the core's digests are there.
-    pub(crate) digests: (Digest, Digest),
+    pub digests: (Digest, Digest),
 }
 
 /// The core at the side, and what it is saved into.

@@ -6,7 +6,8 @@
 
 use crate::journal::Offset;
 use crate::lane::{put, take, touch};
-use crate::shadow::{Shadow, Wanted};
+use crate::shadow::Shadow;
+pub use crate::shadow::Wanted;
 use osmose_core::{Outbox, Rules};
 use osmose_model::canon;
 use osmose_model::command::Command;
@@ -284,7 +285,7 @@ impl TapTx {
     }
 
     /// Asks for a keyframe of the core at the side, behind everything that was shown; false where there is no room.
-    pub(crate) fn want(&mut self, wanted: Wanted) -> bool {
+    pub fn want(&mut self, wanted: Wanted) -> bool {
         let Wanted { tag, journal, digests } = wanted;
         let before = self.lost_in_all;
         let mut body = [0; 24];
