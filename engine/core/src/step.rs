@@ -389,13 +389,15 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
     pub fn save(&self, out: &mut Vec<u8>) {
         let mut part = postcard::to_stdvec(&self.own).unwrap_or_default();
         append_part(&part, out);
-        let parts: [&dyn Fn(&mut Vec<u8>); 3] =
-            [&|to| self.fusion.save(to), &|to| self.rules.save(to), &|to| self.plan.save(to)];
-        for save in parts {
-            part.clear();
-            save(&mut part);
-            append_part(&part, out);
-        }
+        part.clear();
+        self.fusion.save(&mut part);
+        append_part(&part, out);
+        part.clear();
+        self.rules.save(&mut part);
+        append_part(&part, out);
+        part.clear();
+        self.plan.save(&mut part);
+        append_part(&part, out);
     }
 
     /// Takes back a saved state.

@@ -138,8 +138,11 @@ mod tests {
         fn decided(&mut self, _: Tag, _: &Input<'_>, _: &Outbox, _: &Core) {}
     }
 
+    /// Keyframes as they were shown.
+    type Frames = Arc<Mutex<Vec<(Tag, Vec<u8>)>>>;
+
     /// Keeps what it is shown.
-    struct Kept(Arc<Mutex<Vec<(Tag, Vec<u8>)>>>);
+    struct Kept(Frames);
 
     impl Tap for Kept {
         fn keyframe(&mut self, keyframe: &Keyframe) -> bool {
@@ -153,7 +156,7 @@ mod tests {
         side: Side,
         rx: TapRx,
         taps: Vec<Box<dyn Tap>>,
-        kept: Arc<Mutex<Vec<(Tag, Vec<u8>)>>>,
+        kept: Frames,
         next: u64,
     }
 

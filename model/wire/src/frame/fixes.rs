@@ -170,7 +170,7 @@ struct Span {
 }
 
 impl Span {
-    fn of<'b>(self, bytes: &'b [u8]) -> &'b str {
+    fn of(self, bytes: &[u8]) -> &str {
         // It was looked at: this holds.
         std::str::from_utf8(&bytes[self.from as usize..self.end as usize]).unwrap_or_default()
     }
