@@ -103,11 +103,11 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let listeners = listen_as_devices(&site)?;
     let stop = stop::on_signal()?;
     let mut engine = Engine::compose(setup).map_err(Failure::found)?;
-    // The rules of a folder are followed as they are saved.
-    let desk = demo
-        .site
-        .clone()
-        .and_then(|dir| Desk { dir, site: site.clone(), levels, clock, names, to_engine }.open(None, stop.clone()));
+    // A folder is followed as it is saved.
+    let desk = demo.site.clone().and_then(|dir| {
+        let sites = (site.clone(), site.clone());
+        Desk::new(dir, sites, levels, clock, names, to_engine).open(None, stop.clone())
+    });
     let page = Serving::of(page, &mut engine, &stop)?;
     page.say_ready(&engine, "");
     if let Ok(story) = story.lock() {
