@@ -696,7 +696,7 @@ pub struct ModeInfo {
     /// First of its places in the state; one, or one for every zone.
     pub(crate) base: u16,
     /// It is kept per zone.
-    pub(crate) per_zone: bool,
+    pub per_zone: bool,
 }
 
 /// A counter.
