@@ -19,7 +19,7 @@ use osmose_model::ids::RuleId;
 use osmose_model::input::Tag;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::Site;
-use osmose_model::time::ArrivalNs;
+use osmose_model::time::{ArrivalNs, DurationNs};
 use osmose_model::world::WorldEvent;
 use osmose_replay::{drive::Osmose, resume};
 use osmose_runtime::clock::{HostClock, utc_now};
@@ -145,6 +145,13 @@ fn listen_as_devices(site: &Site) -> Result<Vec<UdpSocket>, Failure> {
     addresses.into_iter().map(bind).collect()
 }
 
+/// What a device takes of a datagram beside the command, which it has already: for how long it holds unless it is renewed.
+fn hear(site: &Site, sim: &mut Sim, now: ArrivalNs, datagram: &[u8]) {
+    let Ok(line) = serde_json::from_slice::<serde_json::Value>(datagram) else { return };
+    let Some(device) = line["device"].as_str().and_then(|name| site.actuator_named(name)) else { return };
+    sim.heard(device, now, line["lease_s"].as_f64().and_then(DurationNs::from_s_f64));
+}
+
 /// The building: people move, sensors send, devices obey and report, until the end or a stop. Gives how many datagrams
 /// it sent and how many commands its devices received.
 #[expect(clippy::too_many_arguments, reason = "all that a thread of its own needs, once")]
@@ -182,8 +189,9 @@ fn live_on(
             story.second(now, sim.truth(now).count(), None);
         }
         for socket in listeners {
-            while socket.recv(&mut buffer).is_ok() {
+            while let Ok(len) = socket.recv(&mut buffer) {
                 received += 1;
+                hear(site, &mut sim, clock.now(), &buffer[..len]);
             }
         }
         std::thread::sleep(Duration::from_millis(1));
