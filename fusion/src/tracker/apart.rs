@@ -81,7 +81,8 @@ impl Stand {
     fn of(tracks: &Tracks, i: usize, existence_min: f64) -> Self {
         let mixture = tracks.mixture(i);
         let [x, y, _, _] = mean(mixture);
-        let mut stand = Stand { mean: [x, y], reportable: tracks.heads[i].existence > existence_min, ..Stand::default() };
+        let mut stand =
+            Stand { mean: [x, y], reportable: tracks.heads[i].existence > existence_min, ..Stand::default() };
         if stand.reportable {
             stand.own_doubt = inner_doubt(mixture);
         }

@@ -250,7 +250,8 @@ fn scans_leave_alone_whom_their_sensor_cannot_see_and_time_does_not() {
 
 #[test]
 fn who_stands_beside_somebody_seen_is_moved_with_them() {
-    let mut tracker = Tracker::new(small(), vec![rectangle(0.0, 0.0, 5.0, 5.0), rectangle(5.0, 0.0, 10.0, 5.0)]).unwrap();
+    let mut tracker =
+        Tracker::new(small(), vec![rectangle(0.0, 0.0, 5.0, 5.0), rectangle(5.0, 0.0, 10.0, 5.0)]).unwrap();
     // One at the edge of the first field, one 1.5 m away in the second, one far off in the second.
     for k in 0..20 {
         tracker.scan(2 * k * TENTH_NS, 0, &[Detection::at(4.9, 2.0)]).unwrap();
