@@ -65,12 +65,7 @@ pub fn for_each_item<'a>(observation: &schema::Observation<'a>, f: &mut impl FnM
 
 /// What a location fix claims, into a claim that holds nothing else: every fix sets the same fields.
 pub fn fix_into<'a>(fix: &Fix<'a>, claim: &mut Claim<'a>) {
-    let numbers = [
-        (Number::XM, fix.x_m),
-        (Number::YM, fix.y_m),
-        (Number::ZM, fix.z_m),
-        (Number::SigmaM, fix.sigma_m),
-    ];
+    let numbers = [(Number::XM, fix.x_m), (Number::YM, fix.y_m), (Number::ZM, fix.z_m), (Number::SigmaM, fix.sigma_m)];
     claim.set_numbers(&numbers);
     claim.set_text(Text::Device, Some(fix.device));
     claim.set_text(Text::Level, fix.level);

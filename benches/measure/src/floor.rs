@@ -276,8 +276,9 @@ mod tests {
             let stop = std::sync::Arc::new(AtomicBool::new(false));
             let (ready, is_ready) = std::sync::mpsc::channel();
             let stopped = stop.clone();
-            let floor =
-                std::thread::spawn(move || serve((events, to), kind, false, &stopped, || ready.send(()).expect("heard")));
+            let floor = std::thread::spawn(move || {
+                serve((events, to), kind, false, &stopped, || ready.send(()).expect("heard"))
+            });
             is_ready.recv().expect("it serves");
             let from = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             let (mut job, mut text, mut buffer, mut heard) = (Job::new(), vec![], [0; 256], 0u64);

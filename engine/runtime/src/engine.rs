@@ -261,7 +261,8 @@ impl Engine {
             (Source::Here(one(inlets)), Outlet::Here(Box::new(egress)), None)
         };
         let keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
-        let at_side = if has_shadow(topology, &cores, !taps.is_empty() && (keyframes_wanted || setup.journal.is_some())) {
+        let at_side = if has_shadow(topology, &cores, !taps.is_empty() && (keyframes_wanted || setup.journal.is_some()))
+        {
             side.cast(Shadow::new(setup.machine.clone()));
             AtSide::Follows
         } else {

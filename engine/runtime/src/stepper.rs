@@ -604,7 +604,9 @@ impl Stepper {
                     durable
                 }
                 Returned::Stale => {
-                    tracing::info!("the core at the side has missed inputs: the next keyframe is saved by the one that acts");
+                    tracing::info!(
+                        "the core at the side has missed inputs: the next keyframe is saved by the one that acts"
+                    );
                     // It is due still.
                     (self.at_side, self.keyframe_inputs) = (AtSide::Stale, self.keyframe_inputs.max(1));
                     self.keyframe_at = ArrivalNs(i64::MIN);

@@ -34,13 +34,7 @@ enum Who {
 
 /// The bench's corpus; the crowd is shorter, for a test build.
 const CORPUS: [Recording; 4] = [
-    Recording {
-        name: "morning",
-        site: "coworking",
-        who: Who::Script("coworking/morning.toml"),
-        seconds: 60,
-        seed: 7,
-    },
+    Recording { name: "morning", site: "coworking", who: Who::Script("coworking/morning.toml"), seconds: 60, seed: 7 },
     Recording { name: "crowd", site: "coworking", who: Who::Crowd(80), seconds: 8, seed: 1 },
     Recording { name: "fixes", site: "peer-job", who: Who::Crowd(200), seconds: 60, seed: 2 },
     Recording {

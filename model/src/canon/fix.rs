@@ -200,8 +200,13 @@ mod tests {
     #[test]
     fn the_extremes_are_those_of_the_general_way() {
         for n in [i64::MIN, -1, 0, 1, 63, 64, -64, -65, i64::MAX] {
-            let body = Body::Location { device: CarriedKey(n as u64), place: Place::flat(LevelId(0), 0.0, -0.0), sigma_m: None };
-            let o = Observation { sensor: SensorId(u16::MAX), source_seq: Some(u64::MAX), measured: LogicalNs(n), body };
+            let body = Body::Location {
+                device: CarriedKey(n as u64),
+                place: Place::flat(LevelId(0), 0.0, -0.0),
+                sigma_m: None,
+            };
+            let o =
+                Observation { sensor: SensorId(u16::MAX), source_seq: Some(u64::MAX), measured: LogicalNs(n), body };
             let (mut short, mut general) = ([0; BYTES_MAX], [0; BYTES_MAX]);
             let len = encode(&o, &mut short).expect("a fix");
             assert_eq!(encode_any(&Input::Observation(o), &mut general), Ok(len));

@@ -50,7 +50,8 @@ impl State {
         if let Some(frame) = fixes.read(d.bytes) {
             let clock = clock_of(frame.clock);
             let heading = |seq, time: Option<i64>| Heading { seq, time: time.map(|ns| (ns, clock)) };
-            let said = frame.fixes().map(|f| Said { sensor: f.sensor, own: heading(f.seq, f.time_ns), what: What::Fix(f) });
+            let said =
+                frame.fixes().map(|f| Said { sensor: f.sensor, own: heading(f.seq, f.time_ns), what: What::Fix(f) });
             return core.frame(plan, d, (frame.sensor, heading(frame.seq, frame.time_ns)), said, scan, sink);
         }
         let Ok(frame) = verify_frame(d.bytes) else {
