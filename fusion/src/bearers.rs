@@ -111,6 +111,11 @@ impl Fusion {
                 (None, _) => self.attach(device, (level, best), p, from, out),
             },
             (Some(slot), Some(_), _) if p_of_current < PART_P => self.part_ways(slot, device, place, from, out),
+            // Still taken for one, and no surer than that: what asks who it is must know.
+            (Some(slot), Some(_), _) => {
+                self.name_owner(slot, device, p_of_current, from, out);
+                None
+            }
             _ => None,
         }
     }
@@ -145,6 +150,27 @@ impl Fusion {
         if let Some(person) = self.site.owner_of_device(device) {
             self.believe(slot, person, p);
             self.identify(slot, Some(person), p, from, out);
+        }
+    }
+
+    /// Two occupants may have changed places with that probability: so may the tracks that their devices are joined to.
+    /// Devices that are not joined yet are weighed by their next fix.
+    pub(crate) fn doubt_devices(
+        &mut self,
+        (a, b): (u32, u32),
+        swap_p: f64,
+        from: (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) {
+        let tracked = |slot: u32| self.occupants.slot(slot).tracked();
+        let (Some((level, of_a)), Some((_, of_b))) = (tracked(a), tracked(b)) else { return };
+        for (slot, id) in [(a, of_a), (b, of_b)] {
+            let entry = self.occupants.slot(slot);
+            let Some(device) = entry.device().filter(|_| entry.is_joined()) else { continue };
+            let Some(carrier) = self.carriers.of_mut(device).filter(|c| c.is_on(level)) else { continue };
+            carrier.mix(of_a, of_b, swap_p);
+            let p = carrier.p(id);
+            self.name_owner(slot, device, p, from, out);
         }
     }
 

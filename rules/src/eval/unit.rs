@@ -11,7 +11,7 @@ use osmose_model::command::Effect;
 use osmose_model::ids::{TrackId, ZoneId};
 use osmose_model::stages::Source;
 use osmose_model::tri::Tri;
-use osmose_model::world::{EventKind, Occupant, Stimulus, WorldEvent, WorldView};
+use osmose_model::world::{EventKind, Occupant, Reading, Stimulus, WorldEvent, WorldView};
 
 /// Why a unit is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -606,9 +606,16 @@ impl Run<'_> {
     }
 
     fn bound(&self, track: TrackId, event: Option<&WorldEvent>) -> Bound {
-        match event {
+        let bound = match event {
             Some(event) if event.track == track => Bound::of_event(event),
             _ => Bound::of_track(self.world, track),
+        };
+        match self.just.and_then(|sensor| self.world.sensor(sensor).reading) {
+            // Who made a gesture is known no better than it is known whose the gesture is.
+            Some(Reading::Gesture { track: Some(by), track_p, .. }) if by == track => {
+                Bound { person_p: bound.person_p * track_p, ..bound }
+            }
+            _ => bound,
         }
     }
 
