@@ -167,8 +167,18 @@ impl Fusion {
         }
     }
 
-    /// How much work an observation is about to be, in updates: one and, for a scan, one for each of its items and each
-    /// track that there is.
+    /// How much work an observation was that has just been taken: one and, for a scan, one for each of its items and each
+    /// track that it concerned.
+    fn work_done(&self, observation: &Observation<'_>) -> u32 {
+        let items = match observation.body {
+            Body::Position(items) => items.len(),
+            Body::Points(items) => items.len(),
+            _ => return 1,
+        };
+        u32::try_from(1 + items + self.positions.worked()).unwrap_or(u32::MAX)
+    }
+
+    /// How much work an observation may be, in updates: at most as if it concerned every track of its level.
     fn updates(&self, observation: &Observation<'_>) -> u32 {
         let items = match observation.body {
             Body::Position(items) => items.len(),
@@ -266,7 +276,6 @@ impl Fusion {
             self.add_copy(Key::behind(self.late.state.newest_at, 1));
         }
         let first = out.len();
-        let updates = self.updates(observation);
         // Time goes no further than the observation, so that what it makes due before the tag happens in its turn.
         self.now = at;
         let entry = self.late.history.insert(key, tag.seq, observation);
@@ -275,7 +284,7 @@ impl Fusion {
         match (entry, taken) {
             (Some(_), Err(Refusal::KindNotUsed)) => self.late.history.pop(),
             (Some(i), _) => {
-                self.late.history.worked(i, updates);
+                self.late.history.worked(i, self.work_done(observation));
                 self.add_copy_in_time(key);
             }
             (None, _) => {}
@@ -370,8 +379,8 @@ impl Fusion {
             self.weigh_switch(sensor, None, key.at);
         } else if let Some(observation) = history.observation(i, &mut scan) {
             self.advance_to(key.at, &mut muted);
-            updates = self.updates(&observation);
             taken = self.take(&observation, &mut muted);
+            updates = self.work_done(&observation);
         }
         for stimulus in &muted {
             match stimulus {

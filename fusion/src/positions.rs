@@ -74,6 +74,8 @@ pub(crate) struct Positions {
     news: Vec<(TrackId, Option<u32>, News)>,
     /// Most news of one scan. Not the capacity of `news`, which a clone does not keep.
     news_max: usize,
+    /// How many tracks the last scan concerned.
+    worked: usize,
 }
 
 /// A copy of one level's state.
@@ -158,7 +160,7 @@ impl Positions {
             })
             .collect();
         let (detections, news) = (Vec::with_capacity(SCAN_ITEMS_MAX), Vec::with_capacity(news_max));
-        Self { levels, numbers, detections, news, news_max }
+        Self { levels, numbers, detections, news, news_max, worked: 0 }
     }
 
     fn level(&mut self, level: LevelId) -> Option<&mut LevelTracker> {
@@ -193,12 +195,12 @@ impl Positions {
         self.levels.get(level.index())?.as_ref()?.slots.get(id)
     }
 
-    /// A track as it is now; looks through all of its level, so it is for rare events.
+    /// A track as it is now.
     pub(crate) fn estimate(&self, level: LevelId, id: u64) -> Option<TrackEstimate> {
-        self.levels.get(level.index())?.as_ref()?.tracker.tracks().find(|t| t.id == id)
+        self.levels.get(level.index())?.as_ref()?.tracker.track(id)
     }
 
-    /// Runs a scan; what became of each track is in `news`, whoever was there first first, newcomers last (ascending by
+    /// Runs a scan; what became of each track that it concerned is in `news`, whoever was there first first, newcomers last (ascending by
     /// the tracker's number). Returns the instant it was used at: the scan's own, or the tracker's where that is later.
     fn scan(
         &mut self,
@@ -215,7 +217,8 @@ impl Positions {
         let at_ns = tracker.now_ns().map_or(measured.0, |now| now.max(measured.0));
         tracker.scan(at_ns, number, &self.detections).map_err(|_| Refusal::NotPlausible)?;
         self.news.clear();
-        let shown = tracker.tracks().filter(|t| t.shown).map(News::Is);
+        self.worked = tracker.touched_count();
+        let shown = tracker.touched().filter(|t| t.shown).map(News::Is);
         for news in shown.chain(tracker.gone().iter().copied().map(News::Went)) {
             let slot = slots.get(news.id());
             let track = slot.map_or(TrackId(u64::MAX), |slot| occupants.occupant(slot).track);
@@ -241,6 +244,11 @@ impl Positions {
     /// How many tracks the level of a sensor has, tentative ones included; 0 where it has no tracker.
     pub(crate) fn tracks_on(&self, level: LevelId) -> usize {
         self.levels.get(level.index()).and_then(Option::as_ref).map_or(0, |l| l.tracker.track_count())
+    }
+
+    /// How many tracks the last scan concerned.
+    pub(crate) fn worked(&self) -> usize {
+        self.worked
     }
 
     /// How many tracks there are on all levels, tentative ones included.
@@ -327,6 +335,7 @@ impl Fusion {
         out: &mut Vec<Stimulus>,
     ) -> Result<(), Refusal> {
         let level = self.site.sensors[sensor.index()].level;
+        self.positions.worked = 0;
         if items.len() > SCAN_ITEMS_MAX || !items.iter().all(|d| self.is_here(d.place)) {
             return Err(Refusal::NotPlausible);
         }
@@ -351,6 +360,7 @@ impl Fusion {
     ) -> Result<(), Refusal> {
         let said = &self.site.sensors[sensor.index()];
         let level = said.level;
+        self.positions.worked = 0;
         let finite = |x: Option<f64>| x.is_none_or(f64::is_finite);
         let sound = |p: &observation::CloudPoint| self.is_here(p.place) && finite(p.doppler_mps) && finite(p.intensity);
         if said.kind != SensorKind::Points || points.len() > SCAN_ITEMS_MAX || !points.iter().all(sound) {

@@ -696,7 +696,7 @@ pub struct ModeInfo {
     /// First of its places in the state; one, or one for every zone.
     pub(crate) base: u16,
     /// It is kept per zone.
-    pub(crate) per_zone: bool,
+    pub per_zone: bool,
 }
 
 /// A counter.
@@ -809,6 +809,8 @@ pub struct Program {
     /// Ascending by calendar, then beginning.
     pub(crate) bookings: Vec<Booking>,
     pub(crate) guards: Vec<GuardInfo>,
+    /// What is remembered of people: the dampers that count by them.
+    pub(crate) of_people: Vec<OfPeople>,
     /// Straight pieces of all walls, and of the zone with the most: what one look at a place may go through.
     pub(crate) pieces: u32,
     /// Latitude and longitude, degrees, for the sun.
@@ -819,6 +821,15 @@ pub struct Program {
     pub(crate) combine: Vec<(ActuatorId, Name, Combine)>,
     /// Devices that a `manual` line names, ascending.
     pub(crate) by_hand: Vec<ActuatorId>,
+}
+
+/// A damper of an instance that counts by a person, or by two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OfPeople {
+    pub(crate) instance: u32,
+    /// Which of the rule's dampers.
+    pub(crate) damper: u8,
+    pub(crate) pairs: bool,
 }
 
 impl Program {

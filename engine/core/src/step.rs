@@ -148,6 +148,12 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
         self.staged_rules = Some(rules);
     }
 
+    /// The site once the staged rules are in force; the present one where none wait, or those that do bring no other.
+    #[must_use]
+    pub fn site_to_come(&self) -> &Arc<Site> {
+        self.staged_rules.as_ref().and_then(Decide::site).unwrap_or(&self.site)
+    }
+
     /// Takes one input: the tag must follow the last one. What was decided replaces what is in `out`.
     ///
     /// # Panics

@@ -10,7 +10,7 @@
 
 use super::cells::Cells;
 use super::gaussian::Gaussian;
-use super::store::{Tracks, mean};
+use super::store::{Stand, Tracks, mean};
 
 /// Most pieces of density that one track may hold while they are shared out.
 const PIECES_MAX: usize = 8;
@@ -18,6 +18,8 @@ const PIECES_MAX: usize = 8;
 const ROUNDS_MAX: u32 = 3;
 /// Pairs per track for which there is room; the farthest ones beyond are left alone.
 const PAIRS_PER_TRACK: usize = 8;
+/// Most looks from a touched track to another, beyond which all are settled without looking.
+const LOOKS_MAX: usize = 1024;
 /// A cut must make two shares more compact by at least this, m2 (a centimetre squared).
 const GAIN_MIN_M2: f64 = 1e-4;
 
@@ -52,13 +54,11 @@ struct Share {
     pieces: [Piece; PIECES_MAX],
 }
 
-/// What is reported of each track's place.
+/// Finds what is reported of each track's place ([`Stand`]).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Apart {
-    /// Per track: from its mean to what is reported, m.
-    pub(crate) shift: Vec<[f64; 2]>,
-    /// Per track: expected squared error of what is reported, m2; 0 for tracks too unsure to be reported.
-    pub(crate) doubt: Vec<f64>,
+    /// Somebody who was told apart from a neighbour was moved or dropped.
+    is_unsettled: bool,
     /// Tracks that may be reported, as they come and by cell.
     given: Vec<Spot>,
     spots: Vec<Spot>,
@@ -76,12 +76,48 @@ pub(crate) struct Apart {
 
 const NONE: u32 = u32::MAX;
 
+impl Stand {
+    /// Where track `i` is, by itself.
+    fn of(tracks: &Tracks, i: usize, existence_min: f64) -> Self {
+        let mixture = tracks.mixture(i);
+        let [x, y, _, _] = mean(mixture);
+        let mut stand =
+            Stand { mean: [x, y], reportable: tracks.heads[i].existence > existence_min, ..Stand::default() };
+        if stand.reportable {
+            stand.own_doubt = inner_doubt(mixture);
+        }
+        if mixture.len() > 1 {
+            let mut farthest2 = 0.0f64;
+            for g in mixture {
+                let [x, y, _, _] = g.centre();
+                let d2 = distance2(stand.mean, [x, y]);
+                farthest2 = farthest2.max(d2);
+                stand.own_doubt += if stand.reportable { g.weight * d2 } else { 0.0 };
+            }
+            stand.reach = farthest2.sqrt();
+        }
+        stand.by_itself();
+        stand
+    }
+
+    /// It is reported where it is.
+    fn by_itself(&mut self) {
+        (self.shift, self.doubt, self.parted) = ([0.0; 2], self.own_doubt, false);
+    }
+}
+
+/// Squared distance of two tracks whose pieces overlap, m2; none where they do not or are no neighbours.
+#[inline]
+fn overlap(a: [f64; 2], a_reach: f64, b: [f64; 2], b_reach: f64, near_m: f64) -> Option<f64> {
+    let (d2, overlap) = (distance2(a, b), a_reach + b_reach);
+    (overlap > 0.0 && d2 <= overlap * overlap && d2 <= near_m * near_m).then_some(d2)
+}
+
 impl Apart {
     /// Room for so many tracks; tracks within `near_m` of each other are told apart.
     pub(crate) fn new(tracks_max: usize, near_m: f64) -> Self {
         Apart {
-            shift: Vec::with_capacity(tracks_max),
-            doubt: Vec::with_capacity(tracks_max),
+            is_unsettled: false,
             given: Vec::with_capacity(tracks_max),
             spots: Vec::with_capacity(tracks_max),
             cells: Cells::new(),
@@ -93,9 +129,50 @@ impl Apart {
         }
     }
 
+    /// A track that stood so is moved or dropped: who was told apart from it is told anew.
+    #[inline]
+    pub(crate) fn depart(&mut self, stand: &Stand) {
+        self.is_unsettled |= stand.parted;
+    }
+
+    /// Finds what to report of the `touched` tracks and of all who are told apart from their neighbours, where one of those
+    /// is among them. What it leaves is what [`Apart::solve_all`] would.
+    pub(crate) fn solve(&mut self, tracks: &mut Tracks, touched: &[u32], existence_min: f64) {
+        for &i in touched {
+            tracks.stands[i as usize] = Stand::of(tracks, i as usize, existence_min);
+        }
+        let stands = &tracks.stands;
+        if std::mem::take(&mut self.is_unsettled) || self.overlaps_any(stands, touched) {
+            self.settle(tracks);
+        }
+    }
+
     /// Finds what to report of all tracks surer to exist than `existence_min`.
-    pub(crate) fn solve(&mut self, tracks: &Tracks, existence_min: f64) {
-        if !self.find_spots(tracks, existence_min) {
+    pub(crate) fn solve_all(&mut self, tracks: &mut Tracks, existence_min: f64) {
+        self.is_unsettled = false;
+        for i in 0..tracks.len() {
+            tracks.stands[i] = Stand::of(tracks, i, existence_min);
+        }
+        self.settle(tracks);
+    }
+
+    /// Whether one of the `touched` has a neighbour that it must be told apart from; true where finding out costs more.
+    fn overlaps_any(&self, stands: &[Stand], touched: &[u32]) -> bool {
+        if touched.len() * stands.len() > LOOKS_MAX {
+            return true;
+        }
+        touched.iter().any(|&i| {
+            let a = &stands[i as usize];
+            let overlaps = |(j, b): (usize, &Stand)| {
+                j != i as usize && b.reportable && overlap(a.mean, a.reach, b.mean, b.reach, self.near_m).is_some()
+            };
+            a.reportable && stands.iter().enumerate().any(overlaps)
+        })
+    }
+
+    /// Shares out what all tracks hold that are near each other.
+    fn settle(&mut self, tracks: &mut Tracks) {
+        if !self.find_spots(&mut tracks.stands) {
             return; // nobody is in two places
         }
         self.find_pairs();
@@ -104,43 +181,25 @@ impl Apart {
         for share in &self.shares {
             let i = share.track as usize;
             if share.changed > 0 {
-                let [x, y, _, _] = tracks.mean(i);
-                self.shift[i] = [share.mean[0] - x, share.mean[1] - y];
-                self.doubt[i] = inner_doubt(tracks.mixture(i)) + share.scatter;
+                let [x, y, _, _] = mean(tracks.mixture(i));
+                let doubt = inner_doubt(tracks.mixture(i)) + share.scatter;
+                let stand = &mut tracks.stands[i];
+                stand.shift = [share.mean[0] - x, share.mean[1] - y];
+                (stand.doubt, stand.parted) = (doubt, true);
             }
         }
     }
 
-    /// Lists the tracks that may be reported and how unsure they are of their place; true if one of them may be in
-    /// several places.
-    fn find_spots(&mut self, tracks: &Tracks, existence_min: f64) -> bool {
-        self.shift.clear();
-        self.shift.resize(tracks.len(), [0.0; 2]);
-        self.doubt.clear();
+    /// Lists the tracks that may be reported, each by its mean; true if one of them may be in several places.
+    fn find_spots(&mut self, stands: &mut [Stand]) -> bool {
         self.given.clear();
         let mut several = false;
-        for (i, head) in tracks.heads.iter().enumerate() {
-            if head.existence <= existence_min {
-                self.doubt.push(0.0);
-                continue;
+        for (i, stand) in stands.iter_mut().enumerate() {
+            stand.by_itself();
+            if stand.reportable {
+                self.given.push(Spot { track: i as u32, mean: stand.mean, reach: stand.reach });
+                several |= stand.reach > 0.0;
             }
-            let mixture = tracks.mixture(i);
-            let [x, y, _, _] = mean(mixture);
-            let mut spot = Spot { track: i as u32, mean: [x, y], reach: 0.0 };
-            let mut doubt = inner_doubt(mixture);
-            if mixture.len() > 1 {
-                let mut farthest2 = 0.0f64;
-                for g in mixture {
-                    let [x, y, _, _] = g.centre();
-                    let d2 = distance2(spot.mean, [x, y]);
-                    farthest2 = farthest2.max(d2);
-                    doubt += g.weight * d2;
-                }
-                spot.reach = farthest2.sqrt();
-                several = true;
-            }
-            self.doubt.push(doubt);
-            self.given.push(spot);
         }
         several
     }
@@ -156,11 +215,11 @@ impl Apart {
             let high = [a.mean[0] + near_m, a.mean[1] + near_m];
             cells.for_each_run(low, high, |run| {
                 for b in &spots[run] {
-                    let d2 = distance2(a.mean, b.mean);
-                    let overlap = a.reach + b.reach;
                     // Two that both reach out find each other twice.
-                    let first = a.track < b.track || b.reach == 0.0;
-                    if first && d2 <= overlap * overlap && d2 <= near_m * near_m && pairs.len() < *pairs_max {
+                    if (a.track < b.track || b.reach == 0.0)
+                        && pairs.len() < *pairs_max
+                        && let Some(d2) = overlap(a.mean, a.reach, b.mean, b.reach, near_m)
+                    {
                         pairs.push((d2, a.track.min(b.track), a.track.max(b.track)));
                     }
                 }

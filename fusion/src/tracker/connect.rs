@@ -1,60 +1,74 @@
-//! Time passes and a scan's detections meet the tracks: each track is moved and then, while it is at hand, its gate, the
-//! likelihoods of the detections in it and its edges in the association graph are found.
+//! Time passes and a scan's detections meet the tracks: each that the scan concerns is moved and then, while it is at hand,
+//! its gate, the likelihoods of the detections in it and its edges in the association graph are found.
 
 use super::config::Motion;
 use super::estimate::ScanReport;
-use super::gaussian::{COMPONENTS_MAX, Expectation, Step};
+use super::gaussian::{COMPONENTS_MAX, Expectation, Gaussian, Step};
 use super::pair::Pair;
 use super::step::{Tracker, seconds};
-use super::store::Tracks;
+use super::store::Head;
 
-/// What the time since the last step does to every track.
-#[derive(Clone, Copy, Debug)]
+/// What time does to tracks, up to `t_ns`. Most tracks that a scan concerns were last moved by the same scan, so what was
+/// worked out for the one before is kept.
+#[derive(Clone, Debug)]
 pub(super) struct Passage {
-    walk: Step,
-    coast: Step,
-    /// Probability of being still there.
-    survival: f64,
     t_ns: i64,
-    coast_after_s: f64,
+    leaving_per_s: f64,
+    since_ns: i64,
+    walk: Option<Step>,
+    coast: Option<Step>,
+    survival: f64,
 }
 
 impl Passage {
-    fn new(motion: &Motion, survival: f64, dt_s: f64, t_ns: i64) -> Self {
-        let (walk, coast) = (Step::walk(motion, dt_s), Step::coast(motion, dt_s));
-        Passage { walk, coast, survival, t_ns, coast_after_s: motion.coast_after_s }
+    /// Up to `t_ns`, where so many leave per second.
+    pub(super) fn new(t_ns: i64, leaving_per_s: f64) -> Self {
+        Passage { t_ns, leaving_per_s, since_ns: t_ns, walk: None, coast: None, survival: 1.0 }
     }
 
-    /// Moves track `i`.
+    /// Moves a track; false if no time has passed since it was moved last.
     #[inline]
-    pub(super) fn predict(&self, tracks: &mut Tracks, i: usize) {
-        let head = &mut tracks.heads[i];
-        head.existence *= self.survival;
-        let (speed, silent_s) = (head.speed, seconds(head.hit_ns, self.t_ns));
-        let step = if silent_s > self.coast_after_s { &self.coast } else { &self.walk };
-        for gaussian in tracks.mixture_mut(i) {
-            gaussian.predict(step, speed);
+    pub(super) fn predict(&mut self, motion: &Motion, head: &mut Head, mixture: &mut [Gaussian]) -> bool {
+        let dt_s = seconds(head.as_of_ns, self.t_ns);
+        if dt_s <= 0.0 {
+            return false;
         }
+        if self.since_ns != head.as_of_ns {
+            self.since_ns = head.as_of_ns;
+            self.survival = libm::exp(-self.leaving_per_s * dt_s);
+            (self.walk, self.coast) = (None, None);
+        }
+        head.existence *= self.survival;
+        let step = if seconds(head.hit_ns, self.t_ns) > motion.coast_after_s {
+            self.coast.get_or_insert_with(|| Step::coast(motion, dt_s))
+        } else {
+            self.walk.get_or_insert_with(|| Step::walk(motion, dt_s))
+        };
+        for gaussian in mixture {
+            gaussian.predict(step, head.speed);
+        }
+        head.as_of_ns = self.t_ns;
+        true
     }
 }
 
 impl Tracker {
-    /// It is `t_ns` now; the undetected are moved, the tracks are left to the caller. None if no time has passed.
-    pub(super) fn pass(&mut self, t_ns: i64) -> Option<Passage> {
-        let dt_s = seconds(self.now_ns.replace(t_ns)?, t_ns);
-        if dt_s <= 0.0 {
-            return None;
+    /// It is `t_ns` now; the undetected are moved, the tracks are left to the caller.
+    pub(super) fn pass(&mut self, t_ns: i64) -> Passage {
+        let leaving_per_s = self.leaving_per_s();
+        let dt_s = self.now_ns.replace(t_ns).map_or(0.0, |then| seconds(then, t_ns));
+        if dt_s > 0.0 {
+            let survival = libm::exp(-leaving_per_s * dt_s);
+            self.undetected.predict(&self.config.population, survival, dt_s);
         }
-        let survival = libm::exp(-self.leaving_per_s() * dt_s);
-        self.undetected.predict(&self.config.population, survival, dt_s);
-        Some(Passage::new(&self.config.motion, survival, dt_s, t_ns))
+        Passage::new(t_ns, leaving_per_s)
     }
 
-    /// Moves every track and builds the graph of tracks and detections.
-    pub(super) fn connect(&mut self, sensor: usize, passage: Option<&Passage>, report: &mut ScanReport) {
-        let Tracker { config, tracks, gate, graph, undetected, .. } = self;
-        let (detectable, likelihoods, likelihood_start) =
-            (&mut self.detectable, &mut self.likelihoods, &mut self.likelihood_start);
+    /// Moves every track that the scan concerns and builds the graph of those and the detections.
+    pub(super) fn connect(&mut self, sensor: usize, passage: &mut Passage, report: &mut ScanReport) {
+        let Tracker { config, tracks, touched, gate, graph, undetected, .. } = self;
+        let (detectable, likelihoods, likelihood_start, since_s) =
+            (&mut self.detectable, &mut self.likelihoods, &mut self.likelihood_start, &mut self.since_s);
         let (field, upkeep, sensed) = (&self.fields[sensor], &config.upkeep, self.rates.of(sensor));
         let own_var = self.sensors[sensor].sigma_m * self.sensors[sensor].sigma_m;
         let widest_var = gate.seen.iter().map(|s| s.var).fold(own_var, f64::max);
@@ -62,17 +76,18 @@ impl Tracker {
         detectable.clear();
         likelihoods.clear();
         likelihood_start.clear();
+        since_s.clear();
         graph.begin(gate.seen.iter().map(|seen| {
             let undetected = if field.contains(seen.x, seen.y) { undetected.at(seen.x, seen.y) } else { 0.0 };
             sensed.clutter_per_m2 + sensed.p_detect * undetected
         }));
         let mut expectations = [Expectation::default(); COMPONENTS_MAX];
         let mut reaches = [0.0; COMPONENTS_MAX];
-        for i in 0..tracks.len() {
-            if let Some(passage) = passage {
-                passage.predict(tracks, i);
-            }
-            let (head, mixture) = (&tracks.heads[i], tracks.mixture(i));
+        for &i in &*touched {
+            let (head, mixture) = tracks.one_mut(i as usize);
+            since_s.push(seconds(head.as_of_ns, passage.t_ns));
+            passage.predict(&config.motion, head, mixture);
+            let mixture = &*mixture;
             let gate_sigmas = if head.shown { upkeep.gate_shown } else { upkeep.gate_tentative };
             let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
             let mut seen_by = 0.0;

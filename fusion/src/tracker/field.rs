@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// How blurred the edge of a field of view is, m: half the width of a person's shoulders.
 const EDGE_SIGMA_M: f64 = 0.25;
-/// Squared distance from the edge at which its blur ends, m2.
-const FARTHEST2_M2: f64 = 9.0 * EDGE_SIGMA_M * EDGE_SIGMA_M;
+/// Beyond this distance from a field nobody in it is expected, m.
+pub(super) const REACH_M: f64 = 3.0 * EDGE_SIGMA_M;
 /// How far inside the edge a miss still says little, m: what a good track's place is uncertain by. Any wider, and false
 /// tracks live longer along edges.
 const WATCH_SIGMA_M: f64 = 0.1;
@@ -159,7 +159,7 @@ impl Field {
     }
 
     /// How likely somebody whom a track puts at `(x, y)` is to be detected, by the likelihood of being inside: 1 there,
-    /// `exp(-d2 / (2 EDGE_SIGMA_M2))` at a distance d outside, 0 beyond three of those.
+    /// `exp(-d2 / (2 EDGE_SIGMA_M2))` at a distance d outside, 0 beyond [`REACH_M`].
     pub(crate) fn reach(&self, x: f64, y: f64) -> f64 {
         if self.contains(x, y) {
             return 1.0;
@@ -167,11 +167,12 @@ impl Field {
         let beyond = |a: f64, low: f64, high: f64| (low - a).max(a - high).max(0.0);
         let (dx, dy) = (beyond(x, self.low[0], self.high[0]), beyond(y, self.low[1], self.high[1]));
         let mut distance2 = dx * dx + dy * dy;
-        if distance2 < FARTHEST2_M2 && !self.corners.is_empty() {
+        let farthest2 = REACH_M * REACH_M;
+        if distance2 < farthest2 && !self.corners.is_empty() {
             distance2 = f64::INFINITY;
             self.for_each_edge(|a, b| distance2 = distance2.min(distance2_to_segment([x, y], a, b)));
         }
-        if distance2 < FARTHEST2_M2 { libm::exp(-0.5 * distance2 / (EDGE_SIGMA_M * EDGE_SIGMA_M)) } else { 0.0 }
+        if distance2 < farthest2 { libm::exp(-0.5 * distance2 / (EDGE_SIGMA_M * EDGE_SIGMA_M)) } else { 0.0 }
     }
 
     /// How much a miss says against somebody whom a track puts at `(x, y)`: nothing outside, behind a wall and on the edge,

@@ -7,7 +7,7 @@
 //!
 //! One scan, in order:
 //!
-//! 1. `gaussian`: every track's Gaussians move; each is an interacting multiple model of walking on and turning
+//! 1. `touch` and `gaussian`: the tracks that the sensor may see move; each of their Gaussians is an interacting multiple model of walking on and turning
 //!    (Blom and Bar-Shalom 1988), and a weak pseudo-measurement keeps the track at the speed it was seen to walk at.
 //! 2. `undetected`: people not yet detected are a Poisson intensity that grows by a learnt birth rate.
 //! 3. `gate` (over `cells`), `connect` and `associate`: which detection is whose, as marginal probabilities; exact in small
@@ -58,6 +58,7 @@ mod step;
 mod store;
 #[cfg(test)]
 mod tests;
+mod touch;
 mod undetected;
 mod update;
 

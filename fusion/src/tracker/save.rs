@@ -29,7 +29,7 @@ pub struct TrackerState {
 }
 
 /// The version of [`TrackerState`] that this build writes and reads.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 impl TrackerState {
     /// Of nothing, to be written over; refused wherever it is used as it is.
@@ -174,6 +174,9 @@ impl Tracker {
             if !sound {
                 return Err(RestoreError::Damaged("a track's numbers are no probabilities or not finite"));
             }
+            if state.now_ns.is_none_or(|now| head.as_of_ns > now) {
+                return Err(RestoreError::Damaged("a track is later than now"));
+            }
             if head.id < next_id || head.id >= state.next_id {
                 return Err(RestoreError::Damaged("track ids are out of order"));
             }
@@ -184,7 +187,8 @@ impl Tracker {
             return Err(RestoreError::Damaged("there are Gaussians of no track"));
         }
         self.take_numbers(state);
-        self.tell_apart();
+        self.touched.clear();
+        self.tell_all_apart();
         Ok(())
     }
 }

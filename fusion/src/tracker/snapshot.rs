@@ -7,17 +7,17 @@
 
 use super::save::{RestoreError, TrackerState};
 use super::step::Tracker;
+use super::store::Stand;
 
 /// What a tracker was at some moment. Filled by [`Tracker::keep`], used by [`Tracker::go_back`].
 ///
-/// A snapshot takes about 250 bytes for each Gaussian of each track and 140 for each track; 20 people in light clutter
+/// A snapshot takes about 250 bytes for each Gaussian of each track and 250 for each track; 20 people in light clutter
 /// are 20 kB.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The settings of the tracker are not in here: one of others is refused by its sizes as far as they tell.
     state: TrackerState,
-    shift: Vec<[f64; 2]>,
-    doubt: Vec<f64>,
+    stands: Vec<Stand>,
 }
 
 impl Snapshot {
@@ -27,7 +27,7 @@ impl Snapshot {
         state.heads.reserve(tracks);
         // Tracks have between one and two Gaussians in the mean, in crowds too; growing is no error.
         state.gaussians.reserve(2 * tracks);
-        Snapshot { state, shift: Vec::with_capacity(tracks), doubt: Vec::with_capacity(tracks) }
+        Snapshot { state, stands: Vec::with_capacity(tracks) }
     }
 
     /// The tracker's time at that moment, ns; none for a tracker that had not been used, or if nothing was kept yet.
@@ -45,8 +45,7 @@ impl Tracker {
     /// Copies the live state to `to`, whatever was in there. Allocates only what `to` has no room for.
     pub fn keep(&self, to: &mut Snapshot) {
         self.save_into(&mut to.state);
-        to.shift.clone_from(&self.apart.shift);
-        to.doubt.clone_from(&self.apart.doubt);
+        to.stands.clone_from(&self.tracks.stands);
     }
 
     /// Is again what it was when `to` was kept: continues bit for bit as it did from there. Allocates nothing.
@@ -57,6 +56,7 @@ impl Tracker {
     pub fn go_back(&mut self, to: &Snapshot) -> Result<(), RestoreError> {
         self.check_sizes(&to.state)?;
         self.gone.clear();
+        self.touched.clear();
         self.tracks.clear();
         let mut from = 0;
         for head in &to.state.heads {
@@ -65,8 +65,7 @@ impl Tracker {
             from += count;
         }
         self.take_numbers(&to.state);
-        self.apart.shift.clone_from(&to.shift);
-        self.apart.doubt.clone_from(&to.doubt);
+        self.tracks.stands.clone_from(&to.stands);
         Ok(())
     }
 }

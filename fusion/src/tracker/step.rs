@@ -3,6 +3,7 @@
 use super::apart::Apart;
 use super::associate::Association;
 use super::config::{Config, ConfigError, SensorModel};
+use super::connect::Passage;
 use super::estimate::{Detection, Gone, Refused, ScanReport, TrackEstimate};
 use super::field::Field;
 use super::gate::Gate;
@@ -10,7 +11,7 @@ use super::gaussian::{COMPONENTS_MAX, Gaussian};
 use super::mixture::{Room, Seen};
 use super::pair::Pair;
 use super::rates::{Rates, Sensed, Tally};
-use super::store::{Head, Tracks, stationary};
+use super::store::{Head, Stand, Tracks, covariance, mean, stationary};
 use super::undetected::Undetected;
 
 /// Nanoseconds per second.
@@ -27,6 +28,8 @@ pub struct Tracker {
     pub(super) undetected: Undetected,
     pub(super) rates: Rates,
     pub(super) tracks: Tracks,
+    /// Tracks that the last scan concerned and that are still there, ascending.
+    pub(super) touched: Vec<u32>,
     pub(super) now_ns: Option<i64>,
     /// Time of the last scan, up to which births were learnt.
     pub(super) learnt_ns: Option<i64>,
@@ -42,8 +45,12 @@ pub struct Tracker {
     pub(super) room: Box<Room>,
     pub(super) graph: Association,
     pub(super) apart: Apart,
-    /// Per track: probability of being detected by this sensor if it exists.
+    /// Rate of leaving before anything was learnt, per second.
+    pub(super) leaving_prior_per_s: f64,
+    /// Per track that the scan concerns: probability of being detected by this sensor if it exists.
     pub(super) detectable: Vec<f64>,
+    /// Per such track: since when it had been left alone, s.
+    pub(super) since_s: Vec<f64>,
     /// Per edge and Gaussian: likelihood by mode, weights inside; `likelihood_start` gives a track's first.
     pub(super) likelihoods: Vec<Pair>,
     pub(super) likelihood_start: Vec<u32>,
@@ -70,6 +77,7 @@ impl Tracker {
             fields,
             sensors,
             tracks: Tracks::new(limits.tracks_max),
+            touched: Vec::with_capacity(limits.tracks_max),
             now_ns: None,
             learnt_ns: None,
             next_id: 1,
@@ -80,7 +88,9 @@ impl Tracker {
             apart: Apart::new(limits.tracks_max, config.upkeep.apart_m),
             room: Box::default(),
             graph: Association::new(limits.tracks_max, limits.detections_max, limits.edges_max),
+            leaving_prior_per_s: -libm::log(config.population.survival_per_s),
             detectable: Vec::with_capacity(limits.tracks_max),
+            since_s: Vec::with_capacity(limits.tracks_max),
             likelihoods: Vec::with_capacity(limits.edges_max * COMPONENTS_MAX),
             likelihood_start: Vec::with_capacity(limits.tracks_max),
             config,
@@ -95,9 +105,10 @@ impl Tracker {
     pub fn scan(&mut self, t_ns: i64, sensor: usize, detections: &[Detection]) -> Result<ScanReport, Refused> {
         self.take_in(t_ns, sensor, detections)?;
         self.gone.clear();
-        let passage = self.pass(t_ns);
+        let mut passage = self.pass(t_ns);
         let mut report = ScanReport::default();
-        self.connect(sensor, passage.as_ref(), &mut report);
+        self.choose(sensor, t_ns);
+        self.connect(sensor, &mut passage, &mut report);
         let upkeep = &self.config.upkeep;
         let effort = self.graph.solve(upkeep.association_tolerance, upkeep.association_sweeps_max);
         report.clusters = effort.clusters;
@@ -106,7 +117,7 @@ impl Tracker {
         report.unconverged = effort.capped;
         let since_s = self.learnt_ns.map_or(0.0, |then| seconds(then, t_ns));
         let mut tally = Tally::default();
-        let births = self.update(t_ns, sensor, since_s, &mut report, &mut tally);
+        let births = self.update(t_ns, sensor, &mut report, &mut tally);
         self.begin(t_ns, sensor, &mut report, &mut tally);
         self.undetected.thin(sensor, self.rates.of(sensor).p_detect);
         self.undetected.learn(&self.config.population, births, since_s);
@@ -116,19 +127,16 @@ impl Tracker {
         Ok(report)
     }
 
-    /// Lets time pass without a scan: tracks move and grow uncertain; nobody is dropped but who has been out of every
-    /// sensor's sight for longer than `silent_max_s`.
+    /// Lets time pass without a scan: tracks move and grow uncertain (when they are asked for, or the next scan concerns
+    /// them); nobody is dropped but who has been out of every sensor's sight for longer than `silent_max_s`.
     ///
     /// # Errors
     /// `t_ns` is older than the tracker's time.
     pub fn advance(&mut self, t_ns: i64) -> Result<(), Refused> {
         self.check_time(t_ns)?;
         self.gone.clear();
-        if let Some(passage) = self.pass(t_ns) {
-            for i in 0..self.tracks.len() {
-                passage.predict(&mut self.tracks, i);
-            }
-        }
+        self.pass(t_ns);
+        self.touched.clear();
         let (gone, silent_max_s) = (&mut self.gone, self.config.upkeep.silent_max_s);
         self.tracks.retain(|tracks, i| {
             let head = &tracks.heads[i];
@@ -138,7 +146,7 @@ impl Tracker {
             }
             !lost
         });
-        self.tell_apart();
+        self.tell_all_apart();
         Ok(())
     }
 
@@ -150,6 +158,22 @@ impl Tracker {
     /// All tracks, tentative ones too, in the order of their ids. Allocates nothing.
     pub fn tracks(&self) -> impl Iterator<Item = TrackEstimate> + '_ {
         (0..self.tracks.len()).map(|i| self.estimate(i))
+    }
+
+    /// Those of them that the last scan concerned: whom its sensor may see, whoever is close to those, and whoever was
+    /// left alone for a tenth of a second. Of the others it said nothing; they have moved on as they were moving.
+    pub fn touched(&self) -> impl Iterator<Item = TrackEstimate> + '_ {
+        self.touched.iter().map(|&i| self.estimate(i as usize))
+    }
+
+    /// How many those are.
+    pub fn touched_count(&self) -> usize {
+        self.touched.len()
+    }
+
+    /// One track, by its name.
+    pub fn track(&self, id: u64) -> Option<TrackEstimate> {
+        self.tracks.heads.binary_search_by_key(&id, |h| h.id).ok().map(|i| self.estimate(i))
     }
 
     /// How many tracks there are, tentative ones too.
@@ -183,9 +207,15 @@ impl Tracker {
         &self.sensors
     }
 
-    /// Finds what to report of each track's place; whatever changes the tracks must end with it.
+    /// Finds what to report of the place of each track that changed, and of its neighbours; whatever changes tracks must
+    /// end with it.
     pub(super) fn tell_apart(&mut self) {
-        self.apart.solve(&self.tracks, self.config.upkeep.report_existence);
+        self.apart.solve(&mut self.tracks, &self.touched, self.config.upkeep.report_existence);
+    }
+
+    /// The same where any track may have changed.
+    pub(super) fn tell_all_apart(&mut self) {
+        self.apart.solve_all(&mut self.tracks, self.config.upkeep.report_existence);
     }
 
     fn check_time(&self, t_ns: i64) -> Result<(), Refused> {
@@ -244,6 +274,7 @@ impl Tracker {
                 speed: self.usual_mps,
                 born_ns: t_ns,
                 hit_ns: t_ns,
+                as_of_ns: t_ns,
                 shown,
                 came: self.undetected.came(seen.x, seen.y),
                 paced: false,
@@ -253,6 +284,7 @@ impl Tracker {
             };
             let start = Gaussian::born(seen.x, seen.y, seen.var, motion.velocity_var_m2ps2, mode);
             if self.tracks.push(head, &[start]) {
+                self.touched.push(self.tracks.len() as u32 - 1);
                 self.next_id = head.id + 1;
                 report.begun += 1;
                 report.shown += u32::from(shown);
@@ -262,17 +294,28 @@ impl Tracker {
         }
     }
 
+    /// A track as it is now: one that was left alone is moved for it.
     fn estimate(&self, i: usize) -> TrackEstimate {
-        let head = &self.tracks.heads[i];
-        let [x_m, y_m, vx_mps, vy_mps] = self.tracks.mean(i);
-        let (place_cov_m2, velocity_cov_m2ps2) = self.tracks.covariance(i);
+        let (head, mixture) = (&self.tracks.heads[i], self.tracks.mixture(i));
+        let now_ns = self.now_ns.unwrap_or(head.as_of_ns);
+        if head.as_of_ns == now_ns {
+            return self.estimate_of(head, mixture, &self.tracks.stands[i]);
+        }
+        let (mut head, mut moved) = (*head, [Gaussian::default(); COMPONENTS_MAX]);
+        let moved = &mut moved[..mixture.len()];
+        moved.copy_from_slice(mixture);
+        Passage::new(now_ns, self.leaving_per_s()).predict(&self.config.motion, &mut head, moved);
+        self.estimate_of(&head, moved, &self.tracks.stands[i])
+    }
+
+    fn estimate_of(&self, head: &Head, mixture: &[Gaussian], stand: &Stand) -> TrackEstimate {
+        let [x_m, y_m, vx_mps, vy_mps] = mean(mixture);
+        let (place_cov_m2, velocity_cov_m2ps2) = covariance(mixture);
         let upkeep = &self.config.upkeep;
-        let shift = self.apart.shift[i];
-        let (x_m, y_m) = (x_m + shift[0], y_m + shift[1]);
+        let (x_m, y_m) = (x_m + stand.shift[0], y_m + stand.shift[1]);
         let c2 = upkeep.report_distance_m * upkeep.report_distance_m;
-        let d2 = self.apart.doubt[i];
-        let worth = head.existence * (1.0 - (d2 / c2).min(1.0));
-        let silent_s = self.now_ns.map_or(0.0, |now| seconds(head.hit_ns, now));
+        let worth = head.existence * (1.0 - (stand.doubt / c2).min(1.0));
+        let silent_s = seconds(head.hit_ns, head.as_of_ns);
         TrackEstimate {
             id: head.id,
             x_m,

@@ -24,6 +24,8 @@ pub(crate) struct Head {
     pub(crate) born_ns: i64,
     /// Last scan in which it was probably detected.
     pub(crate) hit_ns: i64,
+    /// The time as of which it is: that of the last scan that concerned it.
+    pub(crate) as_of_ns: i64,
     /// Was above the report threshold once.
     pub(crate) shown: bool,
     /// Probability that it came after the first scan; 0 once that was counted as a birth.
@@ -38,16 +40,41 @@ pub(crate) struct Head {
     pub(crate) best_share: f64,
 }
 
+/// Where a track is and what is reported of that, worked out of its Gaussians whenever they change.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Stand {
+    /// Mean place, m.
+    pub(crate) mean: [f64; 2],
+    /// Distance of the farthest Gaussian from there, m.
+    pub(crate) reach: f64,
+    /// Expected squared error of the mean, m2.
+    pub(crate) own_doubt: f64,
+    /// Sure enough to exist to be reported.
+    pub(crate) reportable: bool,
+    /// It was told apart from a neighbour, so that what is reported hangs on both.
+    pub(crate) parted: bool,
+    /// From the mean to what is reported, m.
+    pub(crate) shift: [f64; 2],
+    /// Expected squared error of what is reported, m2; 0 for tracks too unsure to be reported.
+    pub(crate) doubt: f64,
+}
+
 /// All tracks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tracks {
     pub(crate) heads: Vec<Head>,
+    /// One for each head.
+    pub(crate) stands: Vec<Stand>,
     /// First Gaussian of each track.
     start: Vec<u32>,
     /// All Gaussians, one track after the other.
     gaussians: Vec<Gaussian>,
     /// Those of the tracks that a scan has dealt with, while it does.
     next: Vec<Gaussian>,
+    /// Where those and the others are put together, where that cannot be done in place.
+    together: Vec<Gaussian>,
+    /// Every track that the scan has dealt with stays and has as many Gaussians as before.
+    same_shape: bool,
     max: usize,
 }
 
@@ -56,9 +83,12 @@ impl Tracks {
     pub(crate) fn new(max: usize) -> Self {
         Tracks {
             heads: Vec::with_capacity(max),
+            stands: Vec::with_capacity(max),
             start: Vec::with_capacity(max),
             gaussians: touched(max * COMPONENTS_MAX),
             next: touched(max * COMPONENTS_MAX),
+            together: Vec::with_capacity(max * COMPONENTS_MAX),
+            same_shape: true,
             max,
         }
     }
@@ -82,11 +112,11 @@ impl Tracks {
         &self.gaussians[self.places(i)]
     }
 
-    /// Gaussians of track `i`, to change.
+    /// Head and Gaussians of track `i`, to change.
     #[inline]
-    pub(crate) fn mixture_mut(&mut self, i: usize) -> &mut [Gaussian] {
+    pub(crate) fn one_mut(&mut self, i: usize) -> (&mut Head, &mut [Gaussian]) {
         let places = self.places(i);
-        &mut self.gaussians[places]
+        (&mut self.heads[i], &mut self.gaussians[places])
     }
 
     /// All Gaussians, one track after the other.
@@ -102,22 +132,23 @@ impl Tracks {
         self.start.push(self.gaussians.len() as u32);
         self.gaussians.extend_from_slice(mixture);
         self.heads.push(Head { count: mixture.len() as u8, ..head });
+        self.stands.push(Stand::default());
         true
     }
 
-    /// The Gaussians of track `i` and, to append its new ones, those of the tracks before it.
+    /// The Gaussians of track `i` and, to append its new ones, those of the tracks that were dealt with before it.
     #[inline]
     pub(crate) fn rewrite(&mut self, i: usize) -> (&[Gaussian], &mut Vec<Gaussian>) {
         let places = self.places(i);
         (&self.gaussians[places], &mut self.next)
     }
 
-    /// What was appended for track `from` becomes track `to`, which is not after it.
+    /// The `count` Gaussians that were appended last are track `i`'s.
     #[inline]
-    pub(crate) fn keep(&mut self, from: usize, to: usize, head: Head, count: usize) {
-        debug_assert!(to <= from && count <= COMPONENTS_MAX);
-        self.heads[to] = Head { count: count as u8, ..head };
-        self.start[to] = (self.next.len() - count) as u32;
+    pub(crate) fn keep(&mut self, i: usize, head: Head, count: usize) {
+        debug_assert!(0 < count && count <= COMPONENTS_MAX);
+        self.same_shape &= usize::from(self.heads[i].count) == count;
+        self.heads[i] = Head { count: count as u8, ..head };
     }
 
     /// The `count` Gaussians that were appended last.
@@ -126,22 +157,80 @@ impl Tracks {
         &self.next[self.next.len() - count..]
     }
 
-    /// Those are dropped.
-    pub(crate) fn drop_newest(&mut self, count: usize) {
+    /// Track `i`, for which `count` Gaussians were appended, is dropped.
+    pub(crate) fn drop_one(&mut self, i: usize, count: usize) {
         self.next.truncate(self.next.len() - count);
+        self.same_shape = false;
+        self.heads[i].count = 0;
     }
 
-    /// All tracks have been dealt with and `kept` are left: what was appended are the Gaussians now.
-    pub(crate) fn turn_over(&mut self, kept: usize) {
-        self.heads.truncate(kept);
-        self.start.truncate(kept);
-        std::mem::swap(&mut self.gaussians, &mut self.next);
+    /// All of `touched` have been dealt with: what was appended are their Gaussians now. They are then named by their new
+    /// places, those who were dropped left out.
+    pub(crate) fn turn_over(&mut self, touched: &mut Vec<u32>) {
+        if touched.len() == self.heads.len() {
+            // Nothing else is left: what was appended is all.
+            self.squeeze(touched);
+            std::mem::swap(&mut self.gaussians, &mut self.next);
+        } else if self.same_shape {
+            let mut from = 0;
+            for &i in &*touched {
+                let places = self.places(i as usize);
+                let count = places.len();
+                self.gaussians[places].copy_from_slice(&self.next[from..from + count]);
+                from += count;
+            }
+        } else {
+            let mut dealt_with = touched.iter().copied().peekable();
+            let mut from = 0;
+            self.together.clear();
+            for i in 0..self.heads.len() {
+                let count = usize::from(self.heads[i].count);
+                if dealt_with.next_if_eq(&(i as u32)).is_some() {
+                    self.together.extend_from_slice(&self.next[from..from + count]);
+                    from += count;
+                } else {
+                    let places = self.places(i);
+                    self.together.extend_from_slice(&self.gaussians[places]);
+                }
+            }
+            self.squeeze(touched);
+            std::mem::swap(&mut self.gaussians, &mut self.together);
+        }
         self.next.clear();
+        self.same_shape = true;
+    }
+
+    /// Squeezes out who was dropped; the Gaussians of the others stand one behind the other by now.
+    fn squeeze(&mut self, touched: &mut Vec<u32>) {
+        let (mut kept, mut end) = (0, 0);
+        let (mut dealt_with, mut still_there) = (0, 0);
+        for i in 0..self.heads.len() {
+            let is_touched = touched.get(dealt_with) == Some(&(i as u32));
+            dealt_with += usize::from(is_touched);
+            let count = usize::from(self.heads[i].count);
+            if count == 0 {
+                continue;
+            }
+            self.heads[kept] = self.heads[i];
+            self.stands[kept] = self.stands[i];
+            self.start[kept] = end as u32;
+            if is_touched {
+                touched[still_there] = kept as u32;
+                still_there += 1;
+            }
+            kept += 1;
+            end += count;
+        }
+        touched.truncate(still_there);
+        self.heads.truncate(kept);
+        self.stands.truncate(kept);
+        self.start.truncate(kept);
     }
 
     /// Forgets all tracks.
     pub(crate) fn clear(&mut self) {
         self.heads.clear();
+        self.stands.clear();
         self.start.clear();
         self.gaussians.clear();
     }
@@ -157,44 +246,40 @@ impl Tracks {
             let count = places.len();
             self.gaussians.copy_within(places, end);
             self.heads[kept] = self.heads[i];
+            self.stands[kept] = self.stands[i];
             self.start[kept] = end as u32;
             kept += 1;
             end += count;
         }
         self.heads.truncate(kept);
+        self.stands.truncate(kept);
         self.start.truncate(kept);
         self.gaussians.truncate(end);
     }
+}
 
-    /// Mean x, y, vx, vy of track `i`.
-    #[inline]
-    pub(crate) fn mean(&self, i: usize) -> [f64; 4] {
-        mean(self.mixture(i))
+/// Covariance of a mixture, all spreads included: place xx, xy, yy and velocity uu, uv, vv.
+pub(crate) fn covariance(mixture: &[Gaussian]) -> ([f64; 3], [f64; 3]) {
+    // Most tracks are sure of one Gaussian. Adding 0 makes -0 the same as 0, as the sums below do.
+    if let [only] = mixture
+        && only.weight == 1.0
+    {
+        let c = only.collapse();
+        return (c.place.map(|x| x + 0.0), c.velocity.map(|x| x + 0.0));
     }
-
-    /// Covariance of track `i`, all spreads included: place xx, xy, yy and velocity uu, uv, vv.
-    pub(crate) fn covariance(&self, i: usize) -> ([f64; 3], [f64; 3]) {
-        // Most tracks are sure of one Gaussian. Adding 0 makes -0 the same as 0, as the sums below do.
-        if let [only] = self.mixture(i)
-            && only.weight == 1.0
-        {
-            let c = only.collapse();
-            return (c.place.map(|x| x + 0.0), c.velocity.map(|x| x + 0.0));
+    let mean = mean(mixture);
+    let (mut place, mut velocity) = ([0.0; 3], [0.0; 3]);
+    for g in mixture {
+        let c = g.collapse();
+        let d = [c.mean[0] - mean[0], c.mean[1] - mean[1], c.mean[2] - mean[2], c.mean[3] - mean[3]];
+        let spread_place = [d[0] * d[0], d[0] * d[1], d[1] * d[1]];
+        let spread_velocity = [d[2] * d[2], d[2] * d[3], d[3] * d[3]];
+        for k in 0..3 {
+            place[k] += g.weight * (c.place[k] + spread_place[k]);
+            velocity[k] += g.weight * (c.velocity[k] + spread_velocity[k]);
         }
-        let mean = self.mean(i);
-        let (mut place, mut velocity) = ([0.0; 3], [0.0; 3]);
-        for g in self.mixture(i) {
-            let c = g.collapse();
-            let d = [c.mean[0] - mean[0], c.mean[1] - mean[1], c.mean[2] - mean[2], c.mean[3] - mean[3]];
-            let spread_place = [d[0] * d[0], d[0] * d[1], d[1] * d[1]];
-            let spread_velocity = [d[2] * d[2], d[2] * d[3], d[3] * d[3]];
-            for k in 0..3 {
-                place[k] += g.weight * (c.place[k] + spread_place[k]);
-                velocity[k] += g.weight * (c.velocity[k] + spread_velocity[k]);
-            }
-        }
-        (place, velocity)
     }
+    (place, velocity)
 }
 
 /// Room for so many Gaussians, of which as many as there are in a crowd are written once: the system gives memory when it

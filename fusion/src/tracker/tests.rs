@@ -224,6 +224,47 @@ fn a_sensor_says_nothing_about_where_it_does_not_look() {
 }
 
 #[test]
+fn scans_leave_alone_whom_their_sensor_cannot_see_and_time_does_not() {
+    let mut tracker = two_rooms();
+    for k in 0..20 {
+        tracker.scan(k * TENTH_NS, 0, &[walker(k)]).unwrap();
+    }
+    let (last, before) = (19 * TENTH_NS, shown(&tracker)[0]);
+    // Twenty scans of the other room within 80 ms: whoever is here is moved by none of them.
+    for k in 1..=20 {
+        tracker.scan(last + k * TENTH_NS / 25, 1, &[]).unwrap();
+        assert_eq!(tracker.touched_count(), 0, "{k}");
+    }
+    let (now, before_of) = (shown(&tracker)[0], tracker.save().heads[0].as_of_ns);
+    assert_eq!(before_of, last, "as of its last scan");
+    // Whoever asks is told where they are now all the same.
+    assert_eq!(Some(now), tracker.track(before.id));
+    let walked_m = now.x_m - before.x_m;
+    assert!((walked_m - 0.08 * before.vx_mps).abs() < 0.02 && walked_m > 0.05, "{walked_m}");
+    assert!(now.place_cov_m2[0] > before.place_cov_m2[0] && now.existence < before.existence);
+    // After a tenth of a second they are moved by whatever comes.
+    tracker.scan(last + TENTH_NS, 1, &[]).unwrap();
+    assert_eq!(tracker.touched().map(|t| t.id).collect::<Vec<_>>(), [before.id]);
+    assert_eq!(tracker.save().heads[0].as_of_ns, last + TENTH_NS);
+}
+
+#[test]
+fn who_stands_beside_somebody_seen_is_moved_with_them() {
+    let mut tracker =
+        Tracker::new(small(), vec![rectangle(0.0, 0.0, 5.0, 5.0), rectangle(5.0, 0.0, 10.0, 5.0)]).unwrap();
+    // One at the edge of the first field, one 1.5 m away in the second, one far off in the second.
+    for k in 0..20 {
+        tracker.scan(2 * k * TENTH_NS, 0, &[Detection::at(4.9, 2.0)]).unwrap();
+        tracker.scan((2 * k + 1) * TENTH_NS, 1, &[Detection::at(6.4, 2.0), Detection::at(9.5, 4.5)]).unwrap();
+    }
+    let t = 39 * TENTH_NS + TENTH_NS / 2;
+    tracker.scan(t, 0, &[Detection::at(4.9, 2.0)]).unwrap();
+    let mut seen: Vec<f64> = tracker.touched().filter(|t| t.shown).map(|t| t.x_m).collect();
+    seen.sort_by(f64::total_cmp);
+    assert!(seen.len() == 2 && (seen[0] - 4.9).abs() < 0.3 && (seen[1] - 6.4).abs() < 0.3, "{seen:?}");
+}
+
+#[test]
 fn nobody_is_born_outside_the_field_of_view() {
     let mut tracker = two_rooms();
     for k in 0..10 {

@@ -44,50 +44,45 @@ impl Head {
 }
 
 impl Tracker {
-    /// Gives every track its posterior, drops those that are probably nobody. Returns how many proved to be births.
-    pub(super) fn update(
-        &mut self,
-        t_ns: i64,
-        sensor: usize,
-        since_s: f64,
-        report: &mut ScanReport,
-        tally: &mut Tally,
-    ) -> f64 {
+    /// Gives every track that the scan concerns its posterior, drops those that are probably nobody. Returns how many
+    /// proved to be births.
+    pub(super) fn update(&mut self, t_ns: i64, sensor: usize, report: &mut ScanReport, tally: &mut Tally) -> f64 {
         // Wholly in sight: rounding apart, the probability of being detected is the sensor's own.
         let in_sight = (1.0 - 1e-9) * self.rates.of(sensor).p_detect;
-        let per_memory = since_s / self.config.motion.speed_memory_s;
-        let (mut births, mut left, mut kept) = (0.0, 0.0, 0);
-        for i in 0..self.tracks.len() {
+        let (mut births, mut left) = (0.0, 0.0);
+        for k in 0..self.touched.len() {
+            let i = self.touched[k] as usize;
+            let per_memory = self.since_s[k] / self.config.motion.speed_memory_s;
             let before = self.tracks.heads[i].existence;
-            let (mut head, count) = self.update_one(i, t_ns, sensor);
+            self.apart.depart(&self.tracks.stands[i]);
+            let (mut head, count) = self.update_one(k, t_ns, sensor);
             let upkeep = &self.config.upkeep;
             if head.existence > upkeep.report_existence && !head.shown {
                 head.shown = true;
                 report.shown += 1;
             }
             let grown = seconds(head.born_ns, t_ns) >= self.config.population.birth_age_s;
-            if before > self.config.learning.look_existence && head.shown && grown && self.detectable[i] >= in_sight {
-                tally.look(head.existence, 1.0 - self.graph.unseen[i]);
+            if before > self.config.learning.look_existence && head.shown && grown && self.detectable[k] >= in_sight {
+                tally.look(head.existence, 1.0 - self.graph.unseen[k]);
             }
             births += head.birth(&self.config.population, grown);
             let min = if head.shown { upkeep.shown_existence_min } else { upkeep.tentative_existence_min };
             let lost = seconds(head.hit_ns, t_ns) > upkeep.silent_max_s;
             let newest = self.tracks.newest(count);
             // A scan that could not see a track is no reason to drop it: one begun below `min` waits for its own sensor.
-            if (head.existence > min || self.detectable[i] <= 0.0) && !lost {
+            if (head.existence > min || self.detectable[k] <= 0.0) && !lost {
                 head.remember_speed(newest, per_memory, grown, &mut self.usual_mps, &self.config.motion);
-                self.tracks.keep(i, kept, head, count);
-                kept += 1;
+                self.tracks.keep(i, head, count);
             } else {
                 if head.shown {
                     report.gone += 1;
                     self.gone.push(head.gone(newest, lost));
                 }
                 left += f64::from(u8::from(head.shown && !lost && grown));
-                self.tracks.drop_newest(count);
+                self.tracks.drop_one(i, count);
             }
         }
-        self.tracks.turn_over(kept);
+        self.tracks.turn_over(&mut self.touched);
         self.learn_leaving(t_ns, left);
         births
     }
@@ -95,7 +90,7 @@ impl Tracker {
     /// Rate at which people leave, per second: those who left by the time that people were watched, and a prior.
     pub(super) fn leaving_per_s(&self) -> f64 {
         let population = &self.config.population;
-        let prior = -libm::log(population.survival_per_s);
+        let prior = self.leaving_prior_per_s;
         (self.left[0] + prior * population.survival_prior_s) / (self.left[1] + population.survival_prior_s)
     }
 
@@ -107,14 +102,15 @@ impl Tracker {
         self.left = [self.left[0] * fade + left, self.left[1] * fade + people * dt_s];
     }
 
-    /// Appends the posterior mixture of track `i`; returns its new head and how many Gaussians it has.
-    fn update_one(&mut self, i: usize, t_ns: i64, sensor: usize) -> (Head, usize) {
+    /// Appends the posterior mixture of the `k`th of the touched tracks; returns its new head and how many Gaussians it has.
+    fn update_one(&mut self, k: usize, t_ns: i64, sensor: usize) -> (Head, usize) {
         let upkeep = &self.config.upkeep;
+        let i = self.touched[k] as usize;
         let mut head = self.tracks.heads[i];
-        let (edges, detectable) = (self.graph.edges(i), self.detectable[i]);
+        let (edges, detectable) = (self.graph.edges(k), self.detectable[k]);
         // Existing and unseen, given unseen.
         let silent = head.existence * (1.0 - detectable) / (1.0 - head.existence * detectable);
-        let missed = self.graph.unseen[i] * silent;
+        let missed = self.graph.unseen[k] * silent;
         let shares = &self.graph.marginal[edges.clone()];
         let detections = &self.graph.detection[edges];
         let seen: f64 = shares.iter().sum();
@@ -130,7 +126,7 @@ impl Tracker {
             head.hit_ns = t_ns;
         }
         let per_existence = 1.0 / head.existence;
-        let likelihoods = &self.likelihoods[self.likelihood_start[i] as usize..];
+        let likelihoods = &self.likelihoods[self.likelihood_start[k] as usize..];
         let (prior, out) = self.tracks.rewrite(i);
         // Most tracks are sure: one Gaussian that met one detection, or none.
         if let [only] = prior {

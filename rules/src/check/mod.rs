@@ -81,6 +81,7 @@ pub fn check(site: &Site, files: &[SourceFile]) -> Checked {
         checker.orders(path, file);
     }
     checker.finish_orders();
+    checker.note_dampers();
     cascade::drop_what_follows(&mut checker.diagnostics, &parsed);
     let order = |file: &str| files.iter().position(|f| f.path == file);
     checker.diagnostics.sort_by_key(|d| (order(&d.file), d.span.start, d.span.end));
@@ -164,6 +165,7 @@ impl<'s> Checker<'s> {
             windows: Vec::new(),
             columns: declare::columns(site),
             bookings: time::bookings(site),
+            of_people: Vec::new(),
             guards: Vec::new(),
             pieces: pieces(site),
             place_deg: site.frame.origin_deg,

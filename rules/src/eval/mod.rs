@@ -106,6 +106,9 @@ pub struct Rules {
     all: Vec<TrackId>,
 }
 
+/// The layout of what is saved; a saved state of another is refused.
+const LAYOUT: u32 = 2;
+
 /// How often rules may wake each other within a step through modes and counters.
 pub(crate) const ROUNDS_MAX: usize = 8;
 
@@ -147,9 +150,10 @@ impl Rules {
         }
     }
 
-    /// The same for a program that was compiled for a site with other people: whoever installs it installs them too.
+    /// The same for a program that was compiled for a site with other people or bookings: whoever installs it installs
+    /// them too.
     #[must_use]
-    pub fn with_people(program: Program, site: Arc<Site>) -> Self {
+    pub fn of_site(program: Program, site: Arc<Site>) -> Self {
         Rules { site: Some(site), ..Self::new(program) }
     }
 
@@ -479,7 +483,7 @@ impl Decide for Rules {
         let due = self.timers.due_times();
         let set: Vec<(u32, i64)> =
             due.iter().enumerate().filter(|(_, at)| **at != NEVER).map(|(unit, at)| (unit as u32, *at)).collect();
-        let saved = (&self.state, due.len() as u64, set);
+        let saved = (LAYOUT, &self.state, due.len() as u64, set);
         // Writing to a vector cannot fail, and every type here serialises.
         if let Ok(bytes) = postcard::to_allocvec(&saved) {
             out.extend_from_slice(&bytes);
@@ -488,6 +492,11 @@ impl Decide for Rules {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
         let malformed = |why: String| RestoreError::Malformed { part: "rules", why };
+        let (layout, bytes): (u32, &[u8]) = postcard::take_from_bytes(bytes).map_err(|e| malformed(e.to_string()))?;
+        if layout != LAYOUT {
+            let say = |layout: u32| format!("layout {layout}");
+            return Err(RestoreError::Mismatch { part: "rules", found: say(layout), wanted: say(LAYOUT) });
+        }
         let (mut state, units, due): (State, u64, Vec<(u32, i64)>) =
             postcard::from_bytes(bytes).map_err(|e| malformed(e.to_string()))?;
         let wanted = state::fingerprint(&self.program);

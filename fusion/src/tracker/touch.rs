@@ -1,0 +1,67 @@
+//! Which tracks a scan concerns: the others are left alone, and moved when their turn comes.
+//!
+//! A building has many sensors, and each sees one or two people. What a scan says of the others is nothing: it can only
+//! move them along to its time, which whoever looks at them next can do as well, in one go. So every track knows as of
+//! when it is ([`Head::as_of_ns`](super::store::Head)), and a scan moves those alone that its sensor may see, whoever is
+//! close to those (who meets whom is asked of places of one time), and whoever was left alone for a while.
+//!
+//! With one sensor that sees the whole floor that is everybody, and nothing is other than if nobody were left alone.
+
+use super::field::REACH_M;
+use super::step::{Tracker, seconds};
+
+/// A track that was left alone for so long is moved all the same, s: somebody out of sight is shown where they should be.
+const STALE_S: f64 = 0.1;
+/// Faster than people walk, m/s: nobody who was left alone is further from where they were.
+const FASTEST_MPS: f64 = 3.0;
+/// Whoever is so near to somebody whom the sensor may see is moved with them, m.
+const COMPANY_M: f64 = 2.0;
+
+/// A box that grows.
+struct Bounds {
+    low: [f64; 2],
+    high: [f64; 2],
+}
+
+impl Bounds {
+    /// Whether a place is in it or at most so far beside it, axis by axis.
+    #[inline]
+    fn is_near(&self, at: [f64; 2], margin_m: f64) -> bool {
+        (0..2).all(|a| at[a] >= self.low[a] - margin_m && at[a] <= self.high[a] + margin_m)
+    }
+
+    fn include(&mut self, at: [f64; 2]) {
+        for (a, at) in at.into_iter().enumerate() {
+            self.low[a] = self.low[a].min(at);
+            self.high[a] = self.high[a].max(at);
+        }
+    }
+}
+
+impl Tracker {
+    /// Lists the tracks that a scan of `sensor` at `t_ns` concerns, ascending, in `touched`.
+    pub(super) fn choose(&mut self, sensor: usize, t_ns: i64) {
+        let Tracker { tracks, touched, fields, .. } = self;
+        touched.clear();
+        let Some((low, high)) = fields[sensor].bounds() else {
+            touched.extend(0..tracks.len() as u32);
+            return;
+        };
+        let field = Bounds { low, high };
+        let mut seen = Bounds { low: [f64::INFINITY; 2], high: [f64::NEG_INFINITY; 2] };
+        for (head, stand) in tracks.heads.iter().zip(&tracks.stands) {
+            let walked_m = FASTEST_MPS * seconds(head.as_of_ns, t_ns).min(STALE_S);
+            if field.is_near(stand.mean, REACH_M + stand.reach + walked_m) {
+                seen.include(stand.mean);
+            }
+        }
+        for (i, (head, stand)) in tracks.heads.iter_mut().zip(&tracks.stands).enumerate() {
+            if seen.is_near(stand.mean, COMPANY_M + stand.reach) || seconds(head.as_of_ns, t_ns) >= STALE_S {
+                touched.push(i as u32);
+            } else {
+                // Of this scan it made no detection.
+                (head.best, head.best_share) = (None, 0.0);
+            }
+        }
+    }
+}
