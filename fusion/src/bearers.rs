@@ -43,7 +43,13 @@ const EVEN_CHANCE: f64 = 0.5;
 
 impl Fusion {
     /// Tracks about a fix, nearest first.
-    fn tracks_near(&self, place: Place, var_m2: f64, at: LogicalNs) -> ArrayVec<Near, NEAR_MAX> {
+    fn tracks_near(
+        &self,
+        device: CarriedKey,
+        place: Place,
+        var_m2: f64,
+        at: LogicalNs,
+    ) -> ArrayVec<Near, NEAR_MAX> {
         let mut found: ArrayVec<(f64, u32), NEAR_MAX> = ArrayVec::new();
         let reach_m = (REACH_SIGMAS * var_m2.sqrt() + REACH_M).min(REACH_MAX_M);
         let round = Aabb { min: place.at, max: place.at }.grown(reach_m);
@@ -62,15 +68,21 @@ impl Fusion {
             }
             let _ = found.try_insert(rank.min(found.len()), (distance2, slot));
         });
-        let near = found.iter().filter_map(|&(distance2_m2, slot)| self.near(slot, distance2_m2, at));
+        let near = found.iter().filter_map(|&(distance2_m2, slot)| self.near(device, slot, distance2_m2, at));
         near.collect()
     }
 
-    fn near(&self, slot: u32, distance2_m2: f64, at: LogicalNs) -> Option<Near> {
+    /// An occupant's track about a fix of a device. Somebody else's device on it leaves it no room for this one; a second
+    /// one of the same person does not.
+    fn near(&self, device: CarriedKey, slot: u32, distance2_m2: f64, at: LogicalNs) -> Option<Near> {
         let entry = self.occupants.slot(slot);
         let (_, id) = entry.tracked()?;
         let (seen, var_m2) = entry.tracked_at?;
-        Some(Near { id, distance2_m2, var_m2, current: at.since(seen) < CURRENT_FOR })
+        let owner = |d: CarriedKey| self.site.owner_of_device(d);
+        let others = |d: &CarriedKey| entry.is_joined() && owner(*d).is_some() && owner(*d) != owner(device);
+        let other = entry.device().filter(others).and_then(|d| self.carriers.of(d));
+        let free_p = other.map_or(1.0, |c| 1.0 - c.p(id));
+        Some(Near { id, distance2_m2, var_m2, current: at.since(seen) < CURRENT_FOR, free_p })
     }
 
     /// A fix of a device: weighs who carries it, and joins, parts or exchanges where that is clear. The occupant that the
@@ -92,7 +104,7 @@ impl Fusion {
         if !self.positions.is_tracking(level) && current.is_none() {
             return None;
         }
-        let near = self.tracks_near(place, var_m2, from.1);
+        let near = self.tracks_near(device, place, var_m2, from.1);
         let positions = &self.positions;
         let lives = |id| positions.slot_of(level, id).is_some();
         self.carriers.take((device, level), from.1, (place.at, var_m2), &near, lives);
@@ -525,7 +537,7 @@ impl Fusion {
             let age_s = from.1.since(fix_at).as_s_f64();
             let var_m2 = var_m2 + age_s * age_s;
             let at = entry.occupant.place.at;
-            let Some(near) = self.near(slot, at.distance2(here.at), from.1) else { continue };
+            let Some(near) = self.near(device, slot, at.distance2(here.at), from.1) else { continue };
             let positions = &self.positions;
             let lives = |id| positions.slot_of(level, id).is_some();
             self.carriers.take((device, level), fix_at, (at, var_m2), &[near], lives);

@@ -52,6 +52,8 @@ pub(crate) struct Near {
     pub(crate) var_m2: f64,
     /// Whether the track was seen lately: else the fix says nothing about it.
     pub(crate) current: bool,
+    /// How likely it is that nobody else's device is on it.
+    pub(crate) free_p: f64,
 }
 
 /// One device and who may carry it.
@@ -159,7 +161,8 @@ impl Carrier {
 
     /// A track that was not weighed before: it takes its share from `none`.
     fn consider(&mut self, n: &Near, fix_var: f64) {
-        self.begin_to_weigh(n.id, self.none * likelihood(n.distance2_m2, n.var_m2 + fix_var) / STRANGERS_PER_M2);
+        let by_place = likelihood(n.distance2_m2, n.var_m2 + fix_var) / STRANGERS_PER_M2;
+        self.begin_to_weigh(n.id, self.none * n.free_p * by_place);
     }
 
     /// Weighs one track more, in the place of the least likely where there is no room.
@@ -306,7 +309,7 @@ mod tests {
     const S: i64 = 1_000_000_000;
 
     fn near(id: u64, distance_m: f64) -> Near {
-        Near { id, distance2_m2: distance_m * distance_m, var_m2: 0.01, current: true }
+        Near { id, distance2_m2: distance_m * distance_m, var_m2: 0.01, current: true, free_p: 1.0 }
     }
 
     fn begun() -> Carrier {
@@ -344,6 +347,20 @@ mod tests {
             c.take(LogicalNs(i * S), Point::new(0.0, 0.0), 0.09, &[near(7, 1.5), near(9, 0.1)], |_| true);
         }
         assert!(c.p(9) > 0.9 && c.p(7) < 0.05, "{c:?}");
+    }
+
+    #[test]
+    fn a_track_that_surely_carries_anothers_device_is_no_rival() {
+        let p_beside = |free_p: f64| {
+            let mut c = begun();
+            for i in 0..20 {
+                let beside = (i >= 10).then(|| Near { free_p, ..near(9, 0.6) });
+                let all: Vec<Near> = [near(7, 0.5)].into_iter().chain(beside).collect();
+                c.take(LogicalNs(i * S), Point::new(0.0, 0.0), 0.09, &all, |_| true);
+            }
+            c.p(7)
+        };
+        assert!(p_beside(0.02) > 0.9 && p_beside(1.0) < p_beside(0.02), "{} {}", p_beside(0.02), p_beside(1.0));
     }
 
     #[test]

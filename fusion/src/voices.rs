@@ -20,8 +20,9 @@ use osmose_model::stages::Refusal;
 use osmose_model::time::LogicalNs;
 use osmose_model::world::{Presence, Stimulus};
 
-/// A place fits within so many standard deviations, and never farther than that, metres.
-const FITS_SIGMAS: f64 = 3.0;
+/// A place fits within so many standard deviations (three would leave one gesture in ninety nobody's), and never farther
+/// than that, metres.
+const FITS_SIGMAS: f64 = 4.0;
 const FITS_M: f64 = 2.0;
 /// It is somebody's who fits so many times better than any other.
 const CLEAR_WINNER: f64 = 3.0;

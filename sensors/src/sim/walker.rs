@@ -9,6 +9,7 @@
 use super::grid::Grid;
 use super::marks::ZoneSet;
 use super::nav::Leg;
+use super::grid::Goer;
 use super::path::line_cost;
 use super::rng::Rng;
 use super::script::{Timed, Where};
@@ -166,7 +167,7 @@ impl Walker {
             let next = self.way.get(self.corner + 1);
             if distance <= left_m {
                 (at, left_m) = (corner, left_m - distance);
-            } else if !next.is_some_and(|&next| distance <= CORNER_M && line_cost(grid, at, next).is_some()) {
+            } else if !next.is_some_and(|&next| distance <= CORNER_M && line_cost(grid, at, next, Goer::Anybody).is_some()) {
                 break;
             }
             self.corner += 1;
