@@ -16,6 +16,7 @@ use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_runtime::clock::HostClock;
+use osmose_runtime::cores::Cores;
 use osmose_runtime::engine::{Control, OwnedInput};
 use osmose_runtime::logs::Names;
 use reload::Saved;
@@ -87,8 +88,10 @@ impl Desk {
         });
         let path = state.map(|dir| dir.join(SOCKET));
         // Before anything runs: what is saved from here on is seen.
-        let seen = Saved::look(&self.dir, &self.site);
+        let (seen, cores) = (Saved::look(&self.dir, &self.site), Cores::read());
         let thread = std::thread::Builder::new().name("osmose-desk".into()).spawn(move || {
+            // Whoever cannot is at the pipeline's side all the same.
+            _ = cores.step_aside();
             self.serve(seen, socket.as_ref(), &stop);
             if let (Some(_), Some(path)) = (socket, path) {
                 _ = std::fs::remove_file(path);

@@ -233,7 +233,7 @@ impl Desk {
         let input = canonical(&Input::RulesInstalled { files: &block });
         // The logs' names first: a line with the new rules' or people's names can only come after this.
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Known { site: site.clone(), rules: names };
-        let is_taken = self.to_engine.push(Control::Rules(Box::new(ready), input)).is_ok();
+        let is_taken = self.to_engine.push(Control::rules(ready, input)).is_ok();
         if !is_taken {
             say!("not reloaded: the engine is behind; save it again");
         }
