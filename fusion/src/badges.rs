@@ -79,7 +79,8 @@ impl OpenRead {
 
     /// The same under other numbers; whoever is gone is left out.
     pub(crate) fn renumbered(&self, number: impl Fn(TrackId) -> Option<TrackId>) -> Self {
-        let mut near: ArrayVec<_, NEAR_MAX> = self.near.iter().filter_map(|&(t, fit)| Some((number(t)?, fit))).collect();
+        let mut near: ArrayVec<_, NEAR_MAX> =
+            self.near.iter().filter_map(|&(t, fit)| Some((number(t)?, fit))).collect();
         near.sort_unstable_by_key(|&(t, _)| t);
         Self { near, ..*self }
     }

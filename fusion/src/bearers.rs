@@ -43,13 +43,7 @@ const EVEN_CHANCE: f64 = 0.5;
 
 impl Fusion {
     /// Tracks about a fix, nearest first.
-    fn tracks_near(
-        &self,
-        device: CarriedKey,
-        place: Place,
-        var_m2: f64,
-        at: LogicalNs,
-    ) -> ArrayVec<Near, NEAR_MAX> {
+    fn tracks_near(&self, device: CarriedKey, place: Place, var_m2: f64, at: LogicalNs) -> ArrayVec<Near, NEAR_MAX> {
         let mut found: ArrayVec<(f64, u32), NEAR_MAX> = ArrayVec::new();
         let reach_m = (REACH_SIGMAS * var_m2.sqrt() + REACH_M).min(REACH_MAX_M);
         let round = Aabb { min: place.at, max: place.at }.grown(reach_m);

@@ -422,7 +422,10 @@ fn gestures_and_facing_belong_to_whoever_is_at_hand() {
     let near = run.everybody().iter().find(|w| w.place.at.x_m < 5.0).unwrap().track;
     let place = Place::flat(LevelId(0), 4.2, 3.1);
     run.observe(READER, S, Body::Gesture { place, gesture: wave }).unwrap();
-    assert_eq!(run.fusion.sensor(READER).reading, Some(Reading::Gesture { gesture: wave, track: Some(near), track_p: 1.0 }));
+    assert_eq!(
+        run.fusion.sensor(READER).reading,
+        Some(Reading::Gesture { gesture: wave, track: Some(near), track_p: 1.0 })
+    );
     run.observe(READER, S, Body::Facing { place, heading_rad: 1.5, sigma_rad: None }).unwrap();
     assert_eq!(run.fusion.occupant(near).unwrap().heading_rad, Some(1.5));
     let far = Place::flat(LevelId(0), 2.0, 1.0);
