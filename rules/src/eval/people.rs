@@ -10,7 +10,7 @@ use crate::cost::Op;
 use crate::program::{Instance, Shape};
 use osmose_model::ids::{TrackId, ZoneId};
 use osmose_model::tri::Tri;
-use osmose_model::world::{EventKind, Occupant, Stimulus, WorldEvent};
+use osmose_model::world::{EventKind, Occupant, Reading, Stimulus, WorldEvent};
 
 impl Run<'_> {
     /// Whether an event changes what holds for every person in the instance.
@@ -286,9 +286,16 @@ impl Run<'_> {
     }
 
     pub(super) fn bound(&self, track: TrackId, event: Option<&WorldEvent>) -> Bound {
-        match event {
+        let bound = match event {
             Some(event) if event.track == track => Bound::of_event(event),
             _ => Bound::of_track(self.world, track),
+        };
+        match self.just.and_then(|sensor| self.world.sensor(sensor).reading) {
+            // Who made a gesture is known no better than it is known whose the gesture is.
+            Some(Reading::Gesture { track: Some(by), track_p, .. }) if by == track => {
+                Bound { person_p: bound.person_p * track_p, ..bound }
+            }
+            _ => bound,
         }
     }
 

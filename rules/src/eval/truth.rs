@@ -405,7 +405,7 @@ impl Truth<'_> {
         let of = &self.program.sensors[from as usize..to as usize];
         let Some(sensor) = self.just.filter(|s| of.contains(s)) else { return Tri::False };
         match (self.world.sensor(sensor).reading, self.bounds[usize::from(var)]) {
-            (Some(Reading::Gesture { gesture, track: Some(track) }), Some(bound)) => {
+            (Some(Reading::Gesture { gesture, track: Some(track), .. }), Some(bound)) => {
                 Tri::from(gesture == wanted && track == bound.track)
             }
             _ => Tri::False,
