@@ -43,7 +43,7 @@ const EVEN_CHANCE: f64 = 0.5;
 
 impl Fusion {
     /// Tracks about a fix, nearest first.
-    fn tracks_near(&self, place: Place, var_m2: f64, at: LogicalNs) -> ArrayVec<Near, NEAR_MAX> {
+    fn tracks_near(&self, device: CarriedKey, place: Place, var_m2: f64, at: LogicalNs) -> ArrayVec<Near, NEAR_MAX> {
         let mut found: ArrayVec<(f64, u32), NEAR_MAX> = ArrayVec::new();
         let reach_m = (REACH_SIGMAS * var_m2.sqrt() + REACH_M).min(REACH_MAX_M);
         let round = Aabb { min: place.at, max: place.at }.grown(reach_m);
@@ -62,15 +62,21 @@ impl Fusion {
             }
             let _ = found.try_insert(rank.min(found.len()), (distance2, slot));
         });
-        let near = found.iter().filter_map(|&(distance2_m2, slot)| self.near(slot, distance2_m2, at));
+        let near = found.iter().filter_map(|&(distance2_m2, slot)| self.near(device, slot, distance2_m2, at));
         near.collect()
     }
 
-    fn near(&self, slot: u32, distance2_m2: f64, at: LogicalNs) -> Option<Near> {
+    /// An occupant's track about a fix of a device. Somebody else's device on it leaves it no room for this one; a second
+    /// one of the same person does not.
+    fn near(&self, device: CarriedKey, slot: u32, distance2_m2: f64, at: LogicalNs) -> Option<Near> {
         let entry = self.occupants.slot(slot);
         let (_, id) = entry.tracked()?;
         let (seen, var_m2) = entry.tracked_at?;
-        Some(Near { id, distance2_m2, var_m2, current: at.since(seen) < CURRENT_FOR })
+        let owner = |d: CarriedKey| self.site.owner_of_device(d);
+        let others = |d: &CarriedKey| entry.is_joined() && owner(*d).is_some() && owner(*d) != owner(device);
+        let other = entry.device().filter(others).and_then(|d| self.carriers.of(d));
+        let free_p = other.map_or(1.0, |c| 1.0 - c.p(id));
+        Some(Near { id, distance2_m2, var_m2, current: at.since(seen) < CURRENT_FOR, free_p })
     }
 
     /// A fix of a device: weighs who carries it, and joins, parts or exchanges where that is clear. The occupant that the
@@ -92,7 +98,7 @@ impl Fusion {
         if !self.positions.is_tracking(level) && current.is_none() {
             return None;
         }
-        let near = self.tracks_near(place, var_m2, from.1);
+        let near = self.tracks_near(device, place, var_m2, from.1);
         let positions = &self.positions;
         let lives = |id| positions.slot_of(level, id).is_some();
         self.carriers.take((device, level), from.1, (place.at, var_m2), &near, lives);
@@ -111,6 +117,11 @@ impl Fusion {
                 (None, _) => self.attach(device, (level, best), p, from, out),
             },
             (Some(slot), Some(_), _) if p_of_current < PART_P => self.part_ways(slot, device, place, from, out),
+            // Still taken for one, and no surer than that: what asks who it is must know.
+            (Some(slot), Some(_), _) => {
+                self.name_owner(slot, device, p_of_current, from, out);
+                None
+            }
             _ => None,
         }
     }
@@ -145,6 +156,27 @@ impl Fusion {
         if let Some(person) = self.site.owner_of_device(device) {
             self.believe(slot, person, p);
             self.identify(slot, Some(person), p, from, out);
+        }
+    }
+
+    /// Two occupants may have changed places with that probability: so may the tracks that their devices are joined to.
+    /// Devices that are not joined yet are weighed by their next fix.
+    pub(crate) fn doubt_devices(
+        &mut self,
+        (a, b): (u32, u32),
+        swap_p: f64,
+        from: (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) {
+        let tracked = |slot: u32| self.occupants.slot(slot).tracked();
+        let (Some((level, of_a)), Some((_, of_b))) = (tracked(a), tracked(b)) else { return };
+        for (slot, id) in [(a, of_a), (b, of_b)] {
+            let entry = self.occupants.slot(slot);
+            let Some(device) = entry.device().filter(|_| entry.is_joined()) else { continue };
+            let Some(carrier) = self.carriers.of_mut(device).filter(|c| c.is_on(level)) else { continue };
+            carrier.mix(of_a, of_b, swap_p);
+            let p = carrier.p(id);
+            self.name_owner(slot, device, p, from, out);
         }
     }
 
@@ -499,7 +531,7 @@ impl Fusion {
             let age_s = from.1.since(fix_at).as_s_f64();
             let var_m2 = var_m2 + age_s * age_s;
             let at = entry.occupant.place.at;
-            let Some(near) = self.near(slot, at.distance2(here.at), from.1) else { continue };
+            let Some(near) = self.near(device, slot, at.distance2(here.at), from.1) else { continue };
             let positions = &self.positions;
             let lives = |id| positions.slot_of(level, id).is_some();
             self.carriers.take((device, level), fix_at, (at, var_m2), &[near], lives);

@@ -23,6 +23,7 @@ use crate::ranging::Ranging;
 use crate::rssi::{Beacons, Receivers};
 use crate::sensors::Sensors;
 use crate::sink::Sink;
+use crate::voices::Maker;
 use arrayvec::ArrayVec;
 use osmose_model::device::{Sensor, SensorKind};
 use osmose_model::geometry::{Aabb, Place, Point};
@@ -77,8 +78,11 @@ pub struct Counts {
     pub parted: u64,
     /// Tracks that went on under the same name on another level, by stairs or lift.
     pub changed_level: u64,
-    /// Gestures and facings that fitted several people about as well, and so were nobody's.
+    /// Gestures and facings that fitted several people about as well: whose a gesture is is doubtful then, and a facing
+    /// is nobody's.
     pub ambiguous: u64,
+    /// Badge reads that bound nobody: nobody clearly stood at the reader, or stepped up to it.
+    pub badges_unclear: u64,
     /// Stimuli beyond the limit of one step.
     pub stimuli_shed: u64,
 }
@@ -432,15 +436,18 @@ impl Fusion {
                     return Err(Refusal::NotPlausible);
                 }
                 let sigma_m = self.site.sensors[from.0.index()].noise.sigma_m;
-                let track = self.made_by(place, sigma_m).map(|slot| self.occupants.occupant(slot).track);
-                self.take_reading(Reading::Gesture { gesture, track }, from, out);
+                let made = self.made_by(place, sigma_m);
+                let track = made.map(|m| self.occupants.occupant(m.slot).track);
+                let track_p = made.map_or(0.0, |m| m.p);
+                self.take_reading(Reading::Gesture { gesture, track, track_p }, from, out);
             }
             Body::Facing { place, heading_rad, .. } => {
                 if !self.is_here(place) || !heading_rad.is_finite() {
                     return Err(Refusal::NotPlausible);
                 }
                 let sigma_m = self.site.sensors[from.0.index()].noise.sigma_m;
-                if let Some(slot) = self.made_by(place, sigma_m) {
+                // Which way somebody else looks is worse than not to know.
+                if let Some(Maker { slot, .. }) = self.made_by(place, sigma_m).filter(|m| m.is_clear) {
                     let who = &mut self.occupants.slot_mut(slot).occupant;
                     who.heading_rad = Some(heading_rad);
                     let track = who.track;

@@ -2,22 +2,23 @@
 //!
 //! A belief is categorical: at most [`CANDIDATES_MAX`] people, and the rest is nobody known. Three things change one:
 //!
-//! - A carried device of a known person is that person; such a track has no belief and keeps its name.
-//! - A badge read binds its person to the one track that clearly stands at the reader, also if that was taken for
-//!   somebody else. Since one person is one track, every other belief follows: whoever had been taken for that person
-//!   gets what the bound track was taken for (a repaired swap), and whoever shared a name with it gets all of that.
+//! - A carried device of a known person is that person, as far as it is known on which track it is (`merge.rs`).
+//! - A badge read binds its person to the one track that clearly stands at the reader (`badges.rs`), also if that was
+//!   taken for somebody else. Since one person is one track, every other belief follows: whoever had been taken for that
+//!   person gets what the bound track was taken for (a repaired swap), and whoever shared a name with it gets all of that.
 //! - Two tracks that come close may change places. Their beliefs are mixed with the probability of that,
 //!   `0.5 exp(-c D²/2)`, where D² is the Mahalanobis distance of their positions and velocities; over one encounter by its
-//!   closest moment, once. When that is likely enough to matter, `swapped` is said.
+//!   closest moment, once. When that is likely enough to matter, `swapped` is said. So is what is known of their devices:
+//!   which of the two carries one is in doubt until its fixes tell.
 //!
 //! Voices and the likelihoods of other evidence multiply into the same beliefs when their kinds are used.
 
+use crate::badges::{OPEN_READS_MAX, OpenRead};
 use crate::fuse::Fusion;
 use crate::occupants::Occupants;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
-use osmose_model::device::Sensor;
-use osmose_model::geometry::{Aabb, Place, Point, Segment};
+use osmose_model::geometry::{Aabb, Place};
 use osmose_model::ids::{LevelId, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::limits::ZONES_PER_OCCUPANT_MAX;
 use osmose_model::time::LogicalNs;
@@ -28,26 +29,6 @@ use serde::{Deserialize, Serialize};
 pub const CANDIDATES_MAX: usize = 8;
 /// A candidate less likely than this is dropped.
 const CANDIDATE_P_MIN: f64 = 1e-4;
-/// How far from a badge reader whoever shows a badge may stand, metres.
-const READER_REACH_M: f64 = 2.0;
-/// How far the line of sight from a reader begins off it, metres.
-const READER_OFF_WALL_M: f64 = 0.1;
-/// Where people stand when they show a badge, metres per axis: as the reader's `noise.sigma_m` says, at least this, ...
-const READER_SIGMA_MIN_M: f64 = 0.7;
-/// ... and one in ten somewhere near.
-const READER_FAR_SIGMA_M: f64 = 0.7;
-/// See there.
-const READER_FAR_P: f64 = 0.1;
-/// How well it fits that none of the tracks showed the badge, on the scale of [`fit`].
-const NOBODY_SEEN: f64 = 1e-3;
-/// How likely a track of whom nothing is known is to be the one person who shows a badge.
-const NEW_P: f64 = 0.2;
-/// How likely a track is to be taken for somebody else by mistake, whatever its belief says, ...
-const MISTAKEN_P: f64 = 0.1;
-/// ... when its last badge was read so long ago: of two reads at once the second is not of the same track, s.
-const MISTAKEN_AFTER_S: f64 = 5.0;
-/// A badge binds only where its track is so many times as likely as any other (TRACKING.md: a clear winner).
-const CLEAR_WINNER: f64 = 3.0;
 /// Tracks closer than this may change places, metres.
 const MEET_M: f64 = 1.2;
 /// Tracks farther apart than this have parted: the next time is another encounter, metres.
@@ -93,18 +74,20 @@ pub(crate) struct Encounter {
 #[derive(Clone, Debug)]
 pub(crate) struct Identities {
     /// By slot.
-    beliefs: Vec<Belief>,
+    pub(crate) beliefs: Vec<Belief>,
     velocity_covariance: Vec<[f64; 3]>,
     /// When a badge last bound each slot's track.
-    bound_at: Vec<LogicalNs>,
+    pub(crate) bound_at: Vec<LogicalNs>,
     /// Ascending by pair.
     encounters: Vec<Encounter>,
+    /// Badge reads that wait for somebody to step up, by when they were read.
+    pub(crate) reads: Vec<OpenRead>,
     /// Tracks whose beliefs a read changed, reused.
     changed: Vec<u32>,
     /// Everybody else of whom anything is believed, reused.
     others: Vec<u32>,
     /// Who is near a reader, and how well they fit it, reused.
-    at_reader: Vec<(TrackId, u32, f64)>,
+    pub(crate) at_reader: Vec<(u32, f64)>,
     /// Pairs near each other in this scan, reused.
     near: Vec<((TrackId, TrackId), (u32, u32))>,
 }
@@ -116,6 +99,7 @@ pub(crate) struct SavedIdentities {
     velocity_covariance: Vec<[f64; 3]>,
     bound_at: Vec<LogicalNs>,
     encounters: Vec<Encounter>,
+    reads: Vec<OpenRead>,
 }
 
 impl SavedIdentities {
@@ -133,11 +117,12 @@ impl SavedIdentities {
         encounters.sort_unstable_by_key(|e| e.pair);
         let velocity_covariance = order.iter().map(|&i| self.velocity_covariance[i]).collect();
         let bound_at = order.iter().map(|&i| self.bound_at[i]).collect();
-        Self { beliefs, velocity_covariance, bound_at, encounters }
+        let reads = self.reads.iter().map(|read| read.renumbered(&number)).collect();
+        Self { beliefs, velocity_covariance, bound_at, encounters, reads }
     }
 }
 
-fn p_of(belief: &Belief, person: PersonId) -> f64 {
+pub(crate) fn p_of(belief: &Belief, person: PersonId) -> f64 {
     belief.iter().find(|(q, _)| *q == person).map_or(0.0, |&(_, p)| p)
 }
 
@@ -156,14 +141,6 @@ fn put(belief: &mut Belief, person: PersonId, p: f64) {
     }
     let at = belief.partition_point(|(q, _)| *q < person);
     belief.insert(at, (person, p));
-}
-
-/// How well a track fits a reader at a squared distance: 1 at the reader, for a track without error. Most people stand
-/// right at it, a few somewhere near.
-fn fit(distance2: f64, sigma_m: f64, track_m2: f64) -> f64 {
-    let near_m2 = sigma_m * sigma_m;
-    let normal = |m2: f64| libm::exp(-0.5 * distance2 / (m2 + track_m2)) * near_m2 / (m2 + track_m2);
-    (1.0 - READER_FAR_P) * normal(near_m2) + READER_FAR_P * normal(READER_FAR_SIGMA_M * READER_FAR_SIGMA_M)
 }
 
 /// Makes a person as likely as `p`; the others share what is left, each as before among them.
@@ -217,6 +194,7 @@ impl Identities {
             velocity_covariance: vec![[0.0; 3]; max],
             bound_at: vec![LogicalNs(i64::MIN); max],
             encounters: Vec::with_capacity(ENCOUNTERS_MAX),
+            reads: Vec::with_capacity(OPEN_READS_MAX),
             changed: Vec::with_capacity(max),
             others: Vec::with_capacity(max),
             at_reader: Vec::with_capacity(max),
@@ -237,6 +215,7 @@ impl Identities {
         self.bound_at[..slots].copy_from_slice(&other.bound_at[..slots]);
         self.velocity_covariance[..slots].copy_from_slice(&other.velocity_covariance[..slots]);
         self.encounters.clone_from(&other.encounters);
+        self.reads.clone_from(&other.reads);
     }
 
     /// A slot has a new occupant, of whom nothing is believed.
@@ -271,11 +250,17 @@ impl Identities {
             velocity_covariance: slots().map(|(slot, _)| self.velocity_covariance[slot]).collect(),
             bound_at: slots().map(|(slot, _)| self.bound_at[slot]).collect(),
             encounters: self.encounters.clone(),
+            reads: self.reads.clone(),
         }
     }
 
     /// Takes saved beliefs back; false where they are not of these occupants.
-    pub(crate) fn refill(&mut self, saved: SavedIdentities, occupants: &Occupants, people: usize) -> bool {
+    pub(crate) fn refill(
+        &mut self,
+        saved: SavedIdentities,
+        occupants: &Occupants,
+        (people, sensors): (usize, usize),
+    ) -> bool {
         let finite = |c: &[f64; 3]| c.iter().all(|x| x.is_finite());
         let sizes = [saved.velocity_covariance.len(), saved.bound_at.len()];
         if sizes != [occupants.len(); 2] || !saved.velocity_covariance.iter().all(finite) {
@@ -298,7 +283,10 @@ impl Identities {
             && saved.encounters.len() <= ENCOUNTERS_MAX
             && saved.encounters.iter().all(|e| (0.0..=SWAP_P_MAX).contains(&e.mixed));
         self.encounters.extend(saved.encounters);
-        sound
+        let reads_sound =
+            saved.reads.len() <= OPEN_READS_MAX && saved.reads.iter().all(|read| read.is_sound(people, sensors));
+        self.reads.extend(saved.reads);
+        sound && reads_sound
     }
 }
 
@@ -384,87 +372,19 @@ impl Fusion {
         self.occupants.slot(slot).device().is_none_or(|key| self.site.owner_of_device(key).is_none())
     }
 
-    /// A badge of a known person was read: binds them to whoever clearly stands at the reader.
-    ///
-    /// Of those near it, each is weighed by how well its place fits and by how likely it was that person before. A track
-    /// taken for somebody else is rarely the one, but where it alone stands at the reader it was taken wrongly.
-    pub(crate) fn bind_badge(&mut self, person: PersonId, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
-        let reader = &self.site.sensors[from.0.index()];
-        let right_p = 1.0 - reader.noise.p_wrong.clamp(0.0, 1.0);
-        let at = Point::new(reader.pose.x_m, reader.pose.y_m);
-        let mut found = std::mem::take(&mut self.identities.at_reader);
-        found.clear();
-        self.occupants.index.for_each_meeting(reader.level, Aabb { min: at, max: at }.grown(READER_REACH_M), |slot| {
-            if let Some(weight) = self.weight_at(reader, slot, person, from.1) {
-                found.push((self.occupants.occupant(slot).track, slot, weight));
-            }
-        });
-        // The tree lists them in an order of its own; sums have another, which no late observation changes.
-        let occupants = &self.occupants;
-        found.sort_unstable_by_key(|&(_, slot, _)| (occupants.slot(slot).first_seen, occupants.slot(slot).origin));
-        let (mut all, mut best, mut second) = (NOBODY_SEEN, None, NOBODY_SEEN);
-        for &(_, slot, weight) in &found {
-            all += weight;
-            match best {
-                Some((w, _)) if w >= weight => second = second.max(weight),
-                Some((w, _)) => (best, second) = (Some((weight, slot)), second.max(w)),
-                None => best = Some((weight, slot)),
-            }
-        }
-        let carried = found
-            .iter()
-            .any(|&(_, slot, _)| !self.is_anonymous(slot) && self.occupants.occupant(slot).person == Some(person));
-        self.identities.at_reader = found;
-        if let Some((weight, slot)) = best
-            && !carried
-            && weight > CLEAR_WINNER * second
-            && self.is_anonymous(slot)
-        {
-            self.identities.bound_at[slot as usize] = from.1;
-            self.bind(slot, person, right_p * weight / all, from, out);
-        }
-    }
-
-    /// How well somebody seen near a reader fits being the person who shows a badge there; of a known person's own device
-    /// it counts only whose it is. None for whoever is out of its reach or sight.
-    fn weight_at(&self, reader: &Sensor, slot: u32, person: PersonId, when: LogicalNs) -> Option<f64> {
-        let at = Point::new(reader.pose.x_m, reader.pose.y_m);
-        let who = self.occupants.occupant(slot);
-        // A walker is a step farther than when last seen.
-        let since_s = when.since(who.seen_at).as_s_f64().clamp(0.0, 0.5);
-        let [vx, vy] = who.velocity_mps;
-        let place = Point::new(who.place.at.x_m + vx * since_s, who.place.at.y_m + vy * since_s);
-        let distance2 = place.distance2(at);
-        let somebody = self.occupants.slot(slot).confirmed && who.presence == Presence::Seen;
-        if !somebody || distance2 > READER_REACH_M * READER_REACH_M || !self.is_read_in_sight(reader.level, at, place) {
-            return None;
-        }
-        if !self.is_anonymous(slot) {
-            return Some(0.0);
-        }
-        let belief = &self.identities.beliefs[slot as usize];
-        let unknown = 1.0 - belief.iter().map(|(_, p)| p).sum::<f64>();
-        let bound_s = when.since(self.identities.bound_at[slot as usize]).as_s_f64();
-        // Whoever showed a badge just now does not show another one.
-        let since_read = (bound_s / MISTAKEN_AFTER_S).clamp(0.0, 1.0);
-        let prior = p_of(belief, person) / NEW_P + since_read * (unknown.max(0.0) + MISTAKEN_P);
-        let track_m2 = 0.5 * (who.covariance_m2[0] + who.covariance_m2[2]);
-        Some(prior * fit(distance2, reader.noise.sigma_m.max(READER_SIGMA_MIN_M), track_m2))
-    }
-
-    /// Whether no wall stands between a badge reader and a place. The wall that the reader may hang on is none.
-    fn is_read_in_sight(&self, level: LevelId, reader: Point, at: Point) -> bool {
-        let share = (READER_OFF_WALL_M / reader.distance(at).max(READER_OFF_WALL_M)).min(1.0);
-        let near = Point::new(reader.x_m + share * (at.x_m - reader.x_m), reader.y_m + share * (at.y_m - reader.y_m));
-        self.plan.line_of_sight(level, Segment { a: near, b: at })
-    }
-
     /// Takes a track for a person with probability `p`, and draws the conclusions for everybody else.
     ///
     /// One person is one track. So the others are the less likely to be that person; and whoever the track had been taken
     /// for is somebody else now: one of those who lost the person (the two had changed places), or one of those who might
     /// have been taken for them before.
-    fn bind(&mut self, slot: u32, person: PersonId, p: f64, from: (SensorId, LogicalNs), out: &mut Vec<Stimulus>) {
+    pub(crate) fn bind(
+        &mut self,
+        slot: u32,
+        person: PersonId,
+        p: f64,
+        from: (SensorId, LogicalNs),
+        out: &mut Vec<Stimulus>,
+    ) {
         let before = self.identities.beliefs[slot as usize].clone();
         let was = p_of(&before, person);
         if p <= was {
@@ -590,13 +510,12 @@ impl Fusion {
 
     /// Pairs of tracks of a level that are close, of whom at least one is believed to be somebody, ascending.
     fn find_meetings(&mut self, level: LevelId) {
-        let Self { identities: Identities { near, beliefs, .. }, occupants, positions, site, .. } = self;
+        let Self { identities: Identities { near, beliefs, .. }, occupants, positions, .. } = self;
         near.clear();
-        // Who has a device of a known person on them is told by that, whomever they meet.
+        // Of one whom the tracker dropped nothing is there that could go on under another's number.
         let tracked = |slot: u32| {
             let slot = occupants.slot(slot);
-            let told = slot.device().is_some_and(|device| site.owner_of_device(device).is_some());
-            slot.confirmed && slot.tracked().is_some() && !told
+            slot.confirmed && slot.tracked().is_some() && !slot.refuted
         };
         for track in positions.known() {
             // The scan may have ended a track since.
@@ -661,12 +580,15 @@ impl Fusion {
         encounter.mixed = swap_p;
         let say = swap_p >= SWAP_SAID_P && !encounter.said;
         encounter.said |= say;
-        let (p, q) = (&self.identities.beliefs[a as usize], &self.identities.beliefs[b as usize]);
-        let (p, q) = (mixture(p, q, more), mixture(q, p, more));
-        self.identities.beliefs[a as usize] = p;
-        self.identities.beliefs[b as usize] = q;
-        self.name_by_belief(a, from, out);
-        self.name_by_belief(b, from, out);
+        if self.is_anonymous(a) && self.is_anonymous(b) {
+            let (p, q) = (&self.identities.beliefs[a as usize], &self.identities.beliefs[b as usize]);
+            let (p, q) = (mixture(p, q, more), mixture(q, p, more));
+            self.identities.beliefs[a as usize] = p;
+            self.identities.beliefs[b as usize] = q;
+            self.name_by_belief(a, from, out);
+            self.name_by_belief(b, from, out);
+        }
+        self.doubt_devices((a, b), more, from, out);
         if say {
             Sink::new(out, &mut self.counts.stimuli_shed, Some(from.0), from.1).event(
                 EventKind::Swapped,

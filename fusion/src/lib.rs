@@ -15,7 +15,8 @@
 //! | `membership.rs` | who is in which zone: margins, delays |
 //! | `plan.rs`, `nearby.rs` | zones in a grid and walls in an R-tree, which stand still |
 //! | `index.rs` | occupants in R-trees with enlarged boxes |
-//! | `identity.rs` | badges, and what is left of identities after people met |
+//! | `badges.rs` | who showed a badge at a reader |
+//! | `identity.rs` | beliefs, and what is left of them after people met |
 //! | `carried.rs` | carried devices: by the best that is known of them |
 //! | `ranging.rs`, `slant.rs`, `begin.rs` | by ranges and their differences, with height and biases |
 //! | `rssi.rs`, `cloud.rs` | by received strength: path loss, radio maps, a mixture of Gaussians |
@@ -38,6 +39,7 @@
 //! | `deadlines.rs`, `keys.rs`, `sink.rs` | what is due first; slots by key; stimuli within their limit |
 #![forbid(unsafe_code)]
 
+mod badges;
 mod bearers;
 mod bearing;
 mod begin;

@@ -52,6 +52,8 @@ pub(crate) struct Near {
     pub(crate) var_m2: f64,
     /// Whether the track was seen lately: else the fix says nothing about it.
     pub(crate) current: bool,
+    /// How likely it is that nobody else's device is on it.
+    pub(crate) free_p: f64,
 }
 
 /// One device and who may carry it.
@@ -82,6 +84,11 @@ impl Carrier {
     fn begin(device: CarriedKey, level: LevelId, at: LogicalNs, fix: Point, var_m2: f64) -> Self {
         let var_m2 = var_m2 + BIAS_VAR_M2;
         Self { device, level, at, mean: fix, var_m2, none: 1.0, tracks: ArrayVec::new(), put_down: None }
+    }
+
+    /// Whether it was last heard on that level: tracks' numbers are those of one.
+    pub(crate) fn is_on(&self, level: LevelId) -> bool {
+        self.level == level
     }
 
     /// The probability that a track carries it.
@@ -140,9 +147,26 @@ impl Carrier {
         self.var_m2 = (1.0 - gain) * walked;
     }
 
+    /// Two tracks may have changed places with that probability: whichever of them carried it, the other may now.
+    pub(crate) fn mix(&mut self, a: u64, b: u64, swap_p: f64) {
+        let (of_a, of_b) = (self.p(a), self.p(b));
+        for (id, p) in [(a, (1.0 - swap_p) * of_a + swap_p * of_b), (b, (1.0 - swap_p) * of_b + swap_p * of_a)] {
+            match self.tracks.iter_mut().find(|(t, _)| *t == id) {
+                Some((_, was)) => *was = p,
+                None => self.begin_to_weigh(id, p),
+            }
+        }
+        self.normalise();
+    }
+
     /// A track that was not weighed before: it takes its share from `none`.
     fn consider(&mut self, n: &Near, fix_var: f64) {
-        let p = self.none * likelihood(n.distance2_m2, n.var_m2 + fix_var) / STRANGERS_PER_M2;
+        let by_place = likelihood(n.distance2_m2, n.var_m2 + fix_var) / STRANGERS_PER_M2;
+        self.begin_to_weigh(n.id, self.none * n.free_p * by_place);
+    }
+
+    /// Weighs one track more, in the place of the least likely where there is no room.
+    fn begin_to_weigh(&mut self, id: u64, p: f64) {
         if p < P_MIN {
             return;
         }
@@ -153,8 +177,8 @@ impl Carrier {
                 _ => return,
             }
         }
-        let at = self.tracks.partition_point(|(id, _)| *id < n.id);
-        self.tracks.insert(at, (n.id, p));
+        let at = self.tracks.partition_point(|(t, _)| *t < id);
+        self.tracks.insert(at, (id, p));
     }
 
     fn normalise(&mut self) {
@@ -285,7 +309,7 @@ mod tests {
     const S: i64 = 1_000_000_000;
 
     fn near(id: u64, distance_m: f64) -> Near {
-        Near { id, distance2_m2: distance_m * distance_m, var_m2: 0.01, current: true }
+        Near { id, distance2_m2: distance_m * distance_m, var_m2: 0.01, current: true, free_p: 1.0 }
     }
 
     fn begun() -> Carrier {
@@ -308,6 +332,35 @@ mod tests {
             c.take(LogicalNs(i64::from(i) * S), Point::new(11.7, 0.0), 0.09, &all, |_| true);
         }
         assert!(c.p(7) < 0.05 && c.none > 0.9, "{c:?}");
+    }
+
+    #[test]
+    fn after_its_track_met_another_it_may_be_on_either_until_fixes_tell() {
+        let mut c = begun();
+        for i in 0..10 {
+            c.take(LogicalNs(i * S), Point::new(0.0, 0.0), 0.09, &[near(7, 0.1)], |_| true);
+        }
+        let before = c.p(7);
+        c.mix(7, 9, 0.5);
+        assert!((c.p(7) - 0.5 * before).abs() < 1e-9 && c.p(7) == c.p(9) && c.is_sound(), "{c:?}");
+        for i in 10..14 {
+            c.take(LogicalNs(i * S), Point::new(0.0, 0.0), 0.09, &[near(7, 1.5), near(9, 0.1)], |_| true);
+        }
+        assert!(c.p(9) > 0.9 && c.p(7) < 0.05, "{c:?}");
+    }
+
+    #[test]
+    fn a_track_that_surely_carries_anothers_device_is_no_rival() {
+        let p_beside = |free_p: f64| {
+            let mut c = begun();
+            for i in 0..20 {
+                let beside = (i >= 10).then(|| Near { free_p, ..near(9, 0.6) });
+                let all: Vec<Near> = [near(7, 0.5)].into_iter().chain(beside).collect();
+                c.take(LogicalNs(i * S), Point::new(0.0, 0.0), 0.09, &all, |_| true);
+            }
+            c.p(7)
+        };
+        assert!(p_beside(0.02) > 0.9 && p_beside(1.0) < p_beside(0.02), "{} {}", p_beside(0.02), p_beside(1.0));
     }
 
     #[test]

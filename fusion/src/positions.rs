@@ -400,6 +400,7 @@ impl Fusion {
             }
         }
         self.mix_identities(level, (sensor, at), out);
+        self.follow_reads(level, (sensor, at), out);
         match (full, at == measured) {
             (true, _) => Err(Refusal::TracksFull),
             (false, false) => Err(Refusal::LateDegraded),

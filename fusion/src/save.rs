@@ -216,7 +216,11 @@ impl Fusion {
             return Err(malformed("it holds another number of sensors"));
         }
         fresh.positions.refill(&saved.trackers, &fresh.occupants).map_err(malformed)?;
-        if !fresh.identities.refill(saved.identities, &fresh.occupants, self.site.people.len()) {
+        if !fresh.identities.refill(
+            saved.identities,
+            &fresh.occupants,
+            (self.site.people.len(), self.site.sensors.len()),
+        ) {
             return Err(malformed("its identities are of others"));
         }
         if !fresh.ranging.refill(saved.ranging) {

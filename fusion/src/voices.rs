@@ -1,7 +1,9 @@
 //! Whose a voice, a gesture or a facing is.
 //!
 //! A gesture and a facing come with a place. They are somebody's who is so near that the place fits, by the uncertainty
-//! of both, and only where it fits one clearly better than any other; else they are nobody's, which is counted.
+//! of both. Where it fits several, a gesture is the best one's with the probability that the fits give him, which lowers
+//! what rules know of who made it, so that it is refused aloud and not passed over; a facing is his only where he fits
+//! clearly better than any other, else nobody's. What was not clear is counted.
 //!
 //! A voice comes with a person and how much likelier they are than an unknown speaker, and perhaps with a bearing. Each
 //! track in hearing (in the sensor's zones, else within [`HEARD_M`] and in sight) is the speaker with a share by how well
@@ -18,8 +20,9 @@ use osmose_model::stages::Refusal;
 use osmose_model::time::LogicalNs;
 use osmose_model::world::{Presence, Stimulus};
 
-/// A place fits within so many standard deviations, and never farther than that, metres.
-const FITS_SIGMAS: f64 = 3.0;
+/// A place fits within so many standard deviations (three would leave one gesture in ninety nobody's), and never farther
+/// than that, metres.
+const FITS_SIGMAS: f64 = 4.0;
 const FITS_M: f64 = 2.0;
 /// It is somebody's who fits so many times better than any other.
 const CLEAR_WINNER: f64 = 3.0;
@@ -40,6 +43,16 @@ const RATIO_RANGE: (f64, f64) = (1e-3, 1e4);
 /// Most tracks that a voice is weighed over.
 const HEARD_MAX: usize = 64;
 
+/// Whom the place of a gesture or facing fits best.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Maker {
+    pub(crate) slot: u32,
+    /// The probability that it was this one, of the two whom it fits best.
+    pub(crate) p: f64,
+    /// Nobody else fits nearly as well.
+    pub(crate) is_clear: bool,
+}
+
 /// A track that a voice is weighed over.
 #[derive(Clone, Copy, Debug)]
 struct Hearing {
@@ -52,7 +65,7 @@ struct Hearing {
 
 impl Fusion {
     /// By whom a gesture or facing at a place is, measured with that standard deviation per axis.
-    pub(crate) fn made_by(&mut self, place: Place, sigma_m: f64) -> Option<u32> {
+    pub(crate) fn made_by(&mut self, place: Place, sigma_m: f64) -> Option<Maker> {
         let mut best: Option<(f64, u32)> = None;
         let mut second = 0.0_f64;
         let round = Aabb { min: place.at, max: place.at }.grown(FITS_M);
@@ -75,11 +88,9 @@ impl Fusion {
             }
         });
         let (likelihood, slot) = best?;
-        if likelihood < CLEAR_WINNER * second {
-            self.counts.ambiguous += 1;
-            return None;
-        }
-        Some(slot)
+        let is_clear = likelihood >= CLEAR_WINNER * second;
+        self.counts.ambiguous += u64::from(!is_clear);
+        Some(Maker { slot, p: likelihood / (likelihood + second), is_clear })
     }
 
     /// How well an occupant fits as who was heard; 0 out of hearing.

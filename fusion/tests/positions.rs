@@ -190,7 +190,7 @@ fn nobody_is_taken_for_a_track_that_is_not_confirmed() {
     let place = Place::flat(LevelId(0), 9.0, 3.0);
     let wave = Name::new("wave").unwrap();
     run.observe(READER, 2, Body::Gesture { place, gesture: wave }).unwrap();
-    assert_eq!(run.fusion.sensor(READER).reading, Some(Reading::Gesture { gesture: wave, track: None }));
+    assert_eq!(run.fusion.sensor(READER).reading, Some(Reading::Gesture { gesture: wave, track: None, track_p: 0.0 }));
     assert_eq!((run.kinds(), run.fusion.track_of(PersonId(0))), (vec![(1, Appears)], None));
     let mut near = Vec::new();
     run.fusion.within(LevelId(0), place.at, 1.0, &mut near);
@@ -422,12 +422,15 @@ fn gestures_and_facing_belong_to_whoever_is_at_hand() {
     let near = run.everybody().iter().find(|w| w.place.at.x_m < 5.0).unwrap().track;
     let place = Place::flat(LevelId(0), 4.2, 3.1);
     run.observe(READER, S, Body::Gesture { place, gesture: wave }).unwrap();
-    assert_eq!(run.fusion.sensor(READER).reading, Some(Reading::Gesture { gesture: wave, track: Some(near) }));
+    assert_eq!(
+        run.fusion.sensor(READER).reading,
+        Some(Reading::Gesture { gesture: wave, track: Some(near), track_p: 1.0 })
+    );
     run.observe(READER, S, Body::Facing { place, heading_rad: 1.5, sigma_rad: None }).unwrap();
     assert_eq!(run.fusion.occupant(near).unwrap().heading_rad, Some(1.5));
     let far = Place::flat(LevelId(0), 2.0, 1.0);
     run.observe(READER, S, Body::Gesture { place: far, gesture: wave }).unwrap();
-    assert_eq!(run.fusion.sensor(READER).reading, Some(Reading::Gesture { gesture: wave, track: None }));
+    assert_eq!(run.fusion.sensor(READER).reading, Some(Reading::Gesture { gesture: wave, track: None, track_p: 0.0 }));
 }
 
 /// One step of a scene: how long after the last, and which of three walkers are detected, or a badge is read.

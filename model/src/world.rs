@@ -178,12 +178,14 @@ pub enum Reading {
     },
     /// The last crossing.
     Crossing(crate::observation::Direction),
-    /// The last gesture, and the track that made it.
+    /// The last gesture, and who made it.
     Gesture {
         /// Which gesture.
         gesture: Name,
-        /// Who, if a track was near enough.
+        /// The track that its place fits best, if any is near enough.
         track: Option<TrackId>,
+        /// The probability that it was that one and not the one that fits next best.
+        track_p: f64,
     },
 }
 

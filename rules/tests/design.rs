@@ -169,7 +169,7 @@ fn a_long_look_counts_each_visit_and_speaks_the_visitors_language() {
 fn a_wave_opens_the_folder_for_its_members_only() {
     let mut b = bench();
     let waves = |b: &mut Bench, track: u64| {
-        b.reads(5, Reading::Gesture { gesture: name("wave"), track: Some(TrackId(track)) });
+        b.reads(5, Reading::Gesture { gesture: name("wave"), track: Some(TrackId(track)), track_p: 1.0 });
     };
     b.appears(1, Some(0), Some(2)).appears(2, Some(2), Some(2));
     b.stands(1, 2.0, 8.0, 0.0, Some(90.0)).stands(2, 2.0, 8.0, 0.0, Some(90.0)).at(1.0);

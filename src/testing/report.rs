@@ -40,7 +40,8 @@ pub(crate) fn picture(ran: &Ran) -> String {
     lines.iter().for_each(|(_, line)| _ = writeln!(text, "  {line}"));
     let others = went.sent.iter().filter(|s| s.rule != script.rule && !s.rule.is_empty()).count();
     if others > 0 {
-        _ = writeln!(text, "     ({others} commands of other rules)");
+        let commands = if others == 1 { "1 command" } else { &format!("{others} commands") };
+        _ = writeln!(text, "     ({commands} of other rules)");
     }
     went.failures.iter().for_each(|f| _ = writeln!(text, "     {f}"));
     text
@@ -147,7 +148,7 @@ impl Coverage {
             }
         }
         if !unseen.is_empty() {
-            _ = writeln!(text, "  of {} rules there is no test, and they never act in those of others:", unseen.len());
+            _ = writeln!(text, "  without a test, and never acting in those of others ({}):", unseen.len());
             let names: Vec<&str> = unseen.iter().map(|r| r.name.as_str()).collect();
             lines(&names).iter().for_each(|line| _ = writeln!(text, "    {line}"));
         }

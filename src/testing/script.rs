@@ -352,7 +352,7 @@ fn happening(site: &Site, people: &mut People, words: &[Word]) -> Result<Option<
     if *kind == SensorKind::Gesture {
         let camera = site.sensors.iter().find(|s| s.kind == *kind).ok_or("no sensor of this site sees gestures")?;
         let gesture = name(if *verb == "waves" { "wave" } else { &object })?;
-        let reading = Reading::Gesture { gesture, track: Some(people.track(&subject)) };
+        let reading = Reading::Gesture { gesture, track: Some(people.track(&subject)), track_p: 1.0 };
         return Ok(Some(Fact::Reads(camera.id, reading)));
     }
     let sensor = site.sensor_named(&subject).ok_or_else(|| {

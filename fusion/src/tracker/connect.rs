@@ -97,8 +97,8 @@ impl Tracker {
                 *e = Expectation::default();
                 if *reach > 0.0 {
                     // A miss speaks only against who is inside and behind no wall; a detection may be of who is thought just outside.
-                    if *reach == 1.0 && field.is_in_sight(centre[0], centre[1]) {
-                        seen_by += g.weight * sensed.p_detect;
+                    if *reach == 1.0 {
+                        seen_by += g.weight * sensed.p_detect * field.watched(centre[0], centre[1]);
                     }
                     // Where nothing was detected, nothing is expected of a detection.
                     if !gate.seen.is_empty() {

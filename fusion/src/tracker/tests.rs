@@ -533,8 +533,8 @@ fn what_is_declared_wrongly_is_learnt_and_costs_little_then() {
 #[test]
 fn a_field_that_reaches_behind_a_wall_takes_nobody_away_there() {
     let corridor = rectangle(0.0, 4.0, 12.0, 6.0);
-    let corners_m = vec![[2.0, 0.0], [10.0, 0.0], [10.0, 4.6], [2.0, 4.6]];
-    // The room's field reaches 0.6 m into the corridor; its wall has no door.
+    let corners_m = vec![[2.0, 0.0], [10.0, 0.0], [10.0, 5.6], [2.0, 5.6]];
+    // The room's field reaches 1.6 m into the corridor; its wall has no door.
     let walls_m = vec![[0.0, 4.0, 12.0, 4.0]];
     let of_room = |field_of_view| SensorModel { p_detect: 0.97, field_of_view, ..corridor.clone() };
     let walled = of_room(FieldOfView::Walled { corners_m: corners_m.clone(), from_m: [6.0, 2.0], walls_m });
@@ -544,8 +544,8 @@ fn a_field_that_reaches_behind_a_wall_takes_nobody_away_there() {
         let (mut lost, mut dice) = (0, 5);
         for k in 0..80_i64 {
             let (x_m, t_ns) = (1.0 + 0.13 * k as f64, k * TENTH_NS);
-            // Walks along the wall, 0.3 m off; every third time the corridor's sensor misses.
-            let at = Detection::at(x_m + 0.05 * normal(&mut dice), 4.3);
+            // Walks along the wall, 0.8 m off; every third time the corridor's sensor misses.
+            let at = Detection::at(x_m + 0.05 * normal(&mut dice), 4.8);
             tracker.scan(t_ns, 0, if k % 3 == 2 { &[] } else { std::slice::from_ref(&at) }).unwrap();
             tracker.scan(t_ns + TENTH_NS / 2, 1, &[]).unwrap();
             lost += usize::from(k > 2 && shown(&tracker).len() != 1);

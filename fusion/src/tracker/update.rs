@@ -163,9 +163,7 @@ impl Tracker {
         let scale = missed * per_existence / (1.0 - detectable);
         for (k, g) in prior.iter().enumerate() {
             let centre = g.centre();
-            let field = &self.fields[sensor];
-            let seen = field.contains(centre[0], centre[1]) && field.is_in_sight(centre[0], centre[1]);
-            let hidden = if seen { 1.0 - self.rates.of(sensor).p_detect } else { 1.0 };
+            let hidden = 1.0 - self.rates.of(sensor).p_detect * self.fields[sensor].watched(centre[0], centre[1]);
             self.room.offer(&how, scale * g.weight * hidden, k, None, Pair::default());
         }
         let count = self.room.settle(prior, &self.gate.seen, &how, out);

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `mod.rs` | the entry, the file's declarations, how findings are collected |
 //! | `names.rs` | names and dotted paths to what they mean |
+//! | `call.rs` | calls, `all ...`, `any ... in ...` |
 //! | `units.rs` | units of quantities |
 //! | `value.rs` | numbers, and values of commands and holds |
 //! | `cascade.rs` | findings that only follow from others |
 //! | `cond.rs` | conditions |
+//! | `happening.rs` | what happens: verbs |
 //! | `space.rs` | distance, facing, nearness, sight: what places say |
 //! | `time.rs` | times of day, days, the sun, calendars |
 //! | `sequence.rs` | what comes after what: `then`, `within`, `times` |
@@ -21,9 +23,11 @@
 //! What parses and cannot be run yet is an error that says so: nothing that an integrator wrote is passed over.
 
 mod action;
+mod call;
 mod cascade;
 mod cond;
 mod declare;
+mod happening;
 mod instance;
 mod names;
 mod policy;

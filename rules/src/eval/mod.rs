@@ -3,8 +3,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | [`Rules`]: the stage of the core, and which instances a step wakes |
-//! | `unit.rs` | one instance, or one person in it, at one instant: edges, levels, dampers' order |
-//! | `truth.rs` | three-valued conditions, interval numbers, values |
+//! | `unit.rs` | one instance at one instant: events and edges, dampers' order |
+//! | `people.rs` | one person in it, or two: who is followed, and for how long |
+//! | `level.rs` | `while`: holds, releases, and what lies between |
+//! | `truth.rs` | three-valued conditions |
+//! | `number.rs` | interval numbers, values |
 //! | `facts.rs` | what the world says by itself, and interval numbers |
 //! | `plain.rs` | a glance that finds most rules as they were |
 //! | `fire.rs` | effects and their causes |
@@ -32,7 +35,10 @@ mod course;
 pub mod explain;
 mod facts;
 mod fire;
+mod level;
 mod memory;
+mod number;
+mod people;
 mod plain;
 mod policy;
 mod runs;

@@ -46,6 +46,15 @@ fn weight(clear_m: f64) -> u8 {
     }
 }
 
+/// Whose way is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goer {
+    /// Goes round places that are not for everybody.
+    Anybody,
+    /// Goes from one such place to another: it is theirs.
+    Staff,
+}
+
 /// A level's grid.
 #[derive(Clone, Debug)]
 pub(super) struct Grid {
@@ -127,7 +136,20 @@ impl Grid {
     pub(super) fn cell_m(&self) -> f64 {
         self.cell_m
     }
-    /// Cost of a cell, 0 where nobody can stand.
+    /// What a cell costs those who go a way, 0 where nobody can stand.
+    pub(super) fn weight_for(&self, cell: usize, who: Goer) -> u8 {
+        match who {
+            Goer::Staff if self.is_restricted(cell) => self.weights[cell] - RESTRICTED,
+            _ => self.weights[cell],
+        }
+    }
+
+    /// Whether only some may be here: it costs so much that others go round.
+    pub(super) fn is_restricted(&self, cell: usize) -> bool {
+        self.weights[cell] > RESTRICTED
+    }
+
+    /// What a cell costs anybody, 0 where nobody can stand.
     pub(super) fn weight(&self, cell: usize) -> u8 {
         self.weights[cell]
     }

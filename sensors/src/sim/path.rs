@@ -3,7 +3,7 @@
 //! Costs are whole numbers (10 a straight step, 14 a slanting one, times the cell's weight), and the heap is ordered
 //! by (total, rest, cell): the same plan gives the same way on every machine. Hart, Nilsson, Raphael 1968.
 
-use super::grid::Grid;
+use super::grid::{Goer, Grid};
 use osmose_model::geometry::Point;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -33,12 +33,14 @@ impl PathFinder {
         if floor == 0 || floor != grid.floor(end) {
             return;
         }
-        self.search(grid, start, end);
-        self.straighten(grid, from, to, way);
+        // Behind a counter, those whose place it is go straight on; everybody else goes round.
+        let who = if grid.is_restricted(start) && grid.is_restricted(end) { Goer::Staff } else { Goer::Anybody };
+        self.search(grid, start, end, who);
+        self.straighten(grid, (from, to), who, way);
     }
 
     /// Fills `cells` with the cheapest way, both ends included.
-    fn search(&mut self, grid: &Grid, start: usize, end: usize) {
+    fn search(&mut self, grid: &Grid, start: usize, end: usize, who: Goer) {
         if self.seen.len() < grid.len() {
             self.seen.resize(grid.len(), (0, 0, 0));
         }
@@ -65,7 +67,7 @@ impl PathFinder {
                 continue; // a cheaper way to this cell was found after this entry was made
             }
             for (next, slanting) in grid.neighbours(cell) {
-                let step = if slanting { SLANTING } else { STRAIGHT } * u32::from(grid.weight(next));
+                let step = if slanting { SLANTING } else { STRAIGHT } * u32::from(grid.weight_for(next, who));
                 let through = cost + step;
                 let (search, known, _) = self.seen[next];
                 if search != self.search || through < known {
@@ -85,7 +87,7 @@ impl PathFinder {
     }
 
     /// Leaves out every corner that a straight line can skip without passing nearer to walls than the way does.
-    fn straighten(&self, grid: &Grid, from: Point, to: Point, way: &mut Vec<Point>) {
+    fn straighten(&self, grid: &Grid, (from, to): (Point, Point), who: Goer, way: &mut Vec<Point>) {
         let last = self.cells.len() - 1;
         let point = |i: usize| match i {
             0 => from,
@@ -100,7 +102,7 @@ impl PathFinder {
             let (mut ahead, mut failures) = (at + 2, 0);
             while ahead <= last && failures < 8 {
                 let dearest = f64::from(cost(ahead) - cost(at)) * 1.02 + 1.0;
-                if line_cost(grid, point(at), point(ahead)).is_some_and(|c| c <= dearest) {
+                if line_cost(grid, point(at), point(ahead), who).is_some_and(|c| c <= dearest) {
                     next = ahead;
                     failures = 0;
                 } else {
@@ -120,7 +122,7 @@ impl PathFinder {
 /// What walking straight costs in the unit of the search; `None` where a cell on the line is not walkable.
 ///
 /// Every cell that the line touches is visited in order (Amanatides and Woo, "A Fast Voxel Traversal Algorithm", 1987).
-pub(super) fn line_cost(grid: &Grid, from: Point, to: Point) -> Option<f64> {
+pub(super) fn line_cost(grid: &Grid, from: Point, to: Point, who: Goer) -> Option<f64> {
     let (a, b) = (grid.in_cells(from), grid.in_cells(to));
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let length = (dx * dx + dy * dy).sqrt();
@@ -138,7 +140,7 @@ pub(super) fn line_cost(grid: &Grid, from: Point, to: Point) -> Option<f64> {
     let weight_at = |ix: f64, iy: f64| {
         let within = ix >= 0.0 && iy >= 0.0 && ix < grid.row() as f64;
         let cell = if within { iy as usize * grid.row() + ix as usize } else { usize::MAX };
-        (cell < grid.len()).then(|| grid.weight(cell)).filter(|&w| w > 0)
+        (cell < grid.len()).then(|| grid.weight_for(cell, who)).filter(|&w| w > 0)
     };
     let (mut t, mut cost) = (0.0, 0.0);
     loop {

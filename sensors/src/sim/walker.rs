@@ -6,6 +6,7 @@
 //! their distance from them, and a step only ever ends in a walkable cell. Who is held up for long squeezes past, as
 //! people do, and then looks for another way.
 
+use super::grid::Goer;
 use super::grid::Grid;
 use super::marks::ZoneSet;
 use super::nav::Leg;
@@ -166,7 +167,9 @@ impl Walker {
             let next = self.way.get(self.corner + 1);
             if distance <= left_m {
                 (at, left_m) = (corner, left_m - distance);
-            } else if !next.is_some_and(|&next| distance <= CORNER_M && line_cost(grid, at, next).is_some()) {
+            } else if !next
+                .is_some_and(|&next| distance <= CORNER_M && line_cost(grid, at, next, Goer::Anybody).is_some())
+            {
                 break;
             }
             self.corner += 1;
