@@ -6,6 +6,7 @@
 //! | `sources` | which sources a build was made of (for `build.rs`, and tested here) |
 //! | [`codec`] | records as FlatBuffers |
 //! | [`mod@write`] | writing, chunk by whole chunk |
+//! | `container` | the bytes of a file that is being written: chunks, indexes, summary |
 //! | [`read`] | reading, with every checksum, up to the last whole record of a cut file |
 //! | [`index`] | where chunks, keyframes and installations stand: what seeking needs |
 //! | `lengths` | one record, after a look at the lengths inside it |
@@ -15,6 +16,7 @@
 pub mod ahead;
 mod chunk;
 pub mod codec;
+mod container;
 pub mod format;
 mod found;
 pub mod index;

@@ -3,17 +3,15 @@
 //! Every chunk is built in memory and written whole with its checksum, so that a file whose writer was killed ends
 //! at a whole chunk. Metadata and the site's files come first: what a cut file still has can be replayed.
 
+use super::container::Container;
 use super::format::{
     ATTACHMENT_PREFIX, CHUNK_TARGET_BYTES, ENCODING, FLUSH_EVERY_NS, INSTALL_NAME, METADATA_NAME, Meta, PROFILE,
     RECORD_BYTES_MAX, Topic,
 };
-use mcap::records::{MessageHeader, Metadata};
-use mcap::write::NoSeek;
+use mcap::records::MessageHeader;
 use osmose_model::ids::Seq;
 use osmose_model::site::SourceFile;
 use osmose_model::time::LogicalNs;
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -34,7 +32,7 @@ pub enum WriteError {
     },
     /// The disk refused.
     #[error("the trace cannot be written: {0}")]
-    Mcap(#[from] mcap::McapError),
+    Io(#[from] std::io::Error),
     /// The trace was ended already.
     #[error("the trace was ended already")]
     Ended,
@@ -66,8 +64,7 @@ pub struct Schemas<'a> {
 
 /// Writes one trace. Dropping it ends the file properly where the disk allows; [`TraceWriter::finish`] says so.
 pub struct TraceWriter<W: Write> {
-    mcap: mcap::Writer<NoSeek<W>>,
-    channels: [u16; Topic::ALL.len()],
+    mcap: Container<W>,
     dirty: bool,
     flush_due_ns: i64,
 }
@@ -107,7 +104,7 @@ impl<W: Write> TraceWriter<W> {
     /// Writes the head of a trace to `out`.
     ///
     /// # Errors
-    /// [`WriteError::Mcap`] where `out` refuses.
+    /// [`WriteError::Io`] where `out` refuses.
     pub fn new(
         out: W,
         meta: &Meta,
@@ -115,36 +112,20 @@ impl<W: Write> TraceWriter<W> {
         schemas: &Schemas<'_>,
         packing: Packing,
     ) -> Result<Self, WriteError> {
-        let options = mcap::WriteOptions::new()
-            .profile(PROFILE)
-            .library(format!("osmose/{}", meta.build.version))
-            .compression(match packing {
-                Packing::None => None,
-                Packing::Lz4 => Some(mcap::Compression::Lz4),
-                Packing::Zstd => Some(mcap::Compression::Zstd),
-            })
-            .compression_threads(0)
-            .chunk_size(Some(CHUNK_TARGET_BYTES))
-            .disable_seeking(true);
-        let mut mcap = options.create(NoSeek::new(out))?;
-        mcap.write_metadata(&Metadata { name: METADATA_NAME.to_owned(), metadata: meta.to_map() })?;
+        let library = format!("osmose/{}", meta.build.version);
+        let mut mcap = Container::new(out, PROFILE, &library, packing, CHUNK_TARGET_BYTES as usize)?;
+        mcap.metadata(METADATA_NAME, &meta.to_map())?;
         for file in files {
-            mcap.attach(&mcap::Attachment {
-                log_time: 0,
-                create_time: 0,
-                name: format!("{ATTACHMENT_PREFIX}{}", file.path),
-                media_type: media_type(&file.path).to_owned(),
-                data: Cow::Borrowed(file.text.as_bytes()),
-            })?;
+            let name = format!("{ATTACHMENT_PREFIX}{}", file.path);
+            mcap.attachment(&name, media_type(&file.path), file.text.as_bytes())?;
         }
-        let mut channels = [0; Topic::ALL.len()];
         for topic in Topic::ALL {
-            let schema = mcap.add_schema(schemas.tables[topic.index()], ENCODING, schemas.bfbs)?;
-            channels[topic.index()] = mcap.add_channel(schema, topic.as_str(), ENCODING, &BTreeMap::new())?;
+            let table = schemas.tables[topic.index()];
+            mcap.channel(channel(topic), topic.as_str(), table, ENCODING, schemas.bfbs);
         }
         // The head is on disk before the first record is: a trace that is killed at once still says what it is.
         mcap.flush()?;
-        Ok(Self { mcap, channels, dirty: false, flush_due_ns: i64::MIN })
+        Ok(Self { mcap, dirty: false, flush_due_ns: i64::MIN })
     }
 
     /// Appends one record. `at` is its logical time, `measured` when what it tells was true (equal to `at` where
@@ -165,12 +146,12 @@ impl<W: Write> TraceWriter<W> {
             return Err(WriteError::TooLarge(payload.len(), topic));
         }
         let header = MessageHeader {
-            channel_id: self.channels[topic.index()],
+            channel_id: channel(topic),
             sequence: seq.0 as u32,
             log_time: mcap_time(at),
             publish_time: mcap_time(measured),
         };
-        self.mcap.write_to_known_channel(&header, payload)?;
+        self.mcap.message(&header, payload)?;
         self.dirty = true;
         Ok(())
     }
@@ -180,8 +161,7 @@ impl<W: Write> TraceWriter<W> {
     /// # Errors
     /// The disk's refusal.
     pub fn note_install(&mut self, seq: Seq) -> Result<(), WriteError> {
-        let metadata = [("seq".to_owned(), seq.0.to_string())].into();
-        self.mcap.write_metadata(&Metadata { name: INSTALL_NAME.to_owned(), metadata })?;
+        self.mcap.metadata(INSTALL_NAME, &[("seq".to_owned(), seq.0.to_string())].into())?;
         Ok(())
     }
 
@@ -218,10 +198,14 @@ impl<W: Write> TraceWriter<W> {
     ///
     /// # Errors
     /// The disk's refusal.
-    pub fn finish(mut self) -> Result<W, WriteError> {
-        self.mcap.finish()?;
-        Ok(self.mcap.into_inner().into_inner())
+    pub fn finish(self) -> Result<W, WriteError> {
+        Ok(self.mcap.finish()?)
     }
+}
+
+/// The number of a topic's channel.
+fn channel(topic: Topic) -> u16 {
+    topic.index() as u16 + 1
 }
 
 /// MCAP's times are unsigned; what lies before the log's beginning is written as its beginning (the payload has the
