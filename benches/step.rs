@@ -31,7 +31,7 @@ use osmose_runtime::cores::Cores;
 use osmose_runtime::journal::mapped::Mapped;
 use osmose_runtime::journal::{Offset, Ring};
 use osmose_runtime::lane::lane;
-use osmose_runtime::tap::tap_ring;
+use osmose_runtime::tap::{Wanted, tap_ring};
 use osmose_sensors::edge::{Edge, Sink, SourceKey};
 use osmose_sensors::sim::{Scenario, Sim};
 use std::hint::black_box;
@@ -215,6 +215,31 @@ fn taps(inputs: &Inputs) -> Row {
     row
 }
 
+/// Keyframes taken of a state.
+const KEYFRAMES: usize = 500;
+
+/// What a keyframe costs the stepping thread where a core at the side is saved in its place: it says that one is wanted.
+fn keyframes_asked(core: &Core) -> Row {
+    let mut row = Row::new("keyframe: asked of the core at the side");
+    let (mut tx, mut rx) = tap_ring(1 << 20);
+    let digests = (core.input_digest(), core.decision_digest());
+    for _ in 0..KEYFRAMES {
+        row.time(|| tx.want(Wanted { tag: core.last(), journal: Offset(0), digests }));
+        rx.drain(&mut []);
+    }
+    row
+}
+
+/// What it costs who saves: that core, or the stepping thread where there is one processor only.
+fn keyframes_saved(what: &'static str, core: &Core) -> Row {
+    let (mut row, mut state) = (Row::new(what), Vec::new());
+    for _ in 0..KEYFRAMES {
+        state.clear();
+        row.time(|| core.save(&mut state));
+    }
+    row
+}
+
 fn decoding(site: &Site, datagrams: &[String]) -> Row {
     let mut row = Row::new("edge: a JSON fix checked, decoded and placed");
     let mut edge = Edge::new(site);
@@ -265,7 +290,7 @@ fn main() {
     let (building, core) = example("coworking");
     let people = morning(&building);
     let is_scan = |i: &Input<'_>| matches!(i, Input::Observation(Observation { body: Body::Position(_), .. }));
-    let (scans, _) = steps("step: a position scan (co-working, 20 people)", core, &people, is_scan);
+    let (scans, building_at_work) = steps("step: a position scan (co-working, 20 people)", core, &people, is_scan);
     scans.row.print();
 
     decoding(&site, &datagrams).print();
@@ -273,4 +298,7 @@ fn main() {
     journal(&inputs).print();
     taps(&inputs).print();
     encoding(&site, driver.machine(), &fixes.commands).print();
+    keyframes_asked(building_at_work.machine()).print();
+    keyframes_saved("keyframe: the peer job's state saved at once", driver.machine()).print();
+    keyframes_saved("keyframe: the building's state saved at once", building_at_work.machine()).print();
 }

@@ -1,9 +1,10 @@
-//! The desk beside a running engine: rules and people that are saved take effect at one input, and operators' actions come in
+//! The desk beside a running engine: what is saved takes effect at one input (`reload`), and operators' actions come in
 //! through a socket in the state folder.
 //!
 //! The socket is a Unix datagram socket with mode 0600, so only who may read the state may act, and nothing leaves the
-//! machine. A request is one JSON object, its answer another. The rules are looked at a few times a second; what does
-//! not compile is said on stderr, and the rules in force stay.
+//! machine. A request is one JSON object, its answer another.
+
+mod reload;
 
 use crate::outcome::Failure;
 use crate::stderr::say;
@@ -14,24 +15,24 @@ use osmose_model::input::{Input, OperatorAction, ReasonText};
 use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{DurationNs, LogicalNs};
-use osmose_rules::Rules;
-use osmose_rules::cost::Table;
 use osmose_runtime::clock::HostClock;
+use osmose_runtime::cores::Cores;
 use osmose_runtime::engine::{Control, OwnedInput};
-use osmose_runtime::logs::{Known, Names};
+use osmose_runtime::logs::Names;
+use reload::Saved;
 use serde_json::{Value, json};
-use std::io::IsTerminal;
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// The socket's name in the state folder.
 const SOCKET: &str = "control.sock";
-/// How often the rules are looked at, and how long a stop may go unseen.
+/// How often the files are looked at, and how long a stop may go unseen.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// How long a client waits for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -41,62 +42,42 @@ const REQUEST_BYTES_MAX: usize = 8 * 1024;
 /// What the desk knows of the engine.
 pub(crate) struct Desk {
     /// The site's folder.
-    pub(crate) dir: PathBuf,
-    /// The site that runs, with the people in force.
-    pub(crate) site: Arc<Site>,
+    dir: PathBuf,
+    /// The site as a recording of this run begins with it.
+    recorded: Arc<Site>,
+    /// The site that runs, with the people and calendars in force.
+    site: Arc<Site>,
+    /// Calendars that went with an installation: they go with all later ones.
+    alongside: BTreeSet<String>,
+    /// The rule files in force.
+    rules: Vec<SourceFile>,
     /// The levels in force: other ones need a restart.
-    pub(crate) levels: Vec<String>,
+    levels: Vec<String>,
     /// The engine's clock.
-    pub(crate) clock: HostClock,
+    clock: HostClock,
     /// The names that logs show.
-    pub(crate) names: Names,
+    names: Names,
     /// The way into the engine.
-    pub(crate) to_engine: rtrb::Producer<Control>,
-}
-
-/// The rules files as they lie there, and when they were written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Saved {
-    stamps: Vec<Stamp>,
-}
-
-/// A file, when it was written, and how long it is.
-type Stamp = (PathBuf, Option<SystemTime>, u64);
-
-impl Saved {
-    fn look(dir: &Path) -> Self {
-        let mut paths: Vec<PathBuf> =
-            dir.join("rules").read_dir().into_iter().flatten().flatten().map(|e| e.path()).collect();
-        paths.retain(|p| p.extension().is_some_and(|e| e == "rules"));
-        paths.push(dir.join("people.toml"));
-        paths.sort();
-        let stamp = |path: PathBuf| {
-            let meta = path.metadata().ok();
-            let (modified, len) = (meta.as_ref().and_then(|m| m.modified().ok()), meta.map_or(0, |m| m.len()));
-            (path, modified, len)
-        };
-        Saved { stamps: paths.into_iter().map(stamp).collect() }
-    }
-
-    fn people(&self) -> Option<&Stamp> {
-        self.stamps.iter().find(|s| s.0.ends_with("people.toml"))
-    }
-
-    /// The texts of the rules files, with paths as the site names them.
-    fn rules(&self) -> std::io::Result<Vec<SourceFile>> {
-        let rules = self.stamps.iter().filter(|s| s.0.extension().is_some_and(|e| e == "rules"));
-        rules
-            .map(|(path, ..)| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                Ok(SourceFile { path: format!("rules/{name}"), text: std::fs::read_to_string(path)? })
-            })
-            .collect()
-    }
+    to_engine: rtrb::Producer<Control>,
 }
 
 impl Desk {
-    /// Opens the desk on a thread of its own, until `stop`. Without a state folder there is no socket, and rules are
-    /// followed all the same.
+    /// Of the site in `dir` as a recording of this run begins with it, and as it is once what the engine begins with is in
+    /// force.
+    pub(crate) fn new(
+        dir: PathBuf,
+        (recorded, site): (Arc<Site>, Arc<Site>),
+        levels: Vec<String>,
+        clock: HostClock,
+        names: Names,
+        to_engine: rtrb::Producer<Control>,
+    ) -> Self {
+        let rules = site.rule_files().cloned().collect();
+        Desk { dir, recorded, site, alongside: BTreeSet::new(), rules, levels, clock, names, to_engine }
+    }
+
+    /// Opens the desk on a thread of its own, until `stop`. Without a state folder there is no socket, and what is
+    /// saved is followed all the same.
     pub(crate) fn open(self, state: Option<&Path>, stop: Arc<AtomicBool>) -> Option<JoinHandle<()>> {
         let socket = state.and_then(|dir| match bind(dir) {
             Ok(socket) => Some(socket),
@@ -107,8 +88,10 @@ impl Desk {
         });
         let path = state.map(|dir| dir.join(SOCKET));
         // Before anything runs: what is saved from here on is seen.
-        let seen = Saved::look(&self.dir);
+        let (seen, cores) = (Saved::look(&self.dir, &self.site), Cores::read());
         let thread = std::thread::Builder::new().name("osmose-desk".into()).spawn(move || {
+            // Whoever cannot is at the pipeline's side all the same.
+            _ = cores.step_aside();
             self.serve(seen, socket.as_ref(), &stop);
             if let (Some(_), Some(path)) = (socket, path) {
                 _ = std::fs::remove_file(path);
@@ -118,103 +101,23 @@ impl Desk {
     }
 
     fn serve(mut self, mut seen: Saved, socket: Option<&UnixDatagram>, stop: &AtomicBool) {
-        let mut changing: Option<Saved> = None;
+        let (mut changing, mut held): (Option<Saved>, Saved) = (None, seen.clone());
         let mut buffer = vec![0; REQUEST_BYTES_MAX];
         while !stop.load(Ordering::Relaxed) {
             match socket {
                 Some(socket) => self.answer_one(socket, &mut buffer),
                 None => std::thread::sleep(LOOK_EVERY),
             }
-            let now = Saved::look(&self.dir);
+            let now = Saved::look(&self.dir, &self.site);
             if now == seen {
                 changing = None;
             } else if changing.as_ref() == Some(&now) {
                 // The same twice: whoever writes has finished.
-                self.reload(&now, now.people() != seen.people());
+                self.reload(&now, &mut held);
                 (seen, changing) = (now, None);
             } else {
                 changing = Some(now);
             }
-        }
-    }
-
-    // ---- rules and people ----
-
-    /// The site with the people that were saved, where they can be used; `None` after saying why not.
-    fn with_saved_people(&self, saved: &Saved) -> Option<Arc<Site>> {
-        let path = &saved.people()?.0;
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
-                say!("people not reloaded: {}: {error}; those in force stay", path.display());
-                return None;
-            }
-        };
-        let (_, loaded) = osmose_load::with_people(&self.site, &text);
-        let own = |f: &&osmose_load::Fault| f.file == "people.toml" || f.severity == osmose_load::Severity::Error;
-        loaded.faults.iter().filter(own).for_each(|fault| say!("{fault}"));
-        if loaded.site.is_none() {
-            say!("people not reloaded: those in force stay");
-        }
-        loaded.site.map(Arc::new)
-    }
-
-    fn cost_table(&self) -> Table {
-        // What is wrong with the site's own was said at the start.
-        crate::site::cost_table(&self.dir).unwrap_or_else(|_| Table::committed())
-    }
-
-    fn reload(&mut self, saved: &Saved, people: bool) {
-        let mut files = match saved.rules() {
-            Ok(files) => files,
-            Err(error) => return say!("rules not reloaded: {error}; those in force stay"),
-        };
-        let site = match people {
-            true => match self.with_saved_people(saved) {
-                Some(site) => site,
-                None => return,
-            },
-            false => self.site.clone(),
-        };
-        let styled = std::io::stderr().is_terminal();
-        let mut checked = osmose_rules::check(&site, &files);
-        if let Some(program) = &checked.program {
-            let costs = osmose_rules::cost::assess(program, &site, &files, &self.cost_table());
-            checked.diagnostics.extend(costs.diagnostics);
-            checked.diagnostics.extend(osmose_rules::conflict::find(program, &site, &files).diagnostics);
-        }
-        for d in &checked.diagnostics {
-            let text = files.iter().find(|f| f.path == d.file).map_or("", |f| f.text.as_str());
-            say!("{}", d.render(text, styled));
-        }
-        let errors = checked.diagnostics.iter().filter(|d| d.is_error()).count();
-        let Some(program) = checked.program.filter(|_| errors == 0) else {
-            return say!("rules not reloaded: {errors} error(s); those in force stay");
-        };
-        if program.levels() != self.levels {
-            return say!("rules not reloaded: the levels are others, which needs a restart; those in force stay");
-        }
-        let names: Arc<[String]> = program.rules().iter().map(|r| r.name.clone()).collect();
-        let rules = match osmose_load::saved_people(&site) {
-            // People that were saved beside the engine are of every installation from then on.
-            Some(people) => {
-                files.push(people.clone());
-                Rules::with_people(program, site.clone())
-            }
-            None => Rules::new(program),
-        };
-        let input = canonical(&Input::RulesInstalled { files: &canon::encode_files(&files) });
-        let count = names.len();
-        // The logs' names first: a line with the new rules' or people's names can only come after this.
-        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Known { site: site.clone(), rules: names };
-        match self.to_engine.push(Control::Rules(Box::new(rules), input)) {
-            Ok(()) if people => {
-                let known = site.people.iter().filter(|p| !p.devices.is_empty() || !p.badges.is_empty()).count();
-                say!("{count} rule(s) and {} people reloaded, {known} with a device or badge", site.people.len());
-                self.site = site;
-            }
-            Ok(()) => say!("{count} rule(s) reloaded"),
-            Err(_) => say!("rules not reloaded: the engine is behind; save them again"),
         }
     }
 

@@ -76,7 +76,8 @@ impl Examined {
         let styled = std::io::stderr().is_terminal();
         for d in &self.diagnostics {
             let text = self.rule_text(&d.file);
-            say!("{}", d.render(text, styled));
+            // A blank line between two makes each easier to find.
+            say!("{}\n", d.render(text, styled).trim_end());
         }
     }
 

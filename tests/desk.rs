@@ -1,15 +1,17 @@
-//! What people do to a running engine: they save rules and people, break them, switch a rule off, act by hand. All of it is in the
-//! recording, which replays to the same decisions.
+//! What people do to a running engine: they save rules, people and calendars, break them, switch a rule off, act by hand. All of
+//! it is in the recording, which replays to the same decisions.
 
 mod common;
 
 use common::engine::{Engine, osmose};
 use common::site::TempSite;
 use common::until;
+use osmose_model::time::UtcNs;
+use osmose_replay::wall::format_rfc3339;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 struct Building {
     site: TempSite,
@@ -141,6 +143,86 @@ fn saved_people_hold_from_one_input_on_and_broken_ones_do_not() {
     // Logs name who is new.
     let named = common::json_lines(&building.site.file("events.jsonl"));
     assert!(named.iter().any(|e| e["person"] == "newcomer"), "no event of the newcomer");
+}
+
+/// A calendar of one booking of r1, so many hours from now on.
+fn booked(from_h: i64, to_h: i64) -> String {
+    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    let time = |h: i64| {
+        let utc = UtcNs((now_s as i64 + h * 3600) * 1_000_000_000);
+        format_rfc3339(utc).replace(['-', ':'], "")
+    };
+    format!(
+        "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART:{}\r\nDTEND:{}\r\nLOCATION:r1\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
+        time(from_h),
+        time(to_h)
+    )
+}
+
+#[test]
+fn a_calendar_that_moves_holds_from_one_input_on_and_a_broken_one_does_not() {
+    let mut building = Building::new(|s| {
+        s.write(
+            "site.toml",
+            &(s.read("site.toml") + "\n[[resource]]\nid = \"booking\"\nkind = \"calendar\"\nfile = \"rooms.ics\"\n"),
+        );
+        s.write("rooms.ics", &booked(24, 25));
+        let rules = "\nrule begins { when r1.booking is started do r2.recorder.start() }\n\
+                     rule ends { when r1.booking is free do r2.recorder.stop() }\n";
+        s.write("rules/peer-job.rules", &(s.read("rules/peer-job.rules") + rules));
+        vec!["--record".into(), s.file("all.mcap").display().to_string()]
+    });
+    let save = |b: &Building, text: &str, until_said: &str| {
+        let said = b.engine.stderr().matches(until_said).count();
+        b.site.write("rooms.ics", text);
+        until(until_said, || (b.engine.stderr().matches(until_said).count() > said).then_some(()));
+    };
+    let hears = |b: &Building, command: &str| {
+        until(&format!("`{command}` of the calendar"), || {
+            let heard = b.heard()?;
+            assert_eq!(heard["device"], "r2.recorder", "{heard}");
+            assert_eq!(heard["command"], command, "nothing else comes between");
+            Some(())
+        });
+    };
+    // Tomorrow's meeting is moved to now.
+    save(&building, &booked(-1, 1), "the calendar rooms.ics reloaded, 1 booking(s)");
+    hears(&building, "start");
+    // What is no calendar changes nothing, and other rules are taken all the same, with the calendar that holds.
+    save(&building, "BEGIN:VEVENT\n", "rooms.ics not reloaded");
+    building.save("recorder.pause()", "recorder.resume()", "rule(s) reloaded");
+    building.leaving_gives("resume");
+    // Neither do rules that do not compile hold a calendar up: those in force go on with it.
+    building.save("recorder.resume()", "recorder.resumee()", "rules not reloaded");
+    while building.heard().is_some() {}
+    save(&building, &booked(24, 25), "the calendar rooms.ics reloaded, 1 booking(s)");
+    hears(&building, "stop");
+    building.leaving_gives("resume");
+    building.save("recorder.resumee()", "recorder.resume()", "rule(s) reloaded");
+
+    let Building { site, engine, tag, devices, seq } = building;
+    let trace = site.file("all.mcap");
+    engine.stop(Signal::INT).expect(0);
+    let verified = |trace: &std::path::Path| {
+        let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
+        assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+    };
+    verified(&trace);
+    let shared = site.file("shared.mcap");
+    let paths = [&trace, &shared].map(|p| p.to_str().expect("text").to_owned());
+    osmose(&["trace", "anonymise", &paths[0], "-o", &paths[1]]).expect(0);
+    verified(&shared);
+    // Moved while nobody ran: it holds from the start on, and rules that are saved then keep it.
+    site.write("rooms.ics", &booked(-1, 1));
+    let again = site.file("again.mcap");
+    let engine = Engine::run(site.path(), &["--record", again.to_str().expect("text")]);
+    assert!(engine.stderr().contains("with changed rules"), "{}", engine.stderr());
+    let mut building = Building { site, engine, tag, devices, seq };
+    hears(&building, "start");
+    building.save("recorder.resume()", "recorder.pause()", "rule(s) reloaded");
+    building.leaving_gives("pause");
+    building.engine.stop(Signal::INT).expect(0);
+    verified(&again);
 }
 
 #[test]

@@ -55,3 +55,79 @@ fn every_path_that_a_document_names_is_there() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
     assert!(looked_at > 80, "only {looked_at} paths were found");
 }
+
+/// The tests that a row of rules/tests/README.md names: file and name, or file and title.
+fn tests_of(row: &str) -> Vec<(String, String)> {
+    let cell = row.trim_end_matches('|').rsplit(" | ").next().unwrap_or_default();
+    let code = cell.split('`').skip(1).step_by(2);
+    code.map(|one| match one.split_once(": \"") {
+        Some((file, title)) => {
+            (format!("examples/automations/tests/{file}.rules"), title.trim_end_matches('"').to_owned())
+        }
+        None => {
+            let (file, name) = one.split_once("::").unwrap_or_else(|| panic!("`{one}` is no test: {row}"));
+            let folder = if file.contains('/') { "" } else { "rules/tests/" };
+            (format!("{folder}{file}"), name.to_owned())
+        }
+    })
+    .collect()
+}
+
+fn is_there((file, name): &(String, String)) -> bool {
+    let text = read(file);
+    match file.ends_with(".rules") {
+        true => text.contains(&format!("test \"{name}\" of ")),
+        false => text.split("#[test]").skip(1).any(|one| one.contains(&format!("fn {name}("))),
+    }
+}
+
+/// What is left of a design's text once what the rows quote is taken out of it.
+fn left_over(mut design: String, rows: &[&str]) -> String {
+    for row in rows {
+        let quoted = row.strip_prefix("| \"").and_then(|r| r.split("\" | ").next()).expect("a sentence in quotes");
+        assert!(design.contains(quoted), "the design does not say: {quoted}");
+        design = design.replacen(quoted, " ", 1);
+    }
+    design
+}
+
+#[test]
+fn every_example_and_every_automation_has_the_test_that_is_named_for_it() {
+    let table = read("rules/tests/README.md");
+    let rows: Vec<&str> = table.lines().filter(|l| l.starts_with("| `") || l.starts_with("| \"")).collect();
+    let named: Vec<(String, String)> = rows.iter().flat_map(|row| tests_of(row)).collect();
+    let missing: Vec<_> = named.iter().filter(|test| !is_there(test)).collect();
+    println!("rows of examples and automations: {}, tests named: {}", rows.len(), named.len());
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(rows.len() > 80 && rows.iter().all(|row| !tests_of(row).is_empty()));
+
+    let design = |name: &str| std::fs::read_to_string(root().join("../shared/design").join(name));
+    let (Ok(rules), Ok(automations)) = (design("RULES.md"), design("AUTOMATIONS.md")) else {
+        println!("skipped: the designs are not beside this checkout");
+        return;
+    };
+    // Every example by the words that it begins with.
+    for line in rules.lines().filter(|l| ["rule ", "interlock ", "policy "].iter().any(|w| l.starts_with(w))) {
+        let head: Vec<&str> = line.split_whitespace().take(2).collect();
+        assert!(table.contains(&format!("| `{}`", head.join(" "))), "no row for `{}`", head.join(" "));
+    }
+    // Nothing but titles and the words that join is left of what the words mean and of the automations. A `|` would end a
+    // cell, so it is written `/`.
+    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "/");
+    let meaning = between(&rules, "## What the words mean", '#').next().expect("the section");
+    let quoting = |section: &str| {
+        let text = between(&table, section, '#').next().expect("the section").to_owned();
+        rows.iter().copied().filter(move |row| text.contains(row)).collect::<Vec<_>>()
+    };
+    let left = left_over(squeezed(meaning), &quoting("## What the words mean"));
+    let plain: String = left.split("**").step_by(2).collect();
+    let tail =
+        "`AUTOMATIONS.md` lists what integrators write every week; the language must say all of it without tricks.";
+    let words: Vec<&str> = plain.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty()).collect();
+    let tail: Vec<&str> = tail.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty()).collect();
+    assert_eq!(words, tail, "of what the words mean");
+    let cases = automations.split_once("\n1. ").expect("a list").1;
+    let left = left_over(squeezed(cases), &quoting("## Automations that integrators write every week"));
+    let plain: String = left.split("**").step_by(2).collect();
+    assert!(!plain.contains(|c: char| c.is_alphabetic()), "of the automations: {plain}");
+}

@@ -166,9 +166,9 @@ fn the_six_automations_do_what_their_tests_say() {
     let output = osmose(&["test", path(site.path())]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}{}", stderr(&output));
-    assert!(text.contains("55 test(s), 0 failed"), "{text}");
+    assert!(text.contains("60 test(s), 0 failed"), "{text}");
     // A rule that only counts has acted where it counted.
-    assert!(!text.contains("it never acts"), "{text}");
+    assert!(!text.contains("it never acts") && !text.contains("without a test"), "{text}");
 }
 
 #[test]
@@ -184,9 +184,49 @@ fn a_failing_test_shows_expected_and_actual_on_one_line_of_time() {
     assert!(!text.contains("TrackId"), "{text}");
     assert!(text.contains("5 s  sent   m7.recorder.pause(back_s: 30, reason: bo left)"), "{text}");
     assert!(text.contains("at 6 s +- 0.001 s, found m7.recorder.pause(back_s: 30, reason: bo left) at 5 s"), "{text}");
-    assert!(text.contains("it could not run: no rule is called `flood`"), "{text}");
+    assert!(text.contains("no rule is called `flood`"), "{text}");
     let xml = site.read("junit.xml");
     assert!(xml.contains("failures=\"1\" errors=\"1\""), "{xml}");
+}
+
+#[test]
+fn every_test_that_cannot_be_read_says_why_and_the_others_run() {
+    let site = TempSite::example("coworking");
+    let unreadable = r#"
+test "two faults" of pause-recording {
+  at 0 s ana in m77
+  at 1 s m7.recordr is recording
+  expect nothing for 10 s
+}
+test "a mode that nobody declared" of fire {
+  at 0 s hose = wet
+  expect nothing else
+}
+test "no test" of fire {
+  at 1 fire-panel is active
+}
+"#;
+    site.write("tests/a.rules", unreadable);
+    site.write("tests/b.rules", "test \"unclosed\" of fire {\n  at 1 s fire-panel is active\n");
+    site.write("tests/c.rules", TESTS);
+    let output = osmose(&["test", path(site.path()), "--junit", path(&site.file("junit.xml"))]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}{}", stderr(&output));
+    for line in [
+        "FAIL two faults (pause-recording)",
+        "     tests/a.rules:3: no zone is called `m77`; did you mean `m7`?",
+        "     tests/a.rules:4: no sensor, device or mode is called `m7.recordr`; did you mean `m7.recorder`?",
+        "FAIL a mode that nobody declared (fire)",
+        "     tests/a.rules:8: no sensor, device or mode is called `hose`",
+        "ok   a participant leaves (pause-recording)",
+        "8 test(s), 4 failed",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+    }
+    for code in ["error[unclosed]", "error[unknown-unit]"] {
+        assert!(text.contains(code), "{code} in {text}");
+    }
+    assert!(site.read("junit.xml").contains("tests=\"8\" failures=\"0\" errors=\"4\""), "{}", site.read("junit.xml"));
 }
 
 #[test]

@@ -225,6 +225,13 @@ impl Identities {
         }
     }
 
+    /// A copy with room for as many encounters.
+    pub(crate) fn kept(&self) -> Self {
+        let mut kept = self.clone();
+        kept.encounters.reserve(ENCOUNTERS_MAX);
+        kept
+    }
+
     /// Is what another one is, of the first `slots` slots: the others are nobody's.
     pub(crate) fn copy_from(&mut self, other: &Self, slots: usize) {
         self.beliefs.copy_first(&other.beliefs, slots);

@@ -56,6 +56,11 @@ impl<T> Stamped<T> {
         }
     }
 
+    /// Bears another one's stamp in a copy that is without the part itself, because it can be worked out again from the rest.
+    pub(crate) fn stamp_as(&mut self, other: &Self) {
+        self.stamp = other.stamp;
+    }
+
     /// Is what another one is: its copy, or what it is a copy of.
     pub(crate) fn copy_from(&mut self, other: &Self, copy: impl FnOnce(&mut T, &T)) {
         if self.stamp != other.stamp {

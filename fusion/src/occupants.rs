@@ -157,6 +157,13 @@ pub(crate) struct Occupants {
     max: usize,
 }
 
+/// Room for those in one of so many zones. Where everybody fits every zone there is room for that; else for as many as a
+/// bounded memory holds, and a zone that fills beyond it takes more when it does.
+fn roster_room(max: usize, zones: usize) -> usize {
+    const ALL: usize = 1 << 20;
+    max.min((ALL / zones.max(1)).max(32))
+}
+
 impl Occupants {
     /// Nobody; room for `max`.
     pub(crate) fn new(max: usize, levels: usize, zones: usize, people: usize) -> Self {
@@ -169,7 +176,7 @@ impl Occupants {
             by_track: SlotTable::new(max),
             by_device: SlotTable::new(max),
             by_person: Stamped::new((0..people).map(|_| Vec::with_capacity(4)).collect()),
-            rosters: Stamped::new((0..zones).map(|_| Vec::with_capacity(max.min(32))).collect()),
+            rosters: Stamped::new((0..zones).map(|_| Vec::with_capacity(roster_room(max, zones))).collect()),
             counts: Stamped::new(vec![ZoneCount::default(); zones]),
             index: OccupantIndex::new(levels, max),
             due: Deadlines::new(max),
@@ -582,16 +589,20 @@ impl Occupants {
         kept
     }
 
-    /// Fills a copy to go back to: all but the tables and trees, which going back works out, and the numbers given out,
-    /// which are never taken back.
+    /// Fills a copy to go back to: all but the tables, trees and rosters, which going back works out, and the numbers given
+    /// out, which are never taken back.
     pub(crate) fn keep(&self, to: &mut Self) {
+        self.copy_into(to);
+        to.rosters.stamp_as(&self.rosters);
+    }
+
+    fn copy_into(&self, to: &mut Self) {
         to.slots.copy_from(&self.slots);
         to.exits.copy_from(&self.exits);
         to.due_at.clone_from(&self.due_at);
         to.free.clone_from(&self.free);
         to.order.clone_from(&self.order);
         to.by_person.copy_from(&self.by_person, Vec::clone_from);
-        to.rosters.copy_from(&self.rosters, Vec::clone_from);
         to.counts.copy_from(&self.counts, Vec::clone_from);
         to.due.clone_from(&self.due);
         (to.lost_first, to.lost_last) = (self.lost_first, self.lost_last);
@@ -635,7 +646,16 @@ impl Occupants {
                 }
             }
         }
-        to.keep(self);
+        to.copy_into(self);
+        let Self { rosters, order, slots, .. } = self;
+        rosters.copy_from(&to.rosters, |rosters, _| {
+            rosters.iter_mut().for_each(Vec::clear);
+            for &(track, slot) in order.iter() {
+                for zone in &slots[slot as usize].occupant.zones {
+                    rosters[zone.index()].push((track, slot));
+                }
+            }
+        });
     }
 
     /// Everybody, ascending by track, and the tracks of those lost, longest first.

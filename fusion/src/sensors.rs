@@ -5,27 +5,12 @@
 
 use crate::deadlines::Deadlines;
 use crate::in_place::Stamped;
-use osmose_model::device::{BinaryRole, Sensor, SensorKind};
+use osmose_model::device::{Evidence, Sensor, SensorKind};
 use osmose_model::ids::{SensorId, ZoneId};
 use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::tri::Tri;
 use osmose_model::world::{Reading, SensorStatus};
-
-/// What a sensor's word about a zone is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Evidence {
-    /// On means somebody; off, while alive, means it sees nobody.
-    Switch,
-    /// A change means that somebody was there, for as long as it holds; no change for so long that it sees nobody.
-    Change,
-    /// A number of people.
-    Count,
-    /// It feeds tracks; where there are none and it is alive, it sees nobody.
-    Tracks,
-    /// It senses people, but fusion does not use its kind yet: what it would say is unknown.
-    Unused,
-}
 
 /// Every sensor.
 #[derive(Clone, Debug)]
@@ -53,42 +38,13 @@ pub(crate) struct KeptReadings {
     readings: Vec<(Option<Reading>, Option<LogicalNs>, Option<LogicalNs>)>,
 }
 
-/// For how long a contact's change says that somebody is there: its declared `hold_s`, else not at all.
-fn hold(sensor: &Sensor) -> Option<DurationNs> {
-    let is_contact = sensor.kind == SensorKind::Binary && sensor.role == Some(BinaryRole::Contact);
-    DurationNs::from_s_f64(sensor.noise.hold_s).filter(|hold| is_contact && *hold > DurationNs::ZERO)
-}
-
-/// What a sensor's word about its zones is worth, if anything. A door's or window's contact says nothing about people,
-/// unless a time is declared for which a change of it does (a cupboard's, a tap's).
-fn evidence(sensor: &Sensor) -> Option<Evidence> {
-    match (sensor.kind, sensor.role) {
-        (SensorKind::Binary, Some(BinaryRole::Motion | BinaryRole::Mat)) => Some(Evidence::Switch),
-        (SensorKind::Binary, Some(BinaryRole::Contact)) => hold(sensor).map(|_| Evidence::Change),
-        (SensorKind::Count, _) => Some(Evidence::Count),
-        (SensorKind::Location | SensorKind::Position | SensorKind::Points, _) => Some(Evidence::Tracks),
-        (SensorKind::Bearing | SensorKind::Voice | SensorKind::Facing, _) => Some(Evidence::Unused),
-        _ => None,
-    }
-}
-
-/// The zones that a sensor speaks for: those it declares; a tracking sensor that declares neither zones nor a field of
-/// view sees its whole level.
-fn zones_of<'a>(site: &'a Site, sensor: &'a Sensor) -> impl Iterator<Item = ZoneId> + 'a {
-    let whole_level = sensor.zones.is_empty()
-        && sensor.field_of_view.is_none()
-        && matches!(sensor.kind, SensorKind::Location | SensorKind::Position | SensorKind::Points);
-    let on_level = site.zones.iter().filter(move |z| whole_level && z.level == sensor.level).map(|z| z.id);
-    sensor.zones.iter().copied().chain(on_level)
-}
-
 impl Sensors {
     /// The site's sensors, none of them heard yet.
     pub(crate) fn new(site: &Site) -> Self {
         let mut by_zone = vec![Vec::new(); site.zones.len()];
         for sensor in &site.sensors {
-            if let Some(worth) = evidence(sensor) {
-                for zone in zones_of(site, sensor) {
+            if let Some(worth) = sensor.evidence() {
+                for zone in site.zones_told_by(sensor) {
                     by_zone[zone.index()].push((sensor.id, worth));
                 }
             }
@@ -102,7 +58,7 @@ impl Sensors {
             status: vec![SensorStatus::default(); site.sensors.len()],
             silence,
             due,
-            hold: site.sensors.iter().map(hold).collect(),
+            hold: site.sensors.iter().map(Sensor::change_counts_for).collect(),
             changed_at: vec![None; site.sensors.len()],
             said: Stamped::new(()),
             evidence: by_zone,

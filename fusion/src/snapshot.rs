@@ -52,7 +52,7 @@ impl Fusion {
             now: self.now,
             occupants: self.occupants.kept(),
             positions: self.positions.kept(),
-            identities: self.identities.clone(),
+            identities: self.identities.kept(),
             ranging: self.ranging.clone(),
             beacons: self.beacons.clone(),
             gauges: self.calibration.kept(),

@@ -349,6 +349,42 @@ impl Sensor {
         let by_rate = self.rate_hz.filter(|hz| *hz > 0.0).and_then(|hz| DurationNs::from_s_f64(PERIODS_MAX / hz));
         self.stale.or(by_rate).map(|d| d.max(DurationNs(1)))
     }
+
+    /// For how long a contact's change says that somebody is there: its declared `hold_s`, else not at all.
+    #[must_use]
+    pub fn change_counts_for(&self) -> Option<DurationNs> {
+        let is_contact = self.kind == SensorKind::Binary && self.role == Some(BinaryRole::Contact);
+        DurationNs::from_s_f64(self.noise.hold_s).filter(|hold| is_contact && *hold > DurationNs::ZERO)
+    }
+
+    /// What its word about its zones is worth, if anything. A door's or window's contact says nothing about people,
+    /// unless a time is declared for which a change of it does (a cupboard's, a tap's).
+    #[must_use]
+    pub fn evidence(&self) -> Option<Evidence> {
+        match (self.kind, self.role) {
+            (SensorKind::Binary, Some(BinaryRole::Motion | BinaryRole::Mat)) => Some(Evidence::Switch),
+            (SensorKind::Binary, Some(BinaryRole::Contact)) => self.change_counts_for().map(|_| Evidence::Change),
+            (SensorKind::Count, _) => Some(Evidence::Count),
+            (SensorKind::Location | SensorKind::Position | SensorKind::Points, _) => Some(Evidence::Tracks),
+            (SensorKind::Bearing | SensorKind::Voice | SensorKind::Facing, _) => Some(Evidence::Unused),
+            _ => None,
+        }
+    }
+}
+
+/// What a sensor's word about somebody being in a zone is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// On means somebody; off, while alive, means it sees nobody.
+    Switch,
+    /// A change means that somebody was there, for as long as it holds; no change for so long that it sees nobody.
+    Change,
+    /// A number of people.
+    Count,
+    /// It feeds tracks; where there are none and it is alive, it sees nobody.
+    Tracks,
+    /// It senses people, but fusion does not use its kind yet: what it would say is unknown.
+    Unused,
 }
 
 /// A floor area that a speaker can aim at.

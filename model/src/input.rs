@@ -147,10 +147,10 @@ pub enum Input<'a> {
     Anchor(Anchor),
     /// A device said something of itself.
     Report(Report),
-    /// New rules hold from here on, and with them other people where there are. The text travels with it, so that a log
-    /// is self-contained.
+    /// New rules hold from here on, and with them other people and calendars where there are. The text travels with it,
+    /// so that a log is self-contained.
     RulesInstalled {
-        /// All rule files, and `people.toml` where it is another than the site's, name and text, as
+        /// All rule files, and `people.toml` and the calendars that were saved since the log began, name and text, as
         /// [`crate::canon::encode_files`] joins them.
         files: &'a [u8],
     },

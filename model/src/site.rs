@@ -2,7 +2,7 @@
 //!
 //! Built only by the loader (`osmose-load`), which refuses what does not resolve; the stages index it and trust it.
 
-use crate::device::{Actuator, Sensor};
+use crate::device::{Actuator, Sensor, SensorKind};
 use crate::geometry::{Area, Point, Segment};
 use crate::ids::{ActuatorId, CarriedKey, GroupId, LevelId, PersonId, SensorId, WallId, ZoneId};
 use crate::time::{DurationNs, UtcNs};
@@ -390,6 +390,19 @@ impl Site {
             Some(categories) => categories.contains(category),
             None => category == word,
         }
+    }
+    /// The zones about which a sensor is heard: those that it declares; a tracking sensor that declares neither zones nor
+    /// a field of view sees its whole level.
+    pub fn zones_told_by<'a>(&'a self, sensor: &'a Sensor) -> impl Iterator<Item = ZoneId> + 'a {
+        let whole_level = sensor.zones.is_empty()
+            && sensor.field_of_view.is_none()
+            && matches!(sensor.kind, SensorKind::Location | SensorKind::Position | SensorKind::Points);
+        let on_level = self.zones.iter().filter(move |z| whole_level && z.level == sensor.level).map(|z| z.id);
+        sensor.zones.iter().copied().chain(on_level)
+    }
+    /// Where its calendars stand, each a file beside site.toml.
+    pub fn calendar_paths(&self) -> impl Iterator<Item = &str> {
+        self.resources.iter().filter(|r| r.kind == "calendar").map(|r| r.file.as_str())
     }
     /// The rule files, ascending by path.
     pub fn rule_files(&self) -> impl Iterator<Item = &SourceFile> {

@@ -24,6 +24,9 @@ use osmose_runtime::journal::mapped::Mapped;
 use osmose_runtime::journal::{Offset, Ring, newest_beyond, scan};
 use std::path::{Path, PathBuf};
 
+/// The file of people.
+const PEOPLE: &str = "people.toml";
+
 /// Why the engine cannot start on a state folder.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
@@ -160,16 +163,27 @@ fn recorded_files<W: Workshop>(workshop: &W, in_force: &[u8]) -> Vec<SourceFile>
     crate::rulebook::files_in_force(&workshop.site().files, canon::decode_files(in_force).unwrap_or_default())
 }
 
-/// The site's own rules, to hold in place of `in_force`; and its people, numbered as they were, where those in force were
-/// saved beside the engine.
+/// The site's own rules, to hold in place of `in_force`; and its people, numbered as they were, and its calendars, where
+/// those in force were saved beside the engine.
 fn own_after<W: Workshop>(workshop: &W, in_force: &[u8], running: &Site) -> Vec<u8> {
-    let own = own_rules(workshop);
-    let had_people = canon::decode_files(in_force).is_ok_and(|files| files.iter().any(|f| f.path == "people.toml"));
-    let text = workshop.site().files.iter().find(|f| f.path == "people.toml").filter(|_| had_people);
-    let Some(text) = text else { return own };
-    let mut files: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
-    files.push(osmose_load::with_people(running, &text.text).0);
+    let site = workshop.site();
+    let now = |path: &str| site.files.iter().find(|f| f.path == path).cloned();
+    let is_calendar = |path: &str| site.calendar_paths().any(|p| p == path);
+    let came_along = canon::decode_files(in_force).unwrap_or_default().into_iter().map(|f| f.path);
+    let saved: Vec<SourceFile> = came_along
+        .filter(|path| path == PEOPLE || is_calendar(path))
+        // Of a calendar that is not there any more, no booking stays.
+        .filter_map(|path| now(&path).or_else(|| is_calendar(&path).then(|| no_bookings(path))))
+        .collect();
+    let mut files: Vec<SourceFile> = site.rule_files().cloned().collect();
+    if !saved.is_empty() {
+        files.extend(osmose_load::with_saved(running, &saved).0);
+    }
     canon::encode_files(&files)
+}
+
+fn no_bookings(path: String) -> SourceFile {
+    SourceFile { path, text: "BEGIN:VCALENDAR\nEND:VCALENDAR\n".to_owned() }
 }
 
 fn compile<W: Workshop>(workshop: &W, files: &[u8]) -> Result<W::Decide, WorkshopError> {

@@ -13,8 +13,9 @@ mod common;
 
 use common::{World, compiled, site, someone};
 use osmose_model::command::{Effect, Value};
+use osmose_model::device::{Actuator, ActuatorKind};
 use osmose_model::ids::{ActuatorId, GroupId, Name, PersonId, SensorId, TrackId, ZoneId};
-use osmose_model::site::{Site, Zone};
+use osmose_model::site::{Group, Person, Site, Zone};
 use osmose_model::stages::{Decide, Source};
 use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
@@ -47,12 +48,21 @@ struct Dense {
 impl Dense {
     fn new(site: Site) -> Self {
         let mut world = World::new(site);
-        world.sensors[0].reading = Some(Reading::Switch(false));
-        world.sensors[3].reading = Some(Reading::Quantity(300.0));
-        let people = (0..200).map(|track| someone(track, Some((track % 3) as u16), 0.99, []));
+        for (sensor, reading) in [(0, Reading::Switch(false)), (3, Reading::Quantity(300.0))] {
+            if let Some(status) = world.sensors.get_mut(sensor) {
+                status.reading = Some(reading);
+            }
+        }
+        let persons = world.site.people.len() as u64;
+        let people = (0..200).map(|track| someone(track, Some((track % persons) as u16), 0.99, []));
         let people: Vec<Occupant> = people.collect();
         let inside = world.site.zones.iter().map(|_| Vec::with_capacity(people.len())).collect();
         Dense { world, people, inside }
+    }
+
+    fn everybody_at_home(&mut self) {
+        let (people, rooms) = PEERS;
+        (0..people).for_each(|k| self.enters(TrackId(k), ZoneId((k % u64::from(rooms)) as u16)));
     }
 
     fn enters(&mut self, track: TrackId, zone: ZoneId) {
@@ -110,7 +120,8 @@ impl WorldView for Dense {
         Some((TrackId(u64::from(person.0)), 0.99))
     }
     fn is_member(&self, person: PersonId, group: GroupId) -> bool {
-        self.world.is_member(person, group)
+        // As the engine looks it up.
+        self.world.site.groups[group.index()].members.binary_search(&person).is_ok()
     }
     fn device(&self, actuator: ActuatorId, property: Name) -> Option<Value> {
         self.world.device(actuator, property)
@@ -132,6 +143,39 @@ enum Happens {
     Walk,
     /// The same, each of 200 people in turn.
     Walks,
+    /// The job that the peers were measured with (`examples/peer-job`): 200 people in 20 rooms, each event is one of the next
+    /// person's; every fifth puts them into the corridor, their next one back.
+    PeerJob,
+}
+
+/// People and rooms of the peers' job.
+const PEERS: (u64, u16) = (200, 20);
+
+/// The site of the peers' job, but for walls and sensors: person k lives in room k % 20, every tenth is staff.
+fn peer_site() -> Site {
+    let mut site = Site::plain("peer-job");
+    let (people, rooms) = PEERS;
+    site.zones = (0..rooms).map(|r| Zone::plain(r, &format!("r{r}"), Default::default())).collect();
+    site.zones.push(Zone::plain(rooms, "corridor", Default::default()));
+    let recorder = |r: u16| Actuator {
+        zone: Some(ZoneId(r)),
+        ..Actuator::plain(r, &format!("r{r}.recorder"), ActuatorKind::Recorder)
+    };
+    site.actuators = (0..rooms).map(recorder).collect();
+    site.people = (0..people as u16).map(|p| Person::plain(p, &format!("p{p}"))).collect();
+    let members = (0..people as u16).filter(|p| p % 10 != 0).map(PersonId).collect();
+    site.groups = vec![Group { id: GroupId(0), name: "participants".to_owned(), folder: None, members }];
+    site
+}
+
+/// Twenty rules, one for each room: when a participant leaves it, its recorder pauses.
+fn peer_rules() -> String {
+    let rule = |r| {
+        format!(
+            "rule pause-r{r} {{ when any p in members(participants) leaves r{r} do r{r}.recorder.pause() level user }}\n"
+        )
+    };
+    (0..PEERS.1).map(rule).collect()
 }
 
 struct Case {
@@ -178,6 +222,7 @@ fn cases() -> Vec<Case> {
         case("enter/leave, 1 rule, fires on leave", one(ours), Walk),
         case("enter/leave, 1 rule, fires, 200 people", one("when p leaves lobby"), Walks),
         case("enter/leave, 20 rules, all fire on leave", twenty(ours), Walk),
+        case("the peers' job: 20 rules, 18 % of events pause", peer_rules(), Happens::PeerJob),
     ]
 }
 
@@ -214,24 +259,61 @@ struct Course {
 
 impl Course {
     fn new(case: &Case, beside: bool) -> Self {
-        let site = if beside { large_site() } else { site() };
+        let site = match (case.happens, beside) {
+            (Happens::PeerJob, _) => peer_site(),
+            (_, true) => large_site(),
+            (_, false) => site(),
+        };
         let text = if beside { format!("{}{}", case.rules, untouched()) } else { case.rules.clone() };
         let rules = Rules::new(compiled(&site, &text));
         let out = Vec::with_capacity(4096);
         let mut course = Course { rules, world: Dense::new(site), out, happens: case.happens, number: 0, effects: 0 };
+        if course.happens == Happens::PeerJob {
+            course.world.everybody_at_home();
+        }
         course.rules.step(&[Stimulus::Start], Source::default(), &course.world, &mut course.out);
         (0..4 * BATCH).for_each(|_| course.event());
         course.effects = 0;
         course
     }
 
+    /// One of the peers' events, as fusion tells it.
+    fn peer_event(&mut self) -> Stimulus {
+        let (s, (people, rooms)) = (self.number, PEERS);
+        self.number += 1;
+        let person = (s + s / people) % people;
+        let (track, room) = (TrackId(person), ZoneId((person % u64::from(rooms)) as u16));
+        let is_out = self.world.people[track.index()].zones[0] != room;
+        let leaves = s >= people && s % 5 == 4 && !is_out;
+        match (is_out, leaves) {
+            (true, _) => {
+                self.world.leaves(track, ZoneId(rooms));
+                self.world.enters(track, room);
+                self.world.event(EventKind::Enters, track, room)
+            }
+            (false, true) => {
+                self.world.leaves(track, room);
+                self.world.enters(track, ZoneId(rooms));
+                self.world.event(EventKind::Leaves, track, room)
+            }
+            (false, false) => Stimulus::Moved(track),
+        }
+    }
+
     fn event(&mut self) {
         self.world.world.now += 1_000_000;
+        if self.happens == Happens::PeerJob {
+            let stimulus = self.peer_event();
+            self.out.clear();
+            self.rules.step(&[stimulus], Source::default(), &self.world, &mut self.out);
+            self.effects += self.out.len();
+            return;
+        }
         let track = TrackId(if self.happens == Happens::Walks { self.number / 2 % 200 } else { 0 });
         let enters = self.number.is_multiple_of(2);
         self.number += 1;
         let stimulus = match (self.happens, enters) {
-            (Happens::Move, _) => Stimulus::Moved(track),
+            (Happens::Move | Happens::PeerJob, _) => Stimulus::Moved(track),
             (_, true) => {
                 self.world.enters(track, LOBBY);
                 self.world.event(EventKind::Enters, track, LOBBY)
@@ -313,6 +395,9 @@ fn main() {
     println!("{BATCHES} batches of {BATCH} events; ns an event, the world's own work included");
     println!("{:<58} {:>7} {:>7} {:>7} {:>9} {:>9}", "", "least", "p50", "p99", "effects", "allocs");
     for (case, beside) in cases().iter().flat_map(|c| [(c, false), (c, true)]) {
+        if beside && case.happens == Happens::PeerJob {
+            continue;
+        }
         let name = if beside { format!("{}, 10,000 beside", case.name) } else { case.name.to_owned() };
         if !name.contains(filter) {
             continue;

@@ -2,12 +2,14 @@
 
 mod common;
 
-use common::{Bench, name};
+use common::{Bench, name, site};
 use osmose_model::command::Value;
 use osmose_model::ids::{CarriedKey, PersonId};
 use osmose_model::input::OperatorAction;
 use osmose_model::observation::Direction;
-use osmose_model::world::{Reading, Stimulus};
+use osmose_model::site::{Booking, Site};
+use osmose_model::time::{DurationNs, UtcNs};
+use osmose_model::world::{Reading, Stimulus, WallTime};
 
 const NOTHING: [&str; 0] = [];
 
@@ -154,6 +156,18 @@ fn adaptive_brightness_never_turns_a_light_on_and_moves_slowly() {
     assert_eq!(b.took(), ["600 release 0"]);
 }
 
+#[test]
+fn adaptive_brightness_is_coldest_at_noon_in_summer() {
+    let text = ADAPTIVE.replace("if sun is unknown then", "if sun.elevation is unknown then");
+    let mut b = Bench::new(&text);
+    // The 21st of June, 1970, at noon in Greenwich: 61 degrees over Cambridge.
+    let utc = UtcNs(171 * 86_400_000_000_000 + 12 * 3_600_000_000_000);
+    b.world.wall = Some(WallTime { utc, offset: DurationNs::ZERO });
+    b.device(2, "on").at(600.0);
+    let took = b.took();
+    assert_eq!(took, ["0 follow-the-sun: hold m7.light.colour = 5000"]);
+}
+
 // ---- 3: guest mode ----
 
 const GUESTS: &str = "
@@ -269,6 +283,48 @@ fn a_no_show_is_asked_about_and_then_let_go() {
     assert_eq!(b.took(), NOTHING);
 }
 
+#[test]
+fn a_no_show_is_asked_about_at_the_time_to_which_the_booking_was_moved() {
+    let asked = "no-show: messages.send(ask: 1, text: Still coming?, to: ana)";
+    // m7 is booked by ana from a time on (hours of the day) to another, in this order.
+    let booked = |of: &[(f64, f64)]| {
+        let mut site = site();
+        let like = site.bookings[0].clone();
+        let utc = |hour: f64| UtcNs((hour * 3600e9) as i64);
+        site.bookings =
+            of.iter().map(|(from, to)| Booking { from: utc(*from), to: utc(*to), ..like.clone() }).collect();
+        site
+    };
+    let silent = |site: Site| {
+        let mut b = Bench::on(site, NO_SHOW);
+        b.step(&[Stimulus::Start]);
+        b.device(0, "stopped").reads(1, Reading::Switch(false)).reads(9, Reading::Quantity(1.0)).clock(9.75);
+        b
+    };
+    // Ten o'clock is at 900 s. At five past, nobody being there, it is moved to half past.
+    let mut b = silent(booked(&[(10.0, 11.0)]));
+    b.at(1200.0).goes_on_in(booked(&[(10.5, 11.0)]), NO_SHOW).at(3299.0);
+    assert_eq!(b.took(), NOTHING, "not at ten minutes past ten");
+    b.at(3400.0);
+    assert_eq!(b.took(), [format!("3300 {asked}")]);
+    // Moved before, to a time that is ten minutes past already: asked at once.
+    let mut b = silent(booked(&[(12.0, 13.0)]));
+    b.at(1600.0).goes_on_in(booked(&[(10.0, 11.0)]), NO_SHOW);
+    assert_eq!(b.took(), [format!("1600 {asked}")]);
+    // Moved away after the question, and the room given to others: theirs is not let go.
+    let mut b = silent(booked(&[(10.0, 11.0)]));
+    b.at(1501.0);
+    assert_eq!(b.took(), [format!("1500 {asked}")]);
+    b.goes_on_in(booked(&[(10.2, 11.0), (14.0, 15.0)]), NO_SHOW).at(1800.0);
+    assert_eq!(b.took(), NOTHING);
+    b.at(2300.0);
+    assert_eq!(b.took(), [format!("2220 {}", asked.replace('1', "2"))], "they are asked in their own time");
+    // Neither is the next one, where the question's time ends inside of it.
+    let mut b = silent(booked(&[(10.0, 10.2), (10.2, 11.0)]));
+    b.at(2000.0);
+    assert_eq!(b.took(), [format!("1500 {asked}")]);
+}
+
 // ---- 5: queue length ----
 
 const QUEUE: &str = "
@@ -302,6 +358,22 @@ fn a_long_queue_calls_for_help_once() {
     }
     b.at(1500.0);
     assert_eq!(b.took(), ["1430 second-till: messages.send(text: open a second till, to: cleo)"]);
+}
+
+#[test]
+fn who_walks_through_a_queue_does_not_stand_in_it() {
+    let mut b = Bench::new(QUEUE);
+    for track in [1, 2] {
+        b.appears(track, None, Some(2)).stands(track, 1.0, 1.0, 0.1, None);
+    }
+    // The third never stands still for ten seconds.
+    b.appears(3, None, Some(2));
+    for second in 0..60 {
+        b.at(f64::from(second) * 5.0).stands(3, 1.0, 1.0, if second % 2 == 0 { 1.2 } else { 0.1 }, None);
+    }
+    assert_eq!(b.took(), NOTHING);
+    b.stands(3, 1.0, 1.0, 0.1, None).at(295.0 + 131.0);
+    assert_eq!(b.took(), ["425 second-till: messages.send(text: open a second till, to: cleo)"]);
 }
 
 // ---- 6: tailgating ----

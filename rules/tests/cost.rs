@@ -99,3 +99,35 @@ fn the_worst_case_comes_near_its_bound() {
     assert_eq!(counted.get(Op::Effect), event.get(Op::Effect));
     assert_eq!(counted.get(Op::Node), event.get(Op::Node), "{counted} of {event}");
 }
+
+#[test]
+fn what_many_rules_take_together_is_not_blamed_on_one() {
+    let many: String = (0..50)
+        .map(|n| {
+            format!("rule r{n} {{ while any p in members(staff) in lobby and lux-1 < {n} lx hold lobby-display.page = \"staff\" level info }}\n")
+        })
+        .collect();
+    let text = format!("rule quick {{ when p enters lobby do lobby-display.wake() deadline 160 us }}\n{many}");
+    let said = said(&site(), &text);
+    assert!(!said.contains("a cheaper"), "no single one would do: {said}");
+    assert!(said.contains("One event wakes 51 rules; `r49` in rules/a.rules takes most of them"), "{said}");
+}
+
+/// What dampers remember of people is looked up when somebody is identified; what they remember of nobody is not.
+#[test]
+fn a_damper_costs_an_event_what_it_remembers_of_people() {
+    let uses: String = (1..=6).map(|n| format!("use queue(z: lobby, n: {n}) as queue-{n}\n")).collect();
+    let of = |damper: &str| {
+        let template = format!(
+            "template queue(z: zone, n: number) {{ when p enters z if count(people in z) > n do lobby-display.wake() {damper} }}\n"
+        );
+        let costs = costs(&site(), &format!("{template}{uses}"));
+        let people = costs.classes.iter().find(|(class, ..)| *class == Class::People).expect("they wait for people");
+        (people.1.get(Op::Memory), people.2)
+    };
+    let (none, damped) = (of(""), of("once per 10 min"));
+    assert_eq!((none.0, damped.0), (0, 18), "each asks it, writes it, and looks after visits");
+    assert!(damped.1 < none.1 + 2.0, "{damped:?} us after {none:?}");
+    assert_eq!(of("suppress 3 s per p").0, 18 + 12, "and two for each at an identity");
+    assert!(of("suppress 3 s per p").1 < 100.0, "and not milliseconds");
+}

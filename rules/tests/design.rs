@@ -249,3 +249,96 @@ fn lights_follow_and_are_dimmer_at_night() {
     b.device(2, "on").reports(2, "level", Value::Number(30.0)).goes(1, None).at(400.0);
     assert_eq!(b.took(), ["360 release 0"]);
 }
+
+#[test]
+fn a_participant_who_leaves_pauses_the_recorder_of_that_room_and_nobody_else_does() {
+    let mut b = bench();
+    b.appears(1, Some(0), Some(0)).appears(2, Some(2), Some(0)).device(0, "recording");
+    assert_eq!(took(&mut b, "pause-recording"), NOTHING);
+    // Who comes later is no participant; and neither is who takes part in nothing.
+    b.appears(3, Some(1), None).at(1.0).goes(3, Some(0)).at(2.0).goes(3, None);
+    assert_eq!(took(&mut b, "pause-recording"), NOTHING);
+    b.at(5.0).goes(1, Some(3));
+    assert_eq!(took(&mut b, "pause-recording"), ["5 pause-recording: m7.recorder.pause(reason: \"ana left\")"]);
+    // Nothing is paused that does not record, and a session over which nobody watches is one in doubt.
+    b.goes(1, Some(0)).at(6.0).goes(1, Some(3));
+    assert_eq!(took(&mut b, "pause-recording"), NOTHING);
+    b.goes(1, Some(0)).device(0, "recording").at(7.0).is_lost(1);
+    let lost = took(&mut b, "pause-recording");
+    assert!(lost.len() == 1 && lost[0].ends_with("(in doubt)"), "{lost:?}");
+}
+
+#[test]
+fn two_who_stay_near_get_each_others_card_where_both_agreed() {
+    let mut b = bench();
+    let near = |b: &mut Bench, t: f64, track: u64, x_m: f64| {
+        b.at(t).stands(track, x_m, 0.0, 0.0, None);
+    };
+    b.appears(1, Some(0), Some(2)).appears(2, Some(1), Some(2)).appears(3, Some(2), Some(2));
+    near(&mut b, 0.0, 2, 20.0);
+    near(&mut b, 0.0, 3, 40.0);
+    near(&mut b, 1.0, 2, 1.0);
+    b.at(10.0);
+    let cards = took(&mut b, "contact-card");
+    assert_eq!(cards.len(), 2, "{cards:?}");
+    assert!(cards.iter().all(|c| c.starts_with("3 contact-card: messages.send(")), "{cards:?}");
+    // In the band they are near still; within the hour the same two get no other.
+    near(&mut b, 20.0, 2, 1.4);
+    near(&mut b, 30.0, 2, 9.0);
+    near(&mut b, 40.0, 2, 1.0);
+    // Cleo agreed to nothing.
+    near(&mut b, 50.0, 3, 0.5);
+    b.at(60.0);
+    assert_eq!(took(&mut b, "contact-card"), NOTHING);
+}
+
+#[test]
+fn what_is_private_is_played_at_its_owner_only() {
+    let play = "rule play { when desk presses play
+        do lobby.speaker.play(private: true, owner: ana, aimed-at: ana, cell: \"desk-1\") level user }";
+    let mut b = Bench::on(building(), &format!("{RULES}\n{play}"));
+    let press = |b: &mut Bench| {
+        b.reads(8, Reading::Button(name("play")));
+        b.took().into_iter().filter(|line| line.contains(" play: ")).collect::<Vec<_>>()
+    };
+    b.appears(1, Some(0), Some(2)).stands(1, 1.1, 1.0, 0.0, None);
+    b.took();
+    assert_eq!(
+        press(&mut b),
+        ["0 play: lobby.speaker.play(aimed-at: ana, cell: desk-1, owner: ana, private: Bool(true))"]
+    );
+    b.stands(1, 4.0, 1.0, 0.0, None);
+    b.took();
+    assert_eq!(press(&mut b), ["0 play: messages.send(text: \"private-audio refused lobby.speaker\", to: ana)"]);
+}
+
+#[test]
+fn nouns_and_names_of_the_rest() {
+    let mut site = building();
+    site.zones[3].name = "room 12".to_owned();
+    let mut b = Bench::on(
+        site,
+        "rule who { when desk presses who do lobby-display.show(\"in: {list(people in lobby)}\") level info }
+         rule usual { when lux-1 > baseline(lux-1) + 100 lx do lobby-display.wake() level info }
+         rule once { while m7 is occupied hold m7.light.level = lux-1 / 10 lx * 1 % at start level info }
+         rule follows { while m7 is occupied hold m9.light.level = lux-1 / 10 lx * 1 % level info }
+         rule quoted { when p enters \"room 12\" do m9.light.on() level user }",
+    );
+    b.appears(1, Some(0), Some(2)).appears(2, Some(1), Some(2)).appears(3, None, None).goes(3, Some(3));
+    assert_eq!(b.took(), ["0 quoted: m9.light.on()"], "a name that is no word");
+    b.reads(8, Reading::Button(name("who")));
+    assert_eq!(b.took(), ["0 who: lobby-display.show(page: \"in: ana, ben\")"]);
+    // What is usual is the mean of a day.
+    for hour in 0..24 {
+        b.at(f64::from(hour) * 3600.0).reads(3, Reading::Quantity(50.0));
+    }
+    b.at(86_400.0).reads(3, Reading::Quantity(120.0));
+    assert_eq!(b.took(), NOTHING);
+    b.reads(3, Reading::Quantity(200.0));
+    assert_eq!(b.took(), ["86400 usual: lobby-display.wake()"]);
+    // One value is worked out when the hold begins, the other all the while.
+    b.goes(3, Some(0));
+    assert_eq!(b.took(), ["86400 once: hold m7.light.level = 20", "86400 follows: hold m9.light.level = 20"]);
+    b.reads(3, Reading::Quantity(300.0));
+    assert_eq!(b.took(), ["86400 follows: hold m9.light.level = 30"]);
+}

@@ -530,6 +530,7 @@ fn nothing_is_known_of_the_sun_without_a_place_and_so_on() {
         ("rule a { when p leaves lobby then p enters m7 within 3 s or fire-panel is active do m7.light.on() }", "x"),
         ("rule a { when desk presses x or fire-panel is active do m7.light.on() }", "without anything happening"),
         ("rule a { when m7 is occupied do m7.light.on() once per 1 h per pair }", "needs two persons"),
+        ("rule a { when m7 is occupied do m7.light.on() for 5 min }", "stands behind what has held so long"),
         ("rule a { while m7 is occupied hold m7.light.level = 5 % step 3 lx }", "found an illuminance"),
         ("rule a { while m7 is occupied hold m7.light.state = on over 2 s }", "changes at once"),
         ("rule a { when time is noon do m7.light.on() }", "time of day"),

@@ -50,6 +50,7 @@ struct Table {
 #[derive(Clone, Debug)]
 pub struct Carried {
     declared: Vec<Declared>,
+    places: Places,
     tables: Vec<Table>,
     met: KeySet,
     /// An id under normalisation, reused.
@@ -62,6 +63,7 @@ impl Carried {
     pub fn new(site: &Site) -> Self {
         let mut new = Self {
             declared: Vec::new(),
+            places: Places::default(),
             tables: Vec::new(),
             met: KeySet::new(CARRIED_NAMES_MAX),
             room: String::with_capacity(CARRIED_BYTES_MAX),
@@ -82,6 +84,7 @@ impl Carried {
             badge_owned: site.owner_of_badge(key).is_some(),
         };
         self.declared = keys.into_iter().map(owned).collect();
+        self.places = Places::of(&self.declared);
         self.tables.clear();
         let connects = site.sensors.iter().filter_map(|s| s.connect.as_ref());
         for normalise in connects.map(|c| c.normalise).filter(|&n| n != Normalise::default()) {
@@ -122,7 +125,7 @@ impl Carried {
         if text.is_empty() {
             return Err(Fault::of(Reason::MissingField, field));
         }
-        let declared = self.declared.binary_search_by_key(&key, |d| d.key).ok().map(|i| self.declared[i]);
+        let declared = self.places.find(&self.declared, key);
         let (owned, unknown, salt) = match kind {
             CarriedKind::Device => (declared.is_some_and(|d| d.device_owned), Reason::UnknownDevice, 0),
             CarriedKind::Badge => (declared.is_some_and(|d| d.badge_owned), Reason::UnknownBadge, 1 << 63),
@@ -135,6 +138,40 @@ impl Carried {
             }
         }
         Ok(key)
+    }
+}
+
+/// Where a declared key stands, found in one look or two: open addressing at half load, linear probing. Keys are hashes.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    /// The place plus one; 0 where there is none.
+    slots: Vec<u32>,
+}
+
+impl Places {
+    fn of(declared: &[Declared]) -> Self {
+        let mut slots = vec![0; (declared.len() * 2).next_power_of_two()];
+        let mask = slots.len() - 1;
+        for (i, d) in declared.iter().enumerate() {
+            let mut at = d.key.0 as usize & mask;
+            while slots[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            slots[at] = i as u32 + 1;
+        }
+        Self { slots }
+    }
+
+    fn find(&self, declared: &[Declared], key: CarriedKey) -> Option<Declared> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = key.0 as usize & mask;
+        while let Some(i) = (self.slots[at] as usize).checked_sub(1) {
+            if declared[i].key == key {
+                return Some(declared[i]);
+            }
+            at = (at + 1) & mask;
+        }
+        None
     }
 }
 
@@ -200,6 +237,22 @@ mod tests {
             assert_eq!(set.insert(key * 1024 + 7), Insert::Present);
         }
         assert_eq!(set.insert(3), Insert::Full);
+    }
+
+    #[test]
+    fn every_declared_key_is_found_and_no_other() {
+        for n in [0, 1, 2, 3, 64, 200] {
+            let declared: Vec<_> = (0..n)
+                .map(|i| Declared { key: CarriedKey(i * 64), device_owned: i % 2 == 0, badge_owned: false })
+                .collect();
+            let places = Places::of(&declared);
+            for d in &declared {
+                let found = places.find(&declared, d.key).expect("it is declared");
+                assert_eq!((found.key, found.device_owned), (d.key, d.device_owned));
+                assert!(places.find(&declared, CarriedKey(d.key.0 + 1)).is_none());
+            }
+            assert!(Places::default().find(&declared, CarriedKey(0)).is_none());
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::claim::{Claim, Number, Text};
 use osmose_model::device::SensorKind;
 use osmose_model::observation::Direction;
+use osmose_wire::frame::fixes::Fix;
 use osmose_wire::frame_schema as schema;
 
 /// The kind of sensor that a body is of; `None` for a body that a later version added.
@@ -60,6 +61,14 @@ pub fn for_each_item<'a>(observation: &schema::Observation<'a>, f: &mut impl FnM
             f(&claim);
         }
     }
+}
+
+/// What a location fix claims, into a claim that holds nothing else: every fix sets the same fields.
+pub fn fix_into<'a>(fix: &Fix<'a>, claim: &mut Claim<'a>) {
+    let numbers = [(Number::XM, fix.x_m), (Number::YM, fix.y_m), (Number::ZM, fix.z_m), (Number::SigmaM, fix.sigma_m)];
+    claim.set_numbers(&numbers);
+    claim.set_text(Text::Device, Some(fix.device));
+    claim.set_text(Text::Level, fix.level);
 }
 
 /// The one claim of a body that is no scan; an empty one for a scan.

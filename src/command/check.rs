@@ -184,7 +184,8 @@ fn leases_line(site: &Site, program: &Program, id: RuleId) -> Option<String> {
             one if shortest == longest => one,
             one => format!("{one} to {}", us(longest.as_s_f64() * 1e6)),
         };
-        parts.push(format!("{}: safe by themselves {length} after the engine is gone", names(&leased)));
+        let themselves = if leased.len() == 1 { "itself" } else { "themselves" };
+        parts.push(format!("{}: safe by {themselves} {length} after the engine is gone", names(&leased)));
     }
     if !bare.is_empty() {
         parts.push(format!("{}: no `safe` state, they stay as they are", names(&bare)));

@@ -110,12 +110,13 @@ impl Run {
             }
         };
         let clock = setup.clock;
-        // People may have been saved beside the engine before it was started again.
-        let site = setup.machine.site().clone();
+        // People and calendars may have been saved beside the engine before it was started again.
+        let recorded = setup.machine.site().clone();
+        let site = setup.machine.site_to_come().clone();
         names.lock().unwrap_or_else(PoisonError::into_inner).site = site.clone();
         let mut engine = Engine::compose_signed(setup, &keys).map_err(Failure::found)?;
         let mut ops = ops.serve(&engine, &site, &names, &stop)?;
-        let desk = Desk { dir: self.site.clone(), site: site.clone(), levels, clock, names, to_engine };
+        let desk = Desk::new(self.site.clone(), (recorded, site.clone()), levels, clock, names, to_engine);
         let desk = desk.open(self.state_dir().as_deref(), stop.clone());
         tracing::info!(topology = ?engine.topology(), "composed");
         let page = Serving::of(page, &mut engine, &stop)?;

@@ -47,10 +47,10 @@ impl Test {
         }
         let mut all = Vec::new();
         for file in site.rule_files() {
-            all.extend(scripts(&site, &file.path, &file.text).map_err(Failure::found)?);
+            all.extend(scripts(&site, &program, &file.path, &file.text));
         }
         for (path, text) in test_files(&self.site)? {
-            all.extend(scripts(&site, &path, &text).map_err(Failure::found)?);
+            all.extend(scripts(&site, &program, &path, &text));
         }
         let wanted = |s: &Script| self.only.as_ref().is_none_or(|t| s.title.contains(t) || s.rule.contains(t));
         let mut ran = Vec::new();

@@ -18,15 +18,17 @@ pub(crate) struct Ran {
 pub(crate) fn picture(ran: &Ran) -> String {
     let Ran { script, went, .. } = ran;
     let verdict = if went.passed() { "ok  " } else { "FAIL" };
-    let mut text = format!("{verdict} {} ({})\n", script.title, script.rule);
+    let of = if script.rule.is_empty() { String::new() } else { format!(" ({})", script.rule) };
+    let mut text = format!("{verdict} {}{of}\n", script.title);
     if went.passed() {
         return text;
     }
-    _ = writeln!(text, "     {}:{}", script.file, script.line);
     if let Some(broken) = &went.broken {
-        _ = writeln!(text, "     it could not run: {broken}");
+        _ = writeln!(text, "     it cannot be run:");
+        broken.lines().for_each(|line| _ = writeln!(text, "{}", format!("     {line}").trim_end()));
         return text;
     }
+    _ = writeln!(text, "     {}:{}", script.file, script.line);
     let mut lines: Vec<(i64, String)> = Vec::new();
     for given in &script.feeds {
         lines.push((given.at.0, format!("{:>10}  given  {}", said(given.at), given.text)));
@@ -38,7 +40,8 @@ pub(crate) fn picture(ran: &Ran) -> String {
     lines.iter().for_each(|(_, line)| _ = writeln!(text, "  {line}"));
     let others = went.sent.iter().filter(|s| s.rule != script.rule && !s.rule.is_empty()).count();
     if others > 0 {
-        _ = writeln!(text, "     ({others} commands of other rules)");
+        let commands = if others == 1 { "1 command" } else { &format!("{others} commands") };
+        _ = writeln!(text, "     ({commands} of other rules)");
     }
     went.failures.iter().for_each(|f| _ = writeln!(text, "     {f}"));
     text
@@ -64,6 +67,11 @@ impl Covered {
     fn branches(&self) -> (usize, usize) {
         let ways = self.ways.iter().filter(|(_, taken)| *taken).count();
         (usize::from(self.acted) + usize::from(self.silent) + ways, 2 + self.ways.len())
+    }
+
+    /// Nothing of it is tested.
+    fn is_unseen(&self) -> bool {
+        !self.acted && self.tests == 0
     }
 
     /// What no test saw; nothing where all was seen.
@@ -132,14 +140,34 @@ impl Coverage {
         let mut text = format!(
             "coverage: {acted} of {rules} rules acted, {branches} of {all} branches (acted, stayed silent, ways)\n"
         );
-        for rule in &self.rules {
+        let (unseen, seen): (Vec<&Covered>, Vec<&Covered>) = self.rules.iter().partition(|r| r.is_unseen());
+        for rule in seen {
             let missing = rule.missing();
             if !missing.is_empty() {
                 _ = writeln!(text, "  {} ({} tests): {}", rule.name, rule.tests, missing.join("; "));
             }
         }
+        if !unseen.is_empty() {
+            _ = writeln!(text, "  without a test, and never acting in those of others ({}):", unseen.len());
+            let names: Vec<&str> = unseen.iter().map(|r| r.name.as_str()).collect();
+            lines(&names).iter().for_each(|line| _ = writeln!(text, "    {line}"));
+        }
         text
     }
+}
+
+/// Names with commas between them, in lines of a readable length.
+fn lines(names: &[&str]) -> Vec<String> {
+    const WIDTH: usize = 100;
+    let mut lines: Vec<String> = Vec::new();
+    for (nth, name) in names.iter().enumerate() {
+        let word = format!("{name}{}", if nth + 1 < names.len() { "," } else { "" });
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < WIDTH => *line += &format!(" {word}"),
+            _ => lines.push(word),
+        }
+    }
+    lines
 }
 
 fn escaped(text: &str) -> String {

@@ -14,6 +14,7 @@ use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs, NS_PER_S, UtcNs, form
 use osmose_replay::drive::{Options, Osmose, Replay, Sinks};
 use osmose_replay::trace::read::TraceReader;
 use osmose_rules::Program;
+use osmose_rules::diag::did_you_mean;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -74,8 +75,13 @@ pub(crate) struct Ground<'a> {
 
 /// Runs one test.
 pub(crate) fn run(ground: &Ground<'_>, script: &Script) -> Went {
+    if !script.unreadable.is_empty() {
+        return Went { broken: Some(script.unreadable.join("\n")), ..Went::default() };
+    }
     if ground.program.rule_named(&script.rule).is_none() {
-        let broken = Some(format!("no rule is called `{}`", script.rule));
+        let names = ground.program.rules().iter().map(|r| r.name.as_str());
+        let meant = did_you_mean(&script.rule, names).map_or(String::new(), |m| format!("; did you mean `{m}`?"));
+        let broken = Some(format!("{}:{}: no rule is called `{}`{meant}", script.file, script.line, script.rule));
         return Went { broken, ..Went::default() };
     }
     let ran = match &script.cut {

@@ -22,6 +22,7 @@ use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, NS_PER_S};
 use osmose_model::tri::Tri;
 use osmose_model::world::Reading;
+use osmose_rules::Program;
 use osmose_rules::diag::did_you_mean;
 use osmose_rules::syntax::{SyntaxKind, SyntaxNode};
 
@@ -109,6 +110,8 @@ pub(crate) struct Script {
     pub(crate) feeds: Vec<Given>,
     pub(crate) cut: Option<Cut>,
     pub(crate) expects: Vec<Expect>,
+    /// What in it cannot be read, each with its line; it is not run then.
+    pub(crate) unreadable: Vec<String>,
 }
 
 /// A word of a step, and whether it was a text in quotes.
@@ -128,17 +131,33 @@ fn words(node: &SyntaxNode) -> Vec<Word> {
         .collect()
 }
 
-/// Reads the tests of a file. What cannot be read is an error sentence with its line.
-pub(crate) fn scripts(site: &Site, path: &str, text: &str) -> Result<Vec<Script>, String> {
+/// Reads the tests of a file. What cannot be read stands in the test that it is of; what stands outside of all tests, in
+/// one of its own, called after the file.
+pub(crate) fn scripts(site: &Site, program: &Program, path: &str, text: &str) -> Vec<Script> {
     let parse = osmose_rules::parse(path, text);
-    if let Some(first) = parse.diagnostics.first() {
-        return Err(first.render(text, false));
+    let root = parse.syntax();
+    let mut wrong = parse.diagnostics;
+    let mut all: Vec<Script> = Vec::new();
+    for node in root.children().filter(|n| n.kind() == SyntaxKind::TEST) {
+        let span = osmose_rules::syntax::ast::span_of(&node);
+        let (own, others): (Vec<_>, Vec<_>) =
+            wrong.into_iter().partition(|d| span.start <= d.span.start && d.span.start <= span.end);
+        wrong = others;
+        let mut script = script(site, program, path, text, &node);
+        if !own.is_empty() {
+            // What the parser could not read says more than what is left of it.
+            script.unreadable = own.iter().map(|d| d.render(text, false)).collect();
+        }
+        all.push(script);
     }
-    let tests = parse.syntax().children().filter(|n| n.kind() == SyntaxKind::TEST);
-    tests.map(|node| script(site, path, text, &node)).collect()
+    if !wrong.is_empty() {
+        let unreadable = wrong.iter().map(|d| d.render(text, false)).collect();
+        all.push(Script { title: path.to_owned(), file: path.to_owned(), line: 1, unreadable, ..Script::default() });
+    }
+    all
 }
 
-fn script(site: &Site, path: &str, text: &str, node: &SyntaxNode) -> Result<Script, String> {
+fn script(site: &Site, program: &Program, path: &str, text: &str, node: &SyntaxNode) -> Script {
     let line_of =
         |node: &SyntaxNode| osmose_rules::diag::line_column(text, osmose_rules::syntax::ast::span_of(node).start).0;
     let mut script = Script { file: path.to_owned(), line: line_of(node), ..Script::default() };
@@ -150,21 +169,29 @@ fn script(site: &Site, path: &str, text: &str, node: &SyntaxNode) -> Result<Scri
         .collect();
     script.title = head.first().map(|w| w.text.clone()).unwrap_or_default();
     let name = node.children().find(|n| n.kind() == SyntaxKind::NAME);
-    script.rule = name.map(|n| words(&n)[0].text.clone()).unwrap_or_default();
+    script.rule = name.and_then(|n| words(&n).first().map(|w| w.text.clone())).unwrap_or_default();
     let mut people = People::default();
     let mut last = DurationNs::ZERO;
     for step in node.children() {
         let at = |why: String| format!("{path}:{}: {why}", line_of(&step));
         let all = words(&step);
+        let behind = all.get(1..).unwrap_or_default();
         match step.kind() {
             SyntaxKind::TEST_AT => {
-                let (when, rest) = length(&all[1..]).ok_or_else(|| at("expected a time, as in `at 5 s`".into()))?;
+                let Some((when, rest)) = length(behind) else {
+                    script.unreadable.push(at("expected a time, as in `at 5 s`".into()));
+                    continue;
+                };
                 last = when;
-                for feed in feeds(site, &mut people, rest).map_err(at)? {
-                    script.feeds.push(Given { at: when, feed, text: written(rest) });
+                match feed(site, program, &mut people, rest) {
+                    Ok(feed) => script.feeds.push(Given { at: when, feed, text: written(rest) }),
+                    Err(why) => script.unreadable.push(at(why)),
                 }
             }
-            SyntaxKind::TEST_EXPECT => script.expects.push(expect(&all[1..], last).map_err(at)?),
+            SyntaxKind::TEST_EXPECT => match expect(behind, last) {
+                Ok(expect) => script.expects.push(expect),
+                Err(why) => script.unreadable.push(at(why)),
+            },
             SyntaxKind::TEST_REPLAY => {
                 let text = |i: usize| all.get(i).map(|w| w.text.clone());
                 let cut = Cut { trace: text(1).unwrap_or_default(), from: text(2), to: text(4) };
@@ -173,7 +200,7 @@ fn script(site: &Site, path: &str, text: &str, node: &SyntaxNode) -> Result<Scri
             _ => {}
         }
     }
-    Ok(script)
+    script
 }
 
 /// Who the test's names are: known people by their own, others by a track of their own.
@@ -224,63 +251,86 @@ fn statement(words: &[Word]) -> Option<(String, bool, &[Word])> {
     Some((path, words[at].text == "is", &words[at + 1..]))
 }
 
-fn feeds(site: &Site, people: &mut People, words: &[Word]) -> Result<Vec<Feed>, String> {
+fn feed(site: &Site, program: &Program, people: &mut People, words: &[Word]) -> Result<Feed, String> {
     let text = |i: usize| words.get(i).map_or("", |w| w.text.as_str());
+    let groups = || site.groups.iter().map(|g| g.name.as_str());
+    let persons = || site.people.iter().map(|p| p.name.as_str());
     // `ben:staff in m7`: the group is for people who read it; it has to be right.
     let (who, rest) = match text(1) {
         ":" => (text(0), 3),
         _ => (text(0), 1),
     };
     if rest == 3 {
-        let group = site.group_named(text(2)).ok_or_else(|| format!("no group is called `{}`", text(2)))?;
-        let person = site.person_named(who).ok_or_else(|| format!("nobody is called `{who}`"))?;
+        let group = site.group_named(text(2)).ok_or_else(|| unknown("group", text(2), groups()))?;
+        let person = site.person_named(who).ok_or_else(|| unknown("person", who, persons()))?;
         if !site.groups[group.index()].members.contains(&person) {
             return Err(format!("{who} does not belong to {}", text(2)));
         }
     }
     match (text(rest), text(rest + 1)) {
         ("in", zone) => {
-            let zone = site.zone_named(zone).ok_or_else(|| format!("no zone is called `{zone}`"))?;
-            return Ok(vec![Feed::Fact(Fact::At(people.track(who), site.person_named(who), Some(zone)))]);
+            let zones = || site.zones.iter().map(|z| z.name.as_str());
+            let zone = site.zone_named(zone).ok_or_else(|| unknown("zone", zone, zones()))?;
+            return Ok(Feed::Fact(Fact::At(people.track(who), site.person_named(who), Some(zone))));
         }
-        ("is", "outside") => return Ok(vec![Feed::Fact(Fact::At(people.track(who), site.person_named(who), None))]),
-        ("is", "lost") => return Ok(vec![Feed::Fact(Fact::Lost(people.track(who)))]),
-        ("is", "found") => return Ok(vec![Feed::Fact(Fact::Found(people.track(who)))]),
+        ("is", "outside") => return Ok(Feed::Fact(Fact::At(people.track(who), site.person_named(who), None))),
+        ("is", "lost") => return Ok(Feed::Fact(Fact::Lost(people.track(who)))),
+        ("is", "found") => return Ok(Feed::Fact(Fact::Found(people.track(who)))),
         _ => {}
     }
     if let Some(fact) = happening(site, people, words)? {
-        return Ok(vec![Feed::Fact(fact)]);
+        return Ok(Feed::Fact(fact));
     }
     let (path, is, value) = statement(words).ok_or("expected `WHO in ZONE`, `THING is STATE` or `THING = VALUE`")?;
     let said = value.first().map_or("", |w| w.text.as_str());
     if path == "engine" {
         return match said {
-            "down" => Ok(vec![Feed::Engine(false)]),
-            "up" => Ok(vec![Feed::Engine(true)]),
+            "down" => Ok(Feed::Engine(false)),
+            "up" => Ok(Feed::Engine(true)),
             _ => Err("the engine is `down` or `up`".to_owned()),
         };
     }
     if path == "time" {
         let at = time_of_day(said).ok_or_else(|| format!("`{said}` is no time of day"))?;
-        return Ok(vec![Feed::Clock(at)]);
+        return Ok(Feed::Clock(at));
     }
     if let Some(sensor) = site.sensor_named(&path) {
-        return reading(site, sensor, said).map(|fact| vec![Feed::Fact(fact)]);
+        return reading(site, sensor, said).map(Feed::Fact);
     }
     if let Some((device, property)) = device_property(site, &path, is) {
         let value = value_of(said, value).ok_or_else(|| format!("`{said}` is too long"))?;
-        return Ok(vec![Feed::Report(device, property, value)]);
+        return Ok(Feed::Report(device, property, value));
     }
-    match (Name::new(&path), Name::new(said)) {
-        (Some(rule), Some(word)) if word == *"reset" => Ok(vec![Feed::Reset(rule)]),
-        (Some(mode), Some(value)) => Ok(vec![Feed::Mode(mode, value)]),
-        _ => {
-            let sensors = site.sensors.iter().map(|s| s.name.as_str());
-            let known = sensors.chain(site.actuators.iter().map(|a| a.name.as_str()));
-            let meant = did_you_mean(&path, known).map_or(String::new(), |m| format!("; did you mean `{m}`?"));
-            Err(format!("no sensor, device or mode is called `{path}`{meant}"))
+    inside(site, program, &path, said)
+}
+
+/// `fire = reset`, `house = away`, `guests.m7 = on`: what is no part of the building.
+fn inside(site: &Site, program: &Program, path: &str, said: &str) -> Result<Feed, String> {
+    let too_long = || format!("`{path} = {said}` is too long");
+    let (Some(name), Some(value)) = (Name::new(path), Name::new(said)) else { return Err(too_long()) };
+    if said == "reset" && program.rule_named(path).is_some() {
+        return Ok(Feed::Reset(name));
+    }
+    let (word, zone) = path.split_once('.').map_or((path, None), |(word, zone)| (word, Some(zone)));
+    if let Some(mode) = program.modes().iter().find(|m| m.name == word && m.per_zone == zone.is_some()) {
+        if let Some(zone) = zone.filter(|zone| site.zone_named(zone).is_none()) {
+            return Err(unknown("zone", zone, site.zones.iter().map(|z| z.name.as_str())));
         }
+        if !mode.values.iter().any(|v| v == said) {
+            return Err(format!("`{word}` is never `{said}`; it is: {}", mode.values.join(", ")));
+        }
+        return Ok(Feed::Mode(name, value));
     }
+    let sensors = site.sensors.iter().map(|s| s.name.as_str());
+    let known = sensors.chain(site.actuators.iter().map(|a| a.name.as_str()));
+    let known = known.chain(program.modes().iter().map(|m| m.name.as_str()));
+    Err(unknown("sensor, device or mode", path, known))
+}
+
+/// `no zone is called x`, with what may have been meant.
+fn unknown<'n>(sort: &str, name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    let meant = did_you_mean(name, known).map_or(String::new(), |m| format!("; did you mean `{m}`?"));
+    format!("no {sort} is called `{name}`{meant}")
 }
 
 /// `gate crosses in`, `reader reads ana`, `desk presses call`, `ana waves`, `ana makes thumbs-up`.
@@ -305,7 +355,10 @@ fn happening(site: &Site, people: &mut People, words: &[Word]) -> Result<Option<
         let reading = Reading::Gesture { gesture, track: Some(people.track(&subject)) };
         return Ok(Some(Fact::Reads(camera.id, reading)));
     }
-    let sensor = site.sensor_named(&subject).ok_or_else(|| format!("no sensor is called `{subject}`"))?;
+    let sensor = site.sensor_named(&subject).ok_or_else(|| {
+        let sensors = site.sensors.iter().filter(|s| s.kind == *kind);
+        unknown("sensor", &subject, sensors.map(|s| s.name.as_str()))
+    })?;
     if site.sensors[sensor.index()].kind != *kind {
         return Err(format!("`{subject}` is no {kind} sensor"));
     }
@@ -317,7 +370,10 @@ fn happening(site: &Site, people: &mut People, words: &[Word]) -> Result<Option<
             let person = match who {
                 "unknown" => None,
                 "known" => site.people.first().map(|p| p.id),
-                who => Some(site.person_named(who).ok_or_else(|| format!("nobody is called `{who}`"))?),
+                who => Some(
+                    site.person_named(who)
+                        .ok_or_else(|| unknown("person", who, site.people.iter().map(|p| p.name.as_str())))?,
+                ),
             };
             Reading::Badge { badge: CarriedKey::of(who), person }
         }

@@ -1,6 +1,7 @@
 //! The building of a scripted test: fusion's place is taken by facts that come true at their instants, so that rules
 //! and arbitration run as they do live, on the same machine, with nothing sensed.
 
+use osmose_model::device::{Evidence, SensorKind};
 use osmose_model::ids::{PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::input::Tag;
 use osmose_model::observation::Observation;
@@ -25,6 +26,8 @@ pub(crate) enum Fact {
     Reads(SensorId, Reading),
     /// A sensor lives, is dead, or nobody knows.
     Alive(SensorId, Tri),
+    /// What a change of a sensor said of its zones is over.
+    Quiet(SensorId),
 }
 
 /// The scripted building. It goes on where the engine does not: a copy of it is the building of the next one.
@@ -33,19 +36,35 @@ pub(crate) struct Scripted {
     site: Arc<Site>,
     people: BTreeMap<u64, Occupant>,
     sensors: Vec<SensorStatus>,
+    /// Until when a change of each says that somebody is there.
+    changed_until: Vec<Option<LogicalNs>>,
     alive: Vec<Tri>,
+    /// Per zone: the sensors whose word counts for it, ascending.
+    evidence: Vec<Vec<(SensorId, Evidence)>>,
     /// Ascending by time.
     script: Vec<(LogicalNs, Fact)>,
     next: usize,
     /// What sensors say, in the order in which it is observed.
     said: VecDeque<(SensorId, Reading)>,
     began: LogicalNs,
+    now: LogicalNs,
 }
 
 impl Scripted {
     /// `facts` come true by themselves at their instants; what sensors say (`Fact::Reads`) when the next observation
     /// comes in, whatever it holds: rules hear of a sensor as they do live.
+    ///
+    /// Every sensor lives from the beginning, and has said nothing: one that feeds tracks sees nobody then, what a
+    /// detector or a counter would say is unknown until it speaks.
     pub(crate) fn new(site: Arc<Site>, began: LogicalNs, mut facts: Vec<(LogicalNs, Fact)>) -> Self {
+        let over = |(at, fact): &(LogicalNs, Fact)| match fact {
+            Fact::Reads(sensor, _) => {
+                Some((at.plus(site.sensors[sensor.index()].change_counts_for()?), Fact::Quiet(*sensor)))
+            }
+            _ => None,
+        };
+        let quiet: Vec<(LogicalNs, Fact)> = facts.iter().filter_map(over).collect();
+        facts.extend(quiet);
         facts.sort_by_key(|(at, _)| *at);
         let said = facts.iter().filter_map(|(_, fact)| match fact {
             Fact::Reads(sensor, reading) => Some((*sensor, *reading)),
@@ -55,8 +74,16 @@ impl Scripted {
         facts.retain(|(_, fact)| !matches!(fact, Fact::Reads(..)));
         let script = facts;
         let sensors = vec![SensorStatus::default(); site.sensors.len()];
-        let alive = vec![Tri::True; site.sensors.len()];
-        Scripted { site, people: BTreeMap::new(), sensors, alive, script, next: 0, said, began }
+        let (changed_until, alive) = (vec![None; site.sensors.len()], vec![Tri::True; site.sensors.len()]);
+        let mut evidence = vec![Vec::new(); site.zones.len()];
+        for sensor in &site.sensors {
+            // Whoever is counted at a door is told by the script: a door that lives has nobody else to tell of.
+            let counts_through = (sensor.kind == SensorKind::Crossing).then_some(Evidence::Tracks);
+            let Some(worth) = sensor.evidence().or(counts_through) else { continue };
+            site.zones_told_by(sensor).for_each(|zone| evidence[zone.index()].push((sensor.id, worth)));
+        }
+        let people = BTreeMap::new();
+        Scripted { site, people, sensors, changed_until, alive, evidence, script, next: 0, said, began, now: began }
     }
 
     fn event(&self, kind: EventKind, track: TrackId, zone: Option<ZoneId>, at: LogicalNs) -> Option<Stimulus> {
@@ -89,7 +116,10 @@ impl Scripted {
             }
             Fact::Reads(sensor, reading) => {
                 let status = &mut self.sensors[sensor.index()];
-                status.reading = Some(reading);
+                if status.reading.replace(reading).is_some_and(|before| before != reading) {
+                    let counts_for = self.site.sensors[sensor.index()].change_counts_for();
+                    self.changed_until[sensor.index()] = counts_for.map(|length| now.plus(length));
+                }
                 (status.reading_at, status.heard_at) = (Some(now), Some(now));
                 status.count += 1;
                 self.alive[sensor.index()] = Tri::True;
@@ -99,6 +129,7 @@ impl Scripted {
                 self.alive[sensor.index()] = alive;
                 out.push(Stimulus::Sensor(sensor));
             }
+            Fact::Quiet(sensor) => out.push(Stimulus::Sensor(sensor)),
         }
     }
 
@@ -155,13 +186,32 @@ impl Scripted {
     }
 }
 
+impl Scripted {
+    /// What a sensor's word says of somebody being there, as fusion weighs it.
+    fn says(&self, sensor: SensorId, worth: Evidence) -> Tri {
+        let now = self.sensors[sensor.index()];
+        match (worth, self.alive[sensor.index()], now.reading) {
+            (Evidence::Unused, ..) | (_, Tri::False | Tri::Unknown, _) => Tri::Unknown,
+            (Evidence::Tracks, Tri::True, _) => Tri::False,
+            (Evidence::Switch, Tri::True, Some(Reading::Switch(on))) => on.into(),
+            (Evidence::Change, Tri::True, _) => {
+                self.changed_until[sensor.index()].is_some_and(|until| self.now < until).into()
+            }
+            (Evidence::Count, Tri::True, Some(Reading::People(n))) => (n > 0).into(),
+            (Evidence::Switch | Evidence::Count, Tri::True, _) => Tri::Unknown,
+        }
+    }
+}
+
 impl Fuse for Scripted {
     fn observe(&mut self, tag: Tag, _: &Observation<'_>, out: &mut Vec<Stimulus>) -> Result<(), Refusal> {
         let (sensor, reading) = self.said.pop_front().ok_or(Refusal::KindNotUsed)?;
+        self.now = tag.at;
         self.apply(Fact::Reads(sensor, reading), tag.at, out);
         Ok(())
     }
     fn advance(&mut self, now: LogicalNs, out: &mut Vec<Stimulus>) {
+        self.now = now;
         while let Some((_, fact)) = self.script.get(self.next).copied().filter(|(at, _)| *at <= now) {
             self.next += 1;
             self.apply(fact, now, out);
@@ -190,14 +240,12 @@ impl Fuse for Scripted {
     fn occupied(&self, zone: ZoneId) -> Tri {
         let mut value = Tri::False;
         self.for_each_in(zone, &mut |o| value = value.or(o.is_in(zone)));
-        for sensor in self.site.sensors.iter().filter(|s| s.zones.contains(&zone)) {
-            value = value.or(match (self.alive[sensor.id.index()], self.sensors[sensor.id.index()].reading) {
-                (Tri::True, Some(Reading::Switch(on))) if sensor.role.is_some() => Tri::from(on),
-                (Tri::True, _) => Tri::False,
-                _ => Tri::Unknown,
-            });
+        let evidence = &self.evidence[zone.index()];
+        if evidence.is_empty() {
+            // As live: nobody says that it is empty.
+            return value.or(Tri::Unknown);
         }
-        value
+        evidence.iter().fold(value, |value, (sensor, worth)| value.or(self.says(*sensor, *worth)))
     }
     fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)> {
         self.people.values().find(|o| o.person == Some(person)).map(|o| (o.track, o.person_p))

@@ -1,4 +1,9 @@
-//! `osmose bench latency --highest`: the highest rate at which nothing is lost, floor and engine in turn.
+//! `osmose bench latency --highest`: the highest rate at which nothing is lost, floors and engine in turn.
+//!
+//! There are three floors ([`crate::floor::Kind`]): the peers' own, which makes a call for every datagram; the same with as
+//! large a buffer as the engine asks for; and one that takes and sends as many datagrams a call as the engine does. The
+//! engine's ratio to each is told: to the first it says what batching and the engine make of the machine together, to the
+//! last what the engine costs.
 //!
 //! A trial starts the process anew, sends for some seconds at one rate and counts. Nothing lost means: every expected command
 //! came, and neither kernel nor engine counted a drop. The rate is doubled until a trial fails, then halved in; a later search
@@ -7,6 +12,7 @@
 
 use crate::account::Account;
 use crate::batch::{Client, Flood, Prepared};
+use crate::floor::Kind;
 use crate::host::{Host, kernel_drops};
 use crate::interval;
 use crate::latency::{LatencyError, free_port};
@@ -165,8 +171,8 @@ pub fn measure(o: &Options, build: &str, progress: &mut dyn FnMut(usize, usize))
         ),
     );
     let _ = core_affinity::set_for_current(core_affinity::CoreId { id: o.client_core });
-    let sides: &[Who] = if o.each > 1 { &[Who::Engine] } else { &[Who::Floor, Who::Engine] };
-    let mut found: Vec<(Who, Vec<Highest>)> = sides.iter().map(|&w| (w, vec![])).collect();
+    let floors = Kind::ALL.map(Who::Floor).into_iter().filter(|_| o.each == 1);
+    let mut found: Vec<(Who, Vec<Highest>)> = floors.chain([Who::Engine]).map(|w| (w, vec![])).collect();
     let n = found.len();
     for pair in 0..o.pairs {
         for i in 0..n {
@@ -200,19 +206,20 @@ pub fn measure(o: &Options, build: &str, progress: &mut dyn FnMut(usize, usize))
             ));
         }
     }
-    if let [(_, floor), (_, engine)] = found.as_slice() {
-        let pairs: Vec<f64> = engine.iter().zip(floor).map(|(e, f)| interval::ratio(e.rate_hz, f.rate_hz)).collect();
-        if let Some(interval) = interval::from_signs(&pairs) {
-            let order = "searches in alternating pairs".to_owned();
-            report.ratios.push(Ratio {
-                what: "highest rate without loss: engine / floor".into(),
-                interval,
-                pairs,
-                order,
-            });
-        }
-    }
+    report.ratios.extend(ratios(&found));
     Ok(report)
+}
+
+/// What the engine does beside each floor.
+fn ratios(found: &[(Who, Vec<Highest>)]) -> Vec<Ratio> {
+    let Some(((_, engine), floors)) = found.split_last() else { return vec![] };
+    let beside = |(who, floor): &(Who, Vec<Highest>)| {
+        let pairs: Vec<f64> = engine.iter().zip(floor).map(|(e, f)| interval::ratio(e.rate_hz, f.rate_hz)).collect();
+        let interval = interval::from_signs(&pairs)?;
+        let what = format!("highest rate without loss: engine / {}", who.as_str());
+        Some(Ratio { what, interval, pairs, order: "searches in turn".to_owned() })
+    };
+    floors.iter().filter_map(beside).collect()
 }
 
 /// One trial. Whatever was lost is accounted for, or the whole measurement fails.

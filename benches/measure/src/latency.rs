@@ -6,6 +6,7 @@
 
 use crate::client::{Load, Run, Sockets, play};
 use crate::dist::{Dist, is_told};
+use crate::floor::Kind;
 use crate::hiccup::{Found, Misses, Probe};
 use crate::host::{Host, kernel_drops};
 use crate::interval;
@@ -127,7 +128,7 @@ pub fn measure(
     let total = options.idle.len() * options.pairs * 2;
     let (mut done, mut is_first) = (0, true);
     for idle in &options.idle {
-        let mut sides = [(Who::Floor, Side::default()), (Who::Engine, Side::default())];
+        let mut sides = [(Who::Floor(Kind::Buffered), Side::default()), (Who::Engine, Side::default())];
         for pair in 0..options.pairs {
             for i in 0..2 {
                 let (who, side) = &mut sides[(pair + i) % 2];

@@ -1,7 +1,7 @@
 //! The other process: the engine or the floor, started on its own cores, stopped, and asked what it did.
 
 use crate::account::Account;
-use crate::floor::Served;
+use crate::floor::{Kind, Served};
 use crate::host::kernel_drops;
 use crate::sites::Plan;
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// No engine: receive, decide, send.
-    Floor,
+    Floor(Kind),
     /// `osmose run`.
     Engine,
 }
@@ -29,7 +29,9 @@ impl Who {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Floor => "floor",
+            Self::Floor(Kind::Peers) => "the peers' floor",
+            Self::Floor(Kind::Buffered) => "floor",
+            Self::Floor(Kind::Batched) => "batched floor",
             Self::Engine => "engine",
         }
     }
@@ -148,9 +150,9 @@ impl Peer {
         let dir = tempfile::tempdir()?;
         let mut command = Command::new(&place.binary);
         match who {
-            Who::Floor => {
+            Who::Floor(kind) => {
                 command.args(["bench", "floor", "--events", &plan.events.to_string()]);
-                command.args(["--commands", &plan.commands.to_string()]);
+                command.args(["--commands", &plan.commands.to_string(), "--kind", kind.as_str()]);
                 if plan.idle == "spin" {
                     command.arg("--spin");
                 }
@@ -215,7 +217,7 @@ impl Peer {
             return Err(missing(format!("it ended with {ended:?}")));
         }
         let mut tally = match self.who {
-            Who::Floor => {
+            Who::Floor(_) => {
                 let served: Served = serde_json::from_str(&text).map_err(|e| missing(e.to_string()))?;
                 Tally {
                     received: served.received,

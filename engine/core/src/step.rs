@@ -55,6 +55,7 @@ struct Own {
 }
 
 /// The deterministic core over three stages.
+#[derive(Clone, Debug)]
 pub struct Machine<F, D, A> {
     site: Arc<Site>,
     fusion: F,
@@ -146,6 +147,12 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
     /// Makes ready the rules that the next [`Input::RulesInstalled`] puts in force. They were compiled off-thread.
     pub fn stage_rules(&mut self, rules: D) {
         self.staged_rules = Some(rules);
+    }
+
+    /// The site once the staged rules are in force; the present one where none wait, or those that do bring no other.
+    #[must_use]
+    pub fn site_to_come(&self) -> &Arc<Site> {
+        self.staged_rules.as_ref().and_then(Decide::site).unwrap_or(&self.site)
     }
 
     /// Takes one input: the tag must follow the last one. What was decided replaces what is in `out`.
@@ -386,16 +393,17 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
 
     /// The whole state: [`Machine::restore`] of it into a machine of the same site and rules continues bit for bit.
     pub fn save(&self, out: &mut Vec<u8>) {
-        let mut part = Vec::new();
-        let mut parts: [Vec<u8>; 4] = Default::default();
-        parts[0] = postcard::to_stdvec(&self.own).unwrap_or_default();
+        let mut part = postcard::to_stdvec(&self.own).unwrap_or_default();
+        append_part(&part, out);
+        part.clear();
         self.fusion.save(&mut part);
-        parts[1] = std::mem::take(&mut part);
+        append_part(&part, out);
+        part.clear();
         self.rules.save(&mut part);
-        parts[2] = std::mem::take(&mut part);
+        append_part(&part, out);
+        part.clear();
         self.plan.save(&mut part);
-        parts[3] = part;
-        out.extend_from_slice(&postcard::to_stdvec(&parts).unwrap_or_default());
+        append_part(&part, out);
     }
 
     /// Takes back a saved state.
@@ -438,6 +446,17 @@ fn absorb_input(digest: &mut Digest, tag: Tag, canonical: &[u8]) {
     digest.absorb(canonical);
 }
 
+/// Appends bytes behind their length, as postcard writes a list of bytes but in one piece.
+fn append_part(part: &[u8], out: &mut Vec<u8>) {
+    let mut n = part.len();
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+    out.extend_from_slice(part);
+}
+
 fn absorb_command(digest: &mut Digest, command: &Command, buffer: &mut [u8]) {
     if let Ok(n) = canon::encode_command(command, buffer) {
         digest.absorb(&buffer[..n]);
@@ -460,5 +479,20 @@ impl Core {
         let mut plan = osmose_plan::Plan::with_holders(&site, terms.holders);
         plan.agree(&terms);
         Self::from_stages(site, fusion, rules, plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_what_postcard_makes_of_its_bytes() {
+        for n in [0, 1, 127, 128, 300, 16_383, 16_384, 70_000] {
+            let part = vec![7u8; n];
+            let mut out = vec![];
+            append_part(&part, &mut out);
+            assert_eq!(out, postcard::to_stdvec(&part).expect("memory takes it"));
+        }
     }
 }

@@ -86,6 +86,31 @@ impl Cores {
     }
 }
 
+impl Cores {
+    /// Keeps the calling thread, one at the side, out of the stepping thread's way: on the other cores where there are any;
+    /// on the only one it gets what nobody else wants, and is off it at once when the stepping thread wakes (a mere lower
+    /// priority would let it go on for a while first). It was done as well as it can be where this says true.
+    pub fn step_aside(&self) -> bool {
+        let Some((_, others)) = self.allowed.split_last() else { return false };
+        if others.is_empty() {
+            return give_way();
+        }
+        let mut set = rustix::thread::CpuSet::new();
+        others.iter().for_each(|core| set.set(core.id));
+        rustix::thread::sched_setaffinity(None, &set).is_ok()
+    }
+}
+
+/// The calling thread runs only while no other one would, on any core that it may use.
+fn give_way() -> bool {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy).is_ok()
+}
+
 /// Numbers in a list like `0-3,8`.
 fn count_list(text: &str) -> Option<usize> {
     let mut n = 0;
@@ -105,6 +130,21 @@ mod tests {
         assert_eq!(count_list("0-1\n"), Some(2));
         assert_eq!(count_list("0,2-4,7"), Some(5));
         assert_eq!(count_list(""), None);
+    }
+
+    #[test]
+    fn a_thread_at_the_side_is_off_the_stepping_thread_s_core() {
+        let cores = Cores::read();
+        let aside = std::thread::spawn(move || {
+            let done = cores.step_aside();
+            (done, core_affinity::get_core_ids().map_or(0, |c| c.len()), cores)
+        });
+        let (done, left, cores) = aside.join().expect("no panic");
+        if done {
+            assert_eq!(left, cores.allowed().saturating_sub(1).max(1));
+        } else {
+            println!("skip: this system lets no thread choose its cores");
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! of its own, lines wait for it in one byte ring. A ring that is full loses no command in silence: it is counted with
 //! those that the kernel would not take. What is said again because its lease would run out (`leases.rs`) goes the same way.
 //!
-//! While more inputs wait to be stepped, commands wait for those of the next steps, a few microseconds at most, so that
-//! under load many go out in one call. With nothing else to do each goes out as soon as it is decided.
+//! While more inputs wait to be stepped, commands wait for those of the next steps, a few microseconds at most (a few more
+//! where even the sockets could not be emptied), so that under load many go out in one call. With nothing else to do each
+//! goes out as soon as it is decided.
 
 use crate::clock::HostClock;
 use crate::lane::{put, take};
@@ -34,9 +35,11 @@ const PARK_MAX: Duration = Duration::from_millis(50);
 const HEAD: usize = 64 + 4 + 4;
 
 /// Commands that wait for those of the next steps, so that they go out in one call: so many at most ...
-const WAITING_MAX: usize = 32;
-/// ... and for so long at most, by when the first of them was decided.
+const WAITING_MAX: usize = 60;
+/// ... and for so long at most, by when the first of them was decided; ...
 const WAIT_MAX: DurationNs = DurationNs::from_us(25);
+/// ... for so long where more waits in the sockets: what comes out then has waited there for longer.
+const WAIT_BEHIND_MAX: DurationNs = DurationNs::from_us(100);
 
 /// Sends commands to their devices, or, in a dry run, to nobody.
 pub struct Egress {
@@ -119,10 +122,11 @@ impl Egress {
         }
     }
 
-    /// Whether what waits may wait on at `now`.
-    pub(crate) fn may_wait(&self, now: ArrivalNs) -> bool {
+    /// Whether what waits may wait on at `now`; `is_behind`: more waits in the sockets.
+    pub(crate) fn may_wait(&self, now: ArrivalNs, is_behind: bool) -> bool {
+        let most = if is_behind { WAIT_BEHIND_MAX } else { WAIT_MAX };
         self.waiting.len() < WAITING_MAX
-            && self.waiting.first().is_none_or(|first| now.since(first.timing.step_end) < WAIT_MAX)
+            && self.waiting.first().is_none_or(|first| now.since(first.timing.step_end) < most)
     }
 
     /// Hands over what waits, and accounts for it; gives when it had left. `None` where nothing waited.

@@ -21,7 +21,8 @@ use crate::lane::{LaneRx, LaneTx, lane};
 use crate::latency::exchange::{Collector, Latencies};
 use crate::leases::Leases;
 use crate::publish::{Pictures, Publisher, publisher};
-use crate::stepper::{Outlet, Outputs, Source, Stepper};
+use crate::shadow::Shadow;
+use crate::stepper::{AtSide, Outlet, Outputs, Source, Stepper};
 use crate::tap::{Tap, TapRx, tap_ring};
 use osmose_core::{Core, CoreDriver};
 use osmose_drivers::udp::UdpCounts;
@@ -39,8 +40,10 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 /// Inputs and bytes that a lane holds.
-const LANE_ITEMS: usize = 16 * 1024;
-const LANE_BYTES: usize = 4 * 1024 * 1024;
+const LANE: (usize, usize) = (16 * 1024, 4 * 1024 * 1024);
+/// The same for `state`: past half of it older items give way, so half of it is what comes while a machine that others share
+/// takes the processor away, some 30 ms at a million observations a second.
+const LANE_OF_STATE: (usize, usize) = (64 * 1024, 8 * 1024 * 1024);
 /// Bytes that wait for the journal thread.
 const TAP_BYTES: usize = 32 * 1024 * 1024;
 /// Rules that may come by a reload beyond those at the start and still have rows of their own in the account.
@@ -74,8 +77,24 @@ pub struct Setup {
 pub enum Control {
     /// An operator's action.
     Input(OwnedInput),
+    /// Rules that were compiled beside the engine; see [`Control::rules`].
+    Rules {
+        /// For the core that acts.
+        rules: Box<osmose_core::Rules>,
+        /// The same for the one at the side.
+        again: Box<osmose_core::Rules>,
+        /// What puts them in force.
+        input: OwnedInput,
+    },
+}
+
+impl Control {
     /// Rules that were compiled beside the engine, and the input that puts them in force.
-    Rules(Box<osmose_core::Rules>, OwnedInput),
+    #[must_use]
+    pub fn rules(rules: osmose_core::Rules, input: OwnedInput) -> Self {
+        let again = Box::new(rules.clone());
+        Self::Rules { rules: Box::new(rules), again, input }
+    }
 }
 
 /// An input that owns its canonical bytes.
@@ -133,7 +152,10 @@ pub struct Engine {
 #[must_use]
 pub fn lanes() -> ([LaneTx; CLASSES], [LaneRx; CLASSES]) {
     debug_assert!(lane_of(Class::Safety) == 0 && lane_of(Class::Bulk) == CLASSES - 1);
-    let [(a, b), (c, d), (e, f), (g, h)] = std::array::from_fn(|_| lane(LANE_ITEMS, LANE_BYTES));
+    let [(a, b), (c, d), (e, f), (g, h)] = std::array::from_fn(|i| {
+        let (items, bytes) = if i == lane_of(Class::State) { LANE_OF_STATE } else { LANE };
+        lane(items, bytes)
+    });
     ([a, c, e, g], [b, d, f, h])
 }
 
@@ -223,7 +245,7 @@ impl Engine {
         let site = setup.machine.site().clone();
         let (clock, taps) = (setup.clock, std::mem::take(&mut setup.taps));
         let egress = Egress::new(site.clone(), setup.dry_run)?;
-        let (mut tap, side) = tap_ring(if taps.is_empty() { 0 } else { TAP_BYTES });
+        let (mut tap, mut side) = tap_ring(if taps.is_empty() { 0 } else { TAP_BYTES });
         if taps.is_empty() {
             tap.nobody_listens();
         }
@@ -238,11 +260,19 @@ impl Engine {
         } else {
             (Source::Here(one(inlets)), Outlet::Here(Box::new(egress)), None)
         };
+        let keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
+        let at_side = if has_shadow(topology, &cores, !taps.is_empty() && (keyframes_wanted || setup.journal.is_some()))
+        {
+            side.cast(Shadow::new(setup.machine.clone()));
+            AtSide::Follows
+        } else {
+            AtSide::Nobody
+        };
         let leases = Leases::new(&setup.machine, |device| outlet.reaches(device));
         let out = Outputs::new(setup.journal.take(), tap, (outlet, leases), clock, meter);
         let mut stepper = stepper(setup, source, lanes, out);
         stepper.publisher = publisher;
-        stepper.keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
+        (stepper.keyframes_wanted, stepper.at_side) = (keyframes_wanted, at_side);
         let mut summary = if topology == Topology::Inline {
             inline(stepper, side, taps, &mut collector, stop)
         } else {
@@ -283,6 +313,12 @@ fn is_threaded(topology: Topology) -> bool {
     matches!(topology, Topology::Split | Topology::Dedicated)
 }
 
+/// Whether a core at the side is saved in the place of the one that acts: where keyframes are taken, and there is a second
+/// processor that it can be stepped on.
+fn has_shadow(topology: Topology, cores: &Cores, keyframes: bool) -> bool {
+    keyframes && topology != Topology::Inline && cores.allowed() > 1
+}
+
 /// How many threads read sockets.
 fn inlets_for(topology: Topology, ports: usize, cores: usize) -> usize {
     match topology {
@@ -309,6 +345,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         bytes: vec![0; INPUT_BYTES_MAX],
         scan: ScanBuf::new(),
         keyframe: Some(Box::default()),
+        at_side: AtSide::Nobody,
         keyframe_at: setup.clock.now(),
         keyframe_inputs: 0,
         keyframes_wanted: false,
@@ -392,17 +429,17 @@ fn journal(
     taps: Vec<Box<dyn Tap>>,
     collector: Collector,
 ) -> std::io::Result<JoinHandle<Collector>> {
-    let polite = cores.allowed() < 2;
-    Builder::new().name("osmose-journal".into()).spawn(move || journal_thread(side, taps, collector, polite))
+    let cores = cores.clone();
+    Builder::new().name("osmose-journal".into()).spawn(move || journal_thread(side, taps, collector, &cores))
 }
 
-/// Shows what waits to the taps, and sleeps: 2 ms where there is a core for it, 50 ms at the lowest priority where
-/// the pinned thread has the only one.
-fn journal_thread(mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, mut collector: Collector, polite: bool) -> Collector {
-    if polite && let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
-        tracing::warn!(%error, "the journal thread keeps its priority: it may delay the pipeline on this one core");
+/// Shows what waits to the taps, and sleeps: 2 ms where there is a core for it, 50 ms where the pinned thread has the only
+/// one.
+fn journal_thread(mut side: TapRx, mut taps: Vec<Box<dyn Tap>>, mut collector: Collector, cores: &Cores) -> Collector {
+    if !cores.step_aside() {
+        tracing::warn!("the journal thread cannot be kept out of the pipeline's way: it may delay it");
     }
-    let nap = Duration::from_millis(if polite { 50 } else { 2 });
+    let nap = Duration::from_millis(if cores.allowed() < 2 { 50 } else { 2 });
     loop {
         let over = side.is_over();
         collector.collect();

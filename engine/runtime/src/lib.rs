@@ -11,6 +11,7 @@
 //! | `leases.rs` | when devices are told again what they hold under a lease |
 //! | [`logs`] | commands as lines, events as JSON lines |
 //! | [`tap`] | the way to the side: recording, state, logs |
+//! | `shadow.rs` | the core at the side, which is saved in the place of the one that acts |
 //! | [`publish`] | the picture of the world for those who look on |
 //! | [`latency`] | deadline accounting: how long, which were late, where the time went |
 //! | [`cores`], [`clock`] | the machine's processors and clocks |
@@ -28,5 +29,6 @@ pub mod latency;
 mod leases;
 pub mod logs;
 pub mod publish;
+mod shadow;
 mod stepper;
 pub mod tap;

@@ -17,7 +17,7 @@ use crate::latency::Kind;
 use crate::latency::exchange::Meter;
 use crate::leases::Leases;
 use crate::publish::Publisher;
-use crate::tap::{Keyframe, TapTx, Timing};
+use crate::tap::{Keyframe, Returned, TapTx, Timing, Wanted};
 use osmose_core::sequencer::Head;
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::command::Command;
@@ -38,6 +38,8 @@ const KEYFRAME_EVERY: DurationNs = DurationNs::from_s(30);
 const KEYFRAME_LATEST: DurationNs = DurationNs::from_s(60);
 /// Uncovered share of the journal ring that makes a keyframe urgent: taken even under load.
 const KEYFRAME_URGENT: f64 = 0.5;
+/// Uncovered share at which nobody is waited for: the core at the side is too far behind.
+const KEYFRAME_NOW: f64 = 0.8;
 /// Inputs stepped before the sockets are looked at again, where more waits in them: a safety input may be among it.
 const TURN_BEHIND: usize = 32;
 /// The last stretch to a due instant, which a parked thread does not sleep.
@@ -140,6 +142,7 @@ pub(crate) struct Stepper {
     pub(crate) bytes: Vec<u8>,
     pub(crate) scan: ScanBuf,
     pub(crate) keyframe: Option<Box<Keyframe>>,
+    pub(crate) at_side: AtSide,
     pub(crate) keyframe_at: ArrivalNs,
     pub(crate) keyframe_inputs: u64,
     /// Somebody at the side wants keyframes although no state is kept.
@@ -149,6 +152,19 @@ pub(crate) struct Stepper {
     pub(crate) control: Option<rtrb::Consumer<Control>>,
     /// Where somebody looks on.
     pub(crate) publisher: Option<Publisher>,
+}
+
+/// Whether the core at the side can be saved in the place of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtSide {
+    /// There is none.
+    Nobody,
+    /// It follows.
+    Follows,
+    /// It was asked for a keyframe.
+    Asked,
+    /// It has missed something: it goes on from the next keyframe that is filled here.
+    Stale,
 }
 
 /// Everything that a step's results go to. Borrowed by the driver during a step.
@@ -168,6 +184,8 @@ pub(crate) struct Outputs {
     meter: Meter,
     /// More inputs wait to be stepped: commands may wait for theirs.
     more_waits: bool,
+    /// More wait in the sockets.
+    is_behind: bool,
     /// How often rules were installed.
     generation: u32,
     journal_lost: u64,
@@ -197,6 +215,7 @@ impl Outputs {
             stepped_at: now,
             meter,
             more_waits: false,
+            is_behind: false,
             generation: 0,
             journal_lost: 0,
             journal_broken: false,
@@ -244,8 +263,17 @@ impl Outputs {
     /// Whether the commands of a step that ended now may wait for those of the next.
     fn may_wait(&self, out: &Outbox) -> bool {
         self.more_waits
+            // What a fire alarm, a door or a button decides waits for nobody.
+            && !matches!(self.kind, Kind::Safety | Kind::Edge)
             && self.tap.has_room_to_hold(out)
-            && matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at))
+            && matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at, self.is_behind))
+    }
+}
+
+impl Outputs {
+    /// Whether what waits may wait for the inputs of the next turn, which follows at once.
+    fn may_wait_for_next_turn(&self) -> bool {
+        matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at, self.is_behind))
     }
 }
 
@@ -390,19 +418,23 @@ impl Stepper {
         }
         let mut n = 0;
         // While more waits in the sockets, a safety input may be among it: it must not wait for all that is here.
-        let turn = if self.is_behind() { TURN_BEHIND } else { usize::MAX };
+        self.out.is_behind = self.is_behind();
+        let turn = if self.out.is_behind { TURN_BEHIND } else { usize::MAX };
         while n < turn {
             let Some(i) = self.next_lane() else { break };
             let Some(LaneHead { head, received, len }) = self.lanes[i].pop(&mut self.bytes) else { break };
             let bytes = std::mem::take(&mut self.bytes);
             (self.out.kind, self.out.received, self.out.read) = (Kind::of(head.class), received, head.arrival);
-            self.out.more_waits = n + 1 < turn && self.lanes.iter().any(|lane| !lane.is_empty());
+            self.out.more_waits = self.out.is_behind || self.lanes.iter().any(|lane| !lane.is_empty());
             self.feed(head.arrival, &bytes[..len as usize]);
             self.bytes = bytes;
             n += 1;
         }
         self.out.more_waits = false;
-        self.out.flush();
+        // Where this turn ended with more to come, commands may wait for the next one's.
+        if n < turn || !self.out.may_wait_for_next_turn() {
+            self.out.flush();
+        }
         n += self.take_control();
         self.driver.run_until(self.clock.now(), &mut self.out);
         self.keyframe_inputs += n as u64;
@@ -434,7 +466,8 @@ impl Stepper {
         let Some(control) = self.control.as_mut().and_then(|c| c.pop().ok()) else { return 0 };
         let input = match control {
             Control::Input(input) => input,
-            Control::Rules(rules, input) => {
+            Control::Rules { rules, again, input } => {
+                self.out.tap.stage(self.driver.machine().last(), again);
                 self.driver.machine_mut().stage_rules(*rules);
                 input
             }
@@ -522,12 +555,7 @@ impl Stepper {
     /// Takes a keyframe when one is due and nothing else waits; under load when it is long overdue, or the ring needs
     /// one.
     fn keyframe_if_due(&mut self, now: ArrivalNs, is_idle: bool) {
-        while let Some((frame, durable)) = self.out.tap.returned() {
-            if durable && let Some(journal) = &mut self.out.journal {
-                journal.release_before(frame.journal);
-            }
-            self.keyframe = Some(frame);
-        }
+        self.take_returned();
         let urgent = match &self.out.journal {
             Some(journal) => self.out.journal_broken || journal.uncovered() > KEYFRAME_URGENT,
             None if self.keyframes_wanted => false,
@@ -538,14 +566,70 @@ impl Stepper {
         if !urgent && !due {
             return;
         }
-        let Some(frame) = self.keyframe.take() else { return };
-        self.keyframe_at = now;
-        self.keyframe_inputs = 0;
-        self.out.journal_broken = false;
-        let frame = self.fill(frame);
-        if let Err(frame) = self.out.tap.keyframe(frame) {
-            self.keyframe = Some(frame);
+        if self.ask_side() {
+            self.note_keyframe(now);
+            return;
         }
+        let waits = self.at_side == AtSide::Asked;
+        if waits && self.out.journal.as_ref().is_none_or(|journal| journal.uncovered() < KEYFRAME_NOW) {
+            return;
+        }
+        let Some(frame) = self.keyframe.take() else { return };
+        // It goes by a way of its own: what is held back goes before it.
+        self.out.flush();
+        self.note_keyframe(now);
+        let frame = self.fill(frame);
+        match self.out.tap.keyframe(frame) {
+            Ok(()) if self.at_side == AtSide::Stale => self.at_side = AtSide::Follows,
+            Ok(()) => {}
+            Err(frame) => self.keyframe = Some(frame),
+        }
+    }
+
+    fn note_keyframe(&mut self, now: ArrivalNs) {
+        (self.keyframe_at, self.keyframe_inputs, self.out.journal_broken) = (now, 0, false);
+    }
+
+    /// Takes note of what became of keyframes.
+    fn take_returned(&mut self) {
+        while let Some(returned) = self.out.tap.returned() {
+            let durable = match returned {
+                Returned::Filled(frame, durable) => {
+                    let journal = frame.journal;
+                    self.keyframe = Some(frame);
+                    durable.then_some(journal)
+                }
+                Returned::Saved(durable) => {
+                    self.at_side = AtSide::Follows;
+                    durable
+                }
+                Returned::Stale => {
+                    tracing::info!(
+                        "the core at the side has missed inputs: the next keyframe is saved by the one that acts"
+                    );
+                    // It is due still.
+                    (self.at_side, self.keyframe_inputs) = (AtSide::Stale, self.keyframe_inputs.max(1));
+                    self.keyframe_at = ArrivalNs(i64::MIN);
+                    None
+                }
+            };
+            if let (Some(offset), Some(journal)) = (durable, &mut self.out.journal) {
+                journal.release_before(offset);
+            }
+        }
+    }
+
+    /// Asks the core at the side for a keyframe of what this one is now; false where that cannot be.
+    fn ask_side(&mut self) -> bool {
+        if self.at_side != AtSide::Follows {
+            return false;
+        }
+        let machine = self.driver.machine();
+        let journal = self.out.journal.as_ref().map_or_else(Default::default, Ring::head);
+        let digests = (machine.input_digest(), machine.decision_digest());
+        let is_asked = self.out.tap.want(Wanted { tag: machine.last(), journal, digests });
+        self.at_side = if is_asked { AtSide::Asked } else { AtSide::Stale };
+        is_asked
     }
 
     fn fill(&self, mut frame: Box<Keyframe>) -> Box<Keyframe> {
@@ -561,9 +645,7 @@ impl Stepper {
     /// The last keyframe, and the account. The ends of the rings go with it, so that the threads at their other ends
     /// know that nothing follows.
     pub(crate) fn finish(mut self) -> Summary {
-        while let Some((frame, _)) = self.out.tap.returned() {
-            self.keyframe = Some(frame);
-        }
+        self.take_returned();
         let frame = self.keyframe.take().unwrap_or_default();
         let frame = self.fill(frame);
         let _ = self.out.tap.keyframe(frame);

@@ -6,7 +6,9 @@
 
 use crate::journal::Offset;
 use crate::lane::{put, take, touch};
-use osmose_core::Outbox;
+use crate::shadow::Shadow;
+pub use crate::shadow::Wanted;
+use osmose_core::{Outbox, Rules};
 use osmose_model::canon;
 use osmose_model::command::Command;
 use osmose_model::digest::Digest;
@@ -89,6 +91,10 @@ const EVENT: u8 = 2;
 const COMMAND: u8 = 3;
 const DIGEST: u8 = 4;
 const TIMING: u8 = 5;
+/// A keyframe is wanted from the core at the side.
+const WANTED: u8 = 6;
+/// Rules were staged; they come by a ring of their own.
+const STAGED: u8 = 7;
 /// kind, length, tag.
 const HEAD: usize = 1 + 4 + 16;
 
@@ -98,7 +104,8 @@ pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
     let (mut tx, mut rx) = rtrb::RingBuffer::new(bytes);
     touch(&mut tx, &mut rx);
     let (frame_tx, frame_rx) = rtrb::RingBuffer::new(1);
-    let (back_tx, back_rx) = rtrb::RingBuffer::new(2);
+    let (back_tx, back_rx) = rtrb::RingBuffer::new(BACK_MAX);
+    let (staged_tx, staged_rx) = rtrb::RingBuffer::new(STAGED_MAX);
     let room = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
     let tx = TapTx {
         ring: tx,
@@ -109,10 +116,28 @@ pub fn tap_ring(bytes: usize) -> (TapTx, TapRx) {
         holes: Vec::with_capacity(HOLES_MAX),
         nobody: false,
         frames: frame_tx,
+        staged: staged_tx,
         returned: back_rx,
     };
-    (tx, TapRx { ring: rx, buffer: room, frames: frame_rx, back: back_tx, pending: None })
+    let (frames, staged, back) = (frame_rx, staged_rx, back_tx);
+    (tx, TapRx { ring: rx, buffer: room, frames, staged, back, pending: None, shadow: None })
 }
+
+/// What became of a keyframe.
+#[derive(Debug)]
+pub enum Returned {
+    /// One that the stepping thread filled was dealt with: it may be filled again. Whether it is durable.
+    Filled(Box<Keyframe>, bool),
+    /// The core at the side was saved. `Some` where that is durable: the journal before it may go.
+    Saved(Option<Offset>),
+    /// The core at the side could not be saved in the place of the one that acts.
+    Stale,
+}
+
+/// Answers that wait to be looked at: at most two filled keyframes and one asked for.
+const BACK_MAX: usize = 4;
+/// Rules that wait to be staged at the side.
+const STAGED_MAX: usize = 8;
 
 /// The pinned thread's end.
 #[derive(Debug)]
@@ -128,7 +153,8 @@ pub struct TapTx {
     /// There is nobody at the side: nothing is recorded.
     nobody: bool,
     frames: rtrb::Producer<Box<Keyframe>>,
-    returned: rtrb::Consumer<(Box<Keyframe>, bool)>,
+    staged: rtrb::Producer<Box<Rules>>,
+    returned: rtrb::Consumer<Returned>,
 }
 
 /// Bytes of held records beyond which nothing more is held back.
@@ -258,8 +284,28 @@ impl TapTx {
         self.frames.push(keyframe).map_err(|rtrb::PushError::Full(k)| k)
     }
 
-    /// A keyframe that was dealt with, to be filled again, and whether it is durable.
-    pub fn returned(&mut self) -> Option<(Box<Keyframe>, bool)> {
+    /// Asks for a keyframe of the core at the side, behind everything that was shown; false where there is no room.
+    pub fn want(&mut self, wanted: Wanted) -> bool {
+        let Wanted { tag, journal, digests } = wanted;
+        let before = self.lost_in_all;
+        let mut body = [0; 24];
+        for (i, word) in [journal.0, digests.0.0, digests.1.0].into_iter().enumerate() {
+            body[8 * i..8 * i + 8].copy_from_slice(&word.to_le_bytes());
+        }
+        self.record(WANTED, tag, &body);
+        self.lost_in_all == before
+    }
+
+    /// Rules were staged here, to be in force with the next input that installs some; so they are at the side. There they
+    /// are dropped, too, where nobody needs them.
+    pub(crate) fn stage(&mut self, tag: Tag, rules: Box<Rules>) {
+        if !self.nobody && self.staged.push(rules).is_ok() {
+            self.record(STAGED, tag, &[]);
+        }
+    }
+
+    /// What became of a keyframe, where something did.
+    pub fn returned(&mut self) -> Option<Returned> {
         self.returned.pop().ok()
     }
 
@@ -314,12 +360,20 @@ pub struct TapRx {
     ring: rtrb::Consumer<u8>,
     buffer: Vec<u8>,
     frames: rtrb::Consumer<Box<Keyframe>>,
-    back: rtrb::Producer<(Box<Keyframe>, bool)>,
+    staged: rtrb::Consumer<Box<Rules>>,
+    back: rtrb::Producer<Returned>,
     /// A keyframe whose turn has not come: records of its input or before may still wait.
     pending: Option<Box<Keyframe>>,
+    /// The core at the side, where there is one.
+    shadow: Option<Box<Shadow>>,
 }
 
 impl TapRx {
+    /// Keyframes that are asked for are those of this core, which is stepped here from now on.
+    pub(crate) fn cast(&mut self, shadow: Shadow) {
+        self.shadow = Some(Box::new(shadow));
+    }
+
     /// Shows everything that waits to every tap, a keyframe exactly behind the last record of its input; gives how
     /// many records there were.
     pub fn drain(&mut self, taps: &mut [Box<dyn Tap>]) -> usize {
@@ -340,13 +394,37 @@ impl TapRx {
 
     fn show_keyframe(&mut self, taps: &mut [Box<dyn Tap>]) -> bool {
         let Some(keyframe) = self.pending.take() else { return false };
-        let mut durable = false;
-        for tap in taps {
-            durable |= tap.keyframe(&keyframe);
+        let durable = shown(&keyframe, taps);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.follow(&keyframe);
         }
-        // There are at most two keyframes in all, so their way back has room.
-        let _ = self.back.push((keyframe, durable));
+        // There are at most two keyframes in all and one that is asked for, so their way back has room.
+        let _ = self.back.push(Returned::Filled(keyframe, durable));
         true
+    }
+
+    /// What is for the core at the side.
+    fn tell_shadow(&mut self, kind: u8, tag: Tag, len: usize, taps: &mut [Box<dyn Tap>]) {
+        let body = &self.buffer[..len];
+        let staged = if kind == STAGED { self.staged.pop().ok() } else { None };
+        let Some(shadow) = &mut self.shadow else { return };
+        match kind {
+            INPUT => shadow.input(tag, body),
+            STAGED => match staged {
+                Some(rules) => shadow.stage(*rules),
+                None => shadow.missed(),
+            },
+            WANTED => {
+                let digests = (Digest(word(body, 1)), Digest(word(body, 2)));
+                let saved = shadow.save(Wanted { tag, journal: Offset(word(body, 0)), digests });
+                let answer = saved.map_or(Returned::Stale, |keyframe| {
+                    Returned::Saved(shown(keyframe, taps).then_some(keyframe.journal))
+                });
+                let _ = self.back.push(answer);
+            }
+            EVENT | COMMAND | DIGEST | TIMING => {}
+            _ => shadow.missed(),
+        }
     }
 
     /// Whether the pinned thread is gone and nothing waits.
@@ -377,12 +455,17 @@ impl TapRx {
         if self.pending.as_ref().is_some_and(|k| k.tag.seq < tag.seq) {
             self.show_keyframe(taps);
         }
-        let body = &self.buffer[..len];
-        for tap in taps {
-            show(tap.as_mut(), h[0], tag, body);
+        for tap in taps.iter_mut() {
+            show(tap.as_mut(), h[0], tag, &self.buffer[..len]);
         }
+        self.tell_shadow(h[0], tag, len, taps);
         true
     }
+}
+
+/// Shows a keyframe to everybody; true where somebody made it durable.
+fn shown(keyframe: &Keyframe, taps: &mut [Box<dyn Tap>]) -> bool {
+    taps.iter_mut().fold(false, |durable, tap| tap.keyframe(keyframe) | durable)
 }
 
 fn show(tap: &mut dyn Tap, kind: u8, tag: Tag, body: &[u8]) {
@@ -404,6 +487,7 @@ fn show(tap: &mut dyn Tap, kind: u8, tag: Tag, body: &[u8]) {
             tap.timing(tag, Timing { received, read, step_start, step_end, sent });
         }
         DIGEST => tap.digest(tag.seq, Digest(word(body, 0)), Digest(word(body, 1))),
+        WANTED | STAGED => {}
         _ => tap.gap(word(body, 0)),
     }
 }
@@ -438,7 +522,7 @@ mod tests {
         Tag { at: LogicalNs(0), seq: Seq(seq) }
     }
 
-    fn shown(rx: &mut TapRx) -> Vec<String> {
+    fn lines_of(rx: &mut TapRx) -> Vec<String> {
         let lines = Arc::new(Mutex::new(vec![]));
         let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(Log(lines.clone()))];
         while rx.drain(&mut taps) > 0 {}
@@ -453,8 +537,9 @@ mod tests {
         tx.input(tag(2), b"b");
         tx.keyframe(Box::new(Keyframe { tag: tag(2), ..Keyframe::default() })).expect("room for one");
         tx.input(tag(3), b"c");
-        assert_eq!(shown(&mut rx), ["input 1 [97]", "input 2 [98]", "keyframe 2", "input 3 [99]"]);
-        assert!(tx.returned().is_some_and(|(_, durable)| durable), "it comes back to be filled again");
+        assert_eq!(lines_of(&mut rx), ["input 1 [97]", "input 2 [98]", "keyframe 2", "input 3 [99]"]);
+        let back = tx.returned();
+        assert!(matches!(back, Some(Returned::Filled(_, true))), "it comes back to be filled again: {back:?}");
     }
 
     /// Shows every record as it came.
@@ -533,8 +618,8 @@ mod tests {
             tx.input(tag(seq), &[seq as u8; 20]);
         }
         assert_eq!(tx.lost_in_all(), 4);
-        assert_eq!(shown(&mut rx).len(), 1);
+        assert_eq!(lines_of(&mut rx).len(), 1);
         tx.input(tag(6), b"f");
-        assert_eq!(shown(&mut rx), ["lost 4", "input 6 [102]"]);
+        assert_eq!(lines_of(&mut rx), ["lost 4", "input 6 [102]"]);
     }
 }

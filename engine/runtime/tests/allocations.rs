@@ -88,7 +88,7 @@ struct Client {
 /// Turns of each part.
 const WARM: usize = 3000;
 const STEADY: usize = 3000;
-const OVERLOAD: usize = 100;
+const OVERLOAD: usize = 220;
 const DRAIN: usize = 3000;
 const RELOAD: usize = 500;
 /// The name of the last part, and what its one step that installs rules may allocate: far less than the 2,000 fixes that
@@ -182,7 +182,7 @@ fn reload(site: &Arc<Site>) -> Control {
     let n = canon::encode_input(&Input::RulesInstalled { files: &canon::encode_files(&files) }, &mut bytes)
         .expect("it fits");
     bytes.truncate(n);
-    Control::Rules(Box::new(osmose_rules::Rules::new(program)), OwnedInput(bytes))
+    Control::rules(osmose_rules::Rules::new(program), OwnedInput(bytes))
 }
 
 #[test]

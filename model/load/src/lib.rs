@@ -15,7 +15,7 @@
 //! | `people` | people.toml |
 //! | `bookings` | calendars, as stretches of time given to zones |
 //! | `devices` | devices.toml |
-//! | `reload` | people saved anew beside a running engine |
+//! | `reload` | people and calendars saved anew beside a running engine |
 //! | `template` | the site that `osmose new` writes |
 #![forbid(unsafe_code)]
 
@@ -34,7 +34,7 @@ mod text;
 pub use fault::{FAULTS_MAX, Fault, Places, Severity};
 pub use files::{FILE_BYTES_MAX, FILES_MAX, ReadError, SITE_BYTES_MAX, read_dir, read_plan_dir};
 pub use plan::frame::Projection;
-pub use reload::{installed, saved_people, with_people};
+pub use reload::{installed, saved_people, with_saved};
 pub use template::template;
 
 use fault::{Faults, Spot};

@@ -4,6 +4,8 @@ use crate::WireError;
 use crate::frame_schema as schema;
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, VerifierOptions, WIPOffset};
 
+pub mod fixes;
+
 pub use schema::{Clock, Direction};
 
 /// The version of the schema that this build writes and reads.

@@ -116,18 +116,18 @@ impl Workshop for Osmose {
 }
 
 impl Osmose {
-    /// Compiles rules, with the people that were installed with them.
+    /// Compiles rules, with the people and calendars that were installed with them.
     fn compile(&self, files: &[SourceFile]) -> Result<Rules, WorkshopError> {
         let faults = |faults: Vec<osmose_load::Fault>| {
             let errors = faults.iter().filter(|f| f.severity == osmose_load::Severity::Error);
             WorkshopError::Site(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         };
-        let (people, files) = osmose_load::installed(&self.site, files).map_err(faults)?;
-        let people = people.map(Arc::new);
-        let checked = osmose_rules::check(people.as_ref().unwrap_or(&self.site), &files);
+        let (other, files) = osmose_load::installed(&self.site, files).map_err(faults)?;
+        let other = other.map(Arc::new);
+        let checked = osmose_rules::check(other.as_ref().unwrap_or(&self.site), &files);
         match checked.program {
-            Some(program) => Ok(match people {
-                Some(site) => Rules::with_people(program, site),
+            Some(program) => Ok(match other {
+                Some(site) => Rules::of_site(program, site),
                 None => Rules::new(program),
             }),
             None => {

@@ -270,7 +270,8 @@ pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anony
     let mut driver = CoreDriver::new(workshop.core()?);
     let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
     let in_force = canon::encode_files(&own);
-    let mut run = Feed { old: &old, known: old.people.len(), words, people, workshop: &workshop, in_force };
+    let known = old.people.len();
+    let mut run = Feed { now: (*old).clone(), old: &old, known, words, people, workshop: &workshop, in_force };
     let result = run.all((&mut recording, watch), &mut keys, &mut driver, &mut sink);
     if result.is_err() {
         let _ = std::fs::remove_file(out);
@@ -285,6 +286,8 @@ pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anony
 struct Feed<'a> {
     /// The site as it was at the beginning, with its names.
     old: &'a Site,
+    /// The site in force, with its names.
+    now: Site,
     /// How many people there were at most.
     known: usize,
     words: Words,
@@ -361,21 +364,22 @@ impl Feed<'_> {
         Ok(())
     }
 
-    /// People who were saved anew beside the engine: whoever is new among them gets a name of his own.
+    /// People and calendars that were saved anew beside the engine: whoever is new among them gets a name of his own.
     fn meet(&mut self, block: &[u8], keys: &mut Keys) -> Result<(), SurgeryError> {
         let sources = canon::decode_files(block).map_err(|e| SurgeryError::Refused(e.to_string()))?;
         let loaded = osmose_load::installed(self.old, &sources);
-        let refused = || SurgeryError::Refused("people that were saved while it was recorded do not load".to_owned());
+        let refused = || SurgeryError::Refused("what was saved while it was recorded does not load".to_owned());
         if let Some(site) = loaded.map_err(|_| refused())?.0 {
             self.people = people_file(&site, &mut self.words, keys);
             self.known = self.known.max(site.people.len());
+            self.now = site;
         }
         Ok(())
     }
 
     fn renamed(&self, block: &[u8]) -> Result<Vec<SourceFile>, SurgeryError> {
         let sources = canon::decode_files(block).map_err(|e| SurgeryError::Refused(e.to_string()))?;
-        Ok(files(self.old, &sources, &self.people, &self.words).0)
+        Ok(files(&self.now, &sources, &self.people, &self.words).0)
     }
 
     fn observation(

@@ -3,7 +3,9 @@
 use super::Checker;
 use super::rule::{Clauses, Deps, Scope};
 use crate::diag::Span;
-use crate::program::{Binding, Cond, CondId, Damper, Instance, OncePer, Pairs, Per, SLOTS_PER_CONTEXT_MAX, Shape};
+use crate::program::{
+    Binding, Cond, CondId, Damper, Instance, OfPeople, OncePer, Pairs, Per, SLOTS_PER_CONTEXT_MAX, Shape,
+};
 use crate::syntax::ast::{self, AstNode, Expr};
 use osmose_model::ids::{Name, RuleId, ZoneId};
 use osmose_model::limits::CAUSE_CONDITIONS_MAX;
@@ -330,6 +332,17 @@ impl Checker<'_> {
         }
         if deps.everywhere {
             add(&mut index.everywhere);
+        }
+    }
+
+    /// Which dampers remember anything of people, once all instances are known.
+    pub(super) fn note_dampers(&mut self) {
+        let program = &mut self.program;
+        for rule in &program.rules {
+            for (number, damper) in rule.dampers.iter().enumerate().filter(|(_, d)| d.per != Per::Instance) {
+                let (damper, pairs) = (number as u8, damper.per == Per::Pair);
+                program.of_people.extend(rule.instances.clone().map(|instance| OfPeople { instance, damper, pairs }));
+            }
         }
     }
 

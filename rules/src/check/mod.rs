@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `mod.rs` | the entry, the file's declarations, how findings are collected |
 //! | `names.rs` | names and dotted paths to what they mean |
+//! | `call.rs` | calls, `all ...`, `any ... in ...` |
 //! | `units.rs` | units of quantities |
 //! | `value.rs` | numbers, and values of commands and holds |
 //! | `cascade.rs` | findings that only follow from others |
 //! | `cond.rs` | conditions |
+//! | `happening.rs` | what happens: verbs |
 //! | `space.rs` | distance, facing, nearness, sight: what places say |
 //! | `time.rs` | times of day, days, the sun, calendars |
 //! | `sequence.rs` | what comes after what: `then`, `within`, `times` |
@@ -21,9 +23,11 @@
 //! What parses and cannot be run yet is an error that says so: nothing that an integrator wrote is passed over.
 
 mod action;
+mod call;
 mod cascade;
 mod cond;
 mod declare;
+mod happening;
 mod instance;
 mod names;
 mod policy;
@@ -81,6 +85,7 @@ pub fn check(site: &Site, files: &[SourceFile]) -> Checked {
         checker.orders(path, file);
     }
     checker.finish_orders();
+    checker.note_dampers();
     cascade::drop_what_follows(&mut checker.diagnostics, &parsed);
     let order = |file: &str| files.iter().position(|f| f.path == file);
     checker.diagnostics.sort_by_key(|d| (order(&d.file), d.span.start, d.span.end));
@@ -164,6 +169,7 @@ impl<'s> Checker<'s> {
             windows: Vec::new(),
             columns: declare::columns(site),
             bookings: time::bookings(site),
+            of_people: Vec::new(),
             guards: Vec::new(),
             pieces: pieces(site),
             place_deg: site.frame.origin_deg,

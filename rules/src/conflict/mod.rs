@@ -278,13 +278,21 @@ fn say(program: &Program, site: &Site, files: &[SourceFile], c: &Conflict) -> Di
         1 => " (and of 1 other device)".to_owned(),
         n => format!(" (and of {n} other devices)"),
     };
+    let elsewhere =
+        if a.file == b.file { String::new() } else { format!("`{}` stands at {}. ", a.name, place(a, files)) };
     let values = format!("then `{}` wants {}, `{}` wants {}{more}", a.name, c.values[0], b.name, c.values[1]);
     let mend = if c.rules[0] == c.rules[1] {
         "let each instance drive devices of its own".to_owned()
     } else {
         format!("write `rule {} over {}`, give one another level, or let the property combine", a.name, b.name)
     };
-    diagnostic.help(format!("{when}; {values}. To mend it, {mend}"))
+    diagnostic.help(format!("{elsewhere}{when}; {values}. To mend it, {mend}"))
+}
+
+/// The file and line of what a rule does.
+fn place(rule: &RuleInfo, files: &[SourceFile]) -> String {
+    let text = files.iter().find(|f| f.path == rule.file).map_or("", |f| f.text.as_str());
+    format!("{}:{}", rule.file, crate::diag::line_column(text, clause_span(rule, files).start).0)
 }
 
 fn level_name(program: &Program, level: LevelRank) -> &str {

@@ -7,7 +7,7 @@
 //! The matches here name every form, on purpose: a form of the language without a bound does not compile.
 
 use super::ops::{Op, Ops};
-use crate::eval::{CONTEXTS_MAX, ROUNDS_MAX, RUNS_MAX};
+use crate::eval::{CONTEXTS_MAX, MEMORIES_MAX, ROUNDS_MAX, RUNS_MAX};
 use crate::program::{Cond, CondId, Instance, Num, NumId, Program, Send, Shape, Step, TextPart, ValueExpr, Who};
 use osmose_model::site::Site;
 use osmose_model::world::Stimulus;
@@ -36,10 +36,19 @@ pub(crate) struct Bounds<'p> {
     /// Known people.
     people: u64,
     groups: Vec<u64>,
-    dampers_anywhere: bool,
+    /// What `memory::follow` looks at, at most.
+    memories: u64,
     /// `Run::look_at_woken`: what rules that wait for modes, counters and bookings take, in every round.
     woken: Ops,
     follows_anybody: bool,
+}
+
+/// `memory::follow`: two for each damper that counts by one person; what counts by pairs is gone through, and a memory may
+/// be met again under its new name.
+fn memories(program: &Program) -> u64 {
+    let single = program.of_people.iter().filter(|of| !of.pairs).count() as u64;
+    let pairs = if program.of_people.iter().any(|of| of.pairs) { 2 * MEMORIES_MAX as u64 } else { 0 };
+    2 * single + pairs
 }
 
 impl<'p> Bounds<'p> {
@@ -49,7 +58,7 @@ impl<'p> Bounds<'p> {
             tracks: u64::from(site.engine.tracks_max),
             people: site.people.len() as u64,
             groups: site.groups.iter().map(|g| g.members.len() as u64).collect(),
-            dampers_anywhere: program.rules.iter().any(|r| !r.dampers.is_empty()),
+            memories: memories(program),
             woken: Ops::NONE,
             follows_anybody: program
                 .instances
@@ -392,10 +401,9 @@ impl<'p> Bounds<'p> {
 
     /// `memory::follow`: what an event takes for all rules together.
     pub(crate) fn shared(&self) -> Ops {
-        let memories = if self.dampers_anywhere { 2 * crate::eval::MEMORIES_MAX as u64 } else { 0 };
         // `Rules::follow_identity`
         let contexts = if self.follows_anybody { self.contexts() } else { 0 };
-        Ops::of(Op::Memory, memories).and(Ops::of(Op::Context, contexts))
+        Ops::of(Op::Memory, self.memories).and(Ops::of(Op::Context, contexts))
     }
 
     /// Most people, of all rules together, of whom anything is remembered: as many for each instance as it follows. Pairs,

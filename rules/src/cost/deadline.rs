@@ -9,7 +9,7 @@ use crate::program::{Program, RuleInfo};
 use crate::syntax::ast::{AstNode, Clause, Item};
 use osmose_model::site::{Site, SourceFile};
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Numbers of tracks that are tried in place of too many.
 const TRACKS: [u64; 9] = [5000, 2000, 1000, 500, 200, 100, 50, 20, 10];
@@ -65,7 +65,7 @@ impl<'a> Case<'a> {
             said_us(cost.reaction_us),
             said_us(deadline_us)
         );
-        let blamed = self.dearest(reaction);
+        let (blamed, blamed_us) = self.dearest(reaction);
         let (span, text) = if blamed == number {
             let (span, text) = self.dearest_clause(rule, clauses);
             (span, format!("{text}; {} of it", said_us(cost.us)))
@@ -76,18 +76,19 @@ impl<'a> Case<'a> {
         if let Some(at) = own_deadline.filter(|at| *at != span) {
             diagnostic = diagnostic.label(at, "this deadline");
         }
-        diagnostic.help(self.remedy(number, cost, reaction, blamed))
+        diagnostic.help(self.remedy(number, cost, reaction, (blamed, blamed_us)))
     }
 
-    /// The rule that takes most of a reaction.
-    fn dearest(&self, reaction: &Reaction) -> usize {
+    /// The rule that takes most of a reaction, and how much, microseconds.
+    fn dearest(&self, reaction: &Reaction) -> (usize, f64) {
         let mut by_rule = vec![Ops::NONE; self.program.rules.len()];
         for number in &reaction.woken {
             let sum = &mut by_rule[self.rule_of(*number)];
             *sum = sum.and(self.woken[*number as usize]);
         }
         let us = |ops: &Ops| self.table.us(ops);
-        (0..by_rule.len()).max_by(|a, b| us(&by_rule[*a]).total_cmp(&us(&by_rule[*b]))).unwrap_or(0)
+        let dearest = (0..by_rule.len()).max_by(|a, b| us(&by_rule[*a]).total_cmp(&us(&by_rule[*b])));
+        dearest.map_or((0, 0.0), |number| (number, us(&by_rule[number])))
     }
 
     /// The clause of the rule that takes most.
@@ -110,19 +111,37 @@ impl<'a> Case<'a> {
         (acting.map_or(rule.span, AstNode::span), format!("this asks for {acts} in each of {count} instances"))
     }
 
-    fn remedy(&self, number: usize, cost: &super::RuleCost, reaction: &Reaction, blamed: usize) -> String {
-        let mut ways = Vec::new();
-        if let Some(tracks) = self.tracks_that_fit(number, cost.deadline_us.unwrap_or_default()) {
+    fn remedy(
+        &self,
+        number: usize,
+        cost: &super::RuleCost,
+        reaction: &Reaction,
+        (blamed, blamed_us): (usize, f64),
+    ) -> String {
+        let deadline_us = cost.deadline_us.unwrap_or_default();
+        let (mut ways, mut besides) = (Vec::new(), String::new());
+        if let Some(tracks) = self.tracks_that_fit(number, deadline_us) {
             ways.push(format!("`tracks_max = {tracks}` in site.toml's [engine]"));
         }
         if blamed != number {
             let other = &self.program.rules[blamed];
             let instances = reaction.woken.iter().filter(|i| self.rule_of(**i) == blamed).count();
             let what = if instances == 1 { "it" } else { &format!("its {instances} instances") };
-            ways.push(format!("a cheaper `{}` in {} (one event wakes {what})", other.name, other.file));
+            if cost.reaction_us - blamed_us <= deadline_us {
+                ways.push(format!("a cheaper `{}` in {} (one event wakes {what})", other.name, other.file));
+            } else {
+                let rules: BTreeSet<usize> = reaction.woken.iter().map(|i| self.rule_of(*i)).collect();
+                let most = said_us(blamed_us);
+                besides = format!(
+                    ". One event wakes {} rules; `{}` in {} takes most of them, {most}",
+                    rules.len(),
+                    other.name,
+                    other.file
+                );
+            }
         }
         ways.push(format!("`deadline {}`", rounded_up(cost.reaction_us)));
-        format!("it would fit with {}", ways.join(", or with "))
+        format!("it would fit with {}{besides}", ways.join(", or with "))
     }
 
     fn rule_of(&self, instance: u32) -> usize {

@@ -6,7 +6,7 @@
 use super::state::{MEMORIES_MAX, Memory, NONE, One, State, Whom};
 use super::truth::Bound;
 use crate::check::VISIT_GAP;
-use crate::program::{Damper, OncePer, Per, Program};
+use crate::program::{Damper, OfPeople, OncePer, Per, Program};
 use osmose_model::world::{EventKind, WorldEvent};
 
 /// Whom a damper counts the rule's persons by.
@@ -90,24 +90,24 @@ fn merge(state: &mut State, memory: Memory) {
     put(state, merged);
 }
 
-/// Identities that change take their memories along. Returns how many memories were looked at.
+/// Identities that change take their memories along. Returns how many memories were looked at, at most two for each damper
+/// that counts by one person: what counts by pairs is gone through.
 pub(super) fn follow(program: &Program, state: &mut State, event: &WorldEvent) -> u64 {
-    let looked_at = 2 * state.memories.len() as u64;
     if state.memories.is_empty() {
         return 0;
     }
+    let mut looked_at = 0;
     match (event.kind, event.person, event.other) {
         (EventKind::Identified, Some(person), _) => {
-            let is_known = |memory: &Memory| {
-                let rule = program.instances[memory.instance as usize].rule.index();
-                event.person_p >= program.rules[rule].confidence
-            };
             let known = |one| if one == One::Track(event.track) { One::Person(person) } else { one };
-            // Each turn takes the track out of one memory, so this ends.
-            let of_track = |memory: &Memory| memory.whom.map(known) != memory.whom && is_known(memory);
-            while let Some(at) = state.memories.iter().position(of_track) {
-                let memory = state.memories.remove(at);
-                merge(state, Memory { whom: memory.whom.map(known), ..memory });
+            for of in &program.of_people {
+                let rule = program.instances[of.instance as usize].rule.index();
+                let is_known = event.person_p >= program.rules[rule].confidence;
+                looked_at += match (is_known, of.pairs) {
+                    (false, _) => 0,
+                    (true, false) => rename(state, of, Whom::Track(event.track), Whom::Person(person)),
+                    (true, true) => rename_pairs(state, of, known),
+                };
             }
         }
         (EventKind::Swapped, _, Some(other)) => {
@@ -116,20 +116,82 @@ pub(super) fn follow(program: &Program, state: &mut State, event: &WorldEvent) -
                 One::Track(track) if track == other => One::Track(event.track),
                 one => one,
             };
-            let mut at = 0;
-            while at < state.memories.len() {
-                let memory = state.memories[at];
-                let length = state.memories.len();
-                let theirs = memory.whom.map(swapped);
-                if theirs != memory.whom {
-                    merge(state, Memory { whom: theirs, ..memory });
-                }
-                // A copy that went in before this place moved it along.
-                let moved = state.memories.len() > length && state.memories[at] != memory;
-                at += if moved { 2 } else { 1 };
+            for of in &program.of_people {
+                looked_at += match of.pairs {
+                    false => {
+                        copy(state, of, Whom::Track(event.track), Whom::Track(other));
+                        copy(state, of, Whom::Track(other), Whom::Track(event.track));
+                        2
+                    }
+                    true => copy_pairs(state, of, swapped),
+                };
             }
         }
-        _ => return 0,
+        _ => {}
+    }
+    looked_at
+}
+
+/// What a damper remembers of one is of another from now on; gives how many memories were looked at.
+fn rename(state: &mut State, of: &OfPeople, from: Whom, to: Whom) -> u64 {
+    if let Ok(at) = place(&state.memories, (of.instance, of.damper, from)) {
+        let memory = state.memories.remove(at);
+        merge(state, Memory { whom: to, ..memory });
+    }
+    2
+}
+
+/// What a damper remembers of one it remembers of another too.
+fn copy(state: &mut State, of: &OfPeople, from: Whom, to: Whom) {
+    if let Ok(at) = place(&state.memories, (of.instance, of.damper, from)) {
+        let memory = state.memories[at];
+        merge(state, Memory { whom: to, ..memory });
+    }
+}
+
+/// Where a damper's memories stand.
+fn range(state: &State, of: &OfPeople) -> std::ops::Range<usize> {
+    let key = |m: &Memory| (m.instance, m.damper);
+    let from = state.memories.partition_point(|m| key(m) < (of.instance, of.damper));
+    let behind = state.memories[from..].partition_point(|m| key(m) == (of.instance, of.damper));
+    from..from + behind
+}
+
+/// The same of pairs, each of which may be renamed.
+fn rename_pairs(state: &mut State, of: &OfPeople, known: impl Fn(One) -> One) -> u64 {
+    let (mut looked_at, mut at) = (0, range(state, of).start);
+    while let Some(memory) =
+        state.memories.get(at).copied().filter(|m| (m.instance, m.damper) == (of.instance, of.damper))
+    {
+        looked_at += 1;
+        let theirs = memory.whom.map(&known);
+        if theirs == memory.whom {
+            at += 1;
+            continue;
+        }
+        state.memories.remove(at);
+        let length = state.memories.len();
+        merge(state, Memory { whom: theirs, ..memory });
+        // One that went in before this place moved it along.
+        at += usize::from(state.memories.len() > length && theirs < memory.whom);
+    }
+    looked_at
+}
+
+/// The same of pairs, each of which may be remembered by other names too.
+fn copy_pairs(state: &mut State, of: &OfPeople, swapped: impl Fn(One) -> One) -> u64 {
+    let (mut looked_at, mut at) = (0, range(state, of).start);
+    while let Some(memory) =
+        state.memories.get(at).copied().filter(|m| (m.instance, m.damper) == (of.instance, of.damper))
+    {
+        looked_at += 1;
+        let (length, theirs) = (state.memories.len(), memory.whom.map(&swapped));
+        if theirs != memory.whom {
+            merge(state, Memory { whom: theirs, ..memory });
+        }
+        // A copy that went in before this place moved it along.
+        let moved = state.memories.len() > length && state.memories[at] != memory;
+        at += if moved { 2 } else { 1 };
     }
     looked_at
 }

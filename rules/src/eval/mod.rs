@@ -3,8 +3,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | [`Rules`]: the stage of the core, and which instances a step wakes |
-//! | `unit.rs` | one instance, or one person in it, at one instant: edges, levels, dampers' order |
-//! | `truth.rs` | three-valued conditions, interval numbers, values |
+//! | `unit.rs` | one instance at one instant: events and edges, dampers' order |
+//! | `people.rs` | one person in it, or two: who is followed, and for how long |
+//! | `level.rs` | `while`: holds, releases, and what lies between |
+//! | `truth.rs` | three-valued conditions |
+//! | `number.rs` | interval numbers, values |
 //! | `facts.rs` | what the world says by itself, and interval numbers |
 //! | `plain.rs` | a glance that finds most rules as they were |
 //! | `fire.rs` | effects and their causes |
@@ -32,7 +35,10 @@ mod course;
 pub mod explain;
 mod facts;
 mod fire;
+mod level;
 mod memory;
+mod number;
+mod people;
 mod plain;
 mod policy;
 mod runs;
@@ -106,6 +112,9 @@ pub struct Rules {
     all: Vec<TrackId>,
 }
 
+/// The layout of what is saved; a saved state of another is refused.
+const LAYOUT: u32 = 2;
+
 /// How often rules may wake each other within a step through modes and counters.
 pub(crate) const ROUNDS_MAX: usize = 8;
 
@@ -147,9 +156,10 @@ impl Rules {
         }
     }
 
-    /// The same for a program that was compiled for a site with other people: whoever installs it installs them too.
+    /// The same for a program that was compiled for a site with other people or bookings: whoever installs it installs
+    /// them too.
     #[must_use]
-    pub fn with_people(program: Program, site: Arc<Site>) -> Self {
+    pub fn of_site(program: Program, site: Arc<Site>) -> Self {
         Rules { site: Some(site), ..Self::new(program) }
     }
 
@@ -479,7 +489,7 @@ impl Decide for Rules {
         let due = self.timers.due_times();
         let set: Vec<(u32, i64)> =
             due.iter().enumerate().filter(|(_, at)| **at != NEVER).map(|(unit, at)| (unit as u32, *at)).collect();
-        let saved = (&self.state, due.len() as u64, set);
+        let saved = (LAYOUT, &self.state, due.len() as u64, set);
         // Writing to a vector cannot fail, and every type here serialises.
         if let Ok(bytes) = postcard::to_allocvec(&saved) {
             out.extend_from_slice(&bytes);
@@ -488,6 +498,11 @@ impl Decide for Rules {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
         let malformed = |why: String| RestoreError::Malformed { part: "rules", why };
+        let (layout, bytes): (u32, &[u8]) = postcard::take_from_bytes(bytes).map_err(|e| malformed(e.to_string()))?;
+        if layout != LAYOUT {
+            let say = |layout: u32| format!("layout {layout}");
+            return Err(RestoreError::Mismatch { part: "rules", found: say(layout), wanted: say(LAYOUT) });
+        }
         let (mut state, units, due): (State, u64, Vec<(u32, i64)>) =
             postcard::from_bytes(bytes).map_err(|e| malformed(e.to_string()))?;
         let wanted = state::fingerprint(&self.program);

@@ -49,6 +49,8 @@ impl Run<'_> {
             self.state.runs_dropped += 1;
             return;
         };
+        let about = self.asked_about(number, step);
+        let booking = about.and_then(|(calendar, zone)| self.booking_now(number, calendar, zone));
         self.state.runs[place] = Some(RunState {
             instance: number,
             bounds: decision.bounds,
@@ -56,6 +58,7 @@ impl Run<'_> {
             doubt: decision.doubt,
             step: step as u16,
             question,
+            booking,
         });
         self.timers.set(run_unit(self.program, place as u32), self.now.saturating_add(length.0));
     }
@@ -113,11 +116,33 @@ impl Run<'_> {
         self.perform(run.instance, &decision, &instance.steps, from);
     }
 
+    /// The calendar and zone whose booking a question is about: one that is released where it is answered with no.
+    fn asked_about(&self, number: u32, step: usize) -> Option<(u16, Option<ZoneId>)> {
+        let instance = &self.program.instances[number as usize];
+        let Step::Ask { otherwise, .. } = instance.steps.get(step)? else { return None };
+        instance.branches.get(*otherwise as usize)?.iter().find_map(|step| match step {
+            Step::ReleaseBooking { calendar, zone } => Some((*calendar, *zone)),
+            _ => None,
+        })
+    }
+
+    fn booking_now(&mut self, number: u32, calendar: u16, zone: Option<ZoneId>) -> Option<i64> {
+        self.with_truth(number, &Decision::default(), |truth| truth.booking(calendar, zone))
+    }
+
+    /// Whether the booking that goes on is another than the one that was asked about: whoever did not answer for that
+    /// one did not give this one up.
+    fn is_anothers_time(&mut self, run: &RunState) -> bool {
+        let Some((calendar, zone)) = self.asked_about(run.instance, usize::from(run.step)) else { return false };
+        let now = self.booking_now(run.instance, calendar, zone);
+        now.is_some() && now != run.booking
+    }
+
     /// A question was answered with no, or not in time.
     fn otherwise(&mut self, run: &RunState, branch: u32) {
         let program = self.program;
         let instance = &program.instances[run.instance as usize];
-        if self.is_off(instance) {
+        if self.is_off(instance) || self.is_anothers_time(run) {
             return;
         }
         let decision = Decision { bounds: self.bounds_now(run), event: None, doubt: run.doubt, context: None };
@@ -192,8 +217,7 @@ impl Run<'_> {
     }
 
     pub(super) fn release_booking(&mut self, number: u32, calendar: u16, zone: Option<ZoneId>) {
-        let found = self.with_truth(number, &Decision::default(), |truth| truth.booking(calendar, zone));
-        let Some(from) = found else { return };
+        let Some(from) = self.booking_now(number, calendar, zone) else { return };
         if self.state.released.is_full() {
             // The oldest is long over.
             self.state.released.remove(0);

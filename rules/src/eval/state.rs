@@ -428,6 +428,8 @@ pub(super) struct RunState {
     pub(super) step: u16,
     /// The number of the question, where that is what it waits for.
     pub(super) question: u32,
+    /// When the booking began (UTC) that the question is about, where it is about one.
+    pub(super) booking: Option<i64>,
 }
 
 /// How a held value moves to where it is wanted.

@@ -559,6 +559,17 @@ impl Bench {
         self
     }
 
+    /// The rules are installed anew for a site with other people or other bookings.
+    pub fn goes_on_in(&mut self, site: Site, text: &str) -> &mut Self {
+        self.world.site = site;
+        let program = compiled(&self.world.site, text);
+        self.bound = StepBound::new(&program, &self.world.site);
+        let mut out = Vec::new();
+        self.rules.install(program, &self.world, &mut out);
+        self.obey(out);
+        self
+    }
+
     pub fn dies(&mut self, sensor: u16) -> &mut Self {
         self.world.alive[usize::from(sensor)] = Tri::False;
         self.step(&[Stimulus::Sensor(SensorId(sensor))])

@@ -36,6 +36,7 @@ use osmose_model::limits::DATAGRAM_BYTES_MAX;
 use osmose_model::observation::{Body, Observation, ScanBuf};
 use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, DeviceNs, LogicalNs};
+use osmose_wire::frame::fixes::Fixes;
 use ports::PortPlan;
 use rates::Rates;
 use senders::{Senders, Verdict};
@@ -126,6 +127,8 @@ struct State {
     core: Core,
     /// The items of the scan under construction.
     scan: ScanBuf,
+    /// The fixes of a frame.
+    fixes: Fixes,
     /// Mapped values of a body, and of one element of it.
     found: Found,
     item: Found,
@@ -184,7 +187,8 @@ impl Edge {
         };
         let (scan, room) = (ScanBuf::new(), String::with_capacity(1024));
         let pointers = reports::ReportPointers::new();
-        let state = State { core, scan, found: Found::default(), item: Found::default(), room, pointers };
+        let fixes = Fixes::default();
+        let state = State { core, scan, fixes, found: Found::default(), item: Found::default(), room, pointers };
         Self { ports, state }
     }
 

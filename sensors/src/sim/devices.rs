@@ -40,12 +40,14 @@ struct Device {
 #[derive(Clone, Debug)]
 pub(super) struct Devices {
     devices: Vec<Device>,
+    /// Devices that make themselves safe unless they hear something first, and when.
+    leases: Vec<(ActuatorId, ArrivalNs)>,
 }
 
 impl Devices {
     /// All in their default state, which each reports within the first 50 ms; reports go to `say`.
     pub(super) fn new(site: &Site, seed: u64, say: &mut dyn FnMut(ArrivalNs, Report)) -> Self {
-        let mut all = Self { devices: Vec::with_capacity(site.actuators.len()) };
+        let mut all = Self { devices: Vec::with_capacity(site.actuators.len()), leases: Vec::new() };
         for actuator in &site.actuators {
             let mut rng = Rng::stream(seed, &format!("actuator {}", actuator.name));
             let boot = ArrivalNs((rng.between(5.0, 50.0) * 1e6) as i64);
@@ -73,6 +75,23 @@ impl Devices {
         actuator.kind.outcomes(command.verb, &command.args, |property, value| {
             self.set(actuator.id, property, value, done, say);
         });
+    }
+
+    /// A line to a device came in: what it holds under a lease it holds until `until`; without one it holds for good.
+    pub(super) fn heard(&mut self, device: ActuatorId, until: Option<ArrivalNs>) {
+        self.leases.retain(|(leased, _)| *leased != device);
+        self.leases.extend(until.map(|until| (device, until)));
+    }
+
+    /// Devices whose lease has run out by `now` go to their safe state, and say so.
+    pub(super) fn run_out(&mut self, site: &Site, now: ArrivalNs, say: &mut dyn FnMut(ArrivalNs, Report)) {
+        while let Some(at) = self.leases.iter().position(|(_, until)| *until <= now) {
+            let (device, until) = self.leases.swap_remove(at);
+            let safe = site.actuators.get(device.index()).and_then(|a| a.safe);
+            if let (Some(state), Some(safe)) = (Name::new("state"), safe) {
+                self.set(device, state, Value::Name(safe), until, say);
+            }
+        }
     }
 
     fn set(

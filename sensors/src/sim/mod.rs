@@ -42,7 +42,7 @@ use devices::Devices;
 use nav::Nav;
 use osmose_model::command::Command;
 use osmose_model::geometry::Place;
-use osmose_model::ids::{LevelId, PersonId, ZoneId};
+use osmose_model::ids::{ActuatorId, LevelId, PersonId, ZoneId};
 use osmose_model::input::{Class, Input};
 use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, DurationNs};
@@ -230,6 +230,8 @@ impl Sim {
     pub fn advance(&mut self, until: ArrivalNs, out: &mut impl FnMut(ArrivalNs, u64, Class, Input<'_>)) {
         while self.now < until {
             self.step();
+            let (outbox, earliest) = (&mut self.outbox, self.delivered.plus(DurationNs(1)));
+            self.devices.run_out(&self.site, self.now, &mut |at, report| outbox.report(at.max(earliest), report));
             self.outbox.deliver(self.now.min(until), out);
         }
         self.outbox.deliver(until, out);
@@ -241,6 +243,12 @@ impl Sim {
     pub fn command(&mut self, at: ArrivalNs, command: &Command) {
         let (outbox, earliest) = (&mut self.outbox, self.delivered.plus(DurationNs(1)));
         self.devices.command(&self.site, at, command, &mut |at, report| outbox.report(at.max(earliest), report));
+    }
+
+    /// Takes in when a device heard from the engine at all, renewals included: with a lease it makes itself safe once that
+    /// runs out before the next line (`docs/wire.md`), without one it stays as it is.
+    pub fn heard(&mut self, device: ActuatorId, at: ArrivalNs, lease: Option<DurationNs>) {
+        self.devices.heard(device, lease.map(|lease| at.plus(lease)));
     }
 
     /// When the next thing arrives that is known by now; more may come before it as time passes.

@@ -4,6 +4,7 @@ use super::{Results, build, progress, this_program};
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::stderr::say;
 use crate::stop;
+use osmose_bench::floor::Kind;
 use osmose_bench::latency::{Options, measure};
 use osmose_bench::report::hgrm;
 use osmose_bench::{highest, leaves};
@@ -180,13 +181,17 @@ pub(crate) struct Floor {
     commands: SocketAddr,
     #[arg(long)]
     spin: bool,
+    /// peers: a call for each datagram; buffered: with the engine's buffer; batched: many to a call
+    #[arg(long, default_value = "buffered", value_parser = ["peers", "buffered", "batched"])]
+    kind: String,
 }
 
 impl Floor {
     pub(crate) fn run(self) -> Ended {
         let stop = stop::on_signal()?;
         let ready = || say!("ready udp={}", self.events);
-        let served = osmose_bench::floor::serve(self.events, self.commands, self.spin, &stop, ready)
+        let kind = Kind::from_word(&self.kind).ok_or_else(|| Failure::usage("--kind is peers, buffered or batched"))?;
+        let served = osmose_bench::floor::serve((self.events, self.commands), kind, self.spin, &stop, ready)
             .map_err(|e| Failure::found(format!("the floor cannot listen on {}: {e}", self.events)))?;
         println!("{}", serde_json::to_string(&served).map_err(Failure::found)?);
         Ok(Outcome::Success)

@@ -19,7 +19,7 @@ use osmose_model::ids::RuleId;
 use osmose_model::input::Tag;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::Site;
-use osmose_model::time::ArrivalNs;
+use osmose_model::time::{ArrivalNs, DurationNs};
 use osmose_model::world::WorldEvent;
 use osmose_replay::{drive::Osmose, resume};
 use osmose_runtime::clock::{HostClock, utc_now};
@@ -103,11 +103,11 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let listeners = listen_as_devices(&site)?;
     let stop = stop::on_signal()?;
     let mut engine = Engine::compose(setup).map_err(Failure::found)?;
-    // The rules of a folder are followed as they are saved.
-    let desk = demo
-        .site
-        .clone()
-        .and_then(|dir| Desk { dir, site: site.clone(), levels, clock, names, to_engine }.open(None, stop.clone()));
+    // A folder is followed as it is saved.
+    let desk = demo.site.clone().and_then(|dir| {
+        let sites = (site.clone(), site.clone());
+        Desk::new(dir, sites, levels, clock, names, to_engine).open(None, stop.clone())
+    });
     let page = Serving::of(page, &mut engine, &stop)?;
     page.say_ready(&engine, "");
     if let Ok(story) = story.lock() {
@@ -143,6 +143,13 @@ fn listen_as_devices(site: &Site) -> Result<Vec<UdpSocket>, Failure> {
         })
     };
     addresses.into_iter().map(bind).collect()
+}
+
+/// What a device takes of a datagram beside the command, which it has already: for how long it holds unless it is renewed.
+fn hear(site: &Site, sim: &mut Sim, now: ArrivalNs, datagram: &[u8]) {
+    let Ok(line) = serde_json::from_slice::<serde_json::Value>(datagram) else { return };
+    let Some(device) = line["device"].as_str().and_then(|name| site.actuator_named(name)) else { return };
+    sim.heard(device, now, line["lease_s"].as_f64().and_then(DurationNs::from_s_f64));
 }
 
 /// The building: people move, sensors send, devices obey and report, until the end or a stop. Gives how many datagrams
@@ -182,8 +189,9 @@ fn live_on(
             story.second(now, sim.truth(now).count(), None);
         }
         for socket in listeners {
-            while socket.recv(&mut buffer).is_ok() {
+            while let Ok(len) = socket.recv(&mut buffer) {
                 received += 1;
+                hear(site, &mut sim, clock.now(), &buffer[..len]);
             }
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -3,6 +3,7 @@
 use super::super::kind::SyntaxKind;
 use super::super::words;
 use super::Parser;
+use crate::diag::Diagnostic;
 
 impl Parser<'_> {
     /// One clause. Where none begins it reports and eats nothing; the block steps over it.
@@ -92,7 +93,12 @@ impl Parser<'_> {
     fn for_each(&mut self) {
         self.start(SyntaxKind::FOR_EACH);
         self.bump();
-        if self.expect_word("each") {
+        if self.current() == SyntaxKind::NUMBER {
+            let message = format!("expected `each`, found `{}`", self.nth_text(0));
+            let help = "a length of time stands behind what has held so long, as in `when m7 is empty for 5 min`";
+            let span = self.here();
+            self.report(Diagnostic::error("syntax", self.file, span, message).help(help));
+        } else if self.expect_word("each") {
             loop {
                 self.start(SyntaxKind::BINDER);
                 let kind = self.name("what to repeat the rule for, as in `for each room r`");

@@ -3,6 +3,7 @@
 use super::*;
 use osmose_model::command::{Cause, Command, CommandId, Trigger, Value};
 use osmose_model::ids::{ActuatorId, Name};
+use osmose_model::input::Report;
 use osmose_model::time::LogicalNs;
 
 const SLICE: DurationNs = DurationNs::from_ms(100);
@@ -154,4 +155,35 @@ fn a_thousand_people_live_faster_than_the_clock() {
     let took_s = begun.elapsed().as_secs_f64();
     println!("1,000 people for 10 s: {n} inputs in {took_s:.2} s, {:.0} times real time, one core", 10.0 / took_s);
     assert!(n > 3000 && sim.truth(seconds(11.0)).count() == 1000);
+}
+
+#[test]
+fn a_device_makes_itself_safe_once_its_lease_runs_out_unless_it_is_renewed() {
+    let site = rooms(
+        "[[actuator]]\nid = \"a.recorder\"\nkind = \"recorder\"\nzone = \"a\"\nsafe = \"paused\"\nconnect = \"log\"\n",
+    );
+    let recorder = site.actuator_named("a.recorder").unwrap();
+    let mut sim = Sim::new(&site, morning(""), 1).unwrap();
+    let states = |sim: &mut Sim, until: f64| {
+        let mut said = Vec::new();
+        sim.advance(seconds(until), &mut |arrival, _, _, input| {
+            if let Input::Report(Report { value: Value::Name(state), .. }) = input {
+                said.push((arrival, state.to_string()));
+            }
+        });
+        said
+    };
+    sim.command(seconds(1.0), &command(recorder, "start", &[]));
+    sim.heard(recorder, seconds(1.0), Some(DurationNs::from_s(10)));
+    assert_eq!(states(&mut sim, 5.0).last().map(|(_, state)| state.as_str()), Some("recording"));
+    // Renewed at five seconds, and then not any more.
+    sim.heard(recorder, seconds(5.0), Some(DurationNs::from_s(10)));
+    assert!(states(&mut sim, 14.9).is_empty());
+    assert_eq!(states(&mut sim, 16.0), [(seconds(15.0), "paused".to_owned())]);
+    // A line without a lease ends it.
+    sim.command(seconds(20.0), &command(recorder, "start", &[]));
+    sim.heard(recorder, seconds(20.0), Some(DurationNs::from_s(10)));
+    states(&mut sim, 21.0);
+    sim.heard(recorder, seconds(22.0), None);
+    assert!(states(&mut sim, 60.0).is_empty());
 }
