@@ -13,6 +13,7 @@
 //! Innovations follow each other closely in time and so err alike; each counts as [`ALIKE`] times its variance, and as
 //! [`ALIKE_OWN`] times where nothing but the sensors themselves says where the device is.
 
+use crate::in_place::StampedVec;
 use osmose_model::device::{Sensor, SensorKind};
 use osmose_model::geometry::RAD_PER_DEG;
 use osmose_model::health::{SensorHealth, Verdict};
@@ -99,7 +100,7 @@ pub(crate) struct Gauge {
 /// Every sensor.
 #[derive(Clone, Debug)]
 pub(crate) struct Calibration {
-    gauges: Vec<Gauge>,
+    gauges: StampedVec<Gauge>,
     /// Per sensor: prior variance of its bias (unit²), share of outliers beyond which they are its errors.
     priors: Vec<Prior>,
 }
@@ -267,7 +268,7 @@ impl Gauge {
 impl Calibration {
     pub(crate) fn new(sensors: &[Sensor]) -> Self {
         let priors: Vec<Prior> = sensors.iter().map(Prior::of).collect();
-        Self { gauges: priors.iter().map(|p| Gauge::new(*p)).collect(), priors }
+        Self { gauges: StampedVec::of(priors.iter().map(|p| Gauge::new(*p)).collect()), priors }
     }
 
     /// An observation came from a sensor, whatever it says.
@@ -318,7 +319,7 @@ impl Calibration {
 
     /// The account of a sensor.
     pub(crate) fn health(&self, sensor: SensorId, alive: Tri) -> SensorHealth {
-        let Some(g) = self.gauges.get(sensor.index()) else { return SensorHealth::default() };
+        let Some(g) = self.gauges.parts().get(sensor.index()) else { return SensorHealth::default() };
         let offset = g.is_offset(self.priors[sensor.index()]);
         SensorHealth {
             verdict: g.verdict(alive, self.priors[sensor.index()]),
@@ -335,29 +336,30 @@ impl Calibration {
     }
 
     /// Copies what observations change.
-    pub(crate) fn keep(&self, to: &mut Vec<Gauge>) {
-        to.clone_from(&self.gauges);
+    pub(crate) fn keep(&self, to: &mut StampedVec<Gauge>) {
+        to.copy_from(&self.gauges);
+    }
+
+    /// An empty copy.
+    pub(crate) fn kept(&self) -> StampedVec<Gauge> {
+        self.gauges.clone()
     }
 
     /// Is again what it was when the copy was made, but for sensors whose observations never run again.
-    pub(crate) fn go_back(&mut self, to: &[Gauge]) {
-        for ((gauge, prior), kept) in self.gauges.iter_mut().zip(&self.priors).zip(to) {
-            if prior.runs_again {
-                *gauge = *kept;
-            }
-        }
+    pub(crate) fn go_back(&mut self, to: &StampedVec<Gauge>) {
+        self.gauges.copy_some(to, self.priors.len(), |i| self.priors[i].runs_again);
     }
 
     /// Every gauge, for `save`.
     pub(crate) fn saved(&self) -> Vec<Gauge> {
-        self.gauges.clone()
+        self.gauges.parts().to_vec()
     }
 
     /// Takes saved gauges back; false where they are of other sensors or none.
     pub(crate) fn refill(&mut self, saved: Vec<Gauge>) -> bool {
         let sound = saved.len() == self.gauges.len() && saved.iter().all(Gauge::is_sound);
         if sound {
-            self.gauges = saved;
+            saved.into_iter().enumerate().for_each(|(i, gauge)| self.gauges[i] = gauge);
         }
         sound
     }

@@ -4,26 +4,55 @@
 
 use crate::fuse::Fusion;
 use crate::identity::zones_left;
+use crate::late::LateState;
 use crate::occupants::Occupants;
+use crate::plan::Plan;
 use crate::sink::Sink;
+use crate::snapshot::Snapshot;
 use osmose_model::ids::{SensorId, TrackId, ZoneId};
-use osmose_model::time::LogicalNs;
+use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_model::world::{EventKind, Occupant, Presence, Stimulus};
 
-/// Everybody as they were last told of, ascending by track, and whether each was confirmed.
-pub(crate) type Told = Vec<(Occupant, bool)>;
+/// Everybody as they were last told of. Most stand as they do in the copy that is gone back to, and are told from there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// All tracks and their slots, ascending by track.
+    all: Vec<(TrackId, u32)>,
+    /// Those who stand otherwise than in the copy, ascending by track, and whether each was confirmed.
+    others: Vec<(Occupant, bool)>,
+}
+
+impl Told {
+    pub(crate) fn with_capacity(max: usize) -> Self {
+        Self { all: Vec::with_capacity(max), others: Vec::with_capacity(max) }
+    }
+}
+
+/// Somebody as they were told of.
+struct Before<'a> {
+    track: TrackId,
+    slot: u32,
+    who: &'a Occupant,
+    confirmed: bool,
+    /// They stood as in the copy.
+    as_in_copy: bool,
+}
 
 impl Fusion {
-    /// Notes everybody as they are told of now.
-    pub(crate) fn note_told(&self, told: &mut Told) {
-        told.clear();
-        told.extend(self.occupants.in_order().map(|slot| {
+    /// Notes everybody as they are told of now, before going back to a copy.
+    pub(crate) fn note_told(&self, back: &Snapshot, told: &mut Told) {
+        told.all.clear();
+        told.all.extend_from_slice(self.occupants.tracks());
+        told.others.clear();
+        let others = self.occupants.in_order().filter(|&slot| !self.occupants.is_same_in(&back.occupants, slot));
+        told.others.extend(others.map(|slot| {
             let entry = self.occupants.slot(slot);
             (entry.occupant.clone(), entry.confirmed)
         }));
     }
 
-    /// Says what is other than it was told. Numbers below `known` were told of before.
+    /// Says what is other than it was told before the pinned copy was gone back to. Numbers below `known` were told of
+    /// before.
     pub(crate) fn say_difference(
         &mut self,
         told: &Told,
@@ -32,30 +61,41 @@ impl Fusion {
         at: LogicalNs,
         out: &mut Vec<Stimulus>,
     ) {
-        let (state, horizon, occupants) = (&mut self.late.state, self.late.horizon, &self.occupants);
-        let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured);
-        let mut before = told.iter().peekable();
-        for slot in self.occupants.in_order() {
-            let entry = self.occupants.slot(slot);
-            let now = &entry.occupant;
-            while let Some((gone, confirmed)) = before.next_if(|(b, _)| b.track < now.track) {
-                let gone = turned_up(gone, *confirmed, occupants, &mut sink);
-                state.note_forgotten(&gone, at, horizon);
-                say_gone(&gone, *confirmed, self.plan.innermost(&gone.zones), &mut sink);
+        let Self { late, occupants, plan, counts, .. } = self;
+        let (state, horizon, occupants) = (&mut late.state, late.horizon, &*occupants);
+        let Some(back) = late.history.pinned_copy() else { return };
+        let copy = &back.occupants;
+        let mut sink = Sink::new(out, &mut counts.stimuli_shed, Some(sensor), measured);
+        let mut others = told.others.iter().peekable();
+        let before = told.all.iter().map(|&(track, slot)| match others.next_if(|(who, _)| who.track == track) {
+            Some((who, confirmed)) => Before { track, slot, who, confirmed: *confirmed, as_in_copy: false },
+            None => {
+                let entry = copy.slot(slot);
+                Before { track, slot, who: &entry.occupant, confirmed: entry.confirmed, as_in_copy: true }
             }
-            match before.next_if(|(b, _)| b.track == now.track) {
-                Some((b, confirmed)) => {
-                    let last = self.plan.innermost(&now.zones);
-                    say_other((b, *confirmed), (now, entry.confirmed), last, &mut sink);
+        });
+        let mut before = before.peekable();
+        for &(track, slot) in occupants.tracks() {
+            while let Some(gone) = before.next_if(|b| b.track < track) {
+                say_gone(&gone, (occupants, plan), (state, at, horizon), &mut sink);
+            }
+            let was = before.next_if(|b| b.track == track);
+            if was.as_ref().is_some_and(|b| b.as_in_copy && b.slot == slot && occupants.is_same_in(copy, slot)) {
+                continue; // nothing happened to them
+            }
+            let entry = occupants.slot(slot);
+            let now = &entry.occupant;
+            match was {
+                Some(b) => {
+                    let last = plan.innermost(&now.zones);
+                    say_other((b.who, b.confirmed), (now, entry.confirmed), last, &mut sink);
                 }
-                None if now.track < TrackId(known) => say_back(now, entry.confirmed, &state.back(now.track), &mut sink),
+                None if track < TrackId(known) => say_back(now, entry.confirmed, &state.back(track), &mut sink),
                 None => say_new(now, entry.confirmed, &mut sink),
             }
         }
-        for (gone, confirmed) in before {
-            let gone = turned_up(gone, *confirmed, occupants, &mut sink);
-            state.note_forgotten(&gone, at, horizon);
-            say_gone(&gone, *confirmed, self.plan.innermost(&gone.zones), &mut sink);
+        for gone in before {
+            say_gone(&gone, (occupants, plan), (state, at, horizon), &mut sink);
         }
     }
 }
@@ -74,9 +114,16 @@ fn turned_up(gone: &Occupant, confirmed: bool, occupants: &Occupants, sink: &mut
 }
 
 /// Somebody who was told of is not there.
-fn say_gone(gone: &Occupant, confirmed: bool, zone: Option<ZoneId>, sink: &mut Sink<'_>) {
-    if confirmed && gone.presence == Presence::Seen {
-        sink.event(EventKind::Lost, gone, zone, None);
+fn say_gone(
+    before: &Before<'_>,
+    (occupants, plan): (&Occupants, &Plan),
+    (state, at, horizon): (&mut LateState, LogicalNs, DurationNs),
+    sink: &mut Sink<'_>,
+) {
+    let gone = turned_up(before.who, before.confirmed, occupants, sink);
+    state.note_forgotten(&gone, at, horizon);
+    if before.confirmed && gone.presence == Presence::Seen {
+        sink.event(EventKind::Lost, &gone, plan.innermost(&gone.zones), None);
     }
 }
 

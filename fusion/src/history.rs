@@ -6,12 +6,14 @@
 
 use crate::order::Key;
 use crate::snapshot::Snapshot;
+use arrayvec::ArrayVec;
 use osmose_model::canon;
 use osmose_model::ids::Seq;
 use osmose_model::input::Input;
 use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::observation::{Observation, ScanBuf};
 use osmose_model::time::LogicalNs;
+use std::collections::VecDeque;
 
 /// Most observations remembered.
 const ENTRIES_MAX: usize = 2048;
@@ -69,14 +71,17 @@ pub(crate) struct Entry {
 }
 
 /// The last moments.
+#[allow(clippy::vec_box, reason = "copies of thousands of bytes are moved along and between the lists at every late scan")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     /// Ascending by key, all behind the oldest copy.
-    entries: Vec<Entry>,
-    /// Ascending by key.
-    snapshots: Vec<Snapshot>,
+    entries: VecDeque<Entry>,
+    /// Ascending by key. Boxed, for they are moved about.
+    snapshots: Vec<Box<Snapshot>>,
     /// Emptied ones, for their room.
-    spare: Vec<Snapshot>,
+    spare: Vec<Box<Snapshot>>,
+    /// A copy that is not to be dispensed with: what runs again is told from it.
+    pub(crate) pinned: Option<Key>,
     rooms: Rooms,
     /// Updates since the newest copy.
     pub(crate) since: u32,
@@ -88,9 +93,10 @@ impl History {
     /// Nothing yet; copies are given later.
     pub(crate) fn new() -> Self {
         Self {
-            entries: Vec::with_capacity(ENTRIES_MAX),
+            entries: VecDeque::with_capacity(ENTRIES_MAX),
             snapshots: Vec::with_capacity(SNAPSHOTS_MAX + 1),
             spare: Vec::with_capacity(SNAPSHOTS_MAX + 1),
+            pinned: None,
             rooms: Rooms::new(),
             since: 0,
             encoded: vec![0; INPUT_BYTES_MAX],
@@ -106,8 +112,13 @@ impl History {
     }
 
     /// All copies, oldest first.
-    pub(crate) fn snapshots(&self) -> &[Snapshot] {
+    pub(crate) fn snapshots(&self) -> &[Box<Snapshot>] {
         &self.snapshots
+    }
+
+    /// The copy that is pinned.
+    pub(crate) fn pinned_copy(&self) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|s| Some(s.key) == self.pinned).map(|s| &**s)
     }
 
     /// What an entry observed; its items land in `scan`. `None` for bytes that are none, which saved ones may be.
@@ -120,7 +131,7 @@ impl History {
 
     /// The key of the last observation, or of the oldest copy.
     pub(crate) fn newest(&self) -> Option<Key> {
-        self.entries.last().map(|e| e.key).or(self.snapshots.last().map(|s| s.key))
+        self.entries.back().map(|e| e.key).or(self.snapshots.last().map(|s| s.key))
     }
 
     /// Whether there is no room for another observation.
@@ -152,7 +163,7 @@ impl History {
 
     /// Takes the last observation back.
     pub(crate) fn pop(&mut self) {
-        if let Some(entry) = self.entries.pop() {
+        if let Some(entry) = self.entries.pop_back() {
             self.rooms.give(entry.bytes);
         }
     }
@@ -164,7 +175,7 @@ impl History {
 
     /// All work behind a key.
     pub(crate) fn updates_behind(&self, key: Key) -> u32 {
-        self.entries[self.behind(key)..].iter().fold(0, |sum, e| sum.saturating_add(e.updates))
+        self.entries.range(self.behind(key)..).fold(0, |sum, e| sum.saturating_add(e.updates))
     }
 
     /// The newest copy that an observation of this key may be put behind.
@@ -178,7 +189,7 @@ impl History {
     }
 
     /// An unused copy, if there is one.
-    pub(crate) fn spare(&mut self) -> Option<Snapshot> {
+    pub(crate) fn spare(&mut self) -> Option<Box<Snapshot>> {
         if self.snapshots.len() >= SNAPSHOTS_MAX {
             let dispensable = self.dispensable();
             return Some(self.snapshots.remove(dispensable));
@@ -187,16 +198,18 @@ impl History {
     }
 
     /// Adds a copy behind all others.
-    pub(crate) fn add_copy(&mut self, copy: Snapshot) {
+    pub(crate) fn add_copy(&mut self, copy: Box<Snapshot>) {
         self.snapshots.push(copy);
         self.since = 0;
     }
 
-    /// The copy, neither the oldest nor the newest, that leaves the smallest gap for its age (both in observations).
+    /// The copy, neither the oldest nor the newest nor pinned, that leaves the smallest gap for its age (both in
+    /// observations).
     fn dispensable(&self) -> usize {
-        let age = |i: usize| (self.entries.len() - self.behind(self.snapshots[i].key)) as u64;
-        let cost = |i: usize| (age(i - 1) - age(i + 1), age(i + 1) + 1);
-        let inner = 1..self.snapshots.len() - 1;
+        let ages: ArrayVec<u64, { SNAPSHOTS_MAX + 1 }> =
+            self.snapshots.iter().map(|s| (self.entries.len() - self.behind(s.key)) as u64).collect();
+        let cost = |i: usize| (ages[i - 1] - ages[i + 1], ages[i + 1] + 1);
+        let inner = (1..self.snapshots.len() - 1).filter(|&i| Some(self.snapshots[i].key) != self.pinned);
         let least = inner.min_by(|&a, &b| {
             let ((gap_a, age_a), (gap_b, age_b)) = (cost(a), cost(b));
             (gap_a * age_b).cmp(&(gap_b * age_a)).then(a.cmp(&b))

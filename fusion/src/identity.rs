@@ -15,6 +15,7 @@
 
 use crate::badges::{OPEN_READS_MAX, OpenRead};
 use crate::fuse::Fusion;
+use crate::in_place::StampedVec;
 use crate::occupants::Occupants;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
@@ -74,7 +75,7 @@ pub(crate) struct Encounter {
 #[derive(Clone, Debug)]
 pub(crate) struct Identities {
     /// By slot.
-    pub(crate) beliefs: Vec<Belief>,
+    pub(crate) beliefs: StampedVec<Belief>,
     velocity_covariance: Vec<[f64; 3]>,
     /// When a badge last bound each slot's track.
     pub(crate) bound_at: Vec<LogicalNs>,
@@ -190,7 +191,7 @@ impl Identities {
     /// No beliefs, room for `max` tracks.
     pub(crate) fn new(max: usize) -> Self {
         Self {
-            beliefs: vec![Belief::new(); max],
+            beliefs: StampedVec::of(vec![Belief::new(); max]),
             velocity_covariance: vec![[0.0; 3]; max],
             bound_at: vec![LogicalNs(i64::MIN); max],
             encounters: Vec::with_capacity(ENCOUNTERS_MAX),
@@ -211,7 +212,7 @@ impl Identities {
 
     /// Is what another one is, of the first `slots` slots: the others are nobody's.
     pub(crate) fn copy_from(&mut self, other: &Self, slots: usize) {
-        self.beliefs[..slots].clone_from_slice(&other.beliefs[..slots]);
+        self.beliefs.copy_first(&other.beliefs, slots);
         self.bound_at[..slots].copy_from_slice(&other.bound_at[..slots]);
         self.velocity_covariance[..slots].copy_from_slice(&other.velocity_covariance[..slots]);
         self.encounters.clone_from(&other.encounters);

@@ -37,6 +37,25 @@ impl<T> Stamped<T> {
         Self { part, stamp: 0, given: 0 }
     }
 
+    /// The stamp of how it is now, for whoever keeps copies of another kind.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// It is another one by now.
+    pub(crate) fn touch(&mut self) {
+        self.given += 1;
+        self.stamp = self.given;
+    }
+
+    /// Is again what it was under that stamp: `back` makes it so, unless it is so still.
+    pub(crate) fn go_back(&mut self, stamp: u64, back: impl FnOnce(&mut T)) {
+        if self.stamp != stamp {
+            back(&mut self.part);
+            self.stamp = stamp;
+        }
+    }
+
     /// Bears another one's stamp in a copy that is without the part itself, because it can be worked out again from the rest.
     pub(crate) fn stamp_as(&mut self, other: &Self) {
         self.stamp = other.stamp;
@@ -60,9 +79,98 @@ impl<T> std::ops::Deref for Stamped<T> {
 
 impl<T> std::ops::DerefMut for Stamped<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.given += 1;
-        self.stamp = self.given;
+        self.touch();
         &mut self.part
+    }
+}
+
+/// A vector of such parts, each with a stamp of its own: of a hundred people one or two have moved since the last copy.
+#[derive(Clone, Debug)]
+pub(crate) struct StampedVec<T> {
+    parts: Vec<T>,
+    stamps: Vec<u64>,
+    given: u64,
+}
+
+impl<T> StampedVec<T> {
+    /// Room for so many.
+    pub(crate) fn with_capacity(n: usize) -> Self {
+        Self { parts: Vec::with_capacity(n), stamps: Vec::with_capacity(n), given: 0 }
+    }
+
+    /// All of them.
+    pub(crate) fn parts(&self) -> &[T] {
+        &self.parts
+    }
+
+    /// These, all under one stamp: for what is new, since a copy that bears it is taken to be the same.
+    pub(crate) fn of(parts: Vec<T>) -> Self {
+        Self { stamps: vec![0; parts.len()], parts, given: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    pub(crate) fn push(&mut self, part: T) {
+        self.given += 1;
+        self.parts.push(part);
+        self.stamps.push(self.given);
+    }
+
+    /// Part `i` is another one by now, whatever it says.
+    pub(crate) fn touch(&mut self, i: usize) {
+        self.given += 1;
+        self.stamps[i] = self.given;
+    }
+
+    /// Whether part `i` is the same in both.
+    pub(crate) fn is_same_in(&self, other: &Self, i: usize) -> bool {
+        self.stamps.get(i) == other.stamps.get(i)
+    }
+}
+
+impl<T: Clone> StampedVec<T> {
+    /// Is what another one is: its copy, or what it is a copy of.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        let known = self.parts.len().min(other.parts.len());
+        self.parts.truncate(known);
+        for (i, part) in self.parts.iter_mut().enumerate() {
+            if self.stamps[i] != other.stamps[i] {
+                part.clone_from(&other.parts[i]);
+            }
+        }
+        self.parts.extend_from_slice(&other.parts[known..]);
+        self.stamps.clone_from(&other.stamps);
+    }
+
+    /// The same for the first `n`, where the others are nobody's.
+    pub(crate) fn copy_first(&mut self, other: &Self, n: usize) {
+        self.copy_some(other, n, |_| true);
+    }
+
+    /// The same for those of the first `n` that are named.
+    pub(crate) fn copy_some(&mut self, other: &Self, n: usize, is_named: impl Fn(usize) -> bool) {
+        for i in 0..n {
+            if self.stamps[i] != other.stamps[i] && is_named(i) {
+                self.parts[i].clone_from(&other.parts[i]);
+                self.stamps[i] = other.stamps[i];
+            }
+        }
+    }
+}
+
+impl<T> std::ops::Index<usize> for StampedVec<T> {
+    type Output = T;
+    fn index(&self, i: usize) -> &T {
+        &self.parts[i]
+    }
+}
+
+impl<T> std::ops::IndexMut<usize> for StampedVec<T> {
+    fn index_mut(&mut self, i: usize) -> &mut T {
+        self.touch(i);
+        &mut self.parts[i]
     }
 }
 
@@ -91,6 +199,39 @@ mod tests {
                     }
                 }
                 prop_assert!(copies.iter().all(|(copy, was)| **copy == *was));
+            }
+        }
+
+        #[test]
+        fn so_is_a_copy_of_many_and_equal_stamps_are_equal_parts(
+            deeds in prop::collection::vec((0usize..5, 0usize..4, any::<u8>()), 0..200),
+        ) {
+            let mut parts = StampedVec::with_capacity(0);
+            let mut copies = vec![(parts.clone(), Vec::new()); 4];
+            for (deed, which, value) in deeds {
+                let all = |v: &StampedVec<u8>| (0..v.len()).map(|i| v[i]).collect::<Vec<u8>>();
+                match deed {
+                    0 => parts.push(value),
+                    1 | 2 if parts.len() > 0 => {
+                        let at = usize::from(value) % parts.len();
+                        parts[at] = value;
+                    }
+                    3 => {
+                        copies[which].0.copy_from(&parts);
+                        copies[which].1 = all(&parts);
+                    }
+                    4 => {
+                        parts.copy_from(&copies[which].0);
+                        prop_assert_eq!(&all(&parts), &copies[which].1);
+                    }
+                    _ => {}
+                }
+                for (copy, was) in &copies {
+                    prop_assert_eq!(&all(copy), was);
+                    for i in (0..was.len().min(parts.len())).filter(|&i| parts.is_same_in(copy, i)) {
+                        prop_assert_eq!(parts[i], copy[i]);
+                    }
+                }
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use crate::births::Births;
 use crate::deadlines::Deadlines;
-use crate::in_place::Stamped;
+use crate::in_place::{Stamped, StampedVec};
 use crate::index::OccupantIndex;
 use crate::keys::SlotTable;
 use arrayvec::ArrayVec;
@@ -135,8 +135,8 @@ pub(crate) struct SavedSlot {
 /// Everybody.
 #[derive(Clone, Debug)]
 pub(crate) struct Occupants {
-    slots: Vec<Slot>,
-    exits: Vec<Exits>,
+    slots: StampedVec<Slot>,
+    exits: StampedVec<Exits>,
     due_at: Vec<Option<LogicalNs>>,
     free: Vec<u32>,
     /// Ascending by track.
@@ -168,8 +168,8 @@ impl Occupants {
     /// Nobody; room for `max`.
     pub(crate) fn new(max: usize, levels: usize, zones: usize, people: usize) -> Self {
         Self {
-            slots: Vec::with_capacity(max),
-            exits: Vec::with_capacity(max),
+            slots: StampedVec::with_capacity(max),
+            exits: StampedVec::with_capacity(max),
             due_at: Vec::with_capacity(max),
             free: Vec::with_capacity(max),
             order: Vec::with_capacity(max),
@@ -225,6 +225,11 @@ impl Occupants {
 
     pub(crate) fn of_device(&self, device: CarriedKey) -> Option<u32> {
         self.by_device.get(device.0)
+    }
+
+    /// Tracks and their slots, ascending by track.
+    pub(crate) fn tracks(&self) -> &[(TrackId, u32)] {
+        &self.order
     }
 
     /// Slots ascending by track.
@@ -360,6 +365,8 @@ impl Occupants {
         self.name(slot, None, 0.0);
         let occupant = self.occupant(slot);
         let (track, device, level) = (occupant.track, occupant.device, occupant.place.level);
+        // A copy in which it still is must not take the empty slot for it.
+        self.slots.touch(slot as usize);
         self.index.remove(level, slot);
         self.by_track.remove(track.0);
         if let Some(device) = device
@@ -574,8 +581,8 @@ impl Occupants {
     pub(crate) fn kept(&self) -> Self {
         let mut kept = Self::new(0, 0, self.rosters.len(), self.by_person.len());
         kept.due.clone_from(&self.due);
-        kept.slots.reserve(self.max);
-        kept.exits.reserve(self.max);
+        kept.slots = StampedVec::with_capacity(self.max);
+        kept.exits = StampedVec::with_capacity(self.max);
         kept.due_at.reserve(self.max);
         kept.free.reserve(self.max);
         kept.order.reserve(self.max);
@@ -590,8 +597,8 @@ impl Occupants {
     }
 
     fn copy_into(&self, to: &mut Self) {
-        to.slots.clone_from(&self.slots);
-        to.exits.clone_from(&self.exits);
+        to.slots.copy_from(&self.slots);
+        to.exits.copy_from(&self.exits);
         to.due_at.clone_from(&self.due_at);
         to.free.clone_from(&self.free);
         to.order.clone_from(&self.order);
@@ -601,8 +608,16 @@ impl Occupants {
         (to.lost_first, to.lost_last) = (self.lost_first, self.lost_last);
     }
 
+    /// Whether an occupant stands in a copy as it does here.
+    pub(crate) fn is_same_in(&self, copy: &Self, slot: u32) -> bool {
+        self.slots.is_same_in(&copy.slots, slot as usize)
+    }
+
     /// Whether an occupant is in both under the same slot, box and device: then tables and trees hold for both.
     fn is_placed_as_in(&self, other: &Self, (track, slot): (TrackId, u32)) -> bool {
+        if self.is_same_in(other, slot) {
+            return true;
+        }
         let place = |s: &Slot| (s.boxed, s.occupant.place.level, s.occupant.device);
         let there = other.order.binary_search_by_key(&track, |&(t, _)| t).ok().map(|i| other.order[i].1);
         there == Some(slot) && place(self.slot(slot)) == place(other.slot(slot))

@@ -56,7 +56,7 @@ impl News {
 /// One level's tracker.
 #[derive(Clone, Debug)]
 struct LevelTracker {
-    tracker: Tracker,
+    tracker: Stamped<Tracker>,
     /// From the tracker's numbers to slots.
     slots: Stamped<SlotTable>,
     /// How many those are.
@@ -82,6 +82,8 @@ pub(crate) struct Positions {
 #[derive(Clone, Debug)]
 struct KeptLevel {
     snapshot: Snapshot,
+    /// The tracker's stamp; of none before the first copy.
+    stamp: Option<u64>,
     slots: Stamped<SlotTable>,
     known: usize,
 }
@@ -156,7 +158,11 @@ impl Positions {
                 // The numbers were held within what the tracker accepts; a field of view that is no polygon is not,
                 // and such a level is as one without sensors: its scans are refused and counted.
                 let tracker = Tracker::new(Config { limits, ..Config::default() }, models).ok()?;
-                Some(LevelTracker { tracker, slots: Stamped::new(SlotTable::new(tracks_max)), known: 0 })
+                Some(LevelTracker {
+                    tracker: Stamped::new(tracker),
+                    slots: Stamped::new(SlotTable::new(tracks_max)),
+                    known: 0,
+                })
             })
             .collect();
         let (detections, news) = (Vec::with_capacity(SCAN_ITEMS_MAX), Vec::with_capacity(news_max));
@@ -260,7 +266,7 @@ impl Positions {
     pub(crate) fn kept(&self) -> KeptPositions {
         let level = |l: &LevelTracker| {
             let snapshot = Snapshot::new(l.tracker.config().limits.tracks_max);
-            KeptLevel { snapshot, slots: l.slots.clone(), known: 0 }
+            KeptLevel { snapshot, stamp: None, slots: l.slots.clone(), known: 0 }
         };
         KeptPositions(self.levels.iter().map(|l| l.as_ref().map(level)).collect())
     }
@@ -268,7 +274,10 @@ impl Positions {
     /// Fills a copy.
     pub(crate) fn keep(&self, to: &mut KeptPositions) {
         for (level, to) in self.levels.iter().flatten().zip(to.0.iter_mut().flatten()) {
-            level.tracker.keep(&mut to.snapshot);
+            if to.stamp != Some(level.tracker.stamp()) {
+                level.tracker.keep(&mut to.snapshot);
+                to.stamp = Some(level.tracker.stamp());
+            }
             to.slots.copy_from(&level.slots, SlotTable::clone_from);
             to.known = level.known;
         }
@@ -277,10 +286,13 @@ impl Positions {
     /// Is again what it was when the copy was filled.
     pub(crate) fn go_back(&mut self, to: &KeptPositions) {
         for (level, to) in self.levels.iter_mut().flatten().zip(to.0.iter().flatten()) {
-            // Only a copy that another tracker had filled is refused.
-            if let Err(e) = level.tracker.go_back(&to.snapshot) {
-                unreachable!("a tracker's own copy fits it: {e}");
-            }
+            let Some(stamp) = to.stamp else { continue };
+            level.tracker.go_back(stamp, |tracker| {
+                // Only a copy that another tracker had filled is refused.
+                if let Err(e) = tracker.go_back(&to.snapshot) {
+                    unreachable!("a tracker's own copy fits it: {e}");
+                }
+            });
             level.slots.copy_from(&to.slots, SlotTable::clone_from);
             level.known = to.known;
         }

@@ -4,6 +4,7 @@
 //! its periods where it declares a rate. One that speaks only when something happens is unknown until first heard.
 
 use crate::deadlines::Deadlines;
+use crate::in_place::Stamped;
 use osmose_model::device::{Evidence, Sensor, SensorKind};
 use osmose_model::ids::{SensorId, ZoneId};
 use osmose_model::site::Site;
@@ -23,13 +24,19 @@ pub(crate) struct Sensors {
     hold: Vec<Option<DurationNs>>,
     /// When each two-state sensor last changed.
     changed_at: Vec<Option<LogicalNs>>,
+    /// Stamps what two-state sensors said.
+    said: Stamped<()>,
     /// Per zone: the sensors whose word counts for it, ascending.
     evidence: Vec<Vec<(SensorId, Evidence)>>,
 }
 
 /// What sensors said last, and when two-state ones last changed: to go back to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KeptReadings(Vec<(Option<Reading>, Option<LogicalNs>, Option<LogicalNs>)>);
+pub(crate) struct KeptReadings {
+    /// Of what two-state sensors said; of none before the first copy.
+    stamp: Option<u64>,
+    readings: Vec<(Option<Reading>, Option<LogicalNs>, Option<LogicalNs>)>,
+}
 
 impl Sensors {
     /// The site's sensors, none of them heard yet.
@@ -53,6 +60,7 @@ impl Sensors {
             due,
             hold: site.sensors.iter().map(Sensor::change_counts_for).collect(),
             changed_at: vec![None; site.sensors.len()],
+            said: Stamped::new(()),
             evidence: by_zone,
         }
     }
@@ -60,6 +68,10 @@ impl Sensors {
     /// Takes the sensor to whom something happens first, by time alone.
     pub(crate) fn pop_due(&mut self) -> Option<SensorId> {
         let (_, number) = self.due.pop()?;
+        if number >= self.status.len() {
+            // What a reading meant is over: going back to before that must find it due again.
+            self.said.touch();
+        }
         Some(SensorId((number % self.status.len()) as u16))
     }
 
@@ -87,6 +99,9 @@ impl Sensors {
         }
         let before = status.reading.replace(reading);
         status.reading_at = Some(measured);
+        if let Reading::Switch(_) = reading {
+            self.said.touch();
+        }
         if let (Some(hold), Some(Reading::Switch(_)), true) =
             (self.hold[sensor.index()], before, before != Some(reading))
         {
@@ -145,13 +160,18 @@ impl Sensors {
     pub(crate) fn keep(&self, to: &mut KeptReadings) {
         let kept =
             self.status.iter().zip(&self.changed_at).map(|(s, changed_at)| (s.reading, s.reading_at, *changed_at));
-        to.0.clear();
-        to.0.extend(kept);
+        if to.stamp != Some(self.said.stamp()) {
+            to.stamp = Some(self.said.stamp());
+            to.readings.clear();
+            to.readings.extend(kept);
+        }
     }
 
     /// Two-state sensors say again what they said by `now`. Who was heard when stays: that is a matter of arrival.
     pub(crate) fn go_back(&mut self, site: &Site, to: &KeptReadings, now: LogicalNs) {
-        for (sensor, &(reading, reading_at, changed_at)) in site.sensors.iter().zip(&to.0) {
+        let Some(stamp) = to.stamp.filter(|stamp| *stamp != self.said.stamp()) else { return };
+        self.said.go_back(stamp, |()| ());
+        for (sensor, &(reading, reading_at, changed_at)) in site.sensors.iter().zip(&to.readings) {
             let i = sensor.id.index();
             if sensor.kind == SensorKind::Binary {
                 (self.status[i].reading, self.status[i].reading_at) = (reading, reading_at);
@@ -174,6 +194,7 @@ impl Sensors {
             return false;
         }
         (self.status, self.changed_at) = saved.into_iter().unzip();
+        self.said.touch();
         for (i, hold) in self.hold.iter().enumerate() {
             let due = hold.and_then(|hold| self.changed_at[i].map(|at| at.plus(hold)));
             self.due.set(self.status.len() + i, due.filter(|d| *d > now));

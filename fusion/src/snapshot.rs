@@ -7,7 +7,7 @@ use crate::calibration::Gauge;
 use crate::doors::Doors;
 use crate::fuse::{Counts, Fusion};
 use crate::identity::Identities;
-use crate::in_place::Stamped;
+use crate::in_place::{Stamped, StampedVec};
 use crate::merge::Carriers;
 use crate::occupants::Occupants;
 use crate::order::Key;
@@ -28,12 +28,12 @@ pub(crate) struct Snapshot {
     /// How many had appeared.
     pub(crate) births: u64,
     now: LogicalNs,
-    occupants: Occupants,
+    pub(crate) occupants: Occupants,
     positions: KeptPositions,
     identities: Identities,
     ranging: Ranging,
     beacons: Beacons,
-    gauges: Vec<Gauge>,
+    gauges: StampedVec<Gauge>,
     clouds: KeptClouds,
     carriers: Stamped<Carriers>,
     chains: Stamped<Chains>,
@@ -55,7 +55,7 @@ impl Fusion {
             identities: self.identities.kept(),
             ranging: self.ranging.clone(),
             beacons: self.beacons.clone(),
-            gauges: self.calibration.saved(),
+            gauges: self.calibration.kept(),
             clouds: KeptClouds::default(),
             carriers: self.carriers.clone(),
             chains: self.chains.clone(),

@@ -331,6 +331,41 @@ fn one_lost_for_want_of_a_late_scan_is_found_again() {
 }
 
 #[test]
+fn a_moment_of_changing_places_is_said_once_however_often_it_runs_again() {
+    // Wherever the copies stand by the moment at which they meet.
+    for (late, begin) in (0..3).flat_map(|late| (10..20).map(move |begin| (late, begin))) {
+        let mut fusion = Fusion::new(Arc::new(site()));
+        let (mut out, mut seq) = (Vec::new(), 0);
+        let mut put = |fusion: &mut Fusion, at: i64, (sensor, ns): (SensorId, i64), body: Body<'_>| {
+            seq += 1;
+            fusion.observe(tag(at, seq), &said(sensor, ns, body), &mut out).unwrap();
+        };
+        // Ana is read, Ben waits; she comes to him and stays. Every third scan is a quarter of a second late.
+        let delay = |k: i64| if k % 3 == late { 250 * MS } else { 0 };
+        let mut scans: Vec<(i64, i64)> = (0..60).map(|k| (k * SCAN + delay(k), k)).collect();
+        scans.sort_unstable();
+        for (at, k) in scans {
+            let gap = (4.0 - 0.2 * (k - begin).max(0) as f64).max(0.04);
+            put(&mut fusion, at, (CEILING, k * SCAN), Body::Position(&[seen(13.0 - gap, 3.0), seen(13.0, 3.0)]));
+            if k == 9 {
+                let badge = CarriedKey::of("ana-badge");
+                put(&mut fusion, at + MS, (READER, at + MS), Body::Badge { badge });
+            }
+        }
+        let mut swaps = Vec::new();
+        for stimulus in &out {
+            if let Stimulus::World(e) = stimulus
+                && e.kind == EventKind::Swapped
+            {
+                assert!(!swaps.contains(&(e.track, e.other, e.measured)), "said twice: {e:?}");
+                swaps.push((e.track, e.other, e.measured));
+            }
+        }
+        assert!(!swaps.is_empty(), "they met");
+    }
+}
+
+#[test]
 fn a_late_badge_binds_who_stood_at_the_reader_then() {
     let mut fusion = Fusion::new(Arc::new(site()));
     let mut out = Vec::new();

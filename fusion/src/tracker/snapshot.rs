@@ -57,15 +57,8 @@ impl Tracker {
         self.check_sizes(&to.state)?;
         self.gone.clear();
         self.touched.clear();
-        self.tracks.clear();
-        let mut from = 0;
-        for head in &to.state.heads {
-            let count = usize::from(head.count);
-            self.tracks.push(*head, &to.state.gaussians[from..from + count]);
-            from += count;
-        }
+        self.tracks.take(&to.state.heads, &to.state.gaussians, &to.stands);
         self.take_numbers(&to.state);
-        self.tracks.stands.clone_from(&to.stands);
         Ok(())
     }
 }

@@ -235,6 +235,20 @@ impl Tracks {
         self.gaussians.clear();
     }
 
+    /// Becomes these, of which there are no more than there is room for.
+    pub(crate) fn take(&mut self, heads: &[Head], gaussians: &[Gaussian], stands: &[Stand]) {
+        self.clear();
+        self.heads.extend_from_slice(heads);
+        self.stands.extend_from_slice(stands);
+        self.gaussians.extend_from_slice(gaussians);
+        let mut end = 0;
+        self.start.extend(heads.iter().map(|head| {
+            let at = end;
+            end += u32::from(head.count);
+            at
+        }));
+    }
+
     /// Drops the tracks of which `keep` says so, by their place.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Self, usize) -> bool) {
         let (mut kept, mut end) = (0, 0);

@@ -263,7 +263,8 @@ impl Writing {
     }
 
     fn rows(&mut self, at: LogicalNs, view: &dyn WorldView) -> io::Result<()> {
-        if at < self.from {
+        let is_asked = self.sinks.tracks.is_some() || self.plot.is_some() || self.smoother.is_some();
+        if at < self.from || !is_asked {
             return Ok(());
         }
         let (line, site, t) = (&mut self.line, view.site(), format_seconds(at.0));
