@@ -71,7 +71,10 @@ pub(crate) struct Entry {
 }
 
 /// The last moments.
-#[allow(clippy::vec_box, reason = "copies of thousands of bytes are moved along and between the lists at every late scan")]
+#[allow(
+    clippy::vec_box,
+    reason = "copies of thousands of bytes are moved along and between the lists at every late scan"
+)]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     /// Ascending by key, all behind the oldest copy.
