@@ -125,6 +125,37 @@ fn an_incident_is_cut_merged_recovered_kept_exported_and_reported() {
     assert!(html.contains("pause-recording") && !html.contains("<script"));
 }
 
+/// When a condition became true, by `osmose find`, seconds of the log.
+fn moments(trace: &str, condition: &str) -> Vec<f64> {
+    let lines = osmose(&["find", trace, condition, "--json"]).expect(0).stdout;
+    let read =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["t_s"].as_f64().expect("a time");
+    lines.lines().map(read).collect()
+}
+
+#[test]
+fn a_part_of_an_incident_goes_on_from_who_was_where_at_its_cut() {
+    const LEAVES: &str = "any p in members(participants) leaves r5";
+    let (site, trace) = recorded();
+    let whole = moments(text(&trace), LEAVES);
+    // Cut shortly before somebody leaves: who leaves must be known to have been inside.
+    let middle = *whole.iter().find(|t| **t > 120.0).expect("somebody leaves");
+    let from = middle - 0.3;
+    let part = site.file("part.mcap");
+    let p = text(&part);
+    osmose(&["trace", "cut", text(&trace), "--from", &format!("{from:.3}"), "-o", p]).expect(0);
+    let later: Vec<f64> = whole.into_iter().filter(|t| *t > from).collect();
+    assert!(later.first() == Some(&middle) && later.len() > 1);
+    assert_eq!(moments(p, LEAVES), later);
+    // What if, kept: it begins behind the installation of the other rules, and verifies.
+    let (other, kept) = (site.file("other.rules"), site.file("kept.mcap"));
+    let rules = site.read("rules/peer-job.rules").replace("members(participants)", "members(staff)");
+    std::fs::write(&other, rules).expect("written");
+    osmose(&["replay", p, "--rules", text(&other), "--record", text(&kept)]).expect(0);
+    osmose(&["replay", text(&kept), "--verify"]).expect(0);
+    assert_eq!(moments(text(&kept), LEAVES), later);
+}
+
 /// One command that the guide shows, and what it prints.
 struct Shown {
     /// Behind `$ `.

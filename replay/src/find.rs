@@ -2,7 +2,8 @@
 //!
 //! The condition becomes a rule of its own, beside the recorded ones, that tells a device of its own; then the inputs
 //! are run once more, and what that device would have been told are the moments. So a condition means here what it
-//! means in a rule, dwell and doubt included.
+//! means in a rule, dwell and doubt included. In a part of a log it begins with who was where at the cut; how long a
+//! condition had held before the cut is not known, so `for 30 s` counts from there.
 
 use crate::drive::{Options, Osmose, Replay, ReplayError, Watch, Workshop, WorkshopError};
 use crate::trace::recording::{Items, Recording};

@@ -87,8 +87,9 @@ pub struct Counts {
 #[derive(Clone, Debug)]
 pub struct Plan {
     devices: Vec<Device>,
-    /// Names, kinds and defaults of the devices: what a saved state must have been saved for.
-    fingerprint: Digest,
+    /// Of the names, kinds and defaults of the first devices, one for each number of them from none on: a saved state must
+    /// have been saved for all of them, or for the first of them where devices were added since.
+    fingerprints: Vec<Digest>,
     user_level: LevelRank,
     slots: Vec<Slot>,
     standings: Vec<Standing>,
@@ -125,17 +126,19 @@ impl Plan {
     pub fn with_holders(site: &Site, holders: u32) -> Self {
         let mut devices = Vec::with_capacity(site.actuators.len());
         let (mut first, mut fingerprint) = (0, Digest::default());
+        let mut fingerprints = vec![fingerprint];
         for actuator in &site.actuators {
             let device = Device::new(actuator, first);
             first += device.count;
             fingerprint.absorb(actuator.name.as_bytes());
             fingerprint.absorb(actuator.kind.as_str().as_bytes());
             fingerprint.absorb(actuator.default.unwrap_or_default().as_str().as_bytes());
+            fingerprints.push(fingerprint);
             devices.push(device);
         }
         let n = devices.len();
         Self {
-            fingerprint,
+            fingerprints,
             user_level: USER_LEVEL_DEFAULT,
             slots: vec![Slot::default(); first],
             standings: vec![Standing::default(); n],

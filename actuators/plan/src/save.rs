@@ -1,6 +1,7 @@
 //! The state as bytes (postcard), so that a restart and a replay from a keyframe continue bit for bit.
 //!
-//! What the site fixes is not saved but compared: a state belongs to the devices that it was saved for.
+//! What the site fixes is not saved but compared: a state belongs to the devices that it was saved for. Where devices were
+//! added behind those, it is theirs still, and nothing was told to the new ones yet.
 
 use crate::claims::{Claim, Claims, Want};
 use crate::device::{Slot, Standing};
@@ -34,7 +35,7 @@ struct Saved<'a> {
 pub(crate) fn save(plan: &Plan, out: &mut Vec<u8>) {
     let saved = Saved {
         version: VERSION,
-        fingerprint: plan.fingerprint,
+        fingerprint: plan.fingerprints.last().copied().unwrap_or_default(),
         user_level: plan.user_level,
         slots: Cow::Borrowed(&plan.slots),
         standings: Cow::Borrowed(&plan.standings),
@@ -66,17 +67,20 @@ pub(crate) fn restore(plan: &mut Plan, bytes: &[u8]) -> Result<(), RestoreError>
     if !rest.is_empty() {
         return Err(malformed(format!("{} bytes behind it", rest.len())));
     }
-    if saved.fingerprint != plan.fingerprint {
-        return Err(mismatch("actuators", saved.fingerprint, plan.fingerprint));
+    let devices = saved.standings.len();
+    if plan.fingerprints.get(devices) != Some(&saved.fingerprint) {
+        let own = plan.fingerprints.last().copied().unwrap_or_default();
+        return Err(mismatch("actuators", saved.fingerprint, own));
     }
-    if saved.slots.len() != plan.slots.len() || saved.standings.len() != plan.standings.len() {
+    let properties = plan.devices.get(devices).map_or(plan.slots.len(), |added| added.first);
+    if saved.slots.len() != properties {
         return Err(malformed("it has another number of properties"));
     }
     let mut claims = Claims::new(plan.claims.room() as u32, plan.slots.len(), plan.devices.len());
     for claim in saved.claims {
         let sound = match claim.want {
-            Want::Hold { slot, .. } => (slot as usize) < plan.slots.len(),
-            Want::Forbid { device, .. } => device.index() < plan.devices.len(),
+            Want::Hold { slot, .. } => (slot as usize) < properties,
+            Want::Forbid { device, .. } => device.index() < devices,
         };
         if !sound || claim.holder.0 >= HOLDERS_MAX || claims.get(claim.holder).is_some() {
             return Err(malformed(format!("holder {} cannot be", claim.holder)));
@@ -92,8 +96,10 @@ pub(crate) fn restore(plan: &mut Plan, bytes: &[u8]) -> Result<(), RestoreError>
         }
     }
     plan.user_level = saved.user_level;
-    plan.slots.copy_from_slice(&saved.slots);
-    plan.standings.copy_from_slice(&saved.standings);
+    plan.slots.fill(Slot::default());
+    plan.slots[..properties].copy_from_slice(&saved.slots);
+    plan.standings.fill(Standing::default());
+    plan.standings[..devices].copy_from_slice(&saved.standings);
     plan.claims = claims;
     plan.dirty.clear();
     plan.dirty.extend_from_slice(&saved.pending);

@@ -95,30 +95,34 @@ impl<W: Workshop> Run<W> {
     }
 
     /// What if, in a trace that begins inside a log: people and devices are as the recorded state has them there, and from
-    /// there on it is otherwise. Other rules are installed over it, as a running engine installs them. False where the
-    /// state is none of this site.
+    /// there on it is otherwise. Other rules, and rules of the search's own beside them, are installed over it, as a running
+    /// engine installs them. False where the state is none of this site.
     fn begin_otherwise(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
-        // A recording of the run begins with the rules that it carries.
-        if self.throughout.is_some() && self.writing.sinks.record.is_some() {
-            return Ok(false);
-        }
         let recorded = compile(&self.workshop, &self.recorded, &Options::default())?;
         let mut machine = self.workshop.machine(recorded);
         if machine.restore(state).is_err() || machine.last() != tag {
             return Ok(false);
         }
         self.driver = Driver::new(machine);
-        let digests = self.digests();
-        if let Some(record) = &mut self.writing.sinks.record {
-            record.state(tag, state, digests)?;
-        }
-        // Those that are in force already go on with what they remember.
-        let others = self.throughout.as_ref().filter(|files| **files != self.recorded).cloned();
+        // A recording of the run carries the other rules from its beginning: it begins behind their installation.
+        let mut record = self.writing.sinks.record.take();
+        // Those that are in force already go on with what they remember; what watches them begins here.
+        let files = self.throughout.as_ref().unwrap_or(&self.recorded);
+        let Options { beside, beside_of, .. } = &self.options;
+        let watched = !beside.is_empty() || beside_of.iter().any(|(set, _)| set == files);
+        let others = (watched || *files != self.recorded).then(|| files.clone());
         if let Some(files) = others {
             let rules = compile(&self.workshop, &files, &self.options)?;
             self.driver.machine_mut().stage_rules(rules);
             self.feed(tag.at, &Input::RulesInstalled { files: &files })?;
         }
+        if let Some(record) = &mut record {
+            self.save.clear();
+            self.driver.machine().save(&mut self.save);
+            let digests = self.digests();
+            record.state(self.driver.machine().last(), &self.save, digests)?;
+        }
+        self.writing.sinks.record = record;
         self.summary.began_at = Some(tag.seq);
         self.read = Some(tag);
         Ok(true)
