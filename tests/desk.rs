@@ -259,6 +259,33 @@ fn operators_act_and_what_they_switched_off_comes_back() {
 }
 
 #[test]
+fn a_mode_is_set_by_hand_and_only_one_that_the_rules_have() {
+    let mut building = Building::new(|s| vec!["--record".into(), s.file("all.mcap").display().to_string()]);
+    building.leaving_gives("pause");
+    assert!(building.ask(&["mode", "house", "away"], 1).contains("the rules declare none"));
+    building.save("leaves r\n", "leaves r\n  if house is home\n", "rules not reloaded");
+    building.save("edition 1\n", "edition 1\nmode house { home default, away }\n", "rule(s) reloaded");
+    building.leaving_gives("pause");
+    assert!(building.ask(&["mode", "hous", "away"], 1).contains("did you mean `house`?"));
+    assert!(building.ask(&["mode", "house", "gone"], 1).contains("it is: home, away"));
+    assert!(building.ask(&["mode", "house.r1", "away"], 1).contains("one for the whole building"));
+    building.ask(&["mode", "house", "away"], 0);
+    until("nothing to be done while nobody is at home", || {
+        while building.heard().is_some() {}
+        building.is_at(3.0);
+        building.is_at(7.0);
+        building.heard().is_none().then_some(())
+    });
+    building.ask(&["mode", "house", "home"], 0);
+    building.leaving_gives("pause");
+
+    let trace = building.site.file("all.mcap");
+    building.engine.stop(Signal::INT).expect(0);
+    let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
+    assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+}
+
+#[test]
 fn without_an_engine_there_is_nobody_to_ask() {
     let site = TempSite::example("peer-job");
     let path = site.path().to_str().expect("text");
