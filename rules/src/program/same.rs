@@ -5,15 +5,9 @@ use super::{COUNTED, Cond, CondId, Num, NumId, PersonRef, Program, Target, Var};
 /// A condition on two persons as a number (FNV-1a over its shape) that is the same whatever the order of what is joined;
 /// with `swap` the persons change places. Equal numbers mean that it says the same of a pair in either order.
 pub(crate) fn fold_condition(program: &Program, cond: CondId, swap: bool) -> u64 {
-    let of = |var: Var| if swap && var < COUNTED { 1 - var } else { var };
-    let person = |p: PersonRef| match p {
-        PersonRef::Var(var) => PersonRef::Var(of(var)),
-        other => other,
-    };
-    let target = |t: Target| match t {
-        Target::Person(p) => Target::Person(person(p)),
-        other => other,
-    };
+    let of = |var: Var| var_of(var, swap);
+    let person = |p: PersonRef| person_of(p, swap);
+    let target = |t: Target| target_of(t, swap);
     let join = |from: u32, to: u32| {
         let parts = program.children[from as usize..to as usize].iter();
         parts.fold(0_u64, |sum, part| sum.wrapping_add(fold_condition(program, *part, swap)))
@@ -56,15 +50,9 @@ pub(crate) fn fold_condition(program: &Program, cond: CondId, swap: bool) -> u64
 }
 
 fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
-    let of = |var: Var| if swap && var < COUNTED { 1 - var } else { var };
-    let person = |p: PersonRef| match p {
-        PersonRef::Var(var) => PersonRef::Var(of(var)),
-        other => other,
-    };
-    let target = |t: Target| match t {
-        Target::Person(p) => Target::Person(person(p)),
-        other => other,
-    };
+    let of = |var: Var| var_of(var, swap);
+    let person = |p: PersonRef| person_of(p, swap);
+    let target = |t: Target| target_of(t, swap);
     let part = |a: NumId| fold_number(program, a, swap);
     let text = match &program.nums[num as usize] {
         Num::Distance(a, b) => {
@@ -86,6 +74,25 @@ fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
         other => format!("{other:?}"),
     };
     fnv(&text)
+}
+
+/// Whom a variable stands for; with `swap` the two persons of a pair change places.
+fn var_of(var: Var, swap: bool) -> Var {
+    if swap && var < COUNTED { 1 - var } else { var }
+}
+
+fn person_of(person: PersonRef, swap: bool) -> PersonRef {
+    match person {
+        PersonRef::Var(var) => PersonRef::Var(var_of(var, swap)),
+        other => other,
+    }
+}
+
+fn target_of(target: Target, swap: bool) -> Target {
+    match target {
+        Target::Person(person) => Target::Person(person_of(person, swap)),
+        other => other,
+    }
 }
 
 fn fnv(text: &str) -> u64 {
