@@ -260,7 +260,7 @@ impl Program {
         self.instances.len()
     }
 
-    /// How many holders there are: every [`HolderId`] is below.
+    /// How many holders there are: every [`HolderId`](osmose_model::ids::HolderId) is below.
     pub fn holder_count(&self) -> u32 {
         self.holders
     }
