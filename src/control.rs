@@ -147,25 +147,7 @@ impl Desk {
     /// Whether the rules have such a mode (`house`, or `guest.m7` where it is kept per zone) with such a value.
     fn mode_there(&self, mode: &str, value: &str) -> Result<(), String> {
         let program = osmose_rules::check(&self.site, &self.rules).program.ok_or("the rules are not known")?;
-        let (word, zone) = mode.split_once('.').map_or((mode, None), |(word, zone)| (word, Some(zone)));
-        let Some(known) = program.modes().iter().find(|m| m.name == word) else {
-            let names: Vec<&str> = program.modes().iter().map(|m| m.name.as_str()).collect();
-            return Err(match (osmose_rules::diag::did_you_mean(word, names.iter().copied()), names.as_slice()) {
-                (Some(near), _) => format!("no mode is called `{word}`; did you mean `{near}`?"),
-                (None, []) => format!("no mode is called `{word}`; the rules declare none"),
-                (None, names) => format!("no mode is called `{word}`; there are: {}", names.join(", ")),
-            });
-        };
-        match zone {
-            None if known.per_zone => return Err(format!("`{word}` is kept per zone: say `{word}.ZONE`")),
-            Some(_) if !known.per_zone => return Err(format!("`{word}` is one for the whole building: say `{word}`")),
-            Some(zone) if self.site.zone_named(zone).is_none() => return Err(format!("no zone is called `{zone}`")),
-            _ => {}
-        }
-        if known.values.iter().any(|v| v == value) {
-            return Ok(());
-        }
-        Err(format!("`{word}` is never `{value}`; it is: {}", known.values.join(", ")))
+        program.mode_named(&self.site, mode, value).map(|_| ()).map_err(|why| why.to_string())
     }
 
     fn action(&self, request: &Value) -> Result<(OperatorAction, String), String> {

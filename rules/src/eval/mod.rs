@@ -452,7 +452,8 @@ impl Decide for Rules {
                 }
             }
             OperatorAction::Mode { mode, value } => {
-                let Some((place, value)) = self.mode_called(mode.as_str(), value.as_str(), world) else { return };
+                let found = self.program.mode_named(world.site(), mode.as_str(), value.as_str());
+                let Ok((place, value)) = found else { return };
                 let (mut run, _) = self.run(Source::default(), &[], world, out);
                 run.stimulus = Some(unit::Why::Operator);
                 run.set_mode(place, value);

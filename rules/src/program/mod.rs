@@ -8,10 +8,12 @@
 //! |---|---|
 //! | `expr.rs` | conditions, numbers, values |
 //! | `instance.rs` | a rule for one choice of its variables |
+//! | `modes.rs` | a mode as operators and tests name it |
 //! | `same.rs` | whether a condition says the same of two in either order |
 
 mod expr;
 mod instance;
+mod modes;
 mod same;
 
 pub(crate) use expr::{
@@ -22,6 +24,7 @@ pub(crate) use instance::{
     Binding, CountOp, Course, Damper, ForbidTarget, HoldTarget, Instance, OnUnknown, OncePer, Pairs, Per, Send, Shape,
     Step,
 };
+pub use modes::NoSuchMode;
 pub(crate) use same::fold_condition;
 
 use crate::diag::Span;
