@@ -151,6 +151,21 @@ fn systemd_is_told_that_it_is_ready_that_it_lives_and_that_it_ends() {
 }
 
 #[test]
+fn an_idle_engine_hardly_uses_its_core() {
+    let site = TempSite::example("peer-job");
+    let engine = Engine::run(site.path(), &["--quiet", "--metrics", "127.0.0.1:0"]);
+    // What it does at its start is not idling.
+    std::thread::sleep(Duration::from_millis(500));
+    let (before, begun) = (engine.cpu(), std::time::Instant::now());
+    std::thread::sleep(Duration::from_secs(4));
+    let (used, passed) = (engine.cpu() - before, begun.elapsed());
+    let share = used.as_secs_f64() / passed.as_secs_f64();
+    println!("idle, its state kept and its metrics told: {:.1} % of a core", 100.0 * share);
+    assert!(share < 0.02, "{:.1} % of a core", 100.0 * share);
+    engine.stop(Signal::INT).expect(0);
+}
+
+#[test]
 fn systemd_understands_every_line_of_the_unit() {
     let unit = include_str!("../dist/osmose.service");
     assert!(unit.contains("WatchdogSec=") && unit.contains("Restart=always") && unit.contains("Type=notify"));

@@ -226,6 +226,23 @@ fn killed_under_load_it_sends_no_command_twice_and_none_that_was_not_due() {
 }
 
 #[test]
+fn what_a_dry_run_decided_is_owed_to_nobody() {
+    let site = site();
+    let mut world = World::of(&site);
+    let dry = Engine::run(site.path(), &["--dry-run"]);
+    world.fix(2.0);
+    world.fix(8.0);
+    until("the pause that a dry run decides", || dry.stdout().contains("pause").then_some(()));
+    killed(dry);
+    let engine = Engine::run(site.path(), &[]);
+    assert!(!engine.stderr().contains("had not left"), "{}", engine.stderr());
+    // What is held is said once after any restart; the pause is not.
+    assert_eq!(world.hears("meeting.light", "set")["args"]["level"], 80);
+    engine.stop(Signal::INT).expect(0);
+    world.silence();
+}
+
+#[test]
 fn two_engines_do_not_share_a_state_and_one_without_state_keeps_none() {
     let (site, other) = (site(), tempfile::tempdir().expect("a folder"));
     let state = other.path().to_str().expect("text");

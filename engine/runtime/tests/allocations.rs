@@ -1,7 +1,7 @@
 //! From socket to socket nothing is allocated and nothing freed: counted over the peer job through real sockets, in steady
 //! state, under an overload in which newer fixes replace older ones, and while rules are reloaded, the step that puts them
-//! in force included. The rules reloaded are the ones that run (all that they remember goes over), and then others (some
-//! with another shape, and more of them than there were).
+//! in force included. The rules reloaded are the ones that run (all that they remember goes over), then others (more of them
+//! than there were), and then people of whom two have changed devices.
 //!
 //! One thread runs all of it (`inline`), the client included, so the process's counts are the engine's own.
 
@@ -99,7 +99,7 @@ const OVERLOAD: usize = 220;
 const DRAIN: usize = 3000;
 const RELOAD: usize = 500;
 /// The last parts, in each of which rules are installed.
-const RELOADS: [&str; 2] = ["reload of the same rules", "reload of other rules"];
+const RELOADS: [&str; 3] = ["reload of the same rules", "reload of other rules", "reload of people"];
 
 impl Client {
     fn send(&mut self, n: usize) {
@@ -150,7 +150,7 @@ impl Inlet for Client {
         self.turn += 1;
         let (steady, overload) = (WARM, WARM + STEADY);
         let (drain, first) = (overload + OVERLOAD, overload + OVERLOAD + DRAIN);
-        let (second, end) = (first + RELOAD, first + 2 * RELOAD);
+        let end = first + RELOADS.len() * RELOAD;
         match turn {
             t if t == steady => self.region.reset(),
             t if t == overload => self.part_ends("steady state"),
@@ -158,15 +158,14 @@ impl Inlet for Client {
                 self.part_ends("overload");
                 self.reload();
             }
-            t if t == second => {
-                self.part_ends(RELOADS[0]);
+            t if t > first && t <= end && (t - first).is_multiple_of(RELOAD) => {
+                self.part_ends(RELOADS[(t - first) / RELOAD - 1]);
                 self.take_spent();
-                self.reload();
-            }
-            t if t == end => {
-                self.part_ends(RELOADS[1]);
-                self.take_spent();
-                self.stop.store(true, Ordering::Relaxed);
+                if t == end {
+                    self.stop.store(true, Ordering::Relaxed);
+                } else {
+                    self.reload();
+                }
             }
             _ => {}
         }
@@ -215,6 +214,24 @@ fn reload(site: &Arc<Site>, files: &[SourceFile]) -> Control {
     Control::rules(site, Rules::new(program), OwnedInput(bytes))
 }
 
+/// The same rules with other people: two of them have changed devices.
+fn reload_people(site: &Arc<Site>) -> Control {
+    let people = site.files.iter().find(|f| f.path == "people.toml").expect("the example has people");
+    let swapped = people.text.replace("devices = [\"p5\"]", "devices = [\"-\"]");
+    let swapped = swapped.replace("devices = [\"p6\"]", "devices = [\"p5\"]").replace("[\"-\"]", "[\"p6\"]");
+    assert_ne!(swapped, people.text);
+    let saved = SourceFile { text: swapped, ..people.clone() };
+    let (installed, loaded) = osmose_load::with_saved(site, &[saved]);
+    let other = Arc::new(loaded.site.expect("it is a site"));
+    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
+    let program = osmose_rules::check(&other, &rules).program.expect("they compile");
+    let files = canon::encode_files(&[rules, installed].concat());
+    let mut bytes = vec![0; INPUT_BYTES_MAX];
+    let n = canon::encode_input(&Input::RulesInstalled { files: &files }, &mut bytes).expect("it fits");
+    bytes.truncate(n);
+    Control::rules(&other, Rules::of_site(program, other.clone()), OwnedInput(bytes))
+}
+
 /// Rules beside the example's: holds, dampers, counters, runs that wait.
 const BESIDE: &str = "edition 1
 counter outings
@@ -259,7 +276,7 @@ fn from_socket_to_socket_nothing_is_allocated() {
         next: 0,
         turn: 0,
         control,
-        reloads: vec![reload(&site, &files), reload(&site, &others)],
+        reloads: vec![reload(&site, &files), reload(&site, &others), reload_people(&site)],
         carried: carried.clone(),
         region: Region::new(GLOBAL),
         parts: parts.clone(),
