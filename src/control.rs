@@ -15,9 +15,11 @@ use osmose_model::input::{Input, OperatorAction, ReasonText};
 use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_rules::Carried;
 use osmose_runtime::clock::HostClock;
+use osmose_runtime::control::{Control, ControlTx, Spent};
 use osmose_runtime::cores::Cores;
-use osmose_runtime::engine::{Control, OwnedInput};
+use osmose_runtime::engine::OwnedInput;
 use osmose_runtime::logs::Names;
 use reload::Saved;
 use serde_json::{Value, json};
@@ -58,7 +60,7 @@ pub(crate) struct Desk {
     /// The names that logs show.
     names: Names,
     /// The way into the engine.
-    to_engine: rtrb::Producer<Control>,
+    to_engine: ControlTx,
 }
 
 impl Desk {
@@ -70,7 +72,7 @@ impl Desk {
         levels: Vec<String>,
         clock: HostClock,
         names: Names,
-        to_engine: rtrb::Producer<Control>,
+        to_engine: ControlTx,
     ) -> Self {
         let rules = site.rule_files().cloned().collect();
         Desk { dir, recorded, site, alongside: BTreeSet::new(), rules, levels, clock, names, to_engine }
@@ -108,6 +110,7 @@ impl Desk {
                 Some(socket) => self.answer_one(socket, &mut buffer),
                 None => std::thread::sleep(LOOK_EVERY),
             }
+            self.drop_spent();
             let now = Saved::look(&self.dir, &self.site);
             if now == seen {
                 changing = None;
@@ -117,6 +120,21 @@ impl Desk {
                 (seen, changing) = (now, None);
             } else {
                 changing = Some(now);
+            }
+        }
+    }
+
+    /// Drops what the engine gives back, and says which rules' state could not go over to those that were installed.
+    fn drop_spent(&mut self) {
+        while let Some(spent) = self.to_engine.spent() {
+            let Spent::Rules { before: Some(before), names, .. } = spent else { continue };
+            let anew = before.rules().carried(&names).into_iter().filter_map(|carried| match carried {
+                Carried::Restarted { rule } => Some(rule),
+                Carried::Kept { .. } | Carried::New { .. } | Carried::Gone { .. } => None,
+            });
+            let anew: Vec<String> = anew.collect();
+            if !anew.is_empty() {
+                say!("not carried over, for its shape is another: {}", anew.join(", "));
             }
         }
     }

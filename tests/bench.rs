@@ -155,6 +155,29 @@ fn latency_is_measured_beside_the_floor_and_everything_is_accounted_for() {
 }
 
 #[test]
+fn a_flood_on_another_socket_is_a_third_run_of_each_pair_and_every_datagram_of_it_is_accounted_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for by in ["rate", "unknown"] {
+        let report = dir.path().join(by);
+        let mut args = vec!["bench", "latency", "--rate", "1000", "--seconds", "1", "--warm-up", "0.2", "--pairs", "1"];
+        args.extend(["--idle", "yield", "--flood", by, "--json", str(&report)]);
+        osmose(&args).expect(0);
+        let found = json(&report);
+        let rows = found["rows"].as_array().expect("rows");
+        assert_eq!(rows.last().map(|r| &r["what"]), Some(&"engine under a flood, blocking".into()), "{found}");
+        let ratios = found["ratios"].as_array().expect("ratios");
+        assert!(ratios.iter().any(|r| r["what"] == "p50, blocking: engine under a flood / engine"), "{found}");
+        // Ten thousand a second, for a second and more, beside the job's thousand.
+        let accounts = found["accounts"].as_array().expect("accounts");
+        let to_engine = accounts.iter().filter(|a| a["way"] == "events to the engine");
+        let most = to_engine.max_by_key(|a| a["sent"].as_u64()).expect("there are two");
+        assert!(most["sent"].as_u64() > Some(10_000), "{most}");
+        let refused = most["dropped"].to_string().contains("wrong_sender");
+        assert_eq!(refused, by == "unknown", "{most}");
+    }
+}
+
+#[test]
 fn so_many_leaves_are_each_accounted_for() {
     let ended = osmose(&["bench", "latency", "--leaves", "300", "--rate", "2000", "--idle", "yield"]).expect(0);
     assert!(

@@ -20,6 +20,7 @@ use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
 use osmose_rules::Program;
 use osmose_runtime::clock::{HostClock, utc_now};
+use osmose_runtime::control::controls;
 use osmose_runtime::engine::{Engine, OwnedInput, Setup, Summary};
 use osmose_runtime::latency::Segment;
 use osmose_runtime::latency::exchange::Latencies;
@@ -72,7 +73,7 @@ impl Run {
         let levels = program.levels().to_vec();
         let mut taps = self.logs(&names)?;
         let page = self.web.bind(&site, self.dry_run, &mut taps)?;
-        let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
+        let (to_engine, control) = controls(CONTROLS_MAX);
         let stop = stop::on_signal()?;
         // Read together: what the log says of the wall clock is tied to its own clock.
         let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());

@@ -6,8 +6,9 @@
 //! comes (or another thread unparks this one) or the next wake-up is due.
 
 use crate::clock::HostClock;
+use crate::control::{Control, ControlRx, Spent};
 use crate::egress::{Egress, Handed, LineTx, Told};
-use crate::engine::{Control, OwnedInput, Summary};
+use crate::engine::{OwnedInput, Summary};
 use crate::ingress::Intake;
 use crate::inlet::{BLOCK_MAX, Inlet, YIELD_WINDOW};
 use crate::journal::mapped::Mapped;
@@ -89,7 +90,8 @@ impl Outlet {
             }
             let deadline = command.rule.and_then(|r| machine.rules().program().rule(r)?.deadline);
             let (device, rule) = (command.device, command.rule);
-            let handed = Handed { device, rule, deadline, last: i == last, ..handed };
+            let (seq, n) = (command.id.seq, command.id.n);
+            let handed = Handed { device, rule, deadline, last: i == last, seq, n, ..handed };
             let told = Told { command, lease: machine.plan().lease(device) };
             match self {
                 Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
@@ -148,8 +150,10 @@ pub(crate) struct Stepper {
     /// Somebody at the side wants keyframes although no state is kept.
     pub(crate) keyframes_wanted: bool,
     pub(crate) first: Vec<OwnedInput>,
+    /// Commands that were decided before a restart and never left.
+    pub(crate) owed: Vec<Command>,
     pub(crate) resend_held: bool,
-    pub(crate) control: Option<rtrb::Consumer<Control>>,
+    pub(crate) control: Option<ControlRx>,
     /// Where somebody looks on.
     pub(crate) publisher: Option<Publisher>,
 }
@@ -233,6 +237,7 @@ impl Outputs {
             generation: self.generation,
             deadline: None,
             seq,
+            n: 0,
             timing: Timing { received: now, read: now, step_start: now, step_end: now, sent: now },
         }
     }
@@ -321,6 +326,7 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             generation: self.generation,
             deadline: None,
             seq: tag.seq,
+            n: 0,
             timing,
         };
         self.leases.sent(&out.commands, machine, step_end);
@@ -352,6 +358,7 @@ impl Stepper {
     /// Runs until `stop` (where other threads fill the lanes: until they have ended, as they do on `stop`) and then
     /// takes in what still waits. `beside` is called once in every cycle: it is what `inline` has in place of a thread.
     pub(crate) fn run(&mut self, stop: &AtomicBool, beside: &mut dyn FnMut()) {
+        self.send_owed();
         // They hold for the instant when the clock was made: the wall clock in them was read with it.
         for OwnedInput(bytes) in std::mem::take(&mut self.first) {
             self.feed_control(self.clock.base(), &bytes);
@@ -461,23 +468,33 @@ impl Stepper {
         heads.min().map(|(_, i)| i)
     }
 
-    /// Takes in at most one thing that an operator did or installed.
+    /// Takes in at most one thing that an operator did or installed, and gives back what is left of it: nothing of it is
+    /// freed here.
     fn take_control(&mut self) -> usize {
-        let Some(control) = self.control.as_mut().and_then(|c| c.pop().ok()) else { return 0 };
-        let input = match control {
-            Control::Input(input) => input,
-            Control::Rules { rules, again, input } => {
-                self.out.tap.stage(self.driver.machine().last(), again);
-                self.driver.machine_mut().stage_rules(*rules);
-                input
+        let Some(control) = self.control.as_mut().and_then(ControlRx::pop) else { return 0 };
+        let spent = match control {
+            Control::Input(input) => {
+                self.feed_control(self.clock.now(), &input.0);
+                Spent::Input(input)
+            }
+            Control::Rules { staged, again, input, names } => {
+                let again = self.out.tap.stage(self.driver.machine().last(), again);
+                // Rules come one by one, each with its input: none wait when others come.
+                let waited = self.driver.machine_mut().stage(staged);
+                self.feed_control(self.clock.now(), &input.0);
+                let before = self.driver.machine_mut().replaced().or(waited);
+                // People may have changed with the rules; whoever writes their names must know. The site of before lives on
+                // in what is given back.
+                let site = self.driver.machine().site();
+                match &mut self.out.outlet {
+                    Outlet::Here(egress) => egress.install(site),
+                    Outlet::There(lines, _) => lines.install(site),
+                }
+                Spent::Rules { before, again, input, names }
             }
         };
-        self.feed_control(self.clock.now(), &input.0);
-        // People may have changed with the rules; whoever writes their names must know.
-        let site = self.driver.machine().site();
-        match &mut self.out.outlet {
-            Outlet::Here(egress) => egress.install(site),
-            Outlet::There(lines, _) => lines.install(site),
+        if let Some(control) = &mut self.control {
+            control.give_back(spent);
         }
         1
     }
@@ -538,6 +555,29 @@ impl Stepper {
     fn feed(&mut self, arrival: ArrivalNs, canonical: &[u8]) {
         let fed = self.driver.feed_canonical(arrival, canonical, &mut self.scan, &mut self.out);
         debug_assert!(fed.is_ok(), "what the edge encoded decodes: {fed:?}");
+    }
+
+    /// Commands that were decided before a restart and never left go out first. They are in no state that was saved since.
+    pub(crate) fn owe(&mut self, owed: Vec<Command>) {
+        if !owed.is_empty() {
+            self.keyframe_at = ArrivalNs(i64::MIN);
+        }
+        self.owed = owed;
+    }
+
+    /// They are as late as they are: that counts from when they were decided, and a rule's own deadline holds.
+    fn send_owed(&mut self) {
+        for command in std::mem::take(&mut self.owed) {
+            let machine = self.driver.machine();
+            let (now, at) = (self.clock.now(), ArrivalNs(command.at.0));
+            let timing = Timing { received: at, read: at, step_start: now, step_end: now, sent: now };
+            let handed = Handed { timing, ..self.out.handed_now(command.id.seq, now) };
+            let commands = std::slice::from_ref(&command);
+            self.out.leases.sent(commands, machine, now);
+            let Outputs { outlet, clock, meter, .. } = &mut self.out;
+            let _ = outlet.send(commands, machine, handed, clock, meter);
+        }
+        self.out.flush();
     }
 
     fn resend(&mut self) {

@@ -59,9 +59,11 @@ pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, RUNS_MAX, instance_bytes, mem
 
 use crate::cost::{Op, Ops};
 use crate::program::{Program, Shape};
+use carry::Ready;
 use osmose_model::command::{Command, Effect, Terms};
 use osmose_model::ids::{RuleId, SensorId, TrackId};
 use osmose_model::input::OperatorAction;
+use osmose_model::limits::COMMANDS_PER_STEP_MAX;
 use osmose_model::site::Site;
 use osmose_model::stages::{Decide, RestoreError, Source};
 use osmose_model::time::LogicalNs;
@@ -110,6 +112,8 @@ pub struct Rules {
     due_runs: Vec<u32>,
     near: Vec<TrackId>,
     all: Vec<TrackId>,
+    /// What a reload needs of these rules, as the new ones or as the old. Follows from the program.
+    ready: Ready,
 }
 
 /// The layout of what is saved; a saved state of another is refused.
@@ -128,7 +132,7 @@ impl Rules {
     pub fn new(program: Program) -> Self {
         let state = State::new(&program);
         let timers = Timers::new(program.instances.len() + state::CONTEXTS_MAX + state::RUNS_MAX);
-        let touched = Vec::with_capacity(program.instances.len().max(1024));
+        let touched = Vec::with_capacity(program.instances.len() + 1024);
         let gates = program.instances.iter().map(|i| Gate::of_instance(&program, i)).collect();
         let plain = program.instances.iter().map(|i| Plain::of_instance(&program, i)).collect();
         let woken = Vec::with_capacity(program.instances.len().max(64));
@@ -136,7 +140,7 @@ impl Rules {
         let reads_moves = program.index.moved_in.iter().any(|list| !list.is_empty());
         let due_runs = Vec::with_capacity(state::RUNS_MAX);
         let (ops, due, acted) = (Ops::NONE, 0, vec![0; program.rules.len()]);
-        let site = None;
+        let (site, ready) = (None, Ready::of(&program));
         Rules {
             program,
             site,
@@ -153,6 +157,7 @@ impl Rules {
             due_runs,
             near,
             all,
+            ready,
         }
     }
 
@@ -421,8 +426,12 @@ impl Decide for Rules {
         run.look_at_woken();
     }
 
-    fn take_over(&mut self, next: Self, _: &dyn WorldView, out: &mut Vec<Effect>) {
+    fn take_over(&mut self, next: &mut Self, out: &mut dyn FnMut(&Effect)) {
         self.carry_into(next, out);
+    }
+
+    fn effects_room(&self) -> usize {
+        self.program.holders as usize + 4 * COMMANDS_PER_STEP_MAX
     }
 
     fn site(&self) -> Option<&Arc<Site>> {

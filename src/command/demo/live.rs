@@ -23,6 +23,7 @@ use osmose_model::time::{ArrivalNs, DurationNs};
 use osmose_model::world::WorldEvent;
 use osmose_replay::{drive::Osmose, resume};
 use osmose_runtime::clock::{HostClock, utc_now};
+use osmose_runtime::control::controls;
 use osmose_runtime::engine::{Engine, OwnedInput, Setup};
 use osmose_runtime::logs::{Known, Names};
 use osmose_runtime::tap::{Tap, Timing};
@@ -87,7 +88,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let teller = Teller { story: story.clone(), names: names.clone(), devices, scan: ScanBuf::new(), waiting: vec![] };
     let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(teller)];
     let page = demo.web.bind(&site, false, &mut taps)?;
-    let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
+    let (to_engine, control) = controls(CONTROLS_MAX);
     let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
     let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
     let setup = Setup {
