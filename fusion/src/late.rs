@@ -344,16 +344,16 @@ impl Fusion {
         let mut swaps = std::mem::take(&mut self.late.swaps);
         swaps.clear();
         let known = self.occupants.next_track;
-        let mut late = std::mem::take(&mut self.late);
-        late.history.forget_copies_behind(copy);
-        late.history.since = 0;
-        late.history.pinned = Some(late.history.snapshots()[copy].key);
-        let back = &late.history.snapshots()[copy];
+        let mut history = std::mem::take(&mut self.late.history);
+        history.forget_copies_behind(copy);
+        history.since = 0;
+        history.pinned = Some(history.snapshots()[copy].key);
+        let back = &history.snapshots()[copy];
         self.note_told(back, &mut told);
         self.go_back(back);
-        let first = late.history.behind(back.key);
-        late.runs_again = true;
-        self.late = late;
+        let first = history.behind(back.key);
+        self.late.history = history;
+        self.late.runs_again = true;
         let mut result = Ok(());
         for i in first..self.late.history.len() {
             let taken = self.run_entry(i, i == at, out, &mut swaps);

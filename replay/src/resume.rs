@@ -14,6 +14,7 @@
 use crate::drive::{Workshop, WorkshopError};
 use crate::state::{JOURNAL_BYTES, Saved, StateFolder, StateTap, site_key};
 use crate::wall::{self, WallError};
+use crate::words::counted;
 use osmose_core::step::encode_growing;
 use osmose_core::{Machine, Outbox};
 use osmose_drivers::udp::address_of;
@@ -96,9 +97,11 @@ impl Resumed {
         let mut text = match self.keyframe {
             None => "a new log".to_owned(),
             Some(seq) => format!(
-                "resumed behind input {} at {} s (state of input {seq}, {} inputs run again, {} commands of theirs not \
-                 sent again)",
-                self.last.seq, self.last.at, self.rerun, self.suppressed
+                "resumed behind input {} at {} s (state of input {seq}, {} run again, {} of theirs not sent again)",
+                self.last.seq,
+                self.last.at,
+                counted(self.rerun, "input"),
+                counted(self.suppressed, "command")
             ),
         };
         if self.owed > 0 {
@@ -257,9 +260,9 @@ pub fn start_with<W: Workshop>(
             if let Some(newest) = newest_beyond(mapped.as_ref(), back.end).filter(|t| *t > back.machine.last()) {
                 resumed.lost = newest.seq.0 - back.machine.last().seq.0;
                 resumed.refused.push(format!(
-                    "the journal is damaged behind input {}: {} inputs, to input {newest_seq}, are lost; numbers go on behind it",
+                    "the journal is damaged behind input {}: {}, to input {newest_seq}, lost; numbers go on behind it",
                     back.machine.last().seq,
-                    resumed.lost,
+                    counted(resumed.lost, "input"),
                     newest_seq = newest.seq
                 ));
                 back.machine.skip_to(newest);

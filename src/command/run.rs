@@ -11,6 +11,7 @@ use osmose_core::Core;
 use osmose_model::site::Site;
 use osmose_model::stages::Refusal;
 use osmose_model::time::ArrivalNs;
+use osmose_replay::counted;
 use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
 use osmose_replay::resume::{self, Started};
@@ -204,10 +205,10 @@ fn rule_names(program: &Program) -> Arc<[String]> {
 /// The engine's last words, on stderr: nothing was lost silently.
 pub(crate) fn account(site: &Site, s: &Summary, latencies: &Latencies) {
     say!(
-        "{} inputs, {} events, {} commands; last input {} at {} s",
-        s.core.inputs,
-        s.core.events,
-        s.core.commands,
+        "{}, {}, {}; last input {} at {} s",
+        counted(s.core.inputs, "input"),
+        counted(s.core.events, "event"),
+        counted(s.core.commands, "command"),
         s.last.seq,
         s.last.at
     );
@@ -289,9 +290,9 @@ fn deadlines(t: &Totals) {
     }
     for thread in t.threads().iter().filter(|thread| thread.stalls > 0) {
         say!(
-            "thread {}: stalled {} times, for {:.1} us at most",
+            "thread {}: stalled {}, for {:.1} us at most",
             thread.name,
-            thread.stalls,
+            counted(thread.stalls, "time"),
             us(thread.longest.0.unsigned_abs())
         );
     }

@@ -11,6 +11,7 @@ use osmose_model::input::{Input, Tag};
 use osmose_model::observation::Body;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{ArrivalNs, DurationNs, UtcNs, format_seconds};
+use osmose_replay::counted;
 use osmose_replay::record::{InlineRecorder, Recorder};
 use osmose_replay::trace::codec::NameOf;
 use osmose_replay::trace::format::{Meta, Origin};
@@ -226,12 +227,12 @@ impl Simulate {
         truth.map_or(Ok(()), |mut t| t.out.flush()).map_err(unwritten)?;
         let stats = driver.machine().stats();
         println!(
-            "{} s of {}: {} inputs, {} events, {} commands in {}",
+            "{} s of {}: {}, {}, {} in {}",
             format_seconds(end.0),
             site.name,
-            stats.inputs,
-            stats.events,
-            stats.commands,
+            counted(stats.inputs, "input"),
+            counted(stats.events, "event"),
+            counted(stats.commands, "command"),
             self.output.display()
         );
         Ok(Outcome::Success)

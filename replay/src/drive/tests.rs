@@ -242,7 +242,7 @@ fn a_hole_is_declared_and_crossed_only_with_a_keyframe() {
     // The keyframe behind input 200 brings the state back: 140 to 200 are skipped.
     assert_eq!((hole.skipped, hole.went_on), (61, true));
     assert_eq!(summary.inputs, verified(&trace).inputs - 10 - 61);
-    assert!(summary.render().contains("10 inputs are missing"), "{}", summary.render());
+    assert!(summary.render().contains("10 inputs missing"), "{}", summary.render());
     // Without keyframes it ends there.
     let summary = verified(&with_hole(&live(&walk(20), 0), 130..140));
     assert_eq!((summary.inputs, summary.holes[0].went_on), (129, false));
