@@ -55,11 +55,14 @@ struct Sink {
 impl StepSink<Fusion, Rules, Plan> for Sink {
     fn sequenced(&mut self, _: Tag, _: &[u8]) {}
     fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, _: &Core) {
-        if let Input::Report(r) = input
-            && r.property == "state"
-            && let Value::Name(state) = r.value
-        {
-            self.said.push((ArrivalNs(tag.at.0), r.actuator, state == "on"));
+        if let Input::Report(r) = input {
+            // A level lights a lamp, `off` puts it out.
+            let lit = match (r.property.as_str(), r.value) {
+                ("level", Value::Number(percent)) => Some(percent > 0.0),
+                ("state", Value::Name(state)) => Some(state == "on"),
+                _ => None,
+            };
+            self.said.extend(lit.map(|lit| (ArrivalNs(tag.at.0), r.actuator, lit)));
         }
         self.commands.extend(out.commands.iter().cloned());
     }

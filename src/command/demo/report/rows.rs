@@ -224,6 +224,28 @@ fn entered_to_report(log: &Log, s: &Sent, state: &str) -> Option<f64> {
     log.said(s.command.device, "state", state, at).map(|r| ms(crossing.at.0, r))
 }
 
+/// The spans of time in which a lamp is lit, by its reports: a level lights it, `off` and a level of nought put it out.
+fn lit_spans(log: &Log, lamp: ActuatorId) -> Vec<Span> {
+    let (mut all, mut since): (Vec<Span>, Option<ArrivalNs>) = (Vec::new(), None);
+    for (at, report) in log.reports.iter().filter(|(_, r)| r.actuator == lamp) {
+        let is_lit = match (report.property.as_str(), report.value) {
+            ("level", Value::Number(percent)) => percent > 0.0,
+            ("state", Value::Name(state)) => state == "on",
+            _ => continue,
+        };
+        match since {
+            None if is_lit => since = Some(*at),
+            Some(from) if !is_lit => {
+                all.push((from, *at));
+                since = None;
+            }
+            _ => {}
+        }
+    }
+    all.extend(since.map(|from| (from, log.end)));
+    all
+}
+
 /// A2, the half that is light: on before the door is crossed.
 fn lit(log: &Log) -> Row {
     let (mut entries, mut dark, mut human) = (0, 0, Vec::new());
@@ -232,7 +254,7 @@ fn lit(log: &Log) -> Row {
         for c in log.crossings.iter().filter(|c| c.zone == zone && c.entered && c.at.0 > 1_000_000_000) {
             entries += 1;
             // Since when it is on that is on, or when it goes on where it comes late.
-            let lit = log.spans(lamp, "on").into_iter().find(|s| s.1 > c.at).map(|s| s.0);
+            let lit = lit_spans(log, lamp).into_iter().find(|s| s.1 > c.at).map(|s| s.0);
             dark += usize::from(lit.is_none_or(|lit| lit > c.at));
             // How long before they came it went on for them, or after; not where it was on all the while.
             human.extend(lit.map(|lit| ms(c.at.0, lit)).filter(|ms| ms.abs() < 5_000.0));
