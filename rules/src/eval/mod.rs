@@ -55,6 +55,7 @@ mod window;
 pub use carry::Carried;
 pub(crate) use facts::compare;
 pub(crate) use plain::glanced;
+pub(crate) use waits::heeds_more_than_crossings;
 pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, RUNS_MAX, instance_bytes, memory_bytes};
 
 use crate::cost::{Op, Ops};
