@@ -53,6 +53,9 @@ const ASKED_MAX: usize = 64;
 /// Before an instant that is gone to, so much is run on, to have what sensors just saw.
 const BEFORE: DurationNs = DurationNs::from_ms(200);
 
+/// The hops of a step that sent commands, as a recording names them, in their order.
+const HOPS: [&str; 4] = ["kernel to read", "read to step", "step", "step to sent"];
+
 /// A second recording beside the first.
 #[derive(Clone, Debug)]
 pub struct Beside {
@@ -62,6 +65,8 @@ pub struct Beside {
     pub path: PathBuf,
     /// What is to be known before trusting it.
     pub note: String,
+    /// It is the same recording run otherwise: from the first difference on it is a hypothesis.
+    pub is_what_if: bool,
 }
 
 /// A recording, as pages are fed from it.
@@ -147,6 +152,7 @@ struct Decided {
     digest: Option<String>,
     gaps: (u64, f64),
     lost: u64,
+    commands: u64,
 }
 
 impl Run {
@@ -205,7 +211,7 @@ impl Session {
         more.insert("span_s".into(), json!([seconds(from), seconds(to)]));
         more.insert(
             "about".into(),
-            json!({"name": name, "digest": decided.digest, "lost": decided.lost,
+            json!({"name": name, "digest": decided.digest, "lost": decided.lost, "commands": decided.commands,
             "gaps": {"n": decided.gaps.0, "s": decided.gaps.1}, "caution": a.player.caution()}),
         );
         let runs: Vec<Value> = beside.iter().map(|b| json!({"id": "B", "name": b.name})).collect();
@@ -422,10 +428,10 @@ fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
     let player = Player::open(path)?;
     let book = Arc::new(player.rulebook().clone());
     let chronicle = Chronicle::with_room(player.site().clone(), book, REMEMBERED_MAX);
-    let mut all = Decided { chronicle, digest: None, gaps: (0, 0.0), lost: 0 };
+    let mut all = Decided { chronicle, digest: None, gaps: (0, 0.0), lost: 0, commands: 0 };
     let mut scan = ScanBuf::new();
     let mut waiting: Vec<(Tag, Box<osmose_model::command::Command>)> = Vec::new();
-    let (mut tag, mut hops) = (Tag::default(), 0_i64);
+    let (mut tag, mut hops) = (Tag::default(), [0; HOPS.len()]);
     while let Some(item) = recording.next_item()? {
         let osmose_replay::trace::read::Item::Record(raw) = item else { continue };
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
@@ -443,8 +449,15 @@ fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
                 }
             }
             Record::Event { tag, event } => _ = all.chronicle.take(Note::Event(tag, event)),
-            Record::Command(command) => waiting.push((tag, command)),
-            Record::Latency(latency) if latency.count == 1 => hops += i64::try_from(latency.max_ns).unwrap_or(0),
+            Record::Command(command) => {
+                all.commands += 1;
+                waiting.push((tag, command));
+            }
+            Record::Latency(latency) if latency.count == 1 => {
+                if let Some(hop) = HOPS.iter().position(|h| *h == latency.hop) {
+                    hops[hop] = i64::try_from(latency.max_ns).unwrap_or(0);
+                }
+            }
             Record::Digest { decision, .. } => all.digest = Some(decision.to_string()),
             Record::Counter(counter) if counter.reason == RECORDER_LOST => all.lost += counter.count,
             _ => {}
@@ -454,12 +467,20 @@ fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
     Ok(all)
 }
 
-/// Commands of an input, once it is known how long they took: a recording holds lengths and no instants.
-fn hand_on(chronicle: &mut Chronicle, waiting: &mut Vec<(Tag, Box<osmose_model::command::Command>)>, took_ns: i64) {
+/// Commands of an input, once it is known how long they took: a recording holds the length of each hop and no instants.
+fn hand_on(
+    chronicle: &mut Chronicle,
+    waiting: &mut Vec<(Tag, Box<osmose_model::command::Command>)>,
+    hops_ns: [i64; HOPS.len()],
+) {
     for (tag, command) in waiting.drain(..) {
-        let read = ArrivalNs(tag.at.0);
-        let sent = ArrivalNs(tag.at.0.saturating_add(took_ns));
-        let timing = (took_ns > 0).then_some(Timing { received: read, read, step_start: read, step_end: sent, sent });
+        let mut at = ArrivalNs(tag.at.0);
+        let received = at;
+        let [read, step_start, step_end, sent] = hops_ns.map(|ns| {
+            at = ArrivalNs(at.0.saturating_add(ns));
+            at
+        });
+        let timing = (sent > received).then_some(Timing { received, read, step_start, step_end, sent });
         chronicle.take(Note::Command(tag, command, timing));
     }
 }
@@ -493,9 +514,9 @@ fn lanes(t: &Timeline, site: &Site) -> Value {
                 .map(|((from, state), to)| json!([seconds(*from), seconds(to), state.as_str()]))
                 .collect::<Vec<_>>()
         });
-        // Rooms that are recorded come first, then those where most happens.
+        // Rooms whose recorder was at work come first, then those where most happens.
         let changes = steps.len() as u64;
-        let rank = if spans.is_some() { u64::MAX } else { changes };
+        let rank = if spans.as_ref().is_some_and(|s| s.len() > 1) { u64::MAX } else { changes };
         rooms.push((
             rank,
             json!({"zone": zone.name, "name": zone.label, "most": most, "steps": steps, "recorder": spans}),
@@ -549,7 +570,8 @@ fn differences(path: &Path, other: &Beside) -> Value {
             .zip(told["differences"].as_array().into_iter().flatten())
             .map(|(d, t)| difference(d, t))
             .collect();
-        Ok(json!({"type": "compare", "name": other.name, "note": other.note, "from_s": told["hypothesis_from_s"],
+        let from_s = list.first().filter(|_| other.is_what_if).map(|d| d["at_s"].clone());
+        Ok(json!({"type": "compare", "name": other.name, "note": other.note, "from_s": from_s,
             "list": list, "counts": {"a": told["a"]["commands"], "b": told["b"]["commands"], "equal": told["same"]},
             "facts": told["cause"].as_array().into_iter().flatten().map(|c| json!(["Cause", c])).collect::<Vec<_>>()}))
     };
