@@ -130,6 +130,8 @@ export class View {
       if (!from) return;
       const [dx, dy] = [e.clientX - from[0], e.clientY - from[1]];
       if (!moved && Math.abs(dx) + Math.abs(dy) < 4) return;
+      // From here on it is a drag, also where it leaves the plan.
+      if (!moved) stage.setPointerCapture(e.pointerId);
       moved = true;
       this.free = true;
       this.ox += dx;
