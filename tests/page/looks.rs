@@ -185,7 +185,7 @@ pub(crate) fn paper(browser: &mut Browser) {
          Math.max(...all.map((b) => b.right)), document.body.getBoundingClientRect().width, all.every((b, i) => !i || b.top \
          >= all[i - 1].bottom - 1), Math.abs(osmose.views[0].W - document.querySelector('#stage-a').clientWidth) < 1]; })()",
     );
-    assert_eq!(told[0], "#f3f4f2", "{told}");
+    assert_eq!(told[0], "#fff", "{told}");
     assert!(told[1].as_f64() <= told[2].as_f64().map(|w| w + 1.0), "wider than the sheet: {told}");
     assert_eq!((&told[3], &told[4]), (&Value::Bool(true), &Value::Bool(true)), "{told}");
     browser.eval("dispatchEvent(new Event('afterprint'))");

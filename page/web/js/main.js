@@ -86,7 +86,7 @@ function act(what, more) {
 
 function showTab(name) {
   $("#app").dataset.tab = name;
-  for (const b of document.querySelectorAll(".tabs button")) b.setAttribute("aria-selected", b.dataset.tab === name);
+  for (const b of document.querySelectorAll(".tabs button")) b.setAttribute("aria-current", b.dataset.tab === name);
   drawLatency();
 }
 
@@ -321,7 +321,7 @@ function print(is) {
   else delete root.dataset.theme;
   forgetColours();
   forgetLabels();
-  for (const v of views) v.resize();
+  for (const v of views) v.onPaper(is);
   drawLatency();
   drawLanes();
 }

@@ -55,6 +55,15 @@ export class View {
     this.draw();
   }
 
+  /** On paper the people are a picture: a canvas comes out opaque, and hides the floor. */
+  onPaper(is) {
+    this.resize();
+    this.picture?.remove();
+    this.picture = is ? h("img", { src: this.canvas.toDataURL(), alt: "" }) : null;
+    if (is) this.stage.append(this.picture);
+    this.canvas.hidden = is;
+  }
+
   fit() {
     const rem = em() * 16;
     const phone = PHONE.matches;
