@@ -189,12 +189,17 @@ impl Run {
             let (tag, digests) = started.head();
             recorder.keyframe(tag, &started.state, digests);
         }
-        for (rule, name) in names.iter().enumerate() {
-            recorder.name(NameOf::Rule, rule as u64, name);
-        }
-        taps.push(Box::new(recorder));
+        taps.push(Box::new(with_names(recorder, names)));
         Ok(())
     }
+}
+
+/// A recorder of a run that begins: what its rules are called is told once.
+pub(crate) fn with_names<W: std::io::Write>(mut recorder: Recorder<W>, names: &[String]) -> Recorder<W> {
+    for (rule, name) in names.iter().enumerate() {
+        recorder.name(NameOf::Rule, rule as u64, name);
+    }
+    recorder
 }
 
 /// The names of rules by id, for logs.

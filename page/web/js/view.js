@@ -9,6 +9,7 @@ import { S, is, select, trouble } from "./state.js";
 /** Ranks of rule levels: the highest that fired wins a room. */
 const RANKS = ["info", "comfort", "user", "privacy", "security", "life-safety"];
 export const rank = (level) => RANKS.indexOf(level);
+export const PHONE = matchMedia("(max-width: 699px)");
 const FIRED_S = 1.6;
 /** How long a sensor that just spoke is drawn in ink. */
 const SPOKE_S = 0.5;
@@ -54,11 +55,21 @@ export class View {
     this.draw();
   }
 
+  /** On paper the people are a picture: a canvas comes out opaque, and hides the floor. */
+  onPaper(is) {
+    this.resize();
+    this.picture?.remove();
+    this.picture = is ? h("img", { src: this.canvas.toDataURL(), alt: "" }) : null;
+    if (is) this.stage.append(this.picture);
+    this.canvas.hidden = is;
+  }
+
   fit() {
     const rem = em() * 16;
-    const phone = this.W < 500;
+    const phone = PHONE.matches;
     const margin = phone ? 0.55 * rem : 1.1 * rem;
-    const top = (S.compare ? 1.6 * rem : 0) + (phone ? 2.6 * rem : 0);
+    // On a phone the switches lie over the first plan, and the name of a run in its foot.
+    const top = phone ? (this.run === "A" ? 2.6 * rem : 0) : S.compare ? 1.6 * rem : 0;
     const box = this.near() ?? S.plan.levels.find((l) => l.id === S.level).box;
     this.scale = Math.min((this.W - 2 * margin) / (box[2] - box[0]), (this.H - 2 * margin - top) / (box[3] - box[1]));
     this.ox = (this.W - (box[2] + box[0]) * this.scale) / 2;
@@ -68,7 +79,7 @@ export class View {
 
   /** On a phone a selection moves the plan to it. */
   near() {
-    if (this.W > 500 || this.all || !S.sel) return null;
+    if (!PHONE.matches || this.all || !S.sel) return null;
     const at = this.whereIs(S.sel);
     if (!at) return null;
     const box = S.plan.levels.find((l) => l.id === S.level).box;
@@ -128,6 +139,8 @@ export class View {
       if (!from) return;
       const [dx, dy] = [e.clientX - from[0], e.clientY - from[1]];
       if (!moved && Math.abs(dx) + Math.abs(dy) < 4) return;
+      // From here on it is a drag, also where it leaves the plan.
+      if (!moved) stage.setPointerCapture(e.pointerId);
       moved = true;
       this.free = true;
       this.ox += dx;
