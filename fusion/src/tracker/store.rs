@@ -203,9 +203,10 @@ impl Tracks {
     fn squeeze(&mut self, touched: &mut Vec<u32>) {
         // Before the first of the touched everybody stands as before.
         let Some(&first) = touched.first() else { return };
-        let (mut kept, mut end) = (first as usize, self.start[first as usize] as usize);
+        let first = first as usize;
+        let (mut kept, mut end) = (first, self.start[first] as usize);
         let (mut dealt_with, mut still_there) = (0, 0);
-        for i in kept..self.heads.len() {
+        for i in first..self.heads.len() {
             let is_touched = touched.get(dealt_with) == Some(&(i as u32));
             dealt_with += usize::from(is_touched);
             let count = usize::from(self.heads[i].count);
