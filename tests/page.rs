@@ -131,10 +131,11 @@ fn the_running_demo_is_shown_as_it_is_and_says_why_and_so_does_its_recording() {
     looks::shapes(&mut browser);
     let command = browser.eval("osmose.S.byId.get(osmose.S.sel.id)");
     let story = browser.text("document.querySelector('#story-body').innerText");
-    for part in ["m7.recorder.pause", "Ana left m7", "where p = ana", "pause-recording", "ceiling-m7-a", "budget 1 ms"]
-    {
+    for part in ["m7.recorder.pause", "Ana left m7", "where p = ana", "pause-recording", "ceiling-m7-a"] {
         assert!(story.contains(part), "{part}: {story}");
     }
+    // A machine that others share may have been late.
+    assert!(["budget 1 ms", "late by "].iter().any(|told| story.contains(told)), "{story}");
     let took = browser.text(ENGINE_TOOK);
 
     // So do a person, a room and a device.
