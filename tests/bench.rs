@@ -6,6 +6,7 @@ mod common;
 use common::engine::osmose;
 use common::root;
 use common::site::TempSite;
+use osmose_bench::{corpus, replay};
 use serde_json::Value;
 use std::path::Path;
 
@@ -77,6 +78,27 @@ fn a_simulated_trace_is_replayed_for_its_rate() {
     let rates = json(&report)["rates"].as_array().expect("rates").clone();
     assert_eq!(rates.len(), 4, "observations and real time, as it is and verified");
     assert!(rates.iter().all(|r| r["per_s"].as_f64().is_some_and(|v| v > 0.0)), "{rates:?}");
+}
+
+/// Whoever changes the simulator or an example of the corpus finds out here, and not the next one who measures.
+#[test]
+fn the_corpus_of_the_bench_is_what_its_manifest_says() {
+    let base = root().join("benches/corpus");
+    let dir = tempfile::tempdir().expect("a folder");
+    let members = corpus::read(&base).expect("the manifest reads");
+    let mut others = vec![];
+    for member in members {
+        let site = base.join(&member.site);
+        let script = member.script.as_ref().map(|s| base.join(s));
+        let member = corpus::Member { site, script, ..member };
+        let file = corpus::make(dir.path(), &member, Path::new(env!("CARGO_BIN_EXE_osmose"))).expect("it is made");
+        let found = replay::steps(&file).expect("it is stepped").digest.to_string();
+        println!("{}: {found}", member.name);
+        if found != member.digest {
+            others.push(format!("{}: {found}, and not {}", member.name, member.digest));
+        }
+    }
+    assert!(others.is_empty(), "benches/corpus/corpus.toml names other traces: {others:?}");
 }
 
 #[test]

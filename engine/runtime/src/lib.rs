@@ -3,7 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`engine`] | the composition: which agents run on which threads |
-//! | `stepper.rs` | the stepping agent: lanes in, the core, results out |
+//! | `stepper.rs`, `outputs.rs` | the stepping agent: lanes in, the core, results out |
 //! | [`inlet`], [`ingress`] | who fills lanes; sockets → lanes |
 //! | [`control`] | what operators do and which rules are installed, and what is left of it |
 //! | [`lane`] | the lock-free queue between a socket and the sequencer |
@@ -30,6 +30,7 @@ pub mod lane;
 pub mod latency;
 mod leases;
 pub mod logs;
+mod outputs;
 pub mod publish;
 mod shadow;
 mod stepper;
