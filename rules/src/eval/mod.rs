@@ -55,8 +55,8 @@ mod window;
 pub use carry::Carried;
 pub(crate) use facts::compare;
 pub(crate) use plain::glanced;
-pub(crate) use waits::heeds_more_than_crossings;
 pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, RUNS_MAX, instance_bytes, memory_bytes};
+pub(crate) use waits::heeds_more_than_crossings;
 
 use crate::cost::{Op, Ops};
 use crate::program::{Program, Shape};
