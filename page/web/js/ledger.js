@@ -12,14 +12,19 @@ const NEW_MS = 900;
 const REPEAT_S = 5;
 const BAR_W = 43;
 
+/** What was put under a key first. */
+const first = (map, key, value) => map.get(key) ?? (map.set(key, value), value);
+
 function folded() {
   const rows = [];
   const known = new Map();
+  // What a rule tells many devices at once is one thing that it does.
+  const atOnce = new Map();
   const all = S.events;
   for (let i = all.length - 1; i >= 0 && rows.length <= ROWS_MAX; i--) {
     const e = all[i];
     if ((e.kind !== "command" && e.kind !== "denied") || e.t_s > S.t + 0.05) continue;
-    const key = e.kind === "denied" ? `denied|${e.device}` : `${e.rule}|${e.person ?? e.track ?? e.device}`;
+    const key = e.kind === "denied" ? `denied|${e.device}` : `${e.rule}|${e.person ?? e.track ?? first(atOnce, `${e.rule}|${e.seq}`, e.device)}`;
     let row = known.get(key);
     if (row) {
       row.n += e.count ?? 1;

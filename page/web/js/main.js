@@ -128,7 +128,7 @@ on("hello", (m) => {
   say($("#site"), m.site);
   for (const b of document.querySelectorAll(".mode > *")) b.dataset.mode === m.mode ? b.setAttribute("aria-current", "page") : b.removeAttribute("aria-current");
   const levels = [...S.plan.levels].sort((a, b) => b.ordinal - a.ordinal);
-  $("#lift").replaceChildren(...levels.map((l) => h("button", { "data-level": l.id }, h("span", {}, l.name), h("span", { class: "num" }))));
+  $("#lift").replaceChildren(...levels.map((l) => h("button", { "data-level": l.id, title: l.name }, h("span", {}, l.name), h("span", { class: "num" }))));
   $("#lift").hidden = levels.length < 2;
   const ground = levels.find((l) => l.ordinal === 0) ?? levels.at(-1);
   S.level = levels.some((l) => l.id === S.level) ? S.level : ground.id;
