@@ -28,7 +28,7 @@ use osmose_model::site::{Site, SourceFile};
 use osmose_model::stages::{Decide, Fuse};
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
 use osmose_model::world::{EventKind, Presence};
-use osmose_sensors::sim::{REPORT_AFTER_MIN, Sim, TrueCrossing};
+use osmose_sensors::sim::{REPORT_AFTER_MIN, Sim, TrueCrossing, TruePerson};
 use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Instant;
@@ -217,9 +217,14 @@ impl StepSink<Fusion, Rules, Plan> for Sink {
 }
 
 impl Sink {
-    /// Notes where everybody is who is in a zone that a row looks at.
+    /// Notes where everybody is who counts as in a zone that a row looks at: its exit margin included.
     fn note(&mut self, sim: &Sim, now: ArrivalNs) {
-        for p in sim.truth(now).filter(|p| p.zones.iter().any(|z| self.zone_names.contains(z))) {
+        let site = self.log.site.clone();
+        let counts = |zone: &ZoneId, p: &TruePerson<'_>| {
+            let zone = &site.zones[zone.index()];
+            zone.level == p.place.level && zone.area.depth(p.place.at) >= -zone.margins.exit_margin_m
+        };
+        for p in sim.truth(now).filter(|p| self.zone_names.iter().any(|z| counts(z, p))) {
             let (heading_rad, walks) = (p.heading_rad, p.walks);
             self.log.seen.push(Seen { at: now, id: p.id, heading_rad, walks, place: p.place });
         }
