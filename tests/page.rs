@@ -175,6 +175,8 @@ fn recorded(browser: &mut Browser, trace: &str, command: &Value, took: &str) {
     assert_eq!(browser.text(ENGINE_TOOK), took, "it took as long as it did");
     browser.click("#story-body [data-go]");
     browser.until("its moment", &format!("Math.abs(osmose.S.t - {}) < 0.002", command["t_s"]));
+    browser.no_mouse();
+    browser.eval("document.querySelector('#story').scrollTop = 0");
     browser.settle();
     keep("replay-dark", &browser.picture());
 
@@ -188,6 +190,8 @@ fn recorded(browser: &mut Browser, trace: &str, command: &Value, took: &str) {
     let from_s = browser.eval("osmose.S.compare.from_s").as_f64().expect("from when on it is a hypothesis");
     assert_eq!(browser.eval("osmose.S.compare.list[0].at_s"), from_s);
     assert_eq!(browser.eval("document.querySelectorAll('.lanes .guess').length"), 1, "the hypothesis is hatched");
+    assert_eq!(browser.eval("document.querySelector('#story').scrollTop"), 0, "the list is shown from its beginning");
+    browser.no_mouse();
     browser.settle();
     keep("replay-compare", &browser.picture());
     // A difference on the timeline, and one in the list, lead to their moment.

@@ -259,6 +259,11 @@ impl Browser {
         self.mouse("mouseReleased", to);
     }
 
+    /// Takes the mouse away, so that nothing is hovered.
+    pub(crate) fn no_mouse(&mut self) {
+        self.call("Input.dispatchMouseEvent", json!({"type": "mouseMoved", "x": 0, "y": 0}));
+    }
+
     fn mouse(&mut self, kind: &str, at: &Value) {
         let event = json!({"type": kind, "x": at[0], "y": at[1], "button": "left", "buttons": 1, "clickCount": 1});
         self.call("Input.dispatchMouseEvent", event);

@@ -23,6 +23,7 @@ const PICTURE_BYTES_MAX: usize = 500_000;
 pub(crate) fn shapes(browser: &mut Browser) {
     // Without motion, so that no colour is on its way to another.
     browser.media("dark", "reduce");
+    browser.no_mouse();
     for (name, width, height, dense, theme) in SHAPES {
         browser.show_as(width, height, dense, theme);
         browser.until(
