@@ -20,6 +20,7 @@ mod web;
 
 use crate::stderr::say;
 use clap::Parser;
+use osmose_replay::counted;
 use std::io::IsTerminal;
 use tracing_appender::non_blocking::NonBlockingBuilder;
 
@@ -64,7 +65,7 @@ fn main() -> std::process::ExitCode {
     let ended = cli.command.run();
     drop(flushed_at_end);
     if lost.dropped_lines() > 0 {
-        say!("{} lines of the log were not written: nobody read them in time", lost.dropped_lines());
+        say!("not written, because nobody read in time: {} of the log", counted(lost.dropped_lines(), "line"));
     }
     match ended {
         Ok(outcome) => outcome.into(),

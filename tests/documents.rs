@@ -81,6 +81,37 @@ fn is_there((file, name): &(String, String)) -> bool {
     }
 }
 
+/// Every source file of the workspace.
+fn sources(dir: &Path, all: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+            sources(&path, all);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            all.push(std::fs::read_to_string(&path).expect("text"));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_guide_to_replay_names_is_one() {
+    let mut all = Vec::new();
+    sources(&root(), &mut all);
+    let guide = read("docs/replay.md");
+    let rows = guide.lines().filter(|l| l.starts_with("| "));
+    let code = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let is_name = |c: &&str| c.matches('_').count() > 2 && c.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
+    let named: Vec<&str> = code.filter(is_name).collect();
+    let is_test = |name: &&str| {
+        let head = format!("fn {name}(");
+        all.iter().any(|text| text.split("#[test]").skip(1).any(|one| one.contains(&head)))
+    };
+    let missing: Vec<&&str> = named.iter().filter(|name| !is_test(name)).collect();
+    println!("tests named by the guide to replay: {}", named.len());
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(named.len() > 40, "{}", named.len());
+}
+
 /// What is left of a design's text once what the rows quote is taken out of it.
 fn left_over(mut design: String, rows: &[&str]) -> String {
     for row in rows {

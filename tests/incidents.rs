@@ -156,6 +156,42 @@ fn a_part_of_an_incident_goes_on_from_who_was_where_at_its_cut() {
     assert_eq!(moments(text(&kept), LEAVES), later);
 }
 
+/// A folder of rotated recordings is asked as one file is.
+#[test]
+fn what_a_folder_of_recordings_answers_is_what_one_file_answers() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let site = common::root().join("examples/incidents");
+    let (whole, folder) = (dir.path().join("whole.mcap"), dir.path().join("folder"));
+    std::fs::create_dir(&folder).expect("made");
+    let script = site.join("held-door.toml");
+    let args = ["--seconds", "90", "--seed", "1", "--epoch", "2026-03-02T10:00:00Z", "-o", text(&whole)];
+    osmose(&[&["simulate", text(&site), "--script", text(&script)], &args[..]].concat()).expect(0);
+    // The door was opened in one file, the desk told in the next.
+    for (name, stretch) in [("a.mcap", ["--to", "40"]), ("b.mcap", ["--from", "40.000000001"])] {
+        osmose(&["trace", "cut", text(&whole), stretch[0], stretch[1], "-o", text(&folder.join(name))]).expect(0);
+    }
+    let told = osmose(&["replay", text(&whole), "--commands", "-"]).expect(0).stdout;
+    let first: serde_json::Value = serde_json::from_str(told.lines().next().expect("a command")).expect("JSON");
+    let id = first["id"].as_str().expect("an id");
+    let questions: [&[&str]; 5] = [
+        &["find", "TRACE", "p enters doorway", "--json"],
+        &["find", "TRACE", "contact-entrance is open and p in doorway for 10 s", "--json"],
+        &["why", "TRACE", "--command", id, "--json"],
+        &["why", "TRACE", "--rule", "entrance-open", "--at", "10:00:45", "--json"],
+        &["replay", "TRACE", "--commands", "-"],
+    ];
+    for question in questions {
+        let ask = |trace: &Path| {
+            let words: Vec<&str> = question.iter().map(|w| if *w == "TRACE" { text(trace) } else { w }).collect();
+            osmose(&words).expect(0).stdout
+        };
+        let (one, many) = (ask(&whole), ask(&folder));
+        assert!(!one.is_empty(), "{question:?}");
+        assert_eq!(one, many, "{question:?}");
+    }
+    osmose(&["replay", text(&folder), "--verify"]).expect(0);
+}
+
 /// One command that the guide shows, and what it prints.
 struct Shown {
     /// Behind `$ `.

@@ -148,6 +148,8 @@ fn the_running_demo_is_shown_as_it_is_and_says_why_and_so_does_its_recording() {
     for part in ["m7.recorder.pause", " left m7", "where p = "] {
         assert!(!is_paused || story.contains(part), "{part}: {story}");
     }
+    // A machine that others share may have been late.
+    assert!(["budget ", "late by "].iter().any(|told| story.contains(told)), "{story}");
     let took = browser.text(ENGINE_TOOK);
 
     // So do a person, a room and a device.

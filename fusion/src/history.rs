@@ -88,6 +88,8 @@ pub(crate) struct History {
     rooms: Rooms,
     /// Updates since the newest copy.
     pub(crate) since: u32,
+    /// How many observations were forgotten at the front: copies know their place by the count of all there ever were.
+    forgotten: u64,
     /// Where an observation is encoded, reused.
     encoded: Vec<u8>,
 }
@@ -102,6 +104,7 @@ impl History {
             pinned: None,
             rooms: Rooms::new(),
             since: 0,
+            forgotten: 0,
             encoded: vec![0; INPUT_BYTES_MAX],
         }
     }
@@ -201,7 +204,9 @@ impl History {
     }
 
     /// Adds a copy behind all others.
-    pub(crate) fn add_copy(&mut self, copy: Box<Snapshot>) {
+    pub(crate) fn add_copy(&mut self, mut copy: Box<Snapshot>) {
+        // It stays right: whatever is put in before a copy makes that be forgotten.
+        copy.behind = self.forgotten + self.behind(copy.key) as u64;
         self.snapshots.push(copy);
         self.since = 0;
     }
@@ -209,8 +214,8 @@ impl History {
     /// The copy, neither the oldest nor the newest nor pinned, that leaves the smallest gap for its age (both in
     /// observations).
     fn dispensable(&self) -> usize {
-        let ages: ArrayVec<u64, { SNAPSHOTS_MAX + 1 }> =
-            self.snapshots.iter().map(|s| (self.entries.len() - self.behind(s.key)) as u64).collect();
+        let all = self.forgotten + self.entries.len() as u64;
+        let ages: ArrayVec<u64, { SNAPSHOTS_MAX + 1 }> = self.snapshots.iter().map(|s| all - s.behind).collect();
         let cost = |i: usize| (ages[i - 1] - ages[i + 1], ages[i + 1] + 1);
         let inner = (1..self.snapshots.len() - 1).filter(|&i| Some(self.snapshots[i].key) != self.pinned);
         let least = inner.min_by(|&a, &b| {
@@ -234,7 +239,8 @@ impl History {
         }
         let oldest = self.snapshots.remove(0);
         self.spare.push(oldest);
-        let known = self.behind(self.snapshots[0].key);
+        let known = (self.snapshots[0].behind - self.forgotten) as usize;
+        self.forgotten += known as u64;
         self.entries.drain(..known).for_each(|e| self.rooms.give(e.bytes));
         true
     }
@@ -242,6 +248,7 @@ impl History {
     /// Forgets everything; the room stays.
     pub(crate) fn clear(&mut self) {
         self.spare.append(&mut self.snapshots);
+        self.forgotten += self.entries.len() as u64;
         self.entries.drain(..).for_each(|e| self.rooms.give(e.bytes));
         self.since = 0;
     }

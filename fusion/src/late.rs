@@ -122,6 +122,21 @@ impl Late {
     }
 }
 
+impl Late {
+    /// As [`Late::new`] makes it for a site of the same sensors; its room stays.
+    pub(crate) fn begin_anew(&mut self) {
+        let Self { declared: _, horizon: _, state, history, scan: _, runs_again, muted, told: _, swaps } = self;
+        let LateState { armed, newest_at, late_at, said, forgotten } = state;
+        (*armed, *newest_at, *late_at, *runs_again) = (false, LogicalNs::default(), LogicalNs::default(), false);
+        said.clear();
+        forgotten.clear();
+        history.clear();
+        history.pinned = None;
+        muted.clear();
+        swaps.clear();
+    }
+}
+
 /// Whether the order matters in which observations of this kind are used. Of the others a newer one simply replaces an
 /// older one.
 const fn is_ordered(body: &Body<'_>) -> bool {
@@ -329,16 +344,16 @@ impl Fusion {
         let mut swaps = std::mem::take(&mut self.late.swaps);
         swaps.clear();
         let known = self.occupants.next_track;
-        let mut late = std::mem::take(&mut self.late);
-        late.history.forget_copies_behind(copy);
-        late.history.since = 0;
-        late.history.pinned = Some(late.history.snapshots()[copy].key);
-        let back = &late.history.snapshots()[copy];
+        let mut history = std::mem::take(&mut self.late.history);
+        history.forget_copies_behind(copy);
+        history.since = 0;
+        history.pinned = Some(history.snapshots()[copy].key);
+        let back = &history.snapshots()[copy];
         self.note_told(back, &mut told);
         self.go_back(back);
-        let first = late.history.behind(back.key);
-        late.runs_again = true;
-        self.late = late;
+        let first = history.behind(back.key);
+        self.late.history = history;
+        self.late.runs_again = true;
         let mut result = Ok(());
         for i in first..self.late.history.len() {
             let taken = self.run_entry(i, i == at, out, &mut swaps);

@@ -6,7 +6,7 @@
 
 use crate::births::Births;
 use crate::deadlines::Deadlines;
-use crate::in_place::{Stamped, StampedVec};
+use crate::in_place::{Stamped, StampedVec, clone_in_place};
 use crate::index::OccupantIndex;
 use crate::keys::SlotTable;
 use arrayvec::ArrayVec;
@@ -69,7 +69,7 @@ impl Origin {
 pub(crate) type Exits = ArrayVec<(ZoneId, LogicalNs), ZONES_PER_OCCUPANT_MAX>;
 
 /// An occupant and what fusion remembers beside it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) occupant: Occupant,
     pub(crate) origin: Origin,
@@ -107,6 +107,30 @@ pub(crate) struct Slot {
     lost_before: u32,
     lost_behind: u32,
 }
+
+clone_in_place!(Slot {
+    occupant,
+    origin,
+    joined,
+    carried,
+    tracked_at,
+    seen_place,
+    boxed,
+    anchor,
+    slack_m,
+    lost_after,
+    exit_due,
+    forget_at,
+    forget_within,
+    silence_hz,
+    doubted_at,
+    first_seen,
+    confirmed,
+    refuted,
+    located_at,
+    lost_before,
+    lost_behind,
+});
 
 /// What of a slot is saved: all that cannot be worked out again.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -118,6 +118,8 @@ impl Sum {
 #[derive(Clone, Debug)]
 pub(crate) struct Clouds {
     maps: Vec<Option<Map>>,
+    /// Cells of all maps, which have as many as ever.
+    map_cells: usize,
     seen: Vec<Seen>,
     cells: Vec<Cell>,
     sums: Vec<Sum>,
@@ -211,8 +213,10 @@ impl Clouds {
         };
         let map = |s: &Sensor| round(s).filter(|_| is_radar(s)).map(Map::new);
         let room = if site.sensors.iter().any(is_radar) { SCAN_ITEMS_MAX } else { 0 };
+        let maps: Vec<Option<Map>> = site.sensors.iter().map(map).collect();
         Self {
-            maps: site.sensors.iter().map(map).collect(),
+            map_cells: maps.iter().flatten().map(|m| m.share.len()).sum(),
+            maps,
             seen: Vec::with_capacity(room),
             cells: Vec::with_capacity(room),
             sums: Vec::with_capacity(room),
@@ -333,7 +337,7 @@ impl Clouds {
 
     /// Cells of all maps.
     pub(crate) fn cells(&self) -> usize {
-        self.maps.iter().flatten().map(|m| m.share.len()).sum()
+        self.map_cells
     }
 
     /// Mean and spread of each cluster.
@@ -412,7 +416,8 @@ mod tests {
     fn clouds(map: bool) -> Clouds {
         let round = Aabb { min: Point::new(-10.0, -10.0), max: Point::new(10.0, 10.0) };
         let maps = vec![map.then(|| Map::new(round))];
-        Clouds { maps, seen: Vec::new(), cells: Vec::new(), sums: Vec::new(), bodies: Vec::new() }
+        let map_cells = maps.iter().flatten().map(|m| m.share.len()).sum();
+        Clouds { maps, map_cells, seen: Vec::new(), cells: Vec::new(), sums: Vec::new(), bodies: Vec::new() }
     }
 
     /// A ring of points round a place.

@@ -27,6 +27,8 @@ pub(crate) struct Snapshot {
     pub(crate) fired_at: LogicalNs,
     /// How many had appeared.
     pub(crate) births: u64,
+    /// How many observations there ever were before it, those that were forgotten too.
+    pub(crate) behind: u64,
     now: LogicalNs,
     pub(crate) occupants: Occupants,
     positions: KeptPositions,
@@ -49,6 +51,7 @@ impl Fusion {
             key: Key::default(),
             fired_at: self.fired_at,
             births: 0,
+            behind: 0,
             now: self.now,
             occupants: self.occupants.kept(),
             positions: self.positions.kept(),

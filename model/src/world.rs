@@ -105,7 +105,7 @@ pub struct Sighting {
 }
 
 /// Somebody in the building.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Occupant {
     /// The track.
     pub track: TrackId,
@@ -133,6 +133,20 @@ pub struct Occupant {
     pub moved_by: ArrayVec<Sighting, SIGHTINGS_PER_OCCUPANT_MAX>,
     /// The zones it is in (margins and delays applied), ascending; the last known ones when lost.
     pub zones: ArrayVec<ZoneId, ZONES_PER_OCCUPANT_MAX>,
+}
+
+impl Clone for Occupant {
+    fn clone(&self) -> Self {
+        Self { moved_by: self.moved_by.clone(), zones: self.zones.clone(), ..*self }
+    }
+
+    /// The same without a new one: its lists are copied in place, many times a second wherever late data are put in order.
+    fn clone_from(&mut self, other: &Self) {
+        let (mut moved_by, mut zones) = (std::mem::take(&mut self.moved_by), std::mem::take(&mut self.zones));
+        moved_by.clone_from(&other.moved_by);
+        zones.clone_from(&other.zones);
+        *self = Self { moved_by, zones, ..*other };
+    }
 }
 
 impl Occupant {

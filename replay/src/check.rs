@@ -8,6 +8,7 @@ use crate::info::{Info, InfoError, survey};
 use crate::trace::codec::{RECORDER_LOST, Record};
 use crate::trace::read::{Ending, RawRecord};
 use crate::trace::recording::{Items, Recording};
+use crate::words::counted;
 use osmose_model::canon;
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
@@ -85,14 +86,14 @@ impl Report {
             text += &format!("{severity}[{}]{place}: {}\n", f.code, f.message);
         }
         text += &format!(
-            "{} inputs in {} chunks and {} digests checked: {}\n",
-            self.info.input_count(),
-            self.info.counts.chunks,
-            self.digests_compared,
+            "{} in {} and {} checked: {}\n",
+            counted(self.info.input_count(), "input"),
+            counted(self.info.counts.chunks, "chunk"),
+            counted(self.digests_compared, "digest"),
             if self.findings.is_empty() {
                 "whole and in order".to_owned()
             } else {
-                format!("{} findings", self.findings.len())
+                counted(self.findings.len(), "finding")
             }
         );
         text
@@ -139,7 +140,8 @@ impl Report {
             let message = match s.after {
                 Some(a) if s.before.seq > a.seq && s.before.at < a.at => "time goes back here".to_owned(),
                 Some(a) if s.before.seq.0 > a.seq.0 + 1 => {
-                    format!("{} inputs are missing before input {}", s.before.seq.0 - a.seq.0 - 1, s.before.seq)
+                    let missing = counted(s.before.seq.0 - a.seq.0 - 1, "input");
+                    format!("{missing} missing before input {}", s.before.seq)
                 }
                 Some(_) => format!("numbers go back to input {}", s.before.seq),
                 None => format!("begins with input {} and no keyframe: it cannot be replayed", s.before.seq),
@@ -147,28 +149,30 @@ impl Report {
             found(Severity::Error, "order", s.after, message);
         }
         if info.more > 0 {
-            found(Severity::Error, "order", None, format!("{} more gaps and skips", info.more));
+            found(Severity::Error, "order", None, counted(info.more, "more gap"));
         }
         if info.recorder_lost > 0 {
-            let message = format!("the recorder could not keep up: {} records were not written", info.recorder_lost);
+            let message =
+                format!("the recorder could not keep up: {} not written", counted(info.recorder_lost, "record"));
             found(Severity::Error, "recorder", None, message);
         }
         if info.undecodable > 0 {
-            let message = format!("{} records are none that this build reads", info.undecodable);
+            let message = format!("{} that this build cannot read", counted(info.undecodable, "record"));
             found(Severity::Error, "record", None, message);
         }
         if info.counts.chunks_without_crc > 0 {
             let message =
-                format!("{} chunks carry no checksum: another tool wrote them", info.counts.chunks_without_crc);
+                counted(info.counts.chunks_without_crc, "chunk") + " without a checksum: another tool wrote the file";
             found(Severity::Warning, "unchecked", None, message);
         }
         for (tag, gap) in &info.gaps {
-            let message = format!("the engine declared a gap from {} s on ({} inputs known lost)", gap.from, gap.lost);
+            let message =
+                format!("the engine declared a gap from {} s on ({} known lost)", gap.from, counted(gap.lost, "input"));
             found(Severity::Warning, "gap", Some(*tag), message);
         }
         if info.shed_count() > 0 {
-            let message =
-                format!("{} observations did not get in; `osmose trace info` says of which sensors", info.shed_count());
+            let message = counted(info.shed_count(), "observation")
+                + " did not get in; `osmose trace info` says of which sensors";
             found(Severity::Warning, "shed", None, message);
         }
         if info.site.is_none() {

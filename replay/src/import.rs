@@ -8,6 +8,7 @@ use crate::record::Recorder;
 use crate::trace::format::{Meta, Origin};
 use crate::trace::write::{Packing, WriteError};
 use crate::wall::{self, WallError};
+use crate::words::counted;
 use osmose_model::canon;
 use osmose_model::device::SensorKind;
 use osmose_model::ids::{CarriedKey, Seq};
@@ -77,7 +78,7 @@ impl ImportReport {
         let mut text = String::new();
         for f in &self.files {
             let refused: u64 = f.refused.values().map(|r| r.rows).sum();
-            text += &format!("{}: {} rows read, {} kept, {refused} refused", f.file, f.rows, f.kept);
+            text += &format!("{}: {} read, {} kept, {refused} refused", f.file, counted(f.rows, "row"), f.kept);
             if let Some((first, last)) = f.span_ns {
                 text += &format!(", from {} s to {} s", format_seconds(first), format_seconds(last));
             }
@@ -87,14 +88,14 @@ impl ImportReport {
                 let field = r.first.map_or("", |fault| fault.field);
                 let of = if field.is_empty() { String::new() } else { format!(" ({field})") };
                 let who = if r.subject.is_empty() { String::new() } else { format!(" `{}`", r.subject) };
-                text += &format!("  refused {reason}{of}{who}: {} rows, lines {}", r.rows, lines.join(" "));
+                text += &format!("  refused {reason}{of}{who}: {}, lines {}", counted(r.rows, "row"), lines.join(" "));
                 text += if (lines.len() as u64) < r.rows { " ...\n" } else { "\n" };
             }
             for (reason, n) in &f.remarked {
                 text += &format!("  remarked {reason}: {n}\n");
             }
         }
-        text += &format!("{} observations", self.observations);
+        text += &counted(self.observations, "observation");
         if let Some((first, last)) = self.span {
             text += &format!(" from {first} s to {last} s of the trace");
         }

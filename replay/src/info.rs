@@ -6,6 +6,7 @@ use crate::trace::format::Meta;
 use crate::trace::read::{Damage, Ending, Item, OpenError, RawRecord, ReadCounts};
 use crate::trace::recording::{Items, Recording, RecordingError};
 use crate::wall::{LogClock, format_rfc3339};
+use crate::words::counted;
 use osmose_model::digest::Digest;
 use osmose_model::ids::{ActuatorId, SensorId, Seq};
 use osmose_model::input::{Gap, GapReason, Input, ShedReason, Tag};
@@ -331,7 +332,7 @@ impl Info {
             if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
         };
         let counts = |map: &BTreeMap<&'static str, u64>| list(map.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect());
-        line("site", format!("{} ({} files attached)", self.meta.site, self.files.len()));
+        line("site", format!("{} ({} attached)", self.meta.site, counted(self.files.len(), "file")));
         line("source", format!("{}, by {}", self.meta.origin.as_str(), self.meta.build));
         let rules: Vec<&str> = self.files.iter().map(|f| f.0.as_str()).filter(|p| p.ends_with(".rules")).collect();
         line("rules", if rules.is_empty() { "none".to_owned() } else { rules.join(", ") });
@@ -347,22 +348,30 @@ impl Info {
         line("inputs", format!("{}: {}", self.input_count(), counts(&self.inputs)));
         for (id, s) in &self.sensors {
             let shed = if s.shed.is_empty() { String::new() } else { format!(", shed: {}", counts(&s.shed)) };
-            line("  sensor", format!("{}: {} observations{shed}", self.sensor_name(*id), s.observations));
+            let heard = counted(s.observations, "observation");
+            line("  sensor", format!("{}: {heard}{shed}", self.sensor_name(*id)));
         }
         line("events", counts(&self.events));
         line("commands", list(self.commands.iter().map(|(id, n)| (self.device_name(*id), *n)).collect()));
         if let Some((seq, input, decision)) = self.last_digest {
             line("digests", format!("{}, last behind input {seq}: input {input} decision {decision}", self.digests));
         }
-        line("keyframes", format!("{}, the largest {} bytes", self.keyframes.0, self.keyframes.1));
-        line("file", format!("{} bytes, {} records in {} chunks", self.bytes, self.counts.records, self.counts.chunks));
+        line(
+            "keyframes",
+            match self.keyframes {
+                (0, _) => "none: replays begin at the start (`osmose trace index` adds them)".to_owned(),
+                (n, largest) => format!("{n}, the largest {}", counted(largest, "byte")),
+            },
+        );
+        let (records, chunks) = (counted(self.counts.records, "record"), counted(self.counts.chunks, "chunk"));
+        line("file", format!("{}, {records} in {chunks}", counted(self.bytes, "byte")));
         for (tag, gap) in &self.gaps {
             let what = format!(
-                "{} from {} s to {} s, {} inputs known lost",
+                "{} from {} s to {} s, {} known lost",
                 gap_reason(gap.reason),
                 gap.from,
                 tag.at,
-                gap.lost
+                counted(gap.lost, "input")
             );
             line("gap", what);
         }
@@ -371,13 +380,16 @@ impl Info {
             line("missing", format!("between {after} and input {} at {} s", s.before.seq, s.before.at));
         }
         if self.more > 0 {
-            line("missing", format!("{} more gaps", self.more));
+            line("missing", counted(self.more, "more gap"));
         }
         if self.recorder_lost > 0 {
-            line("missing", format!("{} records that the recorder could not keep up with", self.recorder_lost));
+            line(
+                "missing",
+                format!("{} that the recorder could not keep up with", counted(self.recorder_lost, "record")),
+            );
         }
         if self.undecodable > 0 {
-            line("missing", format!("{} records that this build cannot read", self.undecodable));
+            line("missing", format!("{} that this build cannot read", counted(self.undecodable, "record")));
         }
         for damage in &self.damage {
             line("damage", damage.to_string());

@@ -51,5 +51,7 @@ pub mod wall;
 pub mod why;
 mod words;
 
+pub use words::counted;
+
 #[cfg(test)]
 mod testing;

@@ -101,10 +101,6 @@ impl Promise {
 
 /// The statements of the rules that are neither shown nor refuted, and for each the condition to watch.
 fn open_statements(site: &Site, rules: &[SourceFile]) -> Vec<(Promise, Option<String>)> {
-    // To prove is work, and most rules promise nothing.
-    if !rules.iter().any(|f| f.text.contains("prove")) {
-        return Vec::new();
-    }
     // People may have been installed with them.
     let (people, rules) = osmose_load::installed(site, rules).unwrap_or_default();
     let site = people.as_ref().unwrap_or(site);
@@ -132,8 +128,9 @@ pub fn watch(
     options: Options,
     watch: &mut dyn Watch,
 ) -> Result<Vec<Promise>, ReplayError> {
-    let plain = Osmose::of_files(site_files)?;
-    let own: Vec<SourceFile> = options.rules.clone().unwrap_or_else(|| plain.site().rule_files().cloned().collect());
+    let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
+    let own: Vec<SourceFile> =
+        options.rules.clone().unwrap_or_else(|| site_files.iter().filter(is_rules).cloned().collect());
     let own = canon::encode_files(&own);
     // Rules that are installed on the way promise something of their own; other rules than the recorded ones hold
     // throughout, and nothing is installed.
@@ -141,6 +138,13 @@ pub fn watch(
     if sets.first() != Some(&own) {
         sets = vec![own];
     }
+    // To load a site and to prove is work, and most rules promise nothing.
+    let promises =
+        |set: &Vec<u8>| canon::decode_files(set).is_ok_and(|rules| rules.iter().any(|f| f.text.contains("prove")));
+    if !sets.iter().any(promises) {
+        return Ok(Vec::new());
+    }
+    let plain = Osmose::of_files(site_files)?;
     let (mut statements, watched) = statements_of(plain.site(), &sets);
     let Some((site, watchers)) = with_watchers(&plain, site_files, &statements, watched) else {
         return Ok(statements.into_iter().map(|(p, _)| p).collect());

@@ -1,9 +1,9 @@
 //! A recording at a glance: how many people were where, what devices were told, and every instant worth going to.
 //!
-//! One pass over the records, without running the core: a day takes seconds, so whoever shows it reads it in a thread
+//! One pass over the records, without running the core (it is taken back once, where the recording begins inside a log): a day takes seconds, so whoever shows it reads it in a thread
 //! of its own. People are counted from the recorded events: who appeared, entered, left and was lost.
 
-use crate::drive::walk::WalkError;
+use crate::drive::walk::{Walk, WalkError};
 use crate::drive::{Osmose, Ticker, Watch, Workshop};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::{self, RECORDER_LOST, Record};
@@ -11,6 +11,7 @@ use crate::trace::format::Topic;
 use crate::trace::read::{Item, RawRecord};
 use crate::trace::recording::{Items, Recording};
 use crate::words;
+use crate::words::counted;
 use osmose_core::clock::WallClock;
 use osmose_model::canon;
 use osmose_model::command::{Command, CommandId, Trigger};
@@ -19,7 +20,7 @@ use osmose_model::input::{Anchor, GapReason, Input, OperatorAction, ShedReason, 
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{DurationNs, LogicalNs};
-use osmose_model::world::{EventKind, WallTime, WorldEvent};
+use osmose_model::world::{EventKind, WallTime, WorldEvent, WorldView};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -167,6 +168,10 @@ impl Timeline {
         {
             reading.anchored(at, anchor);
         }
+        // So has it who was where, and what sensors had been heard of.
+        if let Some(walk) = Walk::opening(&mut recording)? {
+            reading.begin(&walk.machine().view());
+        }
         let (mut scan, mut ticker) = (ScanBuf::new(), Ticker::new(watch));
         while let Some(item) = ticker.next_item(&mut recording)? {
             match item {
@@ -216,6 +221,8 @@ struct Reading<'s> {
     clock: WallClock,
     /// By sensor: when it was heard last, and the mark of its silence, where it is silent.
     heard: Vec<(Option<LogicalNs>, Option<usize>)>,
+    /// From when on sensors that were never heard are waited for.
+    waited_from: LogicalNs,
     /// When silences are looked for next.
     look_at: LogicalNs,
     /// Marks of the commands of the input being read, and the hops of its way through the engine.
@@ -240,9 +247,21 @@ impl<'s> Reading<'s> {
             told: lanes::Told::new(site),
             clock: WallClock::default(),
             heard: vec![(None, None); site.sensors.len()],
+            waited_from: span.0,
             look_at: span.0,
             pending: Vec::new(),
             hops_ns: BTreeMap::new(),
+        }
+    }
+
+    /// What was so already where the recording begins.
+    fn begin(&mut self, view: &dyn WorldView) {
+        self.people.begin(view);
+        self.told.begin(self.line.span.0, view);
+        // Whoever was not heard by now never was.
+        self.waited_from = LogicalNs(0);
+        for (heard, sensor) in self.heard.iter_mut().zip(&self.site.sensors) {
+            heard.0 = view.sensor(sensor.id).heard_at;
         }
     }
 
@@ -279,7 +298,7 @@ impl<'s> Reading<'s> {
                 *self.hops_ns.entry(low).or_default() += l.max_ns;
             }
             Record::Counter(c) if c.reason == RECORDER_LOST => {
-                self.damage(&format!("the recorder lost {} records", c.count));
+                self.damage(&format!("the recorder lost {}", counted(c.count, "record")));
             }
             _ => {}
         }
@@ -314,7 +333,7 @@ impl<'s> Reading<'s> {
                     GapReason::Down => "the engine was not running",
                     GapReason::Journal => "the disk stalled",
                 };
-                let lost = if gap.lost > 0 { format!(", {} inputs lost", gap.lost) } else { String::new() };
+                let lost = if gap.lost > 0 { format!(", {} lost", counted(gap.lost, "input")) } else { String::new() };
                 let mark = Mark::new(MarkKind::Gap, gap.from, seq, format!("{why}{lost}"));
                 self.mark(Mark { until: Some(at), ..mark });
             }
@@ -407,8 +426,7 @@ impl<'s> Reading<'s> {
             let sensor = &self.site.sensors[i];
             let (heard, None) = self.heard[i] else { continue };
             let Some(most) = sensor.silence_max() else { continue };
-            // One never heard is waited for from the beginning of the log.
-            let dead_at = heard.unwrap_or(LogicalNs(0)).plus(most);
+            let dead_at = heard.unwrap_or(self.waited_from).plus(most);
             if now < dead_at {
                 continue;
             }

@@ -9,6 +9,17 @@ use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, LogicalNs, NS_PER_S};
 use osmose_model::world::{Reading, WallTime, WorldEvent};
 
+/// So many of something: `1 command`, `2 commands`.
+///
+/// ```
+/// assert_eq!(osmose_replay::counted(1, "command") + " of " + &osmose_replay::counted(0, "rule"), "1 command of 0 rules");
+/// ```
+#[must_use]
+pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(n: N, what: &str) -> String {
+    let s = if n == N::from(1) { "" } else { "s" };
+    format!("{n} {what}{s}")
+}
+
 /// The name of a device.
 pub(crate) fn device(site: &Site, id: ActuatorId) -> &str {
     site.actuators.get(id.index()).map_or("an unknown device", |a| a.name.as_str())

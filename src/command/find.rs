@@ -2,6 +2,7 @@
 
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::progress::Bar;
+use osmose_replay::counted;
 use osmose_replay::drive::{Osmose, Workshop};
 use osmose_replay::find::{FindError, find};
 use osmose_replay::trace::recording::{Items, Recording};
@@ -52,7 +53,7 @@ impl Find {
             }
         }
         if !self.json {
-            println!("{} moment{}", moments.len(), if moments.len() == 1 { "" } else { "s" });
+            println!("{}", counted(moments.len(), "moment"));
         }
         Ok(Outcome::Success)
     }

@@ -11,6 +11,7 @@ use osmose_core::Core;
 use osmose_model::site::Site;
 use osmose_model::stages::Refusal;
 use osmose_model::time::ArrivalNs;
+use osmose_replay::counted;
 use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
 use osmose_replay::resume::{self, Started};
@@ -20,6 +21,7 @@ use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
 use osmose_rules::Program;
 use osmose_runtime::clock::{HostClock, utc_now};
+use osmose_runtime::control::controls;
 use osmose_runtime::engine::{Engine, OwnedInput, Setup, Summary};
 use osmose_runtime::latency::Segment;
 use osmose_runtime::latency::exchange::Latencies;
@@ -72,7 +74,7 @@ impl Run {
         let levels = program.levels().to_vec();
         let mut taps = self.logs(&names)?;
         let page = self.web.bind(&site, self.dry_run, &mut taps)?;
-        let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
+        let (to_engine, control) = controls(CONTROLS_MAX);
         let stop = stop::on_signal()?;
         // Read together: what the log says of the wall clock is tied to its own clock.
         let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
@@ -208,10 +210,10 @@ fn rule_names(program: &Program) -> Arc<[String]> {
 /// The engine's last words, on stderr: nothing was lost silently.
 pub(crate) fn account(site: &Site, s: &Summary, latencies: &Latencies) {
     say!(
-        "{} inputs, {} events, {} commands; last input {} at {} s",
-        s.core.inputs,
-        s.core.events,
-        s.core.commands,
+        "{}, {}, {}; last input {} at {} s",
+        counted(s.core.inputs, "input"),
+        counted(s.core.events, "event"),
+        counted(s.core.commands, "command"),
         s.last.seq,
         s.last.at
     );
@@ -293,9 +295,9 @@ fn deadlines(t: &Totals) {
     }
     for thread in t.threads().iter().filter(|thread| thread.stalls > 0) {
         say!(
-            "thread {}: stalled {} times, for {:.1} us at most",
+            "thread {}: stalled {}, for {:.1} us at most",
             thread.name,
-            thread.stalls,
+            counted(thread.stalls, "time"),
             us(thread.longest.0.unsigned_abs())
         );
     }

@@ -4,6 +4,7 @@ use super::run::{Sent, Went, said, value_text};
 use super::script::{Expect, Script};
 use osmose_model::ids::RuleId;
 use osmose_model::site::Site;
+use osmose_replay::counted;
 use osmose_rules::{Program, Way};
 use std::fmt::Write;
 
@@ -40,8 +41,7 @@ pub(crate) fn picture(ran: &Ran) -> String {
     lines.iter().for_each(|(_, line)| _ = writeln!(text, "  {line}"));
     let others = went.sent.iter().filter(|s| s.rule != script.rule && !s.rule.is_empty()).count();
     if others > 0 {
-        let commands = if others == 1 { "1 command" } else { &format!("{others} commands") };
-        _ = writeln!(text, "     ({commands} of other rules)");
+        _ = writeln!(text, "     ({} of other rules)", counted(others, "command"));
     }
     went.failures.iter().for_each(|f| _ = writeln!(text, "     {f}"));
     text

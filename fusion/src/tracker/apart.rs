@@ -80,9 +80,9 @@ impl Stand {
     /// Where track `i` is, by itself.
     fn of(tracks: &Tracks, i: usize, existence_min: f64) -> Self {
         let mixture = tracks.mixture(i);
-        let [x, y, _, _] = mean(mixture);
-        let mut stand =
-            Stand { mean: [x, y], reportable: tracks.heads[i].existence > existence_min, ..Stand::default() };
+        let [x, y, u, v] = mean(mixture);
+        let reportable = tracks.heads[i].existence > existence_min;
+        let mut stand = Stand { mean: [x, y], velocity: [u, v], reportable, ..Stand::default() };
         if stand.reportable {
             stand.own_doubt = inner_doubt(mixture);
         }
@@ -181,7 +181,7 @@ impl Apart {
         for share in &self.shares {
             let i = share.track as usize;
             if share.changed > 0 {
-                let [x, y, _, _] = mean(tracks.mixture(i));
+                let [x, y] = tracks.stands[i].mean;
                 let doubt = inner_doubt(tracks.mixture(i)) + share.scatter;
                 let stand = &mut tracks.stands[i];
                 stand.shift = [share.mean[0] - x, share.mean[1] - y];

@@ -298,18 +298,20 @@ impl Tracker {
     fn estimate(&self, i: usize) -> TrackEstimate {
         let (head, mixture) = (&self.tracks.heads[i], self.tracks.mixture(i));
         let now_ns = self.now_ns.unwrap_or(head.as_of_ns);
+        let stand = &self.tracks.stands[i];
         if head.as_of_ns == now_ns {
-            return self.estimate_of(head, mixture, &self.tracks.stands[i]);
+            let ([x, y], [u, v]) = (stand.mean, stand.velocity);
+            return self.estimate_of(head, mixture, [x, y, u, v], stand);
         }
         let (mut head, mut moved) = (*head, [Gaussian::default(); COMPONENTS_MAX]);
         let moved = &mut moved[..mixture.len()];
         moved.copy_from_slice(mixture);
         Passage::new(now_ns, self.leaving_per_s()).predict(&self.config.motion, &mut head, moved);
-        self.estimate_of(&head, moved, &self.tracks.stands[i])
+        self.estimate_of(&head, moved, mean(moved), stand)
     }
 
-    fn estimate_of(&self, head: &Head, mixture: &[Gaussian], stand: &Stand) -> TrackEstimate {
-        let [x_m, y_m, vx_mps, vy_mps] = mean(mixture);
+    fn estimate_of(&self, head: &Head, mixture: &[Gaussian], mean: [f64; 4], stand: &Stand) -> TrackEstimate {
+        let [x_m, y_m, vx_mps, vy_mps] = mean;
         let (place_cov_m2, velocity_cov_m2ps2) = covariance(mixture);
         let upkeep = &self.config.upkeep;
         let (x_m, y_m) = (x_m + stand.shift[0], y_m + stand.shift[1]);

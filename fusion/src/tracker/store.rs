@@ -45,6 +45,8 @@ pub(crate) struct Head {
 pub(crate) struct Stand {
     /// Mean place, m.
     pub(crate) mean: [f64; 2],
+    /// Mean velocity, m/s.
+    pub(crate) velocity: [f64; 2],
     /// Distance of the farthest Gaussian from there, m.
     pub(crate) reach: f64,
     /// Expected squared error of the mean, m2.
@@ -180,19 +182,16 @@ impl Tracks {
                 from += count;
             }
         } else {
-            let mut dealt_with = touched.iter().copied().peekable();
-            let mut from = 0;
+            let (mut from, mut rest) = (0, 0);
             self.together.clear();
-            for i in 0..self.heads.len() {
-                let count = usize::from(self.heads[i].count);
-                if dealt_with.next_if_eq(&(i as u32)).is_some() {
-                    self.together.extend_from_slice(&self.next[from..from + count]);
-                    from += count;
-                } else {
-                    let places = self.places(i);
-                    self.together.extend_from_slice(&self.gaussians[places]);
-                }
+            for &i in &*touched {
+                let (i, count) = (i as usize, usize::from(self.heads[i as usize].count));
+                self.together.extend_from_slice(&self.gaussians[rest..self.start[i] as usize]);
+                self.together.extend_from_slice(&self.next[from..from + count]);
+                from += count;
+                rest = self.start.get(i + 1).map_or(self.gaussians.len(), |&next| next as usize);
             }
+            self.together.extend_from_slice(&self.gaussians[rest..]);
             self.squeeze(touched);
             std::mem::swap(&mut self.gaussians, &mut self.together);
         }
@@ -202,17 +201,22 @@ impl Tracks {
 
     /// Squeezes out who was dropped; the Gaussians of the others stand one behind the other by now.
     fn squeeze(&mut self, touched: &mut Vec<u32>) {
-        let (mut kept, mut end) = (0, 0);
+        // Before the first of the touched everybody stands as before.
+        let Some(&first) = touched.first() else { return };
+        let first = first as usize;
+        let (mut kept, mut end) = (first, self.start[first] as usize);
         let (mut dealt_with, mut still_there) = (0, 0);
-        for i in 0..self.heads.len() {
+        for i in first..self.heads.len() {
             let is_touched = touched.get(dealt_with) == Some(&(i as u32));
             dealt_with += usize::from(is_touched);
             let count = usize::from(self.heads[i].count);
             if count == 0 {
                 continue;
             }
-            self.heads[kept] = self.heads[i];
-            self.stands[kept] = self.stands[i];
+            if kept < i {
+                self.heads[kept] = self.heads[i];
+                self.stands[kept] = self.stands[i];
+            }
             self.start[kept] = end as u32;
             if is_touched {
                 touched[still_there] = kept as u32;

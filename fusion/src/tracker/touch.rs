@@ -10,8 +10,9 @@
 use super::field::REACH_M;
 use super::step::{Tracker, seconds};
 
-/// A track that was left alone for so long is moved all the same, s: somebody out of sight is shown where they should be.
+/// A track that was left alone for so long is moved all the same: somebody out of sight is shown where they should be.
 const STALE_S: f64 = 0.1;
+const STALE_NS: i64 = 100_000_000;
 /// Faster than people walk, m/s: nobody who was left alone is further from where they were.
 const FASTEST_MPS: f64 = 3.0;
 /// Whoever is so near to somebody whom the sensor may see is moved with them, m.
@@ -27,7 +28,9 @@ impl Bounds {
     /// Whether a place is in it or at most so far beside it, axis by axis.
     #[inline]
     fn is_near(&self, at: [f64; 2], margin_m: f64) -> bool {
-        (0..2).all(|a| at[a] >= self.low[a] - margin_m && at[a] <= self.high[a] + margin_m)
+        // Not `&&`: where somebody is cannot be foretold, and a wrong guess costs more than three comparisons.
+        let is_in = |a: usize| (at[a] >= self.low[a] - margin_m) & (at[a] <= self.high[a] + margin_m);
+        is_in(0) & is_in(1)
     }
 
     fn include(&mut self, at: [f64; 2]) {
@@ -50,13 +53,17 @@ impl Tracker {
         let field = Bounds { low, high };
         let mut seen = Bounds { low: [f64::INFINITY; 2], high: [f64::NEG_INFINITY; 2] };
         for (head, stand) in tracks.heads.iter().zip(&tracks.stands) {
+            // Most are so far away that it does not matter for how long.
+            if !field.is_near(stand.mean, REACH_M + stand.reach + FASTEST_MPS * STALE_S) {
+                continue;
+            }
             let walked_m = FASTEST_MPS * seconds(head.as_of_ns, t_ns).min(STALE_S);
             if field.is_near(stand.mean, REACH_M + stand.reach + walked_m) {
                 seen.include(stand.mean);
             }
         }
         for (i, (head, stand)) in tracks.heads.iter_mut().zip(&tracks.stands).enumerate() {
-            if seen.is_near(stand.mean, COMPANY_M + stand.reach) || seconds(head.as_of_ns, t_ns) >= STALE_S {
+            if seen.is_near(stand.mean, COMPANY_M + stand.reach) || t_ns.saturating_sub(head.as_of_ns) >= STALE_NS {
                 touched.push(i as u32);
             } else {
                 // Of this scan it made no detection.

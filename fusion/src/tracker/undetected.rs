@@ -117,7 +117,9 @@ impl Undetected {
     pub(crate) fn predict(&mut self, population: &Population, survival: f64, dt_s: f64) {
         let (born, most) = (self.birth * dt_s, population.undetected_per_m2);
         for (u, initial) in self.cells.iter_mut().zip(&mut self.initial) {
-            *u = (*u * survival + born).min(most);
+            // Not `f64::min`, which looks after NaN.
+            let grown = *u * survival + born;
+            *u = if grown < most { grown } else { most };
             *initial *= survival;
         }
     }

@@ -9,6 +9,7 @@ pub mod traces;
 use crate::drive::what_if::{Both, says_the_same};
 use crate::rulebook::Rulebook;
 use crate::words;
+use crate::words::counted;
 use osmose_model::command::Command;
 use osmose_model::ids::ActuatorId;
 use osmose_model::site::Site;
@@ -219,11 +220,11 @@ impl Diff<'_> {
     pub fn render(&self) -> String {
         let (a, b) = (self.a.name, self.b.name);
         let mut text = format!(
-            "{} commands {a}, {} {b}: {} the same, {} differences\n",
-            self.a.commands.len(),
+            "{} {a}, {} {b}: {} the same, {}\n",
+            counted(self.a.commands.len(), "command"),
             self.b.commands.len(),
             self.same,
-            self.differences.len()
+            counted(self.differences.len(), "difference")
         );
         let Some(first) = self.first() else {
             for cause in &self.causes {

@@ -6,6 +6,7 @@
 
 use crate::draw::{Panels, Style, Svg};
 use crate::score::Truth;
+use crate::words::counted;
 use osmose_model::geometry::{Aabb, Point};
 use osmose_model::ids::{LevelId, PersonId, TrackId};
 use osmose_model::input::Input;
@@ -237,12 +238,12 @@ impl Plot {
             (
                 "path",
                 format!(
-                    "{} tracks, thin while they are nobody known, one colour a person; points {:.2} m apart at least",
-                    self.tracks.by_label.len(),
+                    "{}, thin while they are nobody known, one colour a person; points {:.2} m apart at least",
+                    counted(self.tracks.by_label.len(), "track"),
                     self.tracks.step_m
                 ),
             ),
-            ("changed", format!("{changes} changes of identity")),
+            ("changed", counted(changes, "change") + " of identity"),
         ];
         if self.truth.is_some() {
             legend.push(("truth", format!("{people} people of the truth")));

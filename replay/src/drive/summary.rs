@@ -2,6 +2,7 @@
 
 use super::what_if::Both;
 use crate::trace::read::{Damage, Ending};
+use crate::words::counted;
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
 use osmose_model::input::{Gap, GapReason, Tag};
@@ -49,23 +50,25 @@ impl fmt::Display for Hole {
             HoleKind::Damage(d) => write!(f, "{d}")?,
             HoleKind::Record(why) => write!(f, "a record cannot be read ({why})")?,
             HoleKind::Skip => match (self.after, self.before) {
-                (Some(a), Some(b)) if b.seq.0 > a.seq.0 => write!(f, "{} inputs are missing", b.seq.0 - a.seq.0 - 1)?,
+                (Some(a), Some(b)) if b.seq.0 > a.seq.0 => {
+                    write!(f, "{} missing", counted(b.seq.0 - a.seq.0 - 1, "input"))?
+                }
                 _ => f.write_str("the inputs' numbers or times go back")?,
             },
             HoleKind::Beginning => f.write_str("the trace begins inside a log, without a keyframe")?,
             HoleKind::Declared(Gap { from, lost, reason: GapReason::Down }) => {
-                write!(f, "the engine was down from {from} s on ({lost} inputs known to be lost)")?;
+                write!(f, "the engine was down from {from} s on ({} known to be lost)", counted(*lost, "input"))?;
             }
             HoleKind::Declared(Gap { from, lost, reason: GapReason::Journal }) => {
-                write!(f, "the journal stalled from {from} s on ({lost} inputs lost)")?;
+                write!(f, "the journal stalled from {from} s on ({} lost)", counted(*lost, "input"))?;
             }
-            HoleKind::Recorder(n) => write!(f, "the recorder was too slow: {n} records were not written")?,
+            HoleKind::Recorder(n) => write!(f, "the recorder was too slow: {} not written", counted(*n, "record"))?,
         }
         if let Some(tag) = self.before {
             write!(f, "; goes on with input {} at {} s", tag.seq, tag.at)?;
         }
         if self.skipped > 0 {
-            write!(f, "; {} inputs could not be replayed for want of a keyframe", self.skipped)?;
+            write!(f, "; {} could not be replayed for want of a keyframe", counted(self.skipped, "input"))?;
         }
         if self.went_on { Ok(()) } else { f.write_str("; the replay ends here") }
     }
@@ -298,14 +301,20 @@ impl Summary {
         match self.span {
             None => line("no input was replayed".to_owned()),
             Some((first, last)) => line(format!(
-                "replayed {} inputs ({} ticks added) from {} s to {} s, last input {}: {} events, {} commands",
-                self.inputs, self.ticks_added, first.at, last.at, last.seq, self.events, self.commands
+                "replayed {} ({} added) from {} s to {} s, last input {}: {}, {}",
+                counted(self.inputs, "input"),
+                counted(self.ticks_added, "tick"),
+                first.at,
+                last.at,
+                last.seq,
+                counted(self.events, "event"),
+                counted(self.commands, "command")
             )),
         }
         if self.too_late > 0 {
             line(format!(
-                "{} observations came later than `late_max_ms` of site.toml allows and counted for nothing",
-                self.too_late
+                "{} came later than `late_max_ms` of site.toml allows and counted for nothing",
+                counted(self.too_late, "observation")
             ));
         }
         if let Some(seq) = self.began_at {
@@ -316,14 +325,15 @@ impl Summary {
             line(format!("missing {hole}"));
         }
         if self.holes_more > 0 {
-            line(format!("missing in {} more places", self.holes_more));
+            line(format!("missing in {}", counted(self.holes_more, "more place")));
         }
         if let Some(cut) = self.ending.render() {
             line(cut);
         }
         line(format!("input_digest {} decision_digest {}", self.digests.0, self.digests.1));
         let Checked { events, commands, digests, keyframes } = self.checked;
-        let compared = format!("{events} events, {commands} commands, {digests} digests, {keyframes} states compared");
+        let compared = [(events, "event"), (commands, "command"), (digests, "digest"), (keyframes, "state")];
+        let compared = compared.map(|(n, what)| counted(n, what)).join(", ") + " compared";
         match &self.verdict {
             Verdict::NotAsked => {}
             Verdict::Same if self.is_damaged() => {

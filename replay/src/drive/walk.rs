@@ -93,6 +93,29 @@ impl Walk {
         Ok(walk)
     }
 
+    /// The core as a recording that begins inside a log begins: cut out of a longer one, or with its first files expired.
+    /// `None` where it begins with its log, or with no state. The recording is at its first record again.
+    ///
+    /// # Errors
+    /// [`WalkError`].
+    pub fn opening(recording: &mut Recording) -> Result<Option<Self>, WalkError> {
+        let mut walk = None;
+        let mut scan = ScanBuf::new();
+        while let Some(item) = recording.next_item()? {
+            let Item::Record(raw) = item else { break };
+            match codec::decode(&raw, &mut scan) {
+                Ok(Record::Input { .. }) => break,
+                Ok(Record::Keyframe { tag, state }) => walk = Some((tag, state.to_vec())),
+                _ => {}
+            }
+        }
+        recording.rewind()?;
+        let Some((tag, state)) = walk else { return Ok(None) };
+        let mut walk = Self::begin(recording, None)?;
+        let own = walk.own.clone();
+        Ok(walk.restore(tag, &state, &own)?.then_some(walk))
+    }
+
     /// Goes to the last keyframe before an instant, or to the start where there is none (or `before` is none). The
     /// recording then stands where the walk goes on. Gives whether it was a keyframe.
     ///

@@ -15,6 +15,7 @@ pub mod perfetto;
 mod readers;
 pub mod tables;
 
+use crate::drive::walk::WalkError;
 use crate::drive::{ReplayError, WorkshopError};
 use crate::trace::recording::RecordingError;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub enum ExportError {
     /// Its site does not load.
     #[error(transparent)]
     Workshop(#[from] WorkshopError),
+    /// The state that it begins with cannot be taken back.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
     /// Its inputs cannot be run.
     #[error(transparent)]
     Replay(#[from] ReplayError),

@@ -6,6 +6,7 @@
 //! track_event/track_event.proto, track_descriptor.proto, counter_descriptor.proto, debug_annotation.proto).
 
 use super::ExportError;
+use crate::drive::walk::Walk;
 use crate::drive::{Osmose, Ticker, Watch, Workshop};
 use crate::rulebook::Rulebook;
 use crate::timeline::Whereabouts;
@@ -164,6 +165,18 @@ pub fn timeline(mut recording: Recording, watch: &mut dyn Watch) -> Result<(Vec<
     let (mut whereabouts, mut inside) = (Whereabouts::default(), BTreeMap::<ZoneId, u64>::new());
     let mut hops: BTreeMap<u32, Vec<(String, u64)>> = BTreeMap::new();
     let (mut pending, mut commands, mut scan) = (Vec::<Command>::new(), 0, ScanBuf::new());
+    // A cut begins with people in its rooms.
+    if let Some(walk) = Walk::opening(&mut recording)? {
+        whereabouts.begin(&walk.machine().view(), |zone, by| {
+            let people = inside.entry(zone).or_default();
+            *people = people.saturating_add_signed(i64::from(by));
+        });
+        let at = ns(walk.machine().last().at);
+        for (zone, people) in &inside {
+            let track = line.track(&format!("people in {}", words::zone(&site, *zone)), true);
+            line.count(at, track, *people);
+        }
+    }
     let mut ticker = Ticker::new(watch);
     while let Some(item) = ticker.next_item(&mut recording)? {
         let Item::Record(raw) = item else { continue };

@@ -147,6 +147,8 @@ struct Collected {
     people: Vec<Vec<u32>>,
     /// By zone: people in it after the last step.
     now: Vec<u32>,
+    /// Somebody was looked for at all: a cut begins with people in its rooms.
+    begun: bool,
     column: usize,
     /// How the sensors agreed with each other at the end, by sensor.
     verdicts: BTreeMap<SensorId, &'static str>,
@@ -163,6 +165,7 @@ impl Collected {
             span,
             people: vec![vec![0; BINS]; zones],
             now: vec![0; zones],
+            begun: false,
             column: 0,
             verdicts: BTreeMap::new(),
             sensors: BTreeMap::new(),
@@ -205,9 +208,10 @@ impl Collected {
     /// Who is where, and since the last step was.
     fn count(&mut self, tag: Tag, something_happened: bool, view: &dyn WorldView) {
         let column = self.column_of(tag.at);
-        if column == self.column && !something_happened {
+        if column == self.column && !something_happened && self.begun {
             return;
         }
+        self.begun = true;
         for zone in 0..self.people.len() {
             // Until now it was as the last step left it.
             for c in self.column..=column {

@@ -5,6 +5,7 @@ use crate::draw::escape;
 use crate::drive::Verdict;
 use crate::wall::format_rfc3339;
 use crate::words;
+use crate::words::counted;
 use osmose_model::command::Command;
 use osmose_model::site::Site;
 use osmose_model::time::{LogicalNs, UtcNs};
@@ -154,7 +155,11 @@ fn figures(html: &mut String, r: &Report) {
     let checked = r.summary.checked;
     let compared = checked.events + checked.commands;
     let verdict = match &r.summary.verdict {
-        Verdict::Same => ("\u{2713} the same", format!("{compared} decisions, {} digests", checked.digests), false),
+        Verdict::Same => (
+            "\u{2713} the same",
+            format!("{}, {}", counted(compared, "decision"), counted(checked.digests, "digest")),
+            false,
+        ),
         Verdict::Different(_) => ("differs", "see below".to_owned(), true),
         Verdict::NotComparable { .. } => ("not comparable", "another build recorded it".to_owned(), false),
         Verdict::NothingToVerify | Verdict::NotAsked => ("nothing", "inputs only".to_owned(), false),
@@ -260,7 +265,7 @@ fn promises(html: &mut String, r: &Report) {
         }
         let more = p.broken.len().saturating_sub(BREAKS_MAX) as u64 + p.more;
         if more > 0 {
-            rows.push(row(format!("MISSED: broken {more} times more"), blank(), blank(), blank()));
+            rows.push(row(format!("MISSED: broken {}", counted(more, "more time")), blank(), blank(), blank()));
         }
     }
     let none = "Nothing was left to watch: the rules promise nothing (prove), or each statement was shown when they were loaded.";
@@ -280,8 +285,8 @@ fn late(html: &mut String, r: &Report, site: &Site) {
         "How long the engine took for commands was not recorded: this trace is of no running engine.".to_owned()
     } else {
         format!(
-            "None: each of {} commands whose way was recorded met the deadline of its rule, or the engine's budget.",
-            r.timed
+            "None: of {} the way was recorded, and met the deadline of the rule, or the engine's budget.",
+            counted(r.timed, "command")
         )
     };
     let heads = ["when", "command", "rule", "took, us#", "deadline or budget, us#", "after it was sensed, ms#"];
@@ -339,7 +344,10 @@ fn gaps(html: &mut String, r: &Report) {
     let mut rows: Vec<Vec<String>> = r.summary.holes.iter().map(|h| vec![h.to_string()]).collect();
     rows.extend(r.info.ending.render().map(|e| vec![e]));
     if r.info.recorder_lost > 0 {
-        rows.push(vec![format!("{} records that the recorder could not keep up with", r.info.recorder_lost)]);
+        rows.push(vec![format!(
+            "{} that the recorder could not keep up with",
+            counted(r.info.recorder_lost, "record")
+        )]);
     }
     table(html, &["what is missing"], &rows, "None: nothing is missing.");
 }

@@ -4,7 +4,8 @@
 //! cannot be found again by the desk that he sits at. What is and what is not done is said with the result.
 //!
 //! Decisions, digests and states hold names and keys too, so they are not copied: the changed inputs are run once
-//! more, and what that decides is recorded.
+//! more, and what that decides is recorded. A trace that begins inside a log (it was cut, or what came before has
+//! expired) begins with such a state: it is refused, unless who asks lets that state go.
 
 use super::SurgeryError;
 use super::index::EVERY;
@@ -14,10 +15,11 @@ use crate::trace::format::{Build, Meta};
 use crate::trace::recording::{Items, Recording};
 use crate::trace::write::Packing;
 use crate::wall::format_rfc3339;
+use crate::words::counted;
 use osmose_core::CoreDriver;
 use osmose_model::canon;
 use osmose_model::command::{Text, Value};
-use osmose_model::ids::CarriedKey;
+use osmose_model::ids::{CarriedKey, Seq};
 use osmose_model::input::{Input, OperatorAction, Report};
 use osmose_model::observation::{BearingHit, Body, Observation};
 use osmose_model::site::{Attribute, Site, SourceFile};
@@ -37,6 +39,19 @@ pub struct Anonymised {
     pub emptied: Vec<String>,
     /// Inputs written.
     pub inputs: u64,
+    /// Inputs before the first that is there: what was known of them was let go.
+    pub begins_behind: u64,
+    /// Inputs that are missing further on: what is decided anew goes on without them.
+    pub missing: u64,
+}
+
+/// What becomes of the state that a trace begins with, where it begins inside a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// It bears names and cannot be taken over: such a trace is refused.
+    Refused,
+    /// It is let go: nobody is known until sensors say something of them.
+    Forgotten,
 }
 
 impl Anonymised {
@@ -44,10 +59,22 @@ impl Anonymised {
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = format!(
-            "{} inputs: {} people and {} devices and badges have pseudonyms of this trace alone\n\
+            "{}; with pseudonyms of this trace alone: people {}, devices and badges {}\n\
              removed: languages, texts and folders of people, what bookings are called, comments, operators' reasons, the recorded decisions (they were made anew)\n",
-            self.inputs, self.people, self.carried
+            counted(self.inputs, "input"),
+            self.people,
+            self.carried
         );
+        if self.begins_behind > 0 {
+            text += "let go: who was where at its beginning, and what devices had been told: decisions differ until sensors have \
+                     spoken of everybody\n";
+        }
+        if self.missing > 0 {
+            text += &format!(
+                "missing: {} of the recording, and what is decided anew goes on without\n",
+                counted(self.missing, "input")
+            );
+        }
         if !self.emptied.is_empty() {
             text += &format!("emptied: {}\n", self.emptied.join(", "));
         }
@@ -255,8 +282,9 @@ impl Keys {
 /// Writes `out`: the recording `path` without names.
 ///
 /// # Errors
-/// [`SurgeryError`]; where the site without names does not load, nothing is written.
-pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anonymised, SurgeryError> {
+/// [`SurgeryError`]; where the site without names does not load, or the trace begins with a state that is not to be let
+/// go, nothing is written.
+pub fn anonymise(path: &Path, opening: Opening, out: &Path, watch: &mut dyn Watch) -> Result<Anonymised, SurgeryError> {
     let mut recording = Recording::open(path)?;
     let old = Osmose::of_files(recording.files())?.site().clone();
     let (mut words, mut keys) = (Words(Vec::new()), Keys::default());
@@ -271,7 +299,8 @@ pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anony
     let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
     let in_force = canon::encode_files(&own);
     let known = old.people.len();
-    let mut run = Feed { now: (*old).clone(), old: &old, known, words, people, workshop: &workshop, in_force };
+    let (now, holes) = ((*old).clone(), Holes { opening, last: None, begins_behind: 0, missing: 0 });
+    let mut run = Feed { now, old: &old, known, words, people, workshop: &workshop, in_force, holes };
     let result = run.all((&mut recording, watch), &mut keys, &mut driver, &mut sink);
     if result.is_err() {
         let _ = std::fs::remove_file(out);
@@ -280,7 +309,33 @@ pub fn anonymise(path: &Path, out: &Path, watch: &mut dyn Watch) -> Result<Anony
     let (recorder, indexed) = sink.into_parts();
     recorder.finish()?;
     let carried = keys.by.len();
-    Ok(Anonymised { people: run.known, carried, emptied, inputs: indexed.inputs })
+    let Holes { begins_behind, missing, .. } = run.holes;
+    Ok(Anonymised { people: run.known, carried, emptied, inputs: indexed.inputs, begins_behind, missing })
+}
+
+/// Inputs that are not in the recording.
+struct Holes {
+    opening: Opening,
+    last: Option<Seq>,
+    begins_behind: u64,
+    missing: u64,
+}
+
+impl Holes {
+    fn see(&mut self, seq: Seq) -> Result<(), SurgeryError> {
+        match self.last.replace(seq) {
+            Some(last) => self.missing += seq.0.saturating_sub(last.0 + 1),
+            None => self.begins_behind = seq.0.saturating_sub(1),
+        }
+        if self.begins_behind > 0 && self.opening == Opening::Refused {
+            return Err(SurgeryError::Refused(
+                "this trace begins inside a log, with a state that bears names (it was cut, or what came before has \
+                 expired): anonymise the whole first, and cut that; or give --forget-state to let that state go"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 struct Feed<'a> {
@@ -295,6 +350,7 @@ struct Feed<'a> {
     people: String,
     workshop: &'a Osmose,
     in_force: Vec<u8>,
+    holes: Holes,
 }
 
 impl Feed<'_> {
@@ -305,7 +361,10 @@ impl Feed<'_> {
         driver: &mut CoreDriver,
         sink: &mut super::index::Run,
     ) -> Result<(), SurgeryError> {
-        super::for_each_input(recording, watch, |tag, input| self.one(ArrivalNs(tag.at.0), input, keys, driver, sink))
+        super::for_each_input(recording, watch, |tag, input| {
+            self.holes.see(tag.seq)?;
+            self.one(ArrivalNs(tag.at.0), input, keys, driver, sink)
+        })
     }
 
     fn one(
@@ -428,13 +487,14 @@ mod tests {
     use crate::drive::{Options, Replay, Verdict};
     use crate::testing::{live, walk};
     use crate::trace::read::Item;
+    use osmose_model::time::LogicalNs;
 
     #[test]
     fn no_name_is_left_in_any_byte_and_the_same_is_decided() {
         let dir = tempfile::tempdir().unwrap();
         let (path, out) = (dir.path().join("walk.mcap"), dir.path().join("out.mcap"));
         std::fs::write(&path, live(&walk(20), 50)).unwrap();
-        let done = anonymise(&path, &out, &mut ()).unwrap();
+        let done = anonymise(&path, Opening::Refused, &out, &mut ()).unwrap();
         assert_eq!((done.people, done.carried), (2, 3), "{done:?}");
         assert!(done.render().contains("NOT removed"));
         let count = |path: &Path, verify: bool| {
@@ -459,6 +519,38 @@ mod tests {
             assert!(!has(&key.0.to_le_bytes()), "the key of a device is left");
         }
         assert!(!has(b"\"ana\"") && !has(b"\"ben\"") && !has(b"04A2") && !has(b"\"p1\""));
+    }
+
+    #[test]
+    fn a_cut_begins_with_a_state_that_bears_names_and_is_refused_unless_that_is_let_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name);
+        std::fs::write(file("walk"), live(&walk(20), 50)).unwrap();
+        let cut = |from: &str, to: &str| {
+            let mut whole = Recording::open(&file(from)).unwrap();
+            let (a, b) = (LogicalNs(5_000_000_000), LogicalNs(15_000_000_000));
+            crate::surgery::cut::cut(&mut whole, a, b, &file(to), &mut ()).unwrap()
+        };
+        let verified = |name: &str| {
+            let recording = Recording::open(&file(name)).unwrap();
+            let workshop = Osmose::of_files(recording.files()).unwrap();
+            let options = Options { verify: true, ..Options::default() };
+            Replay::new(recording, workshop, options).unwrap().run(&mut ()).unwrap()
+        };
+        let before = cut("walk", "cut").after.seq.0;
+        let said = anonymise(&file("cut"), Opening::Refused, &file("out"), &mut ()).unwrap_err().to_string();
+        assert!(said.contains("anonymise the whole first, and cut that"), "{said}");
+        assert!(!file("out").exists());
+        let done = anonymise(&file("cut"), Opening::Forgotten, &file("out"), &mut ()).unwrap();
+        assert_eq!((done.begins_behind, done.missing), (before, 0));
+        assert!(done.render().contains("let go: who was where"), "{}", done.render());
+        assert_eq!(verified("out").verdict, Verdict::Same);
+        // As the sentence says: the whole first, and then a cut of that, which decides what the cut with names does.
+        anonymise(&file("walk"), Opening::Refused, &file("shared"), &mut ()).unwrap();
+        cut("shared", "shared-cut");
+        let (a, b) = (verified("cut"), verified("shared-cut"));
+        assert_eq!((a.verdict, b.verdict), (Verdict::Same, Verdict::Same));
+        assert_eq!((a.inputs, a.events, a.commands), (b.inputs, b.events, b.commands));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Copy, SurgeryError};
 use crate::drive::{Ticker, Watch};
 use crate::trace::codec::{self, Record};
 use crate::trace::read::{Damage, Ending, Item, TraceReader};
+use crate::words::counted;
 use osmose_model::input::Tag;
 use osmose_model::observation::ScanBuf;
 use std::path::Path;
@@ -44,26 +45,27 @@ impl Recovered {
     /// For people. Ends with a newline.
     #[must_use]
     pub fn render(&self) -> String {
+        let saved = counted(self.records, "record") + " saved";
         let mut text = match self.span {
             Some((a, b)) => {
-                format!("{} records saved: inputs {} to {}, {} s to {} s\n", self.records, a.seq, b.seq, a.at, b.at)
+                format!("{saved}: inputs {} to {}, {} s to {} s\n", a.seq, b.seq, a.at, b.at)
             }
-            None => format!("{} records saved, and no input among them\n", self.records),
+            None => format!("{saved}, and no input among them\n"),
         };
         for d in &self.damage {
             text += &format!("lost {d}\n");
         }
         if self.missing_inputs > 0 {
-            text += &format!("lost {} inputs between those saved\n", self.missing_inputs);
+            text += &format!("lost {} between those saved\n", counted(self.missing_inputs, "input"));
         }
         if self.undecodable > 0 {
-            text += &format!("lost {} records that this build cannot read\n", self.undecodable);
+            text += &format!("lost {} that this build cannot read\n", counted(self.undecodable, "record"));
         }
         if let Some(ending) = self.ending.render() {
             text += &format!("{ending}\n");
         }
         if self.unchecked > 0 {
-            text += &format!("{} of the records saved are covered by no checksum\n", self.unchecked);
+            text += &format!("{} of those saved without a checksum\n", counted(self.unchecked, "record"));
         }
         text += if self.lost() { "something was lost\n" } else { "nothing was lost\n" };
         text

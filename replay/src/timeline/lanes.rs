@@ -6,7 +6,7 @@ use osmose_model::ids::{ActuatorId, Name, TrackId, ZoneId};
 use osmose_model::input::Report;
 use osmose_model::site::Site;
 use osmose_model::time::LogicalNs;
-use osmose_model::world::{EventKind, WorldEvent};
+use osmose_model::world::{EventKind, Presence, WorldEvent, WorldView};
 use std::collections::BTreeMap;
 
 /// Most people followed at a time.
@@ -49,6 +49,17 @@ pub(crate) struct Whereabouts {
 }
 
 impl Whereabouts {
+    /// Takes who is there where a recording begins inside a log.
+    pub(crate) fn begin(&mut self, view: &dyn WorldView, mut change: impl FnMut(ZoneId, i16)) {
+        view.for_each_occupant(&mut |o| {
+            let seen = o.presence == Presence::Seen;
+            if self.tracks.len() < TRACKS_MAX && !o.zones.is_empty() {
+                self.tracks.insert(o.track, (o.zones.to_vec(), seen));
+                o.zones.iter().filter(|_| seen).for_each(|z| change(*z, 1));
+            }
+        });
+    }
+
     /// Takes an event; `change` is told by how much the people seen in a zone are more or fewer.
     pub(crate) fn event(&mut self, site: &Site, e: &WorldEvent, mut change: impl FnMut(ZoneId, i16)) {
         if self.tracks.len() >= TRACKS_MAX && !self.tracks.contains_key(&e.track) {
@@ -142,6 +153,14 @@ impl People {
         Self { span, bins, whereabouts: Whereabouts::default(), zones }
     }
 
+    pub(super) fn begin(&mut self, view: &dyn WorldView) {
+        self.whereabouts.begin(view, |zone, by| {
+            if let Some(column) = self.zones.get_mut(zone.index()) {
+                column.change(0, by);
+            }
+        });
+    }
+
     pub(super) fn event(&mut self, site: &Site, at: LogicalNs, e: &WorldEvent) {
         let bin = bin_of(self.span, self.bins, at);
         self.whereabouts.event(site, e, |zone, by| {
@@ -169,6 +188,15 @@ impl Told {
     pub(super) fn new(site: &Site) -> Self {
         let lane = |device| (false, DeviceLane { device, changes: Vec::new(), more: 0 });
         Self { devices: site.actuators.iter().map(|a| lane(a.id)).collect() }
+    }
+
+    /// What devices were where a recording begins inside a log.
+    pub(super) fn begin(&mut self, at: LogicalNs, view: &dyn WorldView) {
+        for (_, lane) in &mut self.devices {
+            if let Some(Value::Name(state)) = Name::new("state").and_then(|state| view.device(lane.device, state)) {
+                Self::put(lane, at, state);
+            }
+        }
     }
 
     fn put(lane: &mut DeviceLane, at: LogicalNs, state: Name) {

@@ -40,6 +40,45 @@ fn people_are_counted_as_the_core_counted_them() {
     }
 }
 
+/// A cut says of its stretch what the whole says of it: who is in the rooms when it begins, what devices are, which
+/// sensors were heard.
+#[test]
+fn a_cut_begins_with_who_is_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, part) = (dir.path().join("whole.mcap"), dir.path().join("part.mcap"));
+    std::fs::write(&whole, live(&walk(40), 50)).unwrap();
+    let (from, to) = (LogicalNs(12_000_000_001), LogicalNs(30_000_000_000));
+    crate::surgery::cut::cut(&mut Recording::open(&whole).unwrap(), from, to, &part, &mut ()).unwrap();
+    let line = Timeline::read(&part, 60, &mut ()).unwrap();
+    let mut player = Player::open(&whole).unwrap();
+    player.seek(line.span.0).unwrap();
+    let mut somebody = 0;
+    for zone in &player.site().zones {
+        let people = u32::from(line.lanes.iter().find(|l| l.zone == zone.id).map_or(0, |l| l.people[0]));
+        assert!(people >= player.machine().view().count_in(zone.id).seen, "{}: {people}", zone.name);
+        somebody += people;
+    }
+    assert!(somebody > 0, "the walk is never without anybody");
+    // One never speaks, and the cut says so from its beginning on; the others speak all the time.
+    let office = player.site().sensor_named("ceiling-office");
+    let dead: Vec<_> = line.marks.iter().filter(|m| m.kind == MarkKind::Dead).map(|m| (m.sensor, m.at)).collect();
+    assert_eq!(dead, [(office, line.span.0)]);
+    // A player of it is where one of the whole is, wherever it is sent.
+    let mut cut = Player::open(&part).unwrap();
+    let told = |p: &Player| {
+        let mut text = format!("{:?}", p.last());
+        p.machine().view().for_each_occupant(&mut |o| text += &format!("{o:?}"));
+        text
+    };
+    for at in [29.0, 12.5, 20.0, 12.0, 28.0] {
+        let at = LogicalNs((at * 1e9) as i64).max(line.span.0);
+        cut.seek(at).unwrap();
+        player.seek(at).unwrap();
+        assert_eq!(told(&cut), told(&player), "at {at} s");
+    }
+    assert_eq!(cut.caution(), None);
+}
+
 #[test]
 fn every_command_and_installation_is_a_mark_and_marks_are_found_from_anywhere() {
     let trace = live(&walk(40), 50);

@@ -1,6 +1,7 @@
 //! What a reader finds: records, damage, how the file ended, and why a file is no trace at all.
 
 use super::format::{SCHEMA_VERSION, Topic};
+use crate::words::counted;
 use std::path::PathBuf;
 
 /// Why a file cannot be opened as a trace at all.
@@ -107,8 +108,11 @@ impl Ending {
                 Some("the file has no index (its writer was stopped, or it was cut): no record is missing".to_owned())
             }
             Self::Cut { whole_bytes, left_bytes, unchecked_records, .. } => Some(format!(
-                "the file is cut: {whole_bytes} bytes are whole, {left_bytes} bytes of an unfinished part follow \
-                 ({unchecked_records} whole records of it were taken, unchecked); what came after is missing"
+                "the file is cut: {} whole, {} of an unfinished part behind them ({} of it taken, unchecked); what came \
+                 after is missing",
+                counted(whole_bytes, "byte"),
+                counted(left_bytes, "byte"),
+                counted(unchecked_records, "whole record")
             )),
         }
     }

@@ -13,6 +13,7 @@ use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording};
 use crate::words;
+use crate::words::counted;
 use osmose_model::canon;
 use osmose_model::command::Command;
 use osmose_model::ids::{Name, RuleId, TrackId, ZoneId};
@@ -329,7 +330,7 @@ impl Look<'_> {
             caution.push(format!("from {} s on this build decides otherwise than recorded{why}", tag.at));
         }
         if walk.skipped > 0 {
-            caution.push(format!("{} inputs stand behind a hole and were not run", walk.skipped));
+            caution.push(format!("not run, because behind a hole: {}", counted(walk.skipped, "input")));
         }
         if self.left_out > 0 {
             caution.push(format!("more than {FOLLOWED_MAX} rooms and people: the later ones were left out"));
@@ -459,7 +460,11 @@ impl WhyNot {
             let (conditions, at) = (c.conditions.len(), words::instant(c.at, self.wall));
             text += &match c.missing {
                 0 => format!("\n{}: every condition held at {at}\n", c.bindings),
-                n => format!("\n{}: {n} of {conditions} conditions missing at {at}, its best moment\n", c.bindings),
+                n => format!(
+                    "\n{}: {n} of {} missing at {at}, its best moment\n",
+                    c.bindings,
+                    counted(conditions, "condition")
+                ),
             };
             for m in &c.conditions {
                 text += &format!("  {:<8}{}\n", m.truth.as_str(), m.condition);

@@ -27,6 +27,7 @@ use osmose_replay::resume;
 use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
 use osmose_runtime::clock::{HostClock, utc_now};
+use osmose_runtime::control::controls;
 use osmose_runtime::engine::{Engine, OwnedInput, Setup};
 use osmose_runtime::logs::{Known, Names};
 use osmose_runtime::tap::{Tap, Timing};
@@ -95,7 +96,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(teller)];
     taps.extend(recorder.map(|r| Box::new(r) as Box<dyn Tap>));
     let page = demo.web.bind(&site, false, &mut taps)?;
-    let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
+    let (to_engine, control) = controls(CONTROLS_MAX);
     let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
     let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
     let setup = Setup {

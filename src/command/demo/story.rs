@@ -13,6 +13,7 @@ use osmose_model::site::{CELL, Site};
 use osmose_model::stages::Fuse;
 use osmose_model::time::{ArrivalNs, LogicalNs};
 use osmose_model::world::{EventKind, Presence, WorldEvent};
+use osmose_replay::counted;
 use osmose_sensors::sim::TrueCrossing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,12 +51,12 @@ impl Story {
     pub(super) fn opening(&self, notes: &[String]) {
         let s = &self.site;
         println!(
-            "{}: {} zones on {} levels, {} sensors, {} actuators, {} known people, rules in {}",
+            "{}: {} on {}, {}, {}, known people: {}, rules in {}",
             s.name,
-            s.zones.len(),
-            s.levels.len(),
-            s.sensors.len(),
-            s.actuators.len(),
+            counted(s.zones.len(), "zone"),
+            counted(s.levels.len(), "level"),
+            counted(s.sensors.len(), "sensor"),
+            counted(s.actuators.len(), "actuator"),
             s.people.len(),
             s.rule_files().map(|f| f.path.as_str()).collect::<Vec<_>>().join(", ")
         );
@@ -174,11 +175,11 @@ impl Story {
     pub(super) fn closing(mut self, end: ArrivalNs, wall: Duration, machine: &Core) {
         let stats = machine.stats();
         println!(
-            "{} s of the building: {} inputs, {} events, {} commands; input digest {}, decision digest {}",
+            "{} s of the building: {}, {}, {}; input digest {}, decision digest {}",
             LogicalNs(end.0),
-            stats.inputs,
-            stats.events,
-            self.commands,
+            counted(stats.inputs, "input"),
+            counted(stats.events, "event"),
+            counted(self.commands, "command"),
             machine.input_digest(),
             machine.decision_digest()
         );

@@ -2,6 +2,7 @@
 
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::progress::Bar;
+use osmose_replay::counted;
 use osmose_replay::drive::{Osmose, Workshop};
 use osmose_replay::export::{foxglove, map, perfetto, tables};
 use osmose_replay::surgery::{anonymise, keep};
@@ -45,7 +46,7 @@ impl Export {
             let done = tables::tables(recording, &self.output, &mut bar).map_err(Failure::found)?;
             bar.done();
             for (path, rows) in &done.files {
-                println!("{}: {rows} rows", path.display());
+                println!("{}: {}", path.display(), counted(*rows, "row"));
             }
             for sensor in &done.relative {
                 println!("{sensor} is declared with coordinates = \"sensor\": the tables hold site coordinates");
@@ -55,14 +56,14 @@ impl Export {
             let tracks = map::tracks(recording, &mut bar).map_err(Failure::found)?;
             let count = tracks["features"].as_array().map_or(0, Vec::len);
             self.write(tracks.to_string().as_bytes())?;
-            format!("{count} tracks")
+            counted(count, "track")
         } else if self.form.perfetto {
             let (bytes, commands) = perfetto::timeline(recording, &mut bar).map_err(Failure::found)?;
             self.write(&bytes)?;
-            format!("{commands} commands; open the file in ui.perfetto.dev")
+            format!("{}; open the file in ui.perfetto.dev", counted(commands, "command"))
         } else {
             let done = foxglove::foxglove(recording, &self.output, &mut bar).map_err(Failure::found)?;
-            format!("{} scenes, {} lines of log", done.scenes, done.lines)
+            format!("{}, {} of log", counted(done.scenes, "scene"), counted(done.lines, "line"))
         };
         bar.done();
         if !said.is_empty() {
@@ -123,6 +124,9 @@ impl Keep {
 pub(crate) struct Anonymise {
     /// The trace
     trace: PathBuf,
+    /// Of a trace that begins inside a log: let go who was where then, since that state bears names
+    #[arg(long)]
+    forget_state: bool,
     /// The trace to write; it must not exist yet
     #[arg(short, long, value_name = "FILE.mcap")]
     output: PathBuf,
@@ -131,7 +135,8 @@ pub(crate) struct Anonymise {
 impl Anonymise {
     pub(crate) fn run(self) -> Ended {
         let mut bar = Bar::new();
-        let done = anonymise::anonymise(&self.trace, &self.output, &mut bar).map_err(Failure::found)?;
+        let opening = if self.forget_state { anonymise::Opening::Forgotten } else { anonymise::Opening::Refused };
+        let done = anonymise::anonymise(&self.trace, opening, &self.output, &mut bar).map_err(Failure::found)?;
         bar.done();
         print!("{}", done.render());
         Ok(Outcome::Success)

@@ -3,6 +3,7 @@
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::progress::Bar;
 use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_replay::counted;
 use osmose_replay::drive::{Osmose, Workshop};
 use osmose_replay::surgery::{cut, index, merge, recover};
 use osmose_replay::trace::recording::{Items, Recording};
@@ -35,7 +36,7 @@ impl Index {
         }
         let ran =
             if done.ran { "; it was an import, and now holds its ticks and the decisions of this build" } else { "" };
-        println!("{} keyframes along {} inputs{ran}", done.keyframes, done.inputs);
+        println!("{} along {}{ran}", counted(done.keyframes, "keyframe"), counted(done.inputs, "input"));
         Ok(Outcome::Success)
     }
 }
@@ -92,7 +93,8 @@ impl Cut {
         let cut = cut::cut(&mut recording, from, to, &self.output, &mut bar).map_err(Failure::found)?;
         bar.done();
         let (a, b) = cut.span;
-        println!("{} inputs, {} s to {} s, behind the state of input {}", cut.inputs, a.at, b.at, cut.after.seq);
+        let inputs = counted(cut.inputs, "input");
+        println!("{inputs}, {} s to {} s, behind the state of input {}", a.at, b.at, cut.after.seq);
         Ok(Outcome::Success)
     }
 }
@@ -112,9 +114,9 @@ impl Merge {
         let mut bar = Bar::new();
         let merged = merge::merge(&self.parts, &self.output, &mut bar).map_err(Failure::found)?;
         bar.done();
-        println!("{} inputs", merged.inputs);
+        println!("{}", counted(merged.inputs, "input"));
         if merged.missing > 0 {
-            println!("{} inputs are missing between the parts: a replay declares the hole", merged.missing);
+            println!("{} missing between the parts: a replay declares the hole", counted(merged.missing, "input"));
         }
         Ok(Outcome::Success)
     }

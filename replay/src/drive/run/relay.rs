@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// Legs for each thread: the busy hours of a day are not all one thread's.
 const LEGS_PER_THREAD: usize = 6;
+/// A leg is about so long at least, since to begin one costs ten milliseconds of replaying.
+const LEG_MIN: DurationNs = DurationNs::from_s(60);
 /// A leg begins only when no more than so many for each thread are before it: what they wrote waits in memory.
 const AHEAD_PER_THREAD: usize = 3;
 /// So far behind the first difference the recording is read on, for the rest of what it has of that step.
@@ -70,6 +72,18 @@ struct Board {
     last: usize,
     /// Nothing is.
     stopped: bool,
+}
+
+impl Board {
+    /// How far all legs together are: as far as one replay from the start is that has run as much.
+    fn at(&self) -> LogicalNs {
+        let run = |leg: &Leg| match leg.begun {
+            Begun::At(begun) => leg.at.since(begun.at).max(DurationNs::ZERO).0,
+            _ => 0,
+        };
+        let begun = if let Begun::At(begun) = self.legs[0].begun { begun.at } else { self.legs[0].at };
+        begun.plus(DurationNs(self.legs.iter().map(run).sum()))
+    }
 }
 
 struct Shared {
@@ -240,7 +254,7 @@ impl<W: Workshop + Clone + Send + Sync> Replay<Recording, W> {
         if threads.get() == 1 || !self.run.may_be_cut() {
             return self.ahead()?.run(watch);
         }
-        let legs = self.legs(LEGS_PER_THREAD * threads.get())?;
+        let legs = self.legs(threads)?;
         if legs.len() < 2 {
             return self.ahead()?.run(watch);
         }
@@ -282,13 +296,15 @@ impl<W: Workshop + Clone + Send + Sync> Replay<Recording, W> {
         })
     }
 
-    /// Where legs begin: as many as wished for, where there are so many keyframes.
-    fn legs(&self, wished: usize) -> Result<Vec<Leg>, ReplayError> {
+    /// Where legs begin: as many for each thread as are worth it, where there are so many keyframes.
+    fn legs(&self, threads: NonZeroUsize) -> Result<Vec<Leg>, ReplayError> {
         let mut scout = self.reader.again().map_err(std::io::Error::other)?;
         let Some((first, last)) = scout.span()? else { return Ok(Vec::new()) };
         let begins = self.run.driver.machine().last().at;
         let from = first.max(begins);
         let to = self.run.options.to.map_or(last, |to| to.min(last));
+        let worth = usize::try_from(to.since(from).0.max(0) / LEG_MIN.0).unwrap_or(usize::MAX).div_ceil(threads.get());
+        let wished = worth.clamp(1, LEGS_PER_THREAD) * threads.get();
         let leg =
             |before, keyframe_at| Leg { before, keyframe_at, begun: Begun::No, bytes: (0, 0), at: from, found: None };
         let mut legs = vec![leg(None, 0)];
@@ -452,7 +468,7 @@ fn join(
         shared.changed.notify_all();
         let found = board.legs[k].found.take();
         let done = board.legs.iter().map(|leg| leg.bytes.1 - leg.bytes.0).sum::<u64>() + board.legs[0].bytes.0;
-        let at = board.legs[k].at;
+        let at = board.at();
         if found.is_none() {
             board = shared.changed.wait_timeout(board, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -5,6 +5,7 @@ use super::seen::{Frame, Lately, USUAL};
 use super::{About, Link, Origin};
 use crate::rulebook::Rulebook;
 use crate::words;
+use crate::words::counted;
 use osmose_model::command::{Command, Entity, Trigger};
 use osmose_model::geometry::Place;
 use osmose_model::ids::{SensorId, TrackId};
@@ -212,9 +213,9 @@ pub(super) fn of_sensor(site: &Site, id: SensorId, s: &Lately, c: &Command) -> L
     let most = s.delays.iter().max().copied().unwrap_or_default();
     text += &match s.usual() {
         Some(usual) => format!(
-            "; {} inputs in the {USUAL} s before, arriving {} after being measured as a rule and {} at most; silent for \
+            "; {} in the {USUAL} s before, arriving {} after being measured as a rule and {} at most; silent for \
              {} at most, from {} on",
-            s.delays.len(),
+            counted(s.delays.len(), "input"),
             words::span(usual),
             words::span(most),
             words::span(s.silence.0),

@@ -8,6 +8,7 @@ use crate::trace::codec::{self, Record};
 use crate::trace::read::Item;
 use crate::trace::recording::Recording;
 use crate::words;
+use crate::words::counted;
 use osmose_model::command::{Command, Entity};
 use osmose_model::geometry::Place;
 use osmose_model::ids::{SensorId, TrackId, ZoneId};
@@ -201,7 +202,7 @@ fn concerned(
 fn caution(walk: &Walk, command: &Command) -> Option<String> {
     let again = walk.out().commands.iter().any(|c| c == command);
     if walk.skipped > 0 {
-        Some(format!("{} inputs before the command stand behind a hole and were not run", walk.skipped))
+        Some(format!("not run, because behind a hole before the command: {}", counted(walk.skipped, "input")))
     } else if !again {
         let now = "run again, the code does not decide this command here: recomputed links are what it would see now";
         Some(now.to_owned())

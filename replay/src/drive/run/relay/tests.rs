@@ -51,7 +51,7 @@ fn it_is_cut_into_legs() {
     let path = dir.path().join("trace.mcap");
     std::fs::write(&path, live(&walk(60), 100)).unwrap();
     let replay = open(&path, &Written::default(), &Written::default(), Options::default());
-    let legs = replay.legs(8).unwrap();
+    let legs = replay.legs(NonZeroUsize::new(8).unwrap()).unwrap();
     assert_eq!(legs.len(), 8);
     assert!(legs.windows(2).all(|w| w[0].keyframe_at < w[1].keyframe_at));
     let (mut run, from) = (replay.run, Some(LogicalNs(30 * NS_PER_S)));
@@ -59,7 +59,8 @@ fn it_is_cut_into_legs() {
     run.options.beside.push(SourceFile { path: "rules/other.rules".to_owned(), text: "edition 1\n".to_owned() });
     assert!(!run.may_be_cut(), "a recorded state is not one of other rules");
     let options = Options { from, ..Options::default() };
-    let legs = open(&path, &Written::default(), &Written::default(), options).legs(8).unwrap();
+    let legs =
+        open(&path, &Written::default(), &Written::default(), options).legs(NonZeroUsize::new(8).unwrap()).unwrap();
     assert!(legs.iter().skip(1).all(|l| l.before.is_some_and(|b| b > LogicalNs(29 * NS_PER_S))));
 }
 
