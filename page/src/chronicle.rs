@@ -343,6 +343,7 @@ pub(crate) fn seconds(at: LogicalNs) -> f64 {
 /// Which part of the way took longest.
 fn blame(t: Timing) -> String {
     let parts = [
+        ("the socket", us(t.received, t.read)),
         ("waiting", us(t.read, t.step_start)),
         ("deciding", us(t.step_start, t.step_end)),
         ("hand-over", us(t.step_end, t.sent)),

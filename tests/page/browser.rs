@@ -20,6 +20,7 @@ pub(crate) struct Browser {
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
     session: String,
     next_id: u64,
+    motion: &'static str,
     /// What the page complained of: console errors and warnings, exceptions, refused requests.
     pub(crate) complaints: Vec<String>,
     /// Every address that was asked for.
@@ -75,6 +76,7 @@ impl Browser {
             socket,
             session: String::new(),
             next_id: 0,
+            motion: "no-preference",
             complaints: Vec::new(),
             asked: Vec::new(),
             _profile: profile,
@@ -178,12 +180,13 @@ impl Browser {
             "Emulation.setDeviceMetricsOverride",
             json!({"width": width, "height": height, "deviceScaleFactor": dense, "mobile": width < 700}),
         );
-        self.media(theme, "no-preference");
+        self.media(theme, self.motion);
         self.settle();
     }
 
     /// The theme, and whether motion is to be reduced (`reduce`) or not (`no-preference`).
-    pub(crate) fn media(&mut self, theme: &str, motion: &str) {
+    pub(crate) fn media(&mut self, theme: &str, motion: &'static str) {
+        self.motion = motion;
         let features = json!([
             {"name": "prefers-color-scheme", "value": theme},
             {"name": "prefers-reduced-motion", "value": motion},
@@ -254,6 +257,11 @@ impl Browser {
             }
         }
         self.mouse("mouseReleased", to);
+    }
+
+    /// Takes the mouse away, so that nothing is hovered.
+    pub(crate) fn no_mouse(&mut self) {
+        self.call("Input.dispatchMouseEvent", json!({"type": "mouseMoved", "x": 0, "y": 0}));
     }
 
     fn mouse(&mut self, kind: &str, at: &Value) {

@@ -21,6 +21,9 @@ const PICTURE_BYTES_MAX: usize = 500_000;
 /// The page in every shape: nothing hangs over the window's edge, and no figure of the head is cut. The pictures are
 /// kept where they are asked for.
 pub(crate) fn shapes(browser: &mut Browser) {
+    // Without motion, so that no colour is on its way to another.
+    browser.media("dark", "reduce");
+    browser.no_mouse();
     for (name, width, height, dense, theme) in SHAPES {
         browser.show_as(width, height, dense, theme);
         browser.until(
@@ -39,6 +42,7 @@ pub(crate) fn shapes(browser: &mut Browser) {
             keep(name, &browser.picture());
         }
     }
+    browser.media("dark", "no-preference");
     browser.show_as(1440, 900, 1.0, "dark");
 }
 

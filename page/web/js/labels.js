@@ -45,7 +45,7 @@ const PICTURES_MAX = 3000;
 export const forgetLabels = () => pictures.clear();
 
 function picture(name, confidence, shade, u, colour, dense) {
-  const key = `${name}|${confidence}|${shade}|${u}`;
+  const key = `${name}|${confidence}|${shade}|${u}|${dense}`;
   const known = pictures.get(key);
   if (known) return known;
   if (pictures.size > PICTURES_MAX) pictures.clear();

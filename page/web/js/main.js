@@ -223,6 +223,7 @@ on("verified", (m) => {
   banner();
 });
 on("compare", (m) => {
+  $("#story").scrollTop = 0;
   S.compare = m.name ? m : null;
   if (!S.compare) delete S.runs.B;
   const stage = $("#stage-b");
@@ -251,6 +252,7 @@ on("test", takeTest);
 on("gap", () => say($("#said"), "Some events are not shown: the page was too slow for them."));
 
 on("select", (sel) => {
+  $("#story").scrollTop = 0;
   drawAlso();
   if (!sel) drawStory();
   else {

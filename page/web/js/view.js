@@ -391,7 +391,7 @@ export class View {
       const tall = (zone.box[3] - zone.box[1]) * k > 44 * u;
       const letters = Math.floor(((zone.box[2] - zone.box[0]) * k - 11 * u) / (6.2 * u));
       const whole = zone.name.length <= letters ? zone.name : zone.short;
-      const name = letters > 5 ? cut(whole, letters) : whole;
+      const name = letters > 8 ? cut(whole, letters) : whole;
       const rule = fired && cut(fired.rule, Math.max(16, letters));
       let second = this.second(zone, n, how, k < 14 * u);
       if (recorder === "recording") second += k < 14 * u ? "  ●" : "  ● rec";
