@@ -202,10 +202,10 @@ impl Tracks {
     /// Squeezes out who was dropped; the Gaussians of the others stand one behind the other by now.
     fn squeeze(&mut self, touched: &mut Vec<u32>) {
         // Before the first of the touched everybody stands as before.
-        let Some(&first) = touched.first() else { return };
-        let (mut kept, mut end) = (first as usize, self.start[first as usize] as usize);
+        let Some(first) = touched.first().map(|&i| i as usize) else { return };
+        let (mut kept, mut end) = (first, self.start[first] as usize);
         let (mut dealt_with, mut still_there) = (0, 0);
-        for i in kept..self.heads.len() {
+        for i in first..self.heads.len() {
             let is_touched = touched.get(dealt_with) == Some(&(i as u32));
             dealt_with += usize::from(is_touched);
             let count = usize::from(self.heads[i].count);
