@@ -15,9 +15,11 @@ use osmose_model::input::{Input, OperatorAction, ReasonText};
 use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{DurationNs, LogicalNs};
+use osmose_rules::Carried;
 use osmose_runtime::clock::HostClock;
+use osmose_runtime::control::{Control, ControlTx, Spent};
 use osmose_runtime::cores::Cores;
-use osmose_runtime::engine::{Control, OwnedInput};
+use osmose_runtime::engine::OwnedInput;
 use osmose_runtime::logs::Names;
 use reload::Saved;
 use serde_json::{Value, json};
@@ -58,7 +60,7 @@ pub(crate) struct Desk {
     /// The names that logs show.
     names: Names,
     /// The way into the engine.
-    to_engine: rtrb::Producer<Control>,
+    to_engine: ControlTx,
 }
 
 impl Desk {
@@ -70,7 +72,7 @@ impl Desk {
         levels: Vec<String>,
         clock: HostClock,
         names: Names,
-        to_engine: rtrb::Producer<Control>,
+        to_engine: ControlTx,
     ) -> Self {
         let rules = site.rule_files().cloned().collect();
         Desk { dir, recorded, site, alongside: BTreeSet::new(), rules, levels, clock, names, to_engine }
@@ -108,6 +110,7 @@ impl Desk {
                 Some(socket) => self.answer_one(socket, &mut buffer),
                 None => std::thread::sleep(LOOK_EVERY),
             }
+            self.drop_spent();
             let now = Saved::look(&self.dir, &self.site);
             if now == seen {
                 changing = None;
@@ -117,6 +120,21 @@ impl Desk {
                 (seen, changing) = (now, None);
             } else {
                 changing = Some(now);
+            }
+        }
+    }
+
+    /// Drops what the engine gives back, and says which rules' state could not go over to those that were installed.
+    fn drop_spent(&mut self) {
+        while let Some(spent) = self.to_engine.spent() {
+            let Spent::Rules { before: Some(before), names, .. } = spent else { continue };
+            let anew = before.rules().carried(&names).into_iter().filter_map(|carried| match carried {
+                Carried::Restarted { rule } => Some(rule),
+                Carried::Kept { .. } | Carried::New { .. } | Carried::Gone { .. } => None,
+            });
+            let anew: Vec<String> = anew.collect();
+            if !anew.is_empty() {
+                say!("not carried over, for its shape is another: {}", anew.join(", "));
             }
         }
     }
@@ -147,25 +165,7 @@ impl Desk {
     /// Whether the rules have such a mode (`house`, or `guest.m7` where it is kept per zone) with such a value.
     fn mode_there(&self, mode: &str, value: &str) -> Result<(), String> {
         let program = osmose_rules::check(&self.site, &self.rules).program.ok_or("the rules are not known")?;
-        let (word, zone) = mode.split_once('.').map_or((mode, None), |(word, zone)| (word, Some(zone)));
-        let Some(known) = program.modes().iter().find(|m| m.name == word) else {
-            let names: Vec<&str> = program.modes().iter().map(|m| m.name.as_str()).collect();
-            return Err(match (osmose_rules::diag::did_you_mean(word, names.iter().copied()), names.as_slice()) {
-                (Some(near), _) => format!("no mode is called `{word}`; did you mean `{near}`?"),
-                (None, []) => format!("no mode is called `{word}`; the rules declare none"),
-                (None, names) => format!("no mode is called `{word}`; there are: {}", names.join(", ")),
-            });
-        };
-        match zone {
-            None if known.per_zone => return Err(format!("`{word}` is kept per zone: say `{word}.ZONE`")),
-            Some(_) if !known.per_zone => return Err(format!("`{word}` is one for the whole building: say `{word}`")),
-            Some(zone) if self.site.zone_named(zone).is_none() => return Err(format!("no zone is called `{zone}`")),
-            _ => {}
-        }
-        if known.values.iter().any(|v| v == value) {
-            return Ok(());
-        }
-        Err(format!("`{word}` is never `{value}`; it is: {}", known.values.join(", ")))
+        program.mode_named(&self.site, mode, value).map(|_| ()).map_err(|why| why.to_string())
     }
 
     fn action(&self, request: &Value) -> Result<(OperatorAction, String), String> {

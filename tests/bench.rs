@@ -6,6 +6,7 @@ mod common;
 use common::engine::osmose;
 use common::root;
 use common::site::TempSite;
+use osmose_bench::{corpus, replay};
 use serde_json::Value;
 use std::path::Path;
 
@@ -77,6 +78,27 @@ fn a_simulated_trace_is_replayed_for_its_rate() {
     let rates = json(&report)["rates"].as_array().expect("rates").clone();
     assert_eq!(rates.len(), 4, "observations and real time, as it is and verified");
     assert!(rates.iter().all(|r| r["per_s"].as_f64().is_some_and(|v| v > 0.0)), "{rates:?}");
+}
+
+/// Whoever changes the simulator or an example of the corpus finds out here, and not the next one who measures.
+#[test]
+fn the_corpus_of_the_bench_is_what_its_manifest_says() {
+    let base = root().join("benches/corpus");
+    let dir = tempfile::tempdir().expect("a folder");
+    let members = corpus::read(&base).expect("the manifest reads");
+    let mut others = vec![];
+    for member in members {
+        let site = base.join(&member.site);
+        let script = member.script.as_ref().map(|s| base.join(s));
+        let member = corpus::Member { site, script, ..member };
+        let file = corpus::make(dir.path(), &member, Path::new(env!("CARGO_BIN_EXE_osmose"))).expect("it is made");
+        let found = replay::steps(&file).expect("it is stepped").digest.to_string();
+        println!("{}: {found}", member.name);
+        if found != member.digest {
+            others.push(format!("{}: {found}, and not {}", member.name, member.digest));
+        }
+    }
+    assert!(others.is_empty(), "benches/corpus/corpus.toml names other traces: {others:?}");
 }
 
 #[test]
@@ -152,6 +174,29 @@ fn latency_is_measured_beside_the_floor_and_everything_is_accounted_for() {
     let log = text(&at("l.hlog"));
     assert!(log.starts_with('#') && log.contains("Tag=latency,"), "{log}");
     assert!(text(&at("l-engine-blocking.hgrm")).contains("#[Max"));
+}
+
+#[test]
+fn a_flood_on_another_socket_is_a_third_run_of_each_pair_and_every_datagram_of_it_is_accounted_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for by in ["rate", "unknown"] {
+        let report = dir.path().join(by);
+        let mut args = vec!["bench", "latency", "--rate", "1000", "--seconds", "1", "--warm-up", "0.2", "--pairs", "1"];
+        args.extend(["--idle", "yield", "--flood", by, "--json", str(&report)]);
+        osmose(&args).expect(0);
+        let found = json(&report);
+        let rows = found["rows"].as_array().expect("rows");
+        assert_eq!(rows.last().map(|r| &r["what"]), Some(&"engine under a flood, blocking".into()), "{found}");
+        let ratios = found["ratios"].as_array().expect("ratios");
+        assert!(ratios.iter().any(|r| r["what"] == "p50, blocking: engine under a flood / engine"), "{found}");
+        // Ten thousand a second, for a second and more, beside the job's thousand.
+        let accounts = found["accounts"].as_array().expect("accounts");
+        let to_engine = accounts.iter().filter(|a| a["way"] == "events to the engine");
+        let most = to_engine.max_by_key(|a| a["sent"].as_u64()).expect("there are two");
+        assert!(most["sent"].as_u64() > Some(10_000), "{most}");
+        let refused = most["dropped"].to_string().contains("wrong_sender");
+        assert_eq!(refused, by == "unknown", "{most}");
+    }
 }
 
 #[test]

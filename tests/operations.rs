@@ -74,6 +74,8 @@ fn metrics_are_told_and_a_stalled_reader_of_them_hurts_nobody() {
     assert_eq!(value(&metrics, "osmose_observations_shed_total{why=\"replaced\"}"), Some(0.0), "{metrics}");
     assert!(metrics.contains("osmose_datagrams_dropped_by_kernel_total{port="), "{metrics}");
     assert!(metrics.contains("osmose_latency_seconds_bucket{") && metrics.contains("# EOF"), "{metrics}");
+    let of_rule = "osmose_rule_latency_seconds_count{rule=\"pause-recording\"}";
+    assert_eq!(value(&metrics, of_rule), Some(played.expected.len() as f64), "{metrics}");
     drop(stalled);
     engine.stop(Signal::TERM).expect(0);
     played.drain(&devices);
@@ -82,6 +84,28 @@ fn metrics_are_told_and_a_stalled_reader_of_them_hurts_nobody() {
     assert_eq!(told["observations"], 3000, "{told}");
     assert_eq!(told["sent"], played.expected.len(), "{told}");
     assert_eq!(told["dropped"].as_array().map(Vec::len), Some(0), "{told}");
+    // By class, by segment, by rule; the worst with their numbers; each thread's stalls.
+    let spans = told["latency"].as_array().expect("a list");
+    for what in ["kernel to handed over, state", "step", "kernel to read"] {
+        assert!(spans.iter().any(|s| s["what"] == what && s["samples"].as_u64() > Some(0)), "{what}: {told}");
+    }
+    let rule = &told["rules"][0];
+    assert_eq!(
+        (&rule["rule"], &rule["latency"]["samples"]),
+        (&"pause-recording".into(), &played.expected.len().into())
+    );
+    let worst = told["worst"].as_array().expect("a list");
+    assert_eq!(worst.len(), 32, "{told}");
+    for late in worst {
+        let part = |key: &str| late[key].as_i64().expect("a number");
+        let parts = part("wait_ns") + part("queued_ns") + part("step_ns") + part("send_ns");
+        assert_eq!(part("whole_ns"), parts, "{late}");
+        assert!(
+            (1..=told["observations"].as_u64().expect("a number") + 500).contains(&late["seq"].as_u64().expect("seq"))
+        );
+    }
+    assert!(worst.is_sorted_by(|a, b| a["whole_ns"].as_i64() >= b["whole_ns"].as_i64()), "the worst first");
+    assert!(told["threads"].as_array().is_some_and(|t| t.iter().any(|t| t["turns"].as_u64() > Some(0))), "{told}");
 }
 
 #[test]
@@ -124,4 +148,38 @@ fn systemd_is_told_that_it_is_ready_that_it_lives_and_that_it_ends() {
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
     hear("STOPPING=1\n", 1);
     assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn an_idle_engine_hardly_uses_its_core() {
+    let site = TempSite::example("peer-job");
+    let engine = Engine::run(site.path(), &["--quiet", "--metrics", "127.0.0.1:0"]);
+    // What it does at its start is not idling.
+    std::thread::sleep(Duration::from_millis(500));
+    let (before, begun) = (engine.cpu(), std::time::Instant::now());
+    std::thread::sleep(Duration::from_secs(4));
+    let (used, passed) = (engine.cpu() - before, begun.elapsed());
+    let share = used.as_secs_f64() / passed.as_secs_f64();
+    println!("idle, its state kept and its metrics told: {:.1} % of a core", 100.0 * share);
+    assert!(share < 0.02, "{:.1} % of a core", 100.0 * share);
+    engine.stop(Signal::INT).expect(0);
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_unit() {
+    let unit = include_str!("../dist/osmose.service");
+    assert!(unit.contains("WatchdogSec=") && unit.contains("Restart=always") && unit.contains("Type=notify"));
+    // The program and its manual need not be installed where this runs.
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("osmose.service");
+    let lines = unit.lines().filter(|l| !l.starts_with("Documentation="));
+    let text: Vec<String> = lines.map(|l| l.replace("/usr/bin/osmose", "/bin/true")).collect();
+    std::fs::write(&path, text.join("\n")).expect("written");
+    let Ok(verified) = Command::new("systemd-analyze").arg("verify").arg(&path).output() else {
+        println!("skip: there is no systemd-analyze here");
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    let own: Vec<&str> = said.lines().filter(|l| l.contains("osmose.service")).collect();
+    assert!(own.is_empty(), "{said}");
 }

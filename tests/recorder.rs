@@ -143,9 +143,9 @@ fn run(script: &str, seconds: i64, seed: u64, lost_s: f64, curtain: bool) -> Ran
 }
 
 impl Ran {
-    /// Of every true leave while the recorder was open: the delay to the pause, and how many written frames have a sample
-    /// from the crossing on.
-    fn leaves(&self) -> Vec<(f64, usize)> {
+    /// Of every true leave while the recorder was open: when it was, the delay to the pause, and how many written frames
+    /// have a sample from the crossing on.
+    fn leaves(&self) -> Vec<Leave> {
         let mut all = Vec::new();
         for &(from, to) in &self.open {
             let again = self.starts.iter().copied().find(|s| *s > to).unwrap_or(LogicalNs(i64::MAX));
@@ -153,7 +153,7 @@ impl Ran {
             // A leave just before the pause that another set off is the pause's affair too.
             let Some(c) = self.crossings.iter().find(left).filter(|c| c.at.0 <= to.0) else { continue };
             let kept = self.written.iter().filter(|t| t.plus(FRAME).0 > c.at.0 && **t < again).count();
-            all.push(((to.0 - c.at.0) as f64 / 1e6, kept));
+            all.push(Leave { at: c.at, delay_ms: (to.0 - c.at.0) as f64 / 1e6, kept });
         }
         all
     }
@@ -166,12 +166,19 @@ count = 6
 does = [\"starts in m7\", \"wanders among m7, corridor-2 staying 1 to 3 s\"]
 ";
 
-/// Whose run it was (its seed), the delay to the pause in milliseconds, and the frames kept from after the leave.
-type Leave = (u64, (f64, usize));
+/// A true leave that ended a recording.
+#[derive(Clone, Copy, Debug)]
+struct Leave {
+    at: ArrivalNs,
+    /// To the pause, milliseconds.
+    delay_ms: f64,
+    /// Frames written that have a sample from the leave on.
+    kept: usize,
+}
 
-/// Of at least a thousand true leaves: those that ended a recording, each with its delay and the frames kept from after
-/// it; and how many there were in all.
-fn a_thousand_leaves(curtain: bool) -> (Vec<Leave>, usize) {
+/// Of at least a thousand true leaves: those that ended a recording, each with the seed of its run; and how many there
+/// were in all.
+fn a_thousand_leaves(curtain: bool) -> (Vec<(u64, Leave)>, usize) {
     let (mut all, mut leaked, mut truly) = (Vec::new(), DurationNs::ZERO, 0);
     // Each seed is other people, other ways, other noise.
     for seed in 1..=60 {
@@ -183,7 +190,7 @@ fn a_thousand_leaves(curtain: bool) -> (Vec<Leave>, usize) {
             break;
         }
     }
-    let mut delays: Vec<f64> = all.iter().map(|(_, l)| l.0).collect();
+    let mut delays: Vec<f64> = all.iter().map(|(_, l)| l.delay_ms).collect();
     delays.sort_by(f64::total_cmp);
     let at = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize];
     println!(
@@ -194,7 +201,7 @@ fn a_thousand_leaves(curtain: bool) -> (Vec<Leave>, usize) {
         at(0.5),
         at(0.99),
         at(1.0),
-        all.iter().filter(|(_, l)| l.1 > 0).count(),
+        all.iter().filter(|(_, l)| l.kept > 0).count(),
         leaked.0 / 1_000_000
     );
     (all, truly)
@@ -204,18 +211,22 @@ fn a_thousand_leaves(curtain: bool) -> (Vec<Leave>, usize) {
 fn nothing_captured_after_a_leave_is_written_in_a_thousand_leaves() {
     let (all, truly) = a_thousand_leaves(true);
     assert!(truly >= 1000 && all.len() >= 300, "{truly} leaves, {} of a recording", all.len());
-    let kept: Vec<_> = all.iter().filter(|(_, l)| l.1 > 0).collect();
-    assert!(kept.is_empty(), "(seed, (delay ms, frames)): {kept:?}");
+    let kept: Vec<_> = all.iter().filter(|(_, l)| l.kept > 0).collect();
+    assert!(kept.is_empty(), "by seed: {kept:?}");
 }
 
-/// Ceiling sensors alone take two who pass each other in the door for one another now and then, and nobody seems to have
-/// left: that share is printed, and small.
+/// Without the curtain a few are written too long: of those who stop on the threshold, within a hand's breadth of the line,
+/// while others squeeze past. They are told to have left when they walk on, and how fast they do says nothing of how long
+/// they stood; two who stand that close are taken for one another besides. The share is printed, and small.
 #[test]
 fn without_the_curtain_few_leaves_are_not_seen_in_time() {
     let (all, truly) = a_thousand_leaves(false);
     assert!(truly >= 1000 && all.len() >= 300, "{truly} leaves, {} of a recording", all.len());
-    let kept: Vec<_> = all.iter().filter(|(_, l)| l.1 > 0).collect();
-    assert!(kept.len() * 100 <= all.len(), "(seed, (delay ms, frames)): {kept:?}");
+    let kept: Vec<_> = all.iter().filter(|(_, l)| l.kept > 0).collect();
+    for (seed, Leave { at, delay_ms, kept }) in &kept {
+        println!("  seed {seed}, left at {at} s: paused {delay_ms:.0} ms later, {kept} frames kept");
+    }
+    assert!(kept.len() * 100 <= all.len(), "by seed: {kept:?}");
 }
 
 /// Everything that sees the door falls silent while she walks out: she is lost `lost_s` after she was seen last.
@@ -246,7 +257,7 @@ fn who_walks_out_through_a_gap_in_the_sensors_pauses_it_too_and_what_leaks_is_sa
     for (lost_s, hold_is_enough) in [(2.0, false), (0.5, true)] {
         let ran = run(OUT_THROUGH_A_GAP, 20, 1, lost_s, true);
         let leaves = ran.leaves();
-        let [(delay_ms, kept)] = leaves.as_slice() else { panic!("{:?}: {:?}", ran.open, ran.crossings) };
+        let [Leave { delay_ms, kept, .. }] = leaves.as_slice() else { panic!("{:?}: {:?}", ran.open, ran.crossings) };
         println!(
             "lost after {lost_s} s: crossing to pause {delay_ms:.0} ms, {kept} frames kept, {} ms leaked",
             ran.leaked.0 / 1_000_000

@@ -122,6 +122,21 @@ impl Late {
     }
 }
 
+impl Late {
+    /// As [`Late::new`] makes it for a site of the same sensors; its room stays.
+    pub(crate) fn begin_anew(&mut self) {
+        let Self { declared: _, horizon: _, state, history, scan: _, runs_again, muted, told: _, swaps } = self;
+        let LateState { armed, newest_at, late_at, said, forgotten } = state;
+        (*armed, *newest_at, *late_at, *runs_again) = (false, LogicalNs::default(), LogicalNs::default(), false);
+        said.clear();
+        forgotten.clear();
+        history.clear();
+        history.pinned = None;
+        muted.clear();
+        swaps.clear();
+    }
+}
+
 /// Whether the order matters in which observations of this kind are used. Of the others a newer one simply replaces an
 /// older one.
 const fn is_ordered(body: &Body<'_>) -> bool {

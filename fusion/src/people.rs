@@ -4,7 +4,6 @@
 //! stays as it is. A carried device that has another owner now names its bearer at once, and not with the next fix.
 
 use crate::fuse::Fusion;
-use crate::late::Late;
 use osmose_model::site::Site;
 use osmose_model::world::Stimulus;
 use std::sync::Arc;
@@ -12,19 +11,21 @@ use std::sync::Arc;
 impl Fusion {
     /// Puts a site in force that differs in its people alone.
     ///
-    /// What was observed before is not gone back to any more: run again, it would be of the people of now.
+    /// What was observed before is not gone back to any more: run again, it would be of the people of now. Only people who
+    /// were not there before take memory.
     pub(crate) fn take_people(&mut self, site: &Arc<Site>, out: &mut Vec<Stimulus>) {
-        let owners = |s: &Site| (s.people.len(), s.device_owners.clone(), s.badge_owners.clone());
-        let same = owners(&self.site) == owners(site);
+        let same = self.site.people.len() == site.people.len()
+            && self.site.device_owners == site.device_owners
+            && self.site.badge_owners == site.badge_owners;
         self.site = Arc::clone(site);
         if same {
             return;
         }
         self.occupants.make_room_for(site.people.len());
-        self.late = Late::new(site);
+        self.late.begin_anew();
         self.arm_where_declared();
-        let slots: Vec<u32> = self.occupants.in_order().collect();
-        for slot in slots {
+        for nth in 0..self.occupants.len() {
+            let (_, slot) = self.occupants.tracks()[nth];
             let occupant = self.occupants.occupant(slot);
             let Some(device) = occupant.device else { continue };
             let (owner, before) = (self.site.owner_of_device(device), occupant.person);

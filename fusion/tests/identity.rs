@@ -113,6 +113,33 @@ fn who_is_seen_on_elsewhere_leaves_as_they_are_found() {
     assert_eq!(kinds, want.map(|(kind, zone)| (kind, zone, Some(ANA))));
 }
 
+/// Somebody comes to the place where ana stands, or where she stood until just before and nobody is any more: how often it
+/// was said that two may have changed places, and whom the newcomer is taken for then.
+fn stepped_to(is_gone: bool) -> (usize, Option<PersonId>) {
+    let mut run = Run::new(site());
+    for i in 0..68 {
+        let ns = i * S / 10;
+        let walker = seen_on(0, 4.0 + 0.13 * ((i - 57).clamp(-23, 0)) as f64, 3.05);
+        let scan = [seen_on(0, 4.0, 3.0), walker];
+        run.scan(CEILING, ns, if is_gone && i >= 50 { &scan[1..] } else { &scan });
+        if i == 15 {
+            run.observe(READER, ns, Body::Badge { badge: CarriedKey::of("ana-badge") }).unwrap();
+        }
+    }
+    let ana = run.everybody().into_iter().find(|w| w.person == Some(ANA)).expect("she is still known");
+    assert_eq!(ana.presence, Presence::Seen, "not lost yet");
+    let swaps = run.events().iter().filter(|e| e.kind == EventKind::Swapped).count();
+    let walker = run.everybody().into_iter().find(|w| w.track == TrackId(1)).expect("the newcomer");
+    (swaps, walker.person)
+}
+
+#[test]
+fn nobody_changes_places_with_a_ghost() {
+    assert_eq!(stepped_to(true), (0, None), "what the tracker dropped is nobody to change places with");
+    // While she stands there, the two may have.
+    assert_eq!(stepped_to(false).0, 1);
+}
+
 #[test]
 fn how_likely_somebody_is_in_a_zone_goes_with_how_deep_and_how_sure() {
     let mut run = Run::new(site());

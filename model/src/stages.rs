@@ -8,7 +8,7 @@
 
 use crate::command::{Args, Command, Effect, Terms, Value};
 use crate::geometry::Point;
-use crate::ids::{ActuatorId, LevelId, Name, PersonId, RuleId, SensorId, TrackId, ZoneId};
+use crate::ids::{ActuatorId, LevelId, Name, PersonId, RuleId, SensorId, Seq, TrackId, ZoneId};
 use crate::input::{OperatorAction, Report, Tag};
 use crate::observation::Observation;
 use crate::site::Site;
@@ -125,14 +125,19 @@ pub trait Decide {
     /// Evaluates what `stimuli` touch and what is due by `world.now()`; effects go to `out`, in rule order, then
     /// instance order. An empty `stimuli` is a tick.
     fn step(&mut self, stimuli: &[Stimulus], source: Source, world: &dyn WorldView, out: &mut Vec<Effect>);
-    /// `next` holds from here on in place of these rules, and takes over what they remember where it fits. What they
-    /// hold is let go and, where it goes on, held again, so that arbitration sees both before it sends anything.
-    fn take_over(&mut self, next: Self, world: &dyn WorldView, out: &mut Vec<Effect>)
+    /// Changes places with `next`, which holds from here on and takes over what these rules remember where it fits. What
+    /// they hold is let go and, where it goes on, held again: `out` is shown both, before anything is sent. Neither
+    /// allocates nor frees: whatever is needed was made with `next`, and what is left over is in it afterwards.
+    fn take_over(&mut self, next: &mut Self, out: &mut dyn FnMut(&Effect))
     where
         Self: Sized,
     {
-        let _ = (world, out);
-        *self = next;
+        let _ = out;
+        std::mem::swap(self, next);
+    }
+    /// Room for the effects of one step that looks at everything; 0 where the least is enough.
+    fn effects_room(&self) -> usize {
+        0
     }
     /// The site that these rules were compiled for, where it has other people than the one that the machine began with.
     fn site(&self) -> Option<&Arc<Site>> {
@@ -185,9 +190,22 @@ pub trait Arbitrate {
         out: &mut Vec<Command>,
         changed: &mut Vec<ActuatorId>,
     );
+    /// Something of the same site with the room that rules of these terms need. Made before they are installed.
+    fn room_for(&self, terms: &Terms) -> Self
+    where
+        Self: Sized;
     /// New rules are about to hold: their terms replace those before. What the old rules hold is let go in the same step.
-    fn agree(&mut self, terms: &Terms) {
-        let _ = terms;
+    /// Neither allocates nor frees: memory is taken from `room` and `terms`, and what was used before is left in them.
+    fn take_terms(&mut self, terms: &mut Terms, room: &mut Self)
+    where
+        Self: Sized,
+    {
+        let _ = (terms, room);
+    }
+    /// Books what goes over from the old rules to the new ones: what is let go, and what is held or forbidden on. It is
+    /// settled with the next [`Arbitrate::step`] of the same input.
+    fn carry(&mut self, seq: Seq, effect: &Effect) {
+        let _ = (seq, effect);
     }
     /// A device reported; devices whose property changed by it go to `changed`.
     fn on_report(&mut self, tag: Tag, report: &Report, changed: &mut Vec<ActuatorId>);

@@ -312,11 +312,17 @@ impl Chronicle {
         whole.then(|| json!({"type": "events", "list": list}))
     }
 
-    /// The `events` message of the last `n`, marked as past.
+    /// The `events` message of the last `n`, and of as many commands as came before them, marked as past: where people
+    /// walk and nothing is to be done, what was done last is worth knowing still.
     #[must_use]
     pub fn last(&self, n: usize) -> Value {
         let from = self.events.len().saturating_sub(n);
-        json!({"type": "events", "past": true, "list": self.events.range(from..).map(|t| &t.entry).collect::<Vec<_>>()})
+        let is_done = |t: &&Told| t.command.is_some() || t.entry["kind"] == "denied";
+        let mut before: Vec<&Value> =
+            self.events.range(..from).rev().filter(is_done).take(n).map(|t| &t.entry).collect();
+        before.reverse();
+        before.extend(self.events.range(from..).map(|t| &t.entry));
+        json!({"type": "events", "past": true, "list": before})
     }
 
     /// A rule's number by its name.

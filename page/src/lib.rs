@@ -7,7 +7,7 @@
 //! | [`outlet`] | what waits for one page: the newest picture and a bounded queue; a slow page misses, nobody waits |
 //! | [`request`] | the few things that a page may say |
 //! | [`live`] | a running engine looked on: a tap for what happens, pictures for how things stand |
-//! | [`replay`] | a recording played: seek, step, speed, timeline, two runs side by side |
+//! | [`replay`] | a recording played: seek, step, speed, two runs side by side; its `passes` make the timeline, verify and compare |
 //! | [`note`] | what happened, from a tap or from a replay |
 //! | [`chronicle`] | what happened lately, bounded: events as messages, commands with their causes |
 //! | [`latency`] | how long commands took in the last minute, against their budgets |
@@ -24,6 +24,7 @@ pub mod latency;
 pub mod live;
 pub mod note;
 pub mod outlet;
+mod passes;
 pub mod replay;
 pub mod request;
 pub mod script;

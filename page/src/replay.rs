@@ -8,27 +8,22 @@ use crate::chronicle::{Chronicle, seconds};
 use crate::hello::{Mode, hello};
 use crate::note::Note;
 use crate::outlet::{Message, Outlet};
+use crate::passes::{Gone, differences, lanes, verified};
 use crate::request::{Of, Request};
 use crate::script::test_at;
 use crate::server::{Feed, Visitor};
 use crate::snap::Snaps;
 use crate::story::story;
-use osmose_model::device::ActuatorKind;
 use osmose_model::input::Tag;
 use osmose_model::observation::ScanBuf;
-use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
-use osmose_replay::diff::traces::{Told, compare};
-use osmose_replay::diff::{Change, Difference};
-use osmose_replay::drive::{self, Options, Watch};
 use osmose_replay::player::{Landmark, Player, PlayerError};
-use osmose_replay::timeline::{MarkKind, Timeline};
+use osmose_replay::timeline::Timeline;
 use osmose_replay::trace::codec::{self, RECORDER_LOST, Record};
 use osmose_replay::trace::recording::{Items, Recording};
 use osmose_runtime::publish::Picture;
 use osmose_runtime::tap::Timing;
 use serde_json::{Map, Value, json};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,6 +48,9 @@ const ASKED_MAX: usize = 64;
 /// Before an instant that is gone to, so much is run on, to have what sensors just saw.
 const BEFORE: DurationNs = DurationNs::from_ms(200);
 
+/// The hops of a step that sent commands, as a recording names them, in their order.
+const HOPS: [&str; 4] = ["kernel to read", "read to step", "step", "step to sent"];
+
 /// A second recording beside the first.
 #[derive(Clone, Debug)]
 pub struct Beside {
@@ -62,6 +60,8 @@ pub struct Beside {
     pub path: PathBuf,
     /// What is to be known before trusting it.
     pub note: String,
+    /// It is the same recording run otherwise: from the first difference on it is a hypothesis.
+    pub is_what_if: bool,
 }
 
 /// A recording, as pages are fed from it.
@@ -147,6 +147,7 @@ struct Decided {
     digest: Option<String>,
     gaps: (u64, f64),
     lost: u64,
+    commands: u64,
 }
 
 impl Run {
@@ -205,7 +206,7 @@ impl Session {
         more.insert("span_s".into(), json!([seconds(from), seconds(to)]));
         more.insert(
             "about".into(),
-            json!({"name": name, "digest": decided.digest, "lost": decided.lost,
+            json!({"name": name, "digest": decided.digest, "lost": decided.lost, "commands": decided.commands,
             "gaps": {"n": decided.gaps.0, "s": decided.gaps.1}, "caution": a.player.caution()}),
         );
         let runs: Vec<Value> = beside.iter().map(|b| json!({"id": "B", "name": b.name})).collect();
@@ -236,7 +237,9 @@ impl Session {
             let patience = if is_playing { PLAY_EVERY.saturating_sub(last.elapsed()) } else { HOLD_EVERY };
             match asked.recv_timeout(patience) {
                 Ok(request) => {
-                    self.answer(newest(request, asked))?;
+                    let (request, then) = newest(request, || asked.try_recv().ok());
+                    self.answer(request)?;
+                    then.map_or(Ok(()), |then| self.answer(then))?;
                     if !is_playing {
                         last = Instant::now();
                     }
@@ -386,19 +389,16 @@ impl Session {
 }
 
 /// Where several instants were asked for in a row, the last is gone to: a hand on the playhead is faster than a core.
-fn newest(first: Request, asked: &Receiver<Request>) -> Request {
-    if !matches!(first, Request::Seek(_)) {
-        return first;
-    }
+/// Beside it what was asked behind them, and is to be answered too.
+fn newest(first: Request, mut next: impl FnMut() -> Option<Request>) -> (Request, Option<Request>) {
     let mut newest = first;
-    while let Ok(next) = asked.try_recv() {
-        let is_seek = matches!(next, Request::Seek(_));
-        newest = next;
-        if !is_seek {
-            break;
+    while matches!(newest, Request::Seek(_)) {
+        match next() {
+            Some(seek @ Request::Seek(_)) => newest = seek,
+            other => return (newest, other),
         }
     }
-    newest
+    (newest, None)
 }
 
 /// Does something beside the player, which must not wait for it.
@@ -407,25 +407,16 @@ fn beside(name: &str, work: impl FnOnce() + Send + 'static) {
     let _ = std::thread::Builder::new().name(name.to_owned()).spawn(work);
 }
 
-/// Stops a long pass when its page is gone.
-struct Gone<'a>(&'a Outlet);
-
-impl Watch for Gone<'_> {
-    fn progress(&mut self, _: u64, _: u64, _: LogicalNs) -> ControlFlow<()> {
-        if self.0.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-}
-
 /// Reads what was decided: events, commands with their times, gaps, and the last digest.
 fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
     let mut recording = Recording::open(path)?;
     let player = Player::open(path)?;
     let book = Arc::new(player.rulebook().clone());
     let chronicle = Chronicle::with_room(player.site().clone(), book, REMEMBERED_MAX);
-    let mut all = Decided { chronicle, digest: None, gaps: (0, 0.0), lost: 0 };
+    let mut all = Decided { chronicle, digest: None, gaps: (0, 0.0), lost: 0, commands: 0 };
     let mut scan = ScanBuf::new();
     let mut waiting: Vec<(Tag, Box<osmose_model::command::Command>)> = Vec::new();
-    let (mut tag, mut hops) = (Tag::default(), 0_i64);
+    let (mut tag, mut hops) = (Tag::default(), [0; HOPS.len()]);
     while let Some(item) = recording.next_item()? {
         let osmose_replay::trace::read::Item::Record(raw) = item else { continue };
         let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
@@ -443,8 +434,15 @@ fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
                 }
             }
             Record::Event { tag, event } => _ = all.chronicle.take(Note::Event(tag, event)),
-            Record::Command(command) => waiting.push((tag, command)),
-            Record::Latency(latency) if latency.count == 1 => hops += i64::try_from(latency.max_ns).unwrap_or(0),
+            Record::Command(command) => {
+                all.commands += 1;
+                waiting.push((tag, command));
+            }
+            Record::Latency(latency) if latency.count == 1 => {
+                if let Some(hop) = HOPS.iter().position(|h| *h == latency.hop) {
+                    hops[hop] = i64::try_from(latency.max_ns).unwrap_or(0);
+                }
+            }
             Record::Digest { decision, .. } => all.digest = Some(decision.to_string()),
             Record::Counter(counter) if counter.reason == RECORDER_LOST => all.lost += counter.count,
             _ => {}
@@ -454,125 +452,42 @@ fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
     Ok(all)
 }
 
-/// Commands of an input, once it is known how long they took: a recording holds lengths and no instants.
-fn hand_on(chronicle: &mut Chronicle, waiting: &mut Vec<(Tag, Box<osmose_model::command::Command>)>, took_ns: i64) {
+/// Commands of an input, once it is known how long they took: a recording holds the length of each hop and no instants.
+fn hand_on(
+    chronicle: &mut Chronicle,
+    waiting: &mut Vec<(Tag, Box<osmose_model::command::Command>)>,
+    hops_ns: [i64; HOPS.len()],
+) {
     for (tag, command) in waiting.drain(..) {
-        let read = ArrivalNs(tag.at.0);
-        let sent = ArrivalNs(tag.at.0.saturating_add(took_ns));
-        let timing = (took_ns > 0).then_some(Timing { received: read, read, step_start: read, step_end: sent, sent });
+        let mut at = ArrivalNs(tag.at.0);
+        let received = at;
+        let [read, step_start, step_end, sent] = hops_ns.map(|ns| {
+            at = ArrivalNs(at.0.saturating_add(ns));
+            at
+        });
+        let timing = (sent > received).then_some(Timing { received, read, step_start, step_end, sent });
         chronicle.take(Note::Command(tag, command, timing));
     }
 }
 
-/// The `lanes` message.
-fn lanes(t: &Timeline, site: &Site) -> Value {
-    let at = |bin: usize| {
-        let length = t.span.1.since(t.span.0).0;
-        seconds(LogicalNs(t.span.0.0 + (i128::from(length) * bin as i128 / t.bins.max(1) as i128) as i64))
-    };
-    let mut rooms: Vec<(u64, Value)> = Vec::new();
-    for lane in &t.lanes {
-        let zone = &site.zones[lane.zone.index()];
-        if matches!(zone.category.as_str(), "geofence" | "cell") {
-            continue;
-        }
-        let (mut steps, mut before) = (Vec::new(), None);
-        for (bin, n) in lane.people.iter().enumerate() {
-            if before != Some(*n) {
-                steps.push(json!([at(bin), n]));
-                before = Some(*n);
-            }
-        }
-        let most = lane.people.iter().max().copied().unwrap_or(0);
-        let recorder = site.actuators.iter().find(|a| a.kind == ActuatorKind::Recorder && a.zone == Some(lane.zone));
-        let spans = recorder.and_then(|r| t.devices.iter().find(|d| d.device == r.id)).map(|d| {
-            let ends = d.changes.iter().skip(1).map(|c| c.0).chain([t.span.1]);
-            d.changes
-                .iter()
-                .zip(ends)
-                .map(|((from, state), to)| json!([seconds(*from), seconds(to), state.as_str()]))
-                .collect::<Vec<_>>()
-        });
-        // Rooms that are recorded come first, then those where most happens.
-        let changes = steps.len() as u64;
-        let rank = if spans.is_some() { u64::MAX } else { changes };
-        rooms.push((
-            rank,
-            json!({"zone": zone.name, "name": zone.label, "most": most, "steps": steps, "recorder": spans}),
-        ));
-    }
-    rooms.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
-    let troubles: Vec<Value> = t
-        .marks
-        .iter()
-        .filter(|m| matches!(m.kind, MarkKind::Dead | MarkKind::Gap | MarkKind::Shed))
-        .map(
-            |m| json!({"kind": m.kind.as_str(), "from_s": seconds(m.at), "to_s": m.until.map(seconds), "text": m.text}),
-        )
-        .collect();
-    json!({"type": "lanes", "rooms": rooms.into_iter().map(|(_, r)| r).collect::<Vec<_>>(), "troubles": troubles})
-}
-
-/// The `verified` message: the code again on the whole recording, every decision compared.
-fn verified(path: &Path, page: &Outlet) -> Value {
-    let failed = |why: String| json!({"type": "verified", "ok": false, "equal": 0, "of": 0, "why": why});
-    let run = || -> Result<drive::Summary, String> {
-        let recording = Recording::open(path).map_err(|e| e.to_string())?;
-        let workshop = drive::Osmose::of_files(recording.files()).map_err(|e| e.to_string())?;
-        let options = Options { verify: true, ..Options::default() };
-        let replay = drive::Replay::new(recording, workshop, options).map_err(|e| e.to_string())?;
-        replay.run(&mut Gone(page)).map_err(|e| e.to_string())
-    };
-    match run() {
-        Err(why) => failed(why),
-        Ok(summary) => {
-            let c = summary.checked;
-            let of = c.events + c.commands + c.digests + c.keyframes;
-            let ok = summary.exit_status() == 0;
-            let words = summary.render();
-            let why = words.lines().last().unwrap_or_default();
-            json!({"type": "verified", "ok": ok, "equal": of.saturating_sub(u64::from(!ok)), "of": of, "why": why})
-        }
-    }
-}
-
-/// The `compare` message: where two recordings part.
-fn differences(path: &Path, other: &Beside) -> Value {
-    let found = || -> Result<Value, String> {
-        let told = |path: &Path| Told::read(path, &mut ()).map_err(|e| e.to_string());
-        let (a, b) = (told(path)?, told(&other.path)?);
-        let diff = compare(&a, &b, (path, &other.path), &mut ()).map_err(|e| e.to_string())?;
-        let told = diff.to_json();
-        let list: Vec<Value> = diff
-            .differences
-            .iter()
-            .zip(told["differences"].as_array().into_iter().flatten())
-            .map(|(d, t)| difference(d, t))
-            .collect();
-        Ok(json!({"type": "compare", "name": other.name, "note": other.note, "from_s": told["hypothesis_from_s"],
-            "list": list, "counts": {"a": told["a"]["commands"], "b": told["b"]["commands"], "equal": told["same"]},
-            "facts": told["cause"].as_array().into_iter().flatten().map(|c| json!(["Cause", c])).collect::<Vec<_>>()}))
-    };
-    found().unwrap_or_else(|why| {
-        json!({"type": "compare", "name": other.name, "note": why, "from_s": null, "list": [],
-        "counts": {"a": 0, "b": 0, "equal": 0}})
-    })
-}
-
-fn difference(d: &Difference<'_>, told: &Value) -> Value {
-    let (mark, side) = match d.change {
-        Change::Gone => ("−", &told["a"]),
-        Change::New => ("+", &told["b"]),
-        Change::Moved | Change::Altered => ("Δ", &told["b"]),
-    };
-    let moved = match (d.a, d.b) {
-        (Some(a), Some(b)) if d.change == Change::Moved => format!(", {:+.0} ms", b.at.since(a.at).0 as f64 / 1e6),
-        _ => String::new(),
-    };
-    json!({"at_s": seconds(d.at), "mark": mark, "title": side["command"], "a": told["a"]["id"], "b": told["b"]["id"],
-        "text": format!("{}{moved}: {}", side["rule"].as_str().unwrap_or("?"), side["because"].as_str().unwrap_or("?"))})
-}
-
 fn text(value: &Value) -> Message {
     value.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_instants_asked_in_a_row_the_last_is_gone_to_and_what_came_behind_them_is_not_lost() {
+        let ask = |all: Vec<Request>| {
+            let mut all = all.into_iter();
+            let first = all.next().expect("one at least");
+            (newest(first, || all.next()), all.count())
+        };
+        use Request::{Seek, Speed, Step};
+        assert_eq!(ask(vec![Seek(1.0), Seek(2.0), Seek(3.0)]), ((Seek(3.0), None), 0));
+        assert_eq!(ask(vec![Seek(1.0), Seek(2.0), Speed(1.0), Seek(3.0)]), ((Seek(2.0), Some(Speed(1.0))), 1));
+        assert_eq!(ask(vec![Step(1), Seek(2.0)]), ((Step(1), None), 1));
+    }
 }

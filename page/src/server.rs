@@ -39,6 +39,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Bytes on their way to one page before it counts as stalled.
 const UNSENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bytes that the kernel may hold for one page: it would take megabytes for each that takes nothing in.
+const KERNEL_BYTES: usize = 256 * 1024;
+
 /// The messages that tell how things are, and how long they are waited for.
 const NOW: [&str; 4] = ["hello", "events", "snap", "stat"];
 const NOW_WITHIN: Duration = Duration::from_secs(3);
@@ -103,6 +106,8 @@ impl Server {
         }
         let listener = TcpListener::bind(addr).map_err(|e| ServeError::Bind(addr, e))?;
         listener.set_nonblocking(true)?;
+        // The sockets that are accepted have it from this one.
+        socket2::SockRef::from(&listener).set_send_buffer_size(KERNEL_BYTES)?;
         let addr = listener.local_addr()?;
         Ok(Self { listener, addr })
     }

@@ -5,6 +5,7 @@ use crate::request::Of;
 use crate::snap::{axes, instant};
 use crate::tell::Names;
 use osmose_model::command::CommandId;
+use osmose_model::device::ActuatorKind;
 use osmose_model::ids::{ActuatorId, SensorId, Seq, TrackId, ZoneId};
 use osmose_model::site::{CELL, Zone};
 use osmose_model::time::LogicalNs;
@@ -133,8 +134,9 @@ fn conditions(sent: &Sent, names: Names<'_>) -> Option<Value> {
         .collect();
     let took = sent.timing.map(|t| us(t.step_start, t.step_end));
     (!all.is_empty()).then(|| {
-        json!({"n": 3, "kind": "condition", "what": "Condition", "title": "", "conditions": all, "took_us": took, "of": "decide",
-            "source": "recorded"})
+        let bound = Some(names.bindings(&sent.command)).filter(|b| !b.is_empty()).map(|b| format!("where {b}"));
+        json!({"n": 3, "kind": "condition", "what": "Condition", "title": "", "conditions": all,
+            "detail": bound.into_iter().collect::<Vec<_>>(), "took_us": took, "of": "decide", "source": "recorded"})
     })
 }
 
@@ -180,10 +182,14 @@ fn handed_over(sent: &Sent, names: Names<'_>) -> Value {
 
 // ---- what followed ----
 
-fn rows<'a>(events: impl DoubleEndedIterator<Item = &'a Told>) -> Value {
+/// The newest of them. Coming into a loudspeaker's cell and out of it happens at every step, and is left out.
+fn rows<'a>(events: impl DoubleEndedIterator<Item = &'a Told>, names: Names<'_>) -> Value {
+    let is_cell = |z: ZoneId| names.site.zones.get(z.index()).is_some_and(|z| z.category == CELL);
+    let is_step = |e: &Told| e.event.is_some_and(|v| v.zone.is_some_and(is_cell));
     events
         .rev()
         .filter(|e| e.command.is_some() || e.event.is_some() || e.entry["kind"] == "denied")
+        .filter(|e| !is_step(e))
         .take(FOLLOWED_MAX)
         .map(|e| e.entry.clone())
         .collect()
@@ -237,7 +243,7 @@ fn person(track: TrackId, chronicle: &Chronicle, picture: &Picture) -> Option<Va
     Some(json!({
         "title": who.person.map_or_else(|| "Unknown person".to_owned(), |p| names.person(p).to_owned()),
         "track": track.0, "lead": lead, "since_s": since.map(|e| seconds(e.tag.at)),
-        "identity": identity(who, names), "facts": facts, "evidence": evidence, "followed": rows(own()),
+        "identity": identity(who, names), "facts": facts, "evidence": evidence, "followed": rows(own(), names),
         "nearest_miss": nearly_entered(who, names),
     }))
 }
@@ -266,8 +272,12 @@ fn nearly_entered(who: &Somebody, names: Names<'_>) -> Vec<Value> {
 }
 
 fn seen_by<'a>(who: &Somebody, names: Names<'a>) -> Vec<&'a str> {
-    let mut all: Vec<&str> = who.moved_by.iter().rev().map(|s| names.sensor(s.sensor)).collect();
-    all.dedup();
+    let mut all: Vec<&str> = Vec::new();
+    for sensor in who.moved_by.iter().rev().map(|s| names.sensor(s.sensor)) {
+        if !all.contains(&sensor) {
+            all.push(sensor);
+        }
+    }
     all
 }
 
@@ -304,15 +314,27 @@ fn zone(id: ZoneId, chronicle: &Chronicle, picture: &Picture) -> Value {
     let held = names.site.actuators.iter().filter(|a| a.zone == Some(id));
     let devices: Vec<Value> = held.map(|a| json!([a.name, how(a.id, names, picture)])).collect();
     let sensors = names.site.sensors.iter().filter(|s| s.zones.contains(&id)).map(|s| &s.name);
+    let looks = fact("Sensors", sensors.map(String::as_str).collect::<Vec<_>>().join(", "));
+    let facts: Vec<Value> = [session(id, chronicle), Some(looks), Some(fact("Kind", zone.category.clone()))]
+        .into_iter()
+        .flatten()
+        .collect();
     json!({
-        "title": zone.label, "lead": lead, "people": people, "devices": devices,
-        "facts": [fact("Sensors", sensors.map(String::as_str).collect::<Vec<_>>().join(", ")),
-            fact("Kind", zone.category.clone())],
-        "followed": rows(chronicle.events().filter(|e| e.zone == Some(id))),
+        "title": zone.label, "lead": lead, "people": people, "devices": devices, "facts": facts,
+        "followed": rows(chronicle.events().filter(|e| e.zone == Some(id)), names),
     })
 }
 
-/// `recording, start-session, privacy`: how a device is and who holds it.
+/// What a room's recording was last started with: `participants: project-x`.
+fn session(id: ZoneId, chronicle: &Chronicle) -> Option<Value> {
+    let names = chronicle.names();
+    let recorder = names.site.actuators.iter().find(|a| a.zone == Some(id) && a.kind == ActuatorKind::Recorder)?.id;
+    let commands = chronicle.events().rev().filter(|e| e.device == Some(recorder)).filter_map(|e| e.command);
+    let started = commands.filter_map(|c| chronicle.command(c)).find(|s| s.command.verb.as_str() == "start")?;
+    Some(fact("Session", names.args(&started.command.args)))
+}
+
+/// `level 80; held by light-m7, comfort`: how a device is and who holds it.
 fn how(id: ActuatorId, names: Names<'_>, picture: &Picture) -> String {
     let Some(now) = picture.devices.get(id.index()) else { return "unknown".to_owned() };
     let mut parts: Vec<String> = Vec::new();
@@ -324,7 +346,7 @@ fn how(id: ActuatorId, names: Names<'_>, picture: &Picture) -> String {
     }
     if let Some((rule, level)) = now.iter().find_map(|p| p.held_by) {
         let level = names.level(Some(rule)).map_or_else(|| format!("level {}", level.0), str::to_owned);
-        parts.push(format!("{}, {level}", names.book.name(rule)));
+        return format!("{}; held by {}, {level}", parts.join(", "), names.book.name(rule));
     }
     if parts.is_empty() { "unknown".to_owned() } else { parts.join(", ") }
 }
@@ -339,11 +361,7 @@ fn device(name: &str, chronicle: &Chronicle, picture: &Picture) -> Option<Value>
     let id = names.site.actuator_named(name)?;
     let a = &names.site.actuators[id.index()];
     let word = |n: Option<osmose_model::ids::Name>| n.map_or_else(|| "none declared".to_owned(), |n| n.to_string());
-    let mut facts = vec![
-        fact("State", how(id, names, picture)),
-        fact("Default", word(a.default)),
-        fact("Safe state", word(a.safe)),
-    ];
+    let mut facts = vec![fact("Default", word(a.default)), fact("Safe state", word(a.safe))];
     if let Some(zone) = a.zone {
         facts.push(fact("Zone", names.zone(zone)));
     }
@@ -351,8 +369,8 @@ fn device(name: &str, chronicle: &Chronicle, picture: &Picture) -> Option<Value>
         facts.push(fact("Denied", format!("{forbidden} commands forbidden, {overruled} overruled, since the start")));
     }
     Some(
-        json!({"title": name, "lead": format!("{} that acts.", sentence(a.kind.as_str()).trim_end_matches('.')), "facts": facts,
-        "followed": rows(chronicle.events().filter(|e| e.device == Some(id)))}),
+        json!({"title": name, "lead": sentence(&format!("{}, {}", a.kind.as_str(), how(id, names, picture))), "facts": facts,
+        "followed": rows(chronicle.events().filter(|e| e.device == Some(id)), names)}),
     )
 }
 
@@ -384,7 +402,7 @@ fn sensor(id: SensorId, chronicle: &Chronicle, picture: &Picture) -> Value {
         state => format!("{} sensor, {state}: {why}.", sentence(s.kind.as_str()).trim_end_matches('.')),
     };
     json!({"title": s.name, "lead": lead, "facts": facts, "health": state,
-        "followed": rows(chronicle.events().filter(|e| e.sensor == Some(id)))})
+        "followed": rows(chronicle.events().filter(|e| e.sensor == Some(id)), names)})
 }
 
 /// `ok`, `degraded` or `dead`, and why in words.

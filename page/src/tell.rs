@@ -169,6 +169,19 @@ impl<'a> Names<'a> {
         text
     }
 
+    /// What the variables of a command's rule stood for: `p = ana, r = m7`.
+    #[must_use]
+    pub fn bindings(&self, c: &Command) -> String {
+        let entity = |e: &Entity| match *e {
+            Entity::Track { track, person, .. } => self.who(track, person),
+            Entity::Person(p) => self.person(p).to_owned(),
+            Entity::Zone(z) => self.zone(z).to_owned(),
+            Entity::Device(d) => self.device(d).to_owned(),
+        };
+        let all: Vec<String> = c.cause.bindings.iter().map(|(name, e)| format!("{name} = {}", entity(e))).collect();
+        all.join(", ")
+    }
+
     /// Each recorded condition as it is written, its truth and its measured value.
     #[must_use]
     pub fn conditions(&self, c: &Command) -> Vec<(String, Tri, Option<f64>)> {

@@ -152,6 +152,8 @@ fn a_story_leads_from_the_frame_to_the_command_and_marks_the_line_that_decided()
     let kinds: Vec<&str> = told["links"].as_array().unwrap().iter().map(|l| l["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["frame", "track", "condition", "rule", "command"]);
     assert_eq!(told["links"][0]["took_us"], -30_000);
+    // What the rule's letters stood for.
+    assert_eq!(told["links"][2]["detail"], json!([format!("where p = {}", b.site().people[0].name)]));
     let lines = told["rule"]["lines"].as_array().unwrap();
     let decided: Vec<&str> =
         lines.iter().filter(|l| l["decides"] == true).map(|l| l["text"].as_str().unwrap().trim()).collect();
@@ -243,6 +245,11 @@ fn what_rules_and_sites_call_things_stays_text() {
 fn events_are_kept_to_a_limit_and_a_page_that_missed_too_many_is_told() {
     let mut b = left();
     let newest = b.core.last().seq.0;
+    // However much else has happened, a page that opens is told what was done.
+    let last = b.chronicle.last(1);
+    let kinds: Vec<&str> = last["list"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds.iter().filter(|k| **k == "command").count(), 1, "{kinds:?}");
+    assert!(kinds.len() <= 2, "{kinds:?}");
     assert_eq!(b.chronicle.since(newest).unwrap()["list"], json!([]));
     let all = b.chronicle.since(0).expect("all of it is remembered");
     assert_eq!(all["list"].as_array().unwrap().len(), b.told.iter().filter(|e| e["kind"] != "report").count());

@@ -4,6 +4,10 @@
 //! suppressed: the state is then the one at the last journaled input, timers and holds and numbers included. The
 //! runtime then takes in that it was down, the wall clock and changed rules, and sends every held value once.
 //!
+//! Commands of theirs that never left, because the process was killed between an input's record and the call that hands its
+//! commands over, are owed: they go out first, under the ids that they had, unless they are too old by now
+//! ([`OWED_MAX`]). Which left the marks beside the journal tell ([`HandedOver`]).
+//!
 //! Each start clears the part of the journal ring that it is going to write, so that nothing an earlier run left there
 //! can be taken for a record of this one, and saves a fresh keyframe.
 
@@ -13,7 +17,9 @@ use crate::wall::{self, WallError};
 use crate::words::counted;
 use osmose_core::step::encode_growing;
 use osmose_core::{Machine, Outbox};
+use osmose_drivers::udp::address_of;
 use osmose_model::canon;
+use osmose_model::command::{Command, CommandId};
 use osmose_model::digest::Digest;
 use osmose_model::ids::Seq;
 use osmose_model::input::{Gap, GapReason, Input, Tag};
@@ -21,9 +27,15 @@ use osmose_model::observation::ScanBuf;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::{ArrivalNs, DurationNs, UtcNs};
 use osmose_model::world::WorldView;
+use osmose_runtime::journal::handed::{HandedOver, Left};
 use osmose_runtime::journal::mapped::Mapped;
-use osmose_runtime::journal::{Offset, Ring, newest_beyond, scan};
+use osmose_runtime::journal::{Kept, Offset, Ring, newest_beyond, scan};
 use std::path::{Path, PathBuf};
+
+/// What was decided longer ago than this is not sent after a restart: whoever it was for has gone on.
+pub const OWED_MAX: DurationNs = DurationNs::from_s(3);
+/// Commands named at most where some were not sent.
+const NAMED_MAX: usize = 8;
 
 /// The file of people.
 const PEOPLE: &str = "people.toml";
@@ -59,6 +71,13 @@ pub struct Resumed {
     pub rerun: u64,
     /// Commands that they decided and that were not sent again.
     pub suppressed: u64,
+    /// Commands of theirs that had never left, and are sent now.
+    pub owed: u64,
+    /// Those that had not left either, and are too old to be sent.
+    pub too_old: Vec<CommandId>,
+    /// Those that were being handed over when the process was killed: nearly always they are out, and they are not sent
+    /// again.
+    pub in_doubt: Vec<CommandId>,
     /// The last input before the stop.
     pub last: Tag,
     /// How long nobody ran, by the wall clock.
@@ -85,6 +104,19 @@ impl Resumed {
                 counted(self.suppressed, "command")
             ),
         };
+        if self.owed > 0 {
+            text += &format!("; {} commands that had not left are sent now", self.owed);
+        }
+        for (ids, what) in [
+            (&self.too_old, "had not left and are too old to be sent"),
+            (&self.in_doubt, "were being handed over and are not sent again"),
+        ] {
+            let named: Vec<String> = ids.iter().take(NAMED_MAX).map(CommandId::to_string).collect();
+            if !named.is_empty() {
+                let more = if ids.len() > NAMED_MAX { ", ..." } else { "" };
+                text += &format!("; {} commands {what}: {}{more}", ids.len(), named.join(", "));
+            }
+        }
         if let Some(down) = self.down {
             text += &format!(", {down} s after the last input");
         }
@@ -102,8 +134,8 @@ impl Resumed {
 pub struct Started<W: Workshop> {
     /// The machine; changed rules are staged in it.
     pub machine: Machine<W::Fuse, W::Decide, W::Arbitrate>,
-    /// The journal ring, behind its last record.
-    pub journal: Ring<Mapped>,
+    /// The journal ring, behind its last record; the marks beside it, and the commands that are owed.
+    pub journal: Kept,
     /// Keeps the folder; goes to the runtime's taps.
     pub tap: StateTap,
     /// Canonical inputs that come before any datagram: the gap, the wall clock, the rules.
@@ -218,9 +250,12 @@ pub fn start_with<W: Workshop>(
     };
     let mut folder = StateFolder::open(dir).map_err(io)?;
     let mut mapped = Mapped::open(&folder.journal(), journal_bytes).map_err(io)?;
+    let marks = HandedOver::<Mapped>::len_for(workshop.site().actuators.len());
+    let mut handed = HandedOver::new(Mapped::open(&folder.handed(), marks).map_err(io)?);
     let mut resumed = Resumed::default();
     let own = own_rules(workshop);
-    let (mut machine, in_force, head) = match take_back(workshop, &folder, mapped.as_ref(), &mut resumed) {
+    let taken_back = take_back(workshop, &folder, mapped.as_ref(), &handed, &mut resumed);
+    let (mut machine, in_force, unsent, keep_from, head) = match taken_back {
         Some(mut back) => {
             if let Some(newest) = newest_beyond(mapped.as_ref(), back.end).filter(|t| *t > back.machine.last()) {
                 resumed.lost = newest.seq.0 - back.machine.last().seq.0;
@@ -233,24 +268,18 @@ pub fn start_with<W: Workshop>(
                 back.machine.skip_to(newest);
             }
             clear(mapped.as_mut(), back.from, back.end);
-            (back.machine, back.rules, back.end)
+            handed.go_on(back.machine.last().seq);
+            (back.machine, back.rules, back.unsent, back.from, back.end)
         }
         None => {
             mapped.as_mut().fill(0);
-            (workshop.machine(compile(workshop, &own)?), own.clone(), Offset(0))
+            handed.begin();
+            (workshop.machine(compile(workshop, &own)?), own.clone(), Vec::new(), Offset(0), Offset(0))
         }
     };
     let mut state = Vec::new();
     machine.save(&mut state);
     resumed.last = machine.last();
-    let saved = Saved {
-        tag: machine.last(),
-        journal: head.0,
-        site: site_key(workshop.site()),
-        rules: in_force.clone(),
-        state: state.clone(),
-    };
-    folder.save(&saved).map_err(io)?;
 
     let mut first = Vec::new();
     let mut base = ArrivalNs(0);
@@ -261,6 +290,21 @@ pub fn start_with<W: Workshop>(
         base = ArrivalNs(last.plus(resumed.down.unwrap_or_default()).0.saturating_add(1));
         first.push(canonical(&Input::Gap(Gap { from: last, lost: resumed.lost, reason: GapReason::Down })));
     }
+    let owed = owed(unsent, base, &mut resumed);
+    // Until what is owed has left, the state stays the one from whose journal it can be told once more.
+    let keep_from = if owed.is_empty() || resumed.lost > 0 {
+        let saved = Saved {
+            tag: machine.last(),
+            journal: head.0,
+            site: site_key(workshop.site()),
+            rules: in_force.clone(),
+            state: state.clone(),
+        };
+        folder.save(&saved).map_err(io)?;
+        head
+    } else {
+        keep_from
+    };
     first.push(canonical(&Input::Anchor(wall::anchor(now_utc, &workshop.site().frame.timezone)?)));
     let own = if resumed.keyframe.is_some() { own_after(workshop, &in_force, machine.site()) } else { own };
     resumed.rules_changed = resumed.keyframe.is_some() && in_force != own;
@@ -272,13 +316,33 @@ pub fn start_with<W: Workshop>(
     }
     let files = recorded_files(workshop, &in_force);
     let tap = StateTap::new(folder, workshop.site(), machine.last().seq, in_force);
-    Ok(Started { machine, journal: Ring::new(mapped, head), tap, first, base, state, files, resumed })
+    let journal = Kept { ring: Ring::going_on(mapped, keep_from, head), handed, owed };
+    Ok(Started { machine, journal, tap, first, base, state, files, resumed })
+}
+
+/// Of what did not leave, the commands that are sent now; of the others it is told what became of them.
+fn owed(unsent: Vec<(Command, Left)>, base: ArrivalNs, resumed: &mut Resumed) -> Vec<Command> {
+    let mut owed = Vec::new();
+    for (command, left) in unsent {
+        let age = DurationNs(base.0.saturating_sub(command.at.0));
+        match left {
+            Left::InDoubt => resumed.in_doubt.push(command.id),
+            // Nobody knows how old it is where there was no wall clock.
+            _ if resumed.down.is_none() || age > OWED_MAX => resumed.too_old.push(command.id),
+            _ => owed.push(command),
+        }
+    }
+    resumed.owed = owed.len() as u64;
+    resumed.suppressed -= resumed.owed;
+    owed
 }
 
 /// A machine brought back to the last journaled input.
 struct Back<W: Workshop> {
     machine: Machine<W::Fuse, W::Decide, W::Arbitrate>,
     rules: Vec<u8>,
+    /// Commands that were decided in it and did not leave, or are in doubt.
+    unsent: Vec<(Command, Left)>,
     /// The journal's stretch that was run again.
     from: Offset,
     end: Offset,
@@ -304,6 +368,7 @@ fn take_back<W: Workshop>(
     workshop: &W,
     folder: &StateFolder,
     journal: &[u8],
+    handed: &HandedOver<Mapped>,
     resumed: &mut Resumed,
 ) -> Option<Back<W>> {
     let keyframes = folder.keyframes();
@@ -314,7 +379,7 @@ fn take_back<W: Workshop>(
         resumed.refused.push(why.to_owned());
     }
     for saved in keyframes {
-        match run_again(workshop, &saved, journal, resumed) {
+        match run_again(workshop, &saved, journal, handed, resumed) {
             Ok(back) => {
                 resumed.keyframe = Some(saved.tag.seq);
                 return Some(back);
@@ -331,6 +396,7 @@ fn run_again<W: Workshop>(
     workshop: &W,
     saved: &Saved,
     journal: &[u8],
+    handed: &HandedOver<Mapped>,
     resumed: &mut Resumed,
 ) -> Result<Back<W>, String> {
     if saved.site != site_key(workshop.site()) {
@@ -343,8 +409,10 @@ fn run_again<W: Workshop>(
         return Err("it is not the state that it says it is".to_owned());
     }
     let (mut scan_buf, mut out) = (ScanBuf::new(), Outbox::new());
-    let (mut rerun, mut suppressed) = (0, 0);
+    let (mut rerun, mut suppressed, mut unsent) = (0, 0, Vec::new());
     let mut end = saved.offset();
+    let is_reached =
+        |c: &Command| workshop.site().actuators.get(c.device.index()).is_some_and(|a| address_of(a).is_some());
     for (behind, tag, bytes) in scan(journal, end) {
         let last = machine.last();
         if tag.seq.0 != last.seq.0 + 1 || tag.at < last.at {
@@ -360,10 +428,16 @@ fn run_again<W: Workshop>(
         machine.step(tag, &input, &mut out);
         rerun += 1;
         suppressed += out.commands.len() as u64;
+        for command in out.commands.iter().filter(|c| is_reached(c)) {
+            match handed.left(command.device, command.id) {
+                Left::Yes => {}
+                left => unsent.push((command.clone(), left)),
+            }
+        }
         end = behind;
     }
     (resumed.rerun, resumed.suppressed) = (rerun, suppressed);
-    Ok(Back { machine, rules, from: saved.offset(), end })
+    Ok(Back { machine, rules, unsent, from: saved.offset(), end })
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use osmose_model::site::{Site, SourceFile};
 use osmose_rules::Program;
 use std::sync::Arc;
 
+/// What begins another part of a rule: a condition on the same line ends before it.
+const CLAUSES: [&str; 6] = [" do ", " hold ", " until ", " release ", " deadline ", " level "];
+
 /// A site's files once others were installed beside them: rules take the place of all rules, people that of people.
 /// Ascending by path.
 pub(crate) fn files_in_force(files: &[SourceFile], installed: Vec<SourceFile>) -> Vec<SourceFile> {
@@ -121,7 +124,9 @@ impl Rulebook {
         {
             at.text.truncate(bytes);
         }
-        let text = at.text.trim_end();
+        let is_open = |i: &usize| at.text[..*i].matches('"').count().is_multiple_of(2);
+        let end = CLAUSES.iter().filter_map(|c| at.text.find(c)).filter(is_open).min();
+        let text = at.text[..end.unwrap_or(at.text.len())].trim_end();
         let text = text.strip_suffix(" and").unwrap_or(text);
         at.text = text.trim_end().to_owned();
         Some(at)
@@ -140,5 +145,20 @@ impl Rulebook {
             column: before[start..].chars().count() as u32 + 1,
             text: rest.to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_ends_where_the_next_part_of_its_rule_begins() {
+        let text = "edition 1\nrule told { when meeting.recorder is paused for 4 s  do meeting.recorder.start()  level info }\n";
+        let files = [SourceFile { path: "rules/told.rules".into(), text: text.into() }];
+        let book = Rulebook::new(&crate::testing::workshop_site(), &files);
+        let offset = text.find("meeting").expect("it is there") as u32;
+        let said = book.condition(RuleId(0), offset, &[]).expect("a condition");
+        assert_eq!(said.text, "meeting.recorder is paused for 4 s");
     }
 }

@@ -1,4 +1,5 @@
-//! The state folder (`SITE/.osmose/`): the journal ring, and two keyframes, of which one is always whole.
+//! The state folder (`SITE/.osmose/`): the journal ring, the marks of what left, and two keyframes, of which one is always
+//! whole.
 //!
 //! A keyframe is written beside its place, synced and renamed over the older of the two; a crash at any moment leaves
 //! at least one that its checksum proves whole.
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 pub const FOLDER: &str = ".osmose";
 /// The journal ring's file.
 pub const JOURNAL: &str = "journal.ring";
+/// The file of marks of what left.
+pub const HANDED: &str = "handed.marks";
 /// Bytes that the journal ring holds: minutes of a busy building, and keyframes come every half minute.
 pub const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// The two keyframes.
@@ -93,6 +96,12 @@ impl StateFolder {
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.dir.join(JOURNAL)
+    }
+
+    /// The file of marks of what left.
+    #[must_use]
+    pub fn handed(&self) -> PathBuf {
+        self.dir.join(HANDED)
     }
 
     /// The whole keyframes, the newest first.

@@ -13,6 +13,7 @@
 //! | `conflict/` | rules that can clash, with a counterexample; `prove` |
 //! | `cost/` | worst-case operations and memory of each rule, and deadlines that cannot be met |
 //! | `fmt.rs` | one layout for every file |
+//! | `fnv.rs` | a hash that is the same everywhere, for the shapes of rules |
 //! | `json/` | the tree as JSON, both ways, and its schema |
 //! | `eval/` | the incremental evaluator: truth, timers, dampers, sessions, state |
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod cost;
 pub mod diag;
 pub mod eval;
 pub mod fmt;
+mod fnv;
 pub mod json;
 pub mod program;
 pub mod syntax;

@@ -6,7 +6,9 @@
 mod common;
 
 use common::{Bench, compiled, site, source};
+use osmose_model::geometry::{Point, Polygon};
 use osmose_model::site::Site;
+use osmose_model::time::DurationNs;
 use osmose_model::world::Reading;
 use osmose_rules::cost::{Class, Costs, Op, StepBound, Table, assess};
 
@@ -64,6 +66,29 @@ fn a_command_that_wakes_others_counts_what_they_do() {
     let chain = format!("{alone}rule b {{ when m7.recorder is paused do lobby-display.wake() }}\n");
     let us = |text: &str| costs(&site(), text).rules[0].reaction_us;
     assert!(us(&chain) > us(alone), "{} and {}", us(&chain), us(alone));
+}
+
+/// What is said of two people concerns the zones that each may be in at once, and no more.
+#[test]
+fn a_person_is_in_zones_together_that_lie_over_each_other() {
+    let rule = |name: &str, zone: &str| {
+        format!("rule {name} {{ when p in {zone} and spread(p) < 0.3 m do lobby-display.wake() level user }}\n")
+    };
+    let text = [rule("a", "m7"), rule("b", "m9"), rule("c", "lobby")].concat();
+    let reaction_us = |apart_m: f64, exit_delay_s: i64| {
+        let mut site = site();
+        for (n, zone) in site.zones.iter_mut().enumerate() {
+            let x_m = n as f64 * apart_m;
+            let corners = [(x_m, 0.0), (x_m + 2.0, 0.0), (x_m + 2.0, 2.0), (x_m, 2.0)];
+            zone.area.parts = vec![Polygon::simple(corners.map(|(x_m, y_m)| Point::new(x_m, y_m)).to_vec())];
+        }
+        site.zones[0].margins.exit_delay = DurationNs::from_s(exit_delay_s);
+        costs(&site, &text).rules[1].reaction_us
+    };
+    // Two of three rooms, one for each of the two people; all three where a third of each lies in the next.
+    assert!(reaction_us(100.0, 0) < reaction_us(1.0, 0), "{} {}", reaction_us(100.0, 0), reaction_us(1.0, 0));
+    // Who left a room counts as in it for a while, wherever they are by then.
+    assert_eq!(reaction_us(100.0, 5), reaction_us(1.0, 0));
 }
 
 #[test]

@@ -54,6 +54,22 @@ fn doubt_pauses_too_and_says_so() {
     let mut b = Bench::new(PAUSE);
     b.appears(1, Some(0), Some(0)).device(0, "recording").is_identified(1, Some(0), 0.3);
     assert_eq!(b.took(), ["0 pause-recording: m7.recorder.pause(reason: \"track 1 left\") (in doubt)"]);
+    // So does a participant who may have changed places with somebody outside, whichever of the two is named first.
+    for (track, other) in [(1, 2), (2, 1)] {
+        let mut b = Bench::new(PAUSE);
+        b.appears(1, Some(0), Some(0))
+            .appears(2, Some(2), Some(3))
+            .device(0, "recording")
+            .may_have_swapped(track, other);
+        let took = b.took();
+        assert!(took.len() == 1 && took[0].ends_with("left\") (in doubt)"), "{took:?}");
+        let mut b = Bench::new(PAUSE);
+        b.appears(1, Some(0), Some(3))
+            .appears(2, Some(2), Some(3))
+            .device(0, "recording")
+            .may_have_swapped(track, other);
+        assert_eq!(b.took(), [] as [&str; 0], "neither is inside");
+    }
     // Somebody unknown inside a session counts as a participant.
     let mut b = Bench::new(PAUSE);
     b.device(0, "recording").appears(9, None, Some(3)).goes(9, Some(0)).goes(9, Some(3));

@@ -235,7 +235,7 @@ impl Replay {
             }
             let name = other.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
             let note = "B is a recording of its own.".to_owned();
-            return crate::web::replay(addr, &self.trace, Some(Beside { name, path: other.clone(), note }));
+            return crate::web::replay(addr, &self.trace, Some(Beside { name, path: other.clone(), note, is_what_if }));
         }
         if !is_what_if {
             return crate::web::replay(addr, &self.trace, None);
@@ -246,7 +246,7 @@ impl Replay {
         let ended = self.branch_off(&path).and_then(|name| {
             let note =
                 "From there on, devices in B follow their models, people stay as recorded: a hypothesis.".to_owned();
-            crate::web::replay(addr, &self.trace, Some(Beside { name, path: path.clone(), note }))
+            crate::web::replay(addr, &self.trace, Some(Beside { name, path: path.clone(), note, is_what_if }))
         });
         // It was made for this page alone; where it cannot be removed, the system's cleaning will.
         let _ = std::fs::remove_dir_all(&dir);

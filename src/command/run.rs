@@ -21,6 +21,7 @@ use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
 use osmose_rules::Program;
 use osmose_runtime::clock::{HostClock, utc_now};
+use osmose_runtime::control::controls;
 use osmose_runtime::engine::{Engine, OwnedInput, Setup, Summary};
 use osmose_runtime::latency::Segment;
 use osmose_runtime::latency::exchange::Latencies;
@@ -73,7 +74,7 @@ impl Run {
         let levels = program.levels().to_vec();
         let mut taps = self.logs(&names)?;
         let page = self.web.bind(&site, self.dry_run, &mut taps)?;
-        let (to_engine, control) = rtrb::RingBuffer::new(CONTROLS_MAX);
+        let (to_engine, control) = controls(CONTROLS_MAX);
         let stop = stop::on_signal()?;
         // Read together: what the log says of the wall clock is tied to its own clock.
         let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
@@ -188,12 +189,17 @@ impl Run {
             let (tag, digests) = started.head();
             recorder.keyframe(tag, &started.state, digests);
         }
-        for (rule, name) in names.iter().enumerate() {
-            recorder.name(NameOf::Rule, rule as u64, name);
-        }
-        taps.push(Box::new(recorder));
+        taps.push(Box::new(with_names(recorder, names)));
         Ok(())
     }
+}
+
+/// A recorder of a run that begins: what its rules are called is told once.
+pub(crate) fn with_names<W: std::io::Write>(mut recorder: Recorder<W>, names: &[String]) -> Recorder<W> {
+    for (rule, name) in names.iter().enumerate() {
+        recorder.name(NameOf::Rule, rule as u64, name);
+    }
+    recorder
 }
 
 /// The names of rules by id, for logs.

@@ -10,9 +10,10 @@ use osmose_model::device::SensorKind;
 use osmose_model::input::{Input, Tag};
 use osmose_model::observation::Body;
 use osmose_model::site::{Site, SourceFile};
-use osmose_model::time::{ArrivalNs, DurationNs, UtcNs, format_seconds};
+use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs, UtcNs, format_seconds};
 use osmose_replay::counted;
 use osmose_replay::record::{InlineRecorder, Recorder};
+use osmose_replay::score::frame_ms;
 use osmose_replay::trace::codec::NameOf;
 use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
@@ -123,8 +124,9 @@ impl StepSink<Fusion, Rules, Plan> for Sink {
 struct Truth {
     out: BufWriter<File>,
     next: ArrivalNs,
-    /// The instants that are written: scans of several sensors may be of one, and come in any order.
-    written: BTreeSet<ArrivalNs>,
+    /// The milliseconds that are written, which a score takes for one instant each: several sensors may scan within one, and
+    /// scans come in any order.
+    written: BTreeSet<i64>,
 }
 
 impl Truth {
@@ -143,9 +145,9 @@ impl Truth {
         Ok(())
     }
 
-    /// Where everybody is at an instant, where that was not written before.
+    /// Where everybody is at an instant, where its millisecond was not written before.
     fn write_once(&mut self, sim: &Sim, site: &Site, at: ArrivalNs) -> std::io::Result<()> {
-        if self.written.insert(at) { self.write_at(sim, site, at) } else { Ok(()) }
+        if self.written.insert(frame_ms(LogicalNs(at.0))) { self.write_at(sim, site, at) } else { Ok(()) }
     }
 
     /// Where everybody is at an instant. A scan's lies a little back, where the simulator knows it to half a step: a

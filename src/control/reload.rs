@@ -12,7 +12,7 @@ use osmose_model::input::Input;
 use osmose_model::site::{Site, SourceFile};
 use osmose_rules::cost::Table;
 use osmose_rules::{Checked, Program, Rules};
-use osmose_runtime::engine::Control;
+use osmose_runtime::control::Control;
 use osmose_runtime::logs::Known;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -233,7 +233,7 @@ impl Desk {
         let input = canonical(&Input::RulesInstalled { files: &block });
         // The logs' names first: a line with the new rules' or people's names can only come after this.
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Known { site: site.clone(), rules: names };
-        let is_taken = self.to_engine.push(Control::rules(ready, input)).is_ok();
+        let is_taken = self.to_engine.push(Control::rules(site, ready, input)).is_ok();
         if !is_taken {
             say!("not reloaded: the engine is behind; save it again");
         }

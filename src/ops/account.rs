@@ -2,11 +2,12 @@
 //! its books with it; so may any test of an installation.
 
 use osmose_bench::dist::is_told;
-use osmose_bench::peer::{Counted, EngineAccount, Measured};
+use osmose_bench::peer::{Counted, EngineAccount, Measured, OfRule, OfThread, WorstInput};
 use osmose_model::site::Topology;
 use osmose_model::stages::Refusal;
 use osmose_runtime::engine::Summary;
-use osmose_runtime::latency::totals::Totals;
+use osmose_runtime::latency::interval::Late;
+use osmose_runtime::latency::totals::{ThreadTotals, Totals};
 use osmose_runtime::latency::{Kind, Segment, Span};
 use osmose_sensors::reason::Reason;
 use std::collections::BTreeMap;
@@ -24,8 +25,8 @@ const NOT_DROPPED: &[Reason] = &[
     Reason::TimeAhead,
 ];
 
-/// The account of an engine that has ended.
-pub(crate) fn account(topology: Topology, s: &Summary, latencies: &Totals) -> EngineAccount {
+/// The account of an engine that has ended; `rules` are the names of those in force.
+pub(crate) fn account(topology: Topology, s: &Summary, latencies: &Totals, rules: &[String]) -> EngineAccount {
     let counted = |name: &str, count: u64| (count > 0).then(|| Counted { name: name.to_owned(), count });
     let egress = s.egress.unwrap_or_default();
     let mut dropped: BTreeMap<&str, u64> = BTreeMap::new();
@@ -61,7 +62,36 @@ pub(crate) fn account(topology: Topology, s: &Summary, latencies: &Totals) -> En
         latency: measured(latencies),
         missed: latencies.missed_in_all(),
         budget_us: u64::try_from(latencies.budget().0 / 1000).unwrap_or(0),
+        rules: of_rules(latencies, rules),
+        worst: latencies.worst().iter().map(|late| worst(late, rules)).collect(),
+        threads: latencies.threads().iter().map(of_thread).collect(),
     }
+}
+
+/// The rules that reacted; the others would be hundreds of zeros.
+fn of_rules(t: &Totals, names: &[String]) -> Vec<OfRule> {
+    let reacted = t.rules().iter().zip(names).filter(|(r, _)| r.react.count() > 0);
+    reacted
+        .map(|(r, name)| OfRule { rule: name.clone(), latency: one(name.clone(), &r.react), missed: r.missed })
+        .collect()
+}
+
+fn worst(late: &Late, names: &[String]) -> WorstInput {
+    let t = late.timing;
+    WorstInput {
+        seq: late.seq.0,
+        kind: late.kind.as_str().to_owned(),
+        rule: late.rule.and_then(|r| names.get(r.index()).cloned()),
+        whole_ns: late.whole.0,
+        wait_ns: t.read.since(t.received).0,
+        queued_ns: t.step_start.since(t.read).0,
+        step_ns: t.step_end.since(t.step_start).0,
+        send_ns: t.sent.since(t.step_end).0,
+    }
+}
+
+fn of_thread(t: &ThreadTotals) -> OfThread {
+    OfThread { thread: t.name.clone(), turns: t.turns, stalls: t.stalls, longest_ns: t.longest.0 }
 }
 
 /// Every segment over all kinds, then the whole way by kind.

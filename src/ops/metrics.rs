@@ -188,6 +188,14 @@ impl Shown {
             let label = [("rule", name.as_str())];
             missed.encode_family(&label)?.encode_counter::<[(&str, &str); 0], _, f64>(&rule.missed, None)?;
         }
+        let help = "From the kernel's receive stamp (or the due instant) to the transport, by rule";
+        let mut spans = e.encode_descriptor("rule_latency_seconds", help, None, MetricType::Histogram)?;
+        for (rule, name) in reacted() {
+            let label = [("rule", name.as_str())];
+            let (sum, buckets) = (sum_s(&rule.react), buckets(&rule.react));
+            let count = rule.react.count();
+            spans.encode_family(&label)?.encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None)?;
+        }
         Ok(())
     }
 }

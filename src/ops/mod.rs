@@ -22,8 +22,8 @@ use osmose_runtime::logs::Names;
 use serve::{Endpoint, ServeError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 /// What a running engine tells of itself
@@ -48,6 +48,7 @@ pub(crate) struct Serving {
     latencies: Latencies,
     topology: Topology,
     account: Option<PathBuf>,
+    names: Names,
     threads: Vec<JoinHandle<()>>,
     told: String,
 }
@@ -84,6 +85,7 @@ impl Bound {
             latencies: latencies.clone(),
             topology,
             account: self.account,
+            names: names.clone(),
             threads: vec![],
             told: String::new(),
         };
@@ -118,7 +120,8 @@ impl Serving {
         watchdog::stopping();
         if let Some(path) = &self.account {
             let unwritten = |e: &dyn std::fmt::Display| Failure::found(format!("cannot write {}: {e}", path.display()));
-            let told = self.latencies.with(|t| account::account(self.topology, summary, t));
+            let rules = self.names.lock().unwrap_or_else(PoisonError::into_inner).rules.clone();
+            let told = self.latencies.with(|t| account::account(self.topology, summary, t, &rules));
             let text = serde_json::to_string_pretty(&told).map_err(|e| unwritten(&e))?;
             std::fs::write(path, text + "\n").map_err(|e| unwritten(&e))?;
         }

@@ -9,7 +9,7 @@ use osmose_model::ids::RuleId;
 use osmose_model::input::{Anchor, Gap, GapReason, Input, OperatorAction, Report, Tag};
 use osmose_model::observation::{Body, Observation};
 use osmose_model::site::Site;
-use osmose_model::stages::{Arbitrate, Decide};
+use osmose_model::stages::Decide;
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs, NS_PER_S, UtcNs, format_seconds};
 use osmose_replay::drive::{Options, Osmose, Replay, Sinks};
 use osmose_replay::trace::read::TraceReader;

@@ -24,6 +24,7 @@ use osmose_model::tri::Tri;
 use osmose_model::world::Reading;
 use osmose_rules::Program;
 use osmose_rules::diag::did_you_mean;
+use osmose_rules::program::NoSuchMode;
 use osmose_rules::syntax::{SyntaxKind, SyntaxNode};
 
 /// A step of a test that feeds something in.
@@ -311,15 +312,11 @@ fn inside(site: &Site, program: &Program, path: &str, said: &str) -> Result<Feed
     if said == "reset" && program.rule_named(path).is_some() {
         return Ok(Feed::Reset(name));
     }
-    let (word, zone) = path.split_once('.').map_or((path, None), |(word, zone)| (word, Some(zone)));
-    if let Some(mode) = program.modes().iter().find(|m| m.name == word && m.per_zone == zone.is_some()) {
-        if let Some(zone) = zone.filter(|zone| site.zone_named(zone).is_none()) {
-            return Err(unknown("zone", zone, site.zones.iter().map(|z| z.name.as_str())));
-        }
-        if !mode.values.iter().any(|v| v == said) {
-            return Err(format!("`{word}` is never `{said}`; it is: {}", mode.values.join(", ")));
-        }
-        return Ok(Feed::Mode(name, value));
+    match program.mode_named(site, path, said) {
+        Ok(_) => return Ok(Feed::Mode(name, value)),
+        // Not a mode, then: what else it may have been meant for is told below.
+        Err(NoSuchMode::Name { .. }) => {}
+        Err(why) => return Err(why.to_string()),
     }
     let sensors = site.sensors.iter().map(|s| s.name.as_str());
     let known = sensors.chain(site.actuators.iter().map(|a| a.name.as_str()));

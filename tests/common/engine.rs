@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -162,6 +163,15 @@ impl Engine {
         });
         meanwhile();
         self.signal(Signal::CONT);
+    }
+
+    /// How long processors have worked for it so far; in ticks of the kernel, of which there are a hundred a second.
+    #[allow(dead_code, reason = "not every test that runs an engine asks")]
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("a process of ours");
+        let (_, fields) = stat.rsplit_once(") ").expect("pid (name) state ...");
+        let ticks = fields.split(' ').skip(11).take(2).map(|n| n.parse::<u64>().expect("utime, stime"));
+        Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
     /// Sends a signal and waits for the end.

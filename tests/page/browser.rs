@@ -178,8 +178,24 @@ impl Browser {
             "Emulation.setDeviceMetricsOverride",
             json!({"width": width, "height": height, "deviceScaleFactor": dense, "mobile": width < 700}),
         );
-        let features = json!([{"name": "prefers-color-scheme", "value": theme}]);
+        self.media(theme, "no-preference");
+        self.settle();
+    }
+
+    /// The theme, and whether motion is to be reduced (`reduce`) or not (`no-preference`).
+    pub(crate) fn media(&mut self, theme: &str, motion: &str) {
+        let features = json!([
+            {"name": "prefers-color-scheme", "value": theme},
+            {"name": "prefers-reduced-motion", "value": motion},
+        ]);
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
+    }
+
+    /// Waits until what was changed is laid out and drawn.
+    pub(crate) fn settle(&mut self) {
+        self.eval(
+            "new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(r))))",
+        );
     }
 
     /// A picture of what is seen, as a PNG file's bytes.
@@ -189,25 +205,66 @@ impl Browser {
         data_encoding::BASE64.decode(text.as_bytes()).expect("base64")
     }
 
-    /// Presses a key by its name in DOM events.
+    /// Presses a key by its name in DOM events; `Shift+` before it holds that down.
     pub(crate) fn press(&mut self, key: &str) {
+        let (key, held) = key.strip_prefix("Shift+").map_or((key, 0), |key| (key, 8));
         let text = if key.chars().count() == 1 { key } else { "" };
-        self.call("Input.dispatchKeyEvent", json!({"type": "keyDown", "key": key, "text": text}));
-        self.call("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key}));
+        let code = match key {
+            "Tab" => 9,
+            "Enter" => 13,
+            _ => 0,
+        };
+        let text = if key == "Enter" { "\r" } else { text };
+        let event = |kind: &str| json!({"type": kind, "key": key, "text": text, "modifiers": held, "windowsVirtualKeyCode": code});
+        self.call("Input.dispatchKeyEvent", event("keyDown"));
+        self.call("Input.dispatchKeyEvent", event("keyUp"));
     }
 
     /// Clicks the middle of the first element that a selector finds.
     pub(crate) fn click(&mut self, selector: &str) {
+        self.click_found(selector, &format!("document.querySelector({selector:?})"));
+    }
+
+    /// Clicks the middle of the element that an expression gives.
+    pub(crate) fn click_found(&mut self, what: &str, expression: &str) {
         let find = format!(
-            "(() => {{ const e = document.querySelector({selector:?}); if (!e) return null; e.scrollIntoView({{block: \
-             'nearest'}}); const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
+            "(() => {{ const e = {expression}; if (!e) return null; e.scrollIntoView({{block: 'nearest'}}); const b = \
+             e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
         );
         let at = self.eval(&find);
-        assert!(at.is_array(), "there is no {selector}");
-        for kind in ["mousePressed", "mouseReleased"] {
-            let event = json!({"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1});
-            self.call("Input.dispatchMouseEvent", event);
+        assert!(at.is_array(), "there is no {what}");
+        self.click_at(&at);
+    }
+
+    /// Clicks at a point of the window, `[x, y]`.
+    pub(crate) fn click_at(&mut self, at: &Value) {
+        self.drag(at, at);
+    }
+
+    /// Presses at one point of the window, moves to another and lets go.
+    pub(crate) fn drag(&mut self, from: &Value, to: &Value) {
+        self.mouse("mousePressed", from);
+        if from != to {
+            for share in [0.3, 0.6, 1.0] {
+                let between = |i: usize| {
+                    let (a, b) = (from[i].as_f64().expect("pixels"), to[i].as_f64().expect("pixels"));
+                    a + (b - a) * share
+                };
+                self.mouse("mouseMoved", &json!([between(0), between(1)]));
+            }
         }
+        self.mouse("mouseReleased", to);
+    }
+
+    fn mouse(&mut self, kind: &str, at: &Value) {
+        let event = json!({"type": kind, "x": at[0], "y": at[1], "button": "left", "buttons": 1, "clickCount": 1});
+        self.call("Input.dispatchMouseEvent", event);
+    }
+
+    /// Turns the wheel at a point of the window.
+    pub(crate) fn wheel(&mut self, at: &Value, by: f64) {
+        let event = json!({"type": "mouseWheel", "x": at[0], "y": at[1], "deltaX": 0, "deltaY": by});
+        self.call("Input.dispatchMouseEvent", event);
     }
 
     /// Fails where the page complained, or asked anybody but this machine.

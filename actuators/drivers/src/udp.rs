@@ -6,8 +6,8 @@
 
 use crate::waiting::{RUN_LINE_MAX, Run, Waiting};
 use crate::{RuleNames, lines};
-use osmose_model::command::Command;
-use osmose_model::device::Format;
+use osmose_model::command::{Command, CommandId};
+use osmose_model::device::{Actuator, Format};
 use osmose_model::ids::ActuatorId;
 use osmose_model::site::Site;
 use quinn_udp::{Transmit, UdpSocketState};
@@ -70,6 +70,29 @@ pub struct UdpCounts {
     pub calls: u64,
 }
 
+/// Which command a line tells, and whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Of {
+    /// Its device.
+    pub device: ActuatorId,
+    /// Its id.
+    pub id: CommandId,
+}
+
+/// Who is told when commands leave, one by one and in the order of each device.
+pub trait Leaving: std::fmt::Debug + Send {
+    /// The system call that hands it over comes next.
+    fn begins(&mut self, of: Of);
+    /// It was handed over, or the kernel has refused it.
+    fn left(&mut self, of: Of);
+}
+
+/// Where a device takes commands over UDP, if it does.
+#[must_use]
+pub fn address_of(actuator: &Actuator) -> Option<SocketAddr> {
+    actuator.connect.udp.filter(|_| matches!(actuator.connect.format, Format::Json(_)))
+}
+
 /// The sockets of one address family, shared by all devices.
 #[derive(Debug)]
 struct Family {
@@ -89,6 +112,7 @@ pub struct UdpOut {
     line: Vec<u8>,
     waiting: Waiting,
     counts: UdpCounts,
+    leaving: Option<Box<dyn Leaving>>,
 }
 
 fn open(domain: Domain, any: SocketAddr) -> io::Result<UdpSocket> {
@@ -113,6 +137,20 @@ impl Family {
         socket.send_to(line, to).map(|_| ())
     }
 
+    /// Everything of a run, in one call where that can be.
+    fn hand_over(&self, run: &Run<'_>, counts: &mut UdpCounts) {
+        let &Run { to, bytes, each, lines, .. } = run;
+        let Some(each) = each else { return counts.add(1, &self.send(bytes, to)) };
+        let sent = self.send_run(bytes, each, to);
+        // A network card that cannot cut a run says so at the first one: then each goes by itself.
+        let cannot = sent.is_err() && self.state.max_gso_segments() == 1;
+        if cannot {
+            bytes.chunks(each).for_each(|line| counts.add(1, &self.send(line, to)));
+        } else {
+            counts.add(lines, &sent);
+        }
+    }
+
     /// Several datagrams, one call.
     fn send_run(&self, contents: &[u8], each: usize, to: SocketAddr) -> io::Result<()> {
         let transmit = Transmit { destination: to, ecn: None, contents, segment_size: Some(each), src_ip: None };
@@ -126,16 +164,17 @@ impl UdpOut {
     /// # Errors
     /// What the kernel says where a socket cannot be opened.
     pub fn new(site: &Site) -> io::Result<Self> {
-        let addresses: Vec<Option<SocketAddr>> = site
-            .actuators
-            .iter()
-            .map(|a| a.connect.udp.filter(|_| matches!(a.connect.format, Format::Json(_))))
-            .collect();
+        let addresses: Vec<Option<SocketAddr>> = site.actuators.iter().map(address_of).collect();
         let wants_v6 = addresses.iter().flatten().any(SocketAddr::is_ipv6);
         let v6 = if wants_v6 { Some(Family::open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, 0).into())?) } else { None };
         let v4 = Family::open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, 0).into())?;
         let (line, waiting) = (Vec::with_capacity(LINE_BYTES), Waiting::new());
-        Ok(Self { v4, v6, addresses, line, waiting, counts: UdpCounts::default() })
+        Ok(Self { v4, v6, addresses, line, waiting, counts: UdpCounts::default(), leaving: None })
+    }
+
+    /// From here on somebody is told when commands leave.
+    pub fn tell(&mut self, leaving: Box<dyn Leaving>) {
+        self.leaving = Some(leaving);
     }
 
     /// Sends a command to its device, as [`lines::encode_json`] writes it without a lease. Never blocks; what waits goes
@@ -162,12 +201,16 @@ impl UdpOut {
     ///
     /// # Errors
     /// [`SendError::NoAddress`], which is also counted.
-    pub fn queue_line(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
+    pub fn queue_line(&mut self, site: &Site, of: Of, line: &[u8]) -> Result<(), SendError> {
+        self.queue(site, of.device, line, Some(of))
+    }
+
+    fn queue(&mut self, site: &Site, device: ActuatorId, line: &[u8], of: Option<Of>) -> Result<(), SendError> {
         let address = self.address(site, device)?;
         if !self.waiting.has_room(line.len()) {
             self.flush();
         }
-        self.waiting.push(address, line);
+        self.waiting.push(address, line, of);
         Ok(())
     }
 
@@ -176,7 +219,7 @@ impl UdpOut {
     /// # Errors
     /// [`SendError::NoAddress`], which is also counted.
     pub fn queue_again(&mut self, site: &Site, device: ActuatorId, line: &[u8]) -> Result<(), SendError> {
-        self.queue_line(site, device, line)?;
+        self.queue(site, device, line, None)?;
         self.counts.renewed += 1;
         Ok(())
     }
@@ -187,22 +230,17 @@ impl UdpOut {
             return;
         }
         loop {
-            let Self { waiting, v4, v6, counts, .. } = &mut *self;
+            let Self { waiting, v4, v6, counts, leaving, .. } = &mut *self;
             let most = v4.state.max_gso_segments();
-            let Some(Run { to, bytes, each, lines }) = waiting.next_run(most) else { break };
-            let family = if to.is_ipv6() { v6.as_ref().unwrap_or(v4) } else { v4 };
-            let Some(each) = each else {
-                counts.add(1, &family.send(bytes, to));
+            let Some(run) = waiting.next_run(most) else { break };
+            let family = if run.to.is_ipv6() { v6.as_ref().unwrap_or(v4) } else { v4 };
+            let Some(leaving) = leaving else {
+                family.hand_over(&run, counts);
                 continue;
             };
-            let sent = family.send_run(bytes, each, to);
-            // A network card that cannot cut a run says so at the first one: then each goes by itself.
-            let cannot = sent.is_err() && family.state.max_gso_segments() == 1;
-            if cannot {
-                bytes.chunks(each).for_each(|line| counts.add(1, &family.send(line, to)));
-            } else {
-                counts.add(lines, &sent);
-            }
+            run.of.iter().for_each(|of| leaving.begins(*of));
+            family.hand_over(&run, counts);
+            run.of.iter().for_each(|of| leaving.left(*of));
         }
         self.waiting.clear();
     }

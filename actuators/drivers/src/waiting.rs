@@ -5,6 +5,7 @@
 //! ones of such a run are filled with blanks in front of their newline: the JSON stays what it was. What goes to one
 //! address keeps its order; between addresses there is none to keep.
 
+use crate::udp::Of;
 use std::net::SocketAddr;
 
 /// Lines that wait at most: what the kernel takes in one call.
@@ -20,6 +21,7 @@ struct Line {
     to: SocketAddr,
     from: usize,
     end: usize,
+    of: Option<Of>,
     gone: bool,
 }
 
@@ -38,6 +40,8 @@ pub(crate) struct Run<'a> {
     pub(crate) each: Option<usize>,
     /// How many datagrams.
     pub(crate) lines: u64,
+    /// What they tell, of those that tell something new.
+    pub(crate) of: &'a [Of],
 }
 
 /// The lines that wait, oldest first. All memory is taken when it is made.
@@ -45,14 +49,16 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Waiting {
     lines: Vec<Line>,
     bytes: Vec<u8>,
-    /// A run under construction.
+    /// A run under construction, and what it tells.
     run: Vec<u8>,
+    of: Vec<Of>,
 }
 
 impl Waiting {
     pub(crate) fn new() -> Self {
         let run = Vec::with_capacity(LINES_MAX * RUN_LINE_MAX);
-        Self { lines: Vec::with_capacity(LINES_MAX), bytes: Vec::with_capacity(BYTES_MAX), run }
+        let (lines, of) = (Vec::with_capacity(LINES_MAX), Vec::with_capacity(LINES_MAX));
+        Self { lines, bytes: Vec::with_capacity(BYTES_MAX), run, of }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -65,10 +71,11 @@ impl Waiting {
         self.lines.len() < LINES_MAX && (self.bytes.is_empty() || self.bytes.len() + len <= BYTES_MAX)
     }
 
-    pub(crate) fn push(&mut self, to: SocketAddr, line: &[u8]) {
+    /// Puts a line behind the others; `of`: which command it tells for the first time.
+    pub(crate) fn push(&mut self, to: SocketAddr, line: &[u8], of: Option<Of>) {
         let from = self.bytes.len();
         self.bytes.extend_from_slice(line);
-        self.lines.push(Line { to, from, end: self.bytes.len(), gone: false });
+        self.lines.push(Line { to, from, end: self.bytes.len(), of, gone: false });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -91,19 +98,22 @@ impl Waiting {
                 (last, n, each) = (i, n + 1, longest);
             }
         }
-        if n == 1 {
-            self.lines[first].gone = true;
-            return Some(Run { to, bytes: &self.bytes[from..end], each: None, lines: 1 });
-        }
-        let Self { lines, bytes, run } = self;
+        let Self { lines, bytes, run, of } = self;
         run.clear();
+        of.clear();
+        if n == 1 {
+            lines[first].gone = true;
+            of.extend(lines[first].of);
+            return Some(Run { to, bytes: &bytes[from..end], each: None, lines: 1, of });
+        }
         for (i, line) in lines.iter_mut().enumerate().take(last + 1).skip(first) {
             if !line.gone && line.to == to {
                 line.gone = true;
+                of.extend(line.of);
                 fill(&bytes[line.from..line.end], if i == last { line.len() } else { each }, run);
             }
         }
-        Some(Run { to, bytes: run, each: Some(each), lines: n as u64 })
+        Some(Run { to, bytes: run, each: Some(each), lines: n as u64, of })
     }
 }
 
@@ -122,6 +132,8 @@ fn fill(line: &[u8], len: usize, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use osmose_model::command::CommandId;
+    use osmose_model::ids::{ActuatorId, Seq};
     use proptest::prelude::*;
 
     fn address(port: u16) -> SocketAddr {
@@ -134,18 +146,23 @@ mod tests {
             lines in proptest::collection::vec((1u16..4, 1usize..40, 0..12u8), 0..LINES_MAX), most in 1usize..70,
         ) {
             let mut waiting = Waiting::new();
-            let mut wanted: Vec<Vec<String>> = vec![vec![]; 4];
+            let (mut wanted, mut told): (Vec<Vec<String>>, Vec<Vec<u32>>) = (vec![vec![]; 4], vec![vec![]; 4]);
             for (i, (port, len, long)) in lines.iter().enumerate() {
                 // Now and then one that goes by itself.
                 let len = if *long == 0 { RUN_LINE_MAX } else { *len };
                 let text = format!("{i}{}", "x".repeat(len));
                 prop_assert!(waiting.has_room(text.len() + 1));
-                waiting.push(address(*port), format!("{text}\n").as_bytes());
+                let of = Of { device: ActuatorId(*port), id: CommandId { seq: Seq(0), n: i as u32 } };
+                waiting.push(address(*port), format!("{text}\n").as_bytes(), Some(of).filter(|_| i % 3 > 0));
+                told[usize::from(*port)].extend(Some(i as u32).filter(|_| i % 3 > 0));
                 wanted[usize::from(*port)].push(text);
             }
             let mut sent: Vec<Vec<String>> = vec![vec![]; 4];
             let mut runs = 0;
-            while let Some(Run { to, bytes, each, lines }) = waiting.next_run(most) {
+            let mut tells: Vec<Vec<u32>> = vec![vec![]; 4];
+            while let Some(Run { to, bytes, each, lines, of }) = waiting.next_run(most) {
+                prop_assert!(of.iter().all(|of| of.device.0 == to.port()));
+                tells[usize::from(to.port())].extend(of.iter().map(|of| of.id.n));
                 let each = each.unwrap_or(bytes.len());
                 prop_assert!(lines == 1 || each <= RUN_LINE_MAX && bytes.len() <= BYTES_MAX);
                 prop_assert!(lines as usize <= most.max(1));
@@ -159,6 +176,7 @@ mod tests {
             }
             prop_assert!(most == 1 || runs <= lines.len());
             prop_assert_eq!(sent, wanted);
+            prop_assert_eq!(tells, told);
             waiting.clear();
             prop_assert!(waiting.is_empty() && waiting.has_room(4096) && waiting.next_run(8).is_none());
         }
@@ -168,7 +186,7 @@ mod tests {
     fn lines_of_one_address_go_in_one_call_however_they_are_mixed_with_others() {
         let mut waiting = Waiting::new();
         for i in 0..20u16 {
-            waiting.push(address(1 + i % 2), format!("{{\"n\":{i}}}\n").as_bytes());
+            waiting.push(address(1 + i % 2), format!("{{\"n\":{i}}}\n").as_bytes(), None);
         }
         let first = waiting.next_run(64).expect("some wait");
         assert_eq!((first.lines, first.each), (10, Some(9)));

@@ -4,7 +4,7 @@ mod common;
 use common::*;
 use osmose_drivers::lines::{encode_commands_line, encode_event_line, encode_json};
 use osmose_drivers::log::{LogOut, encode_log_line};
-use osmose_drivers::udp::{SendError, UdpOut};
+use osmose_drivers::udp::{Of, SendError, UdpOut};
 use osmose_model::command::{Cause, Command, Text, Trigger, Value};
 use osmose_model::ids::{ActuatorId, PersonId, Seq, TrackId, ZoneId};
 use osmose_model::time::{DurationNs, LogicalNs, UtcNs};
@@ -227,9 +227,10 @@ fn queued_commands_arrive_in_their_order_and_need_fewer_calls_than_there_are() {
     // Their numbers grow from one digit to three: no two neighbours of some are of one length.
     let commands: Vec<Command> = (0..120).map(|n| Command { source_seq: Some(n), ..command() }).collect();
     for c in &commands {
-        udp.queue_line(&site, c.device, udp_line(c).as_bytes()).expect("it has an address");
+        udp.queue_line(&site, Of { device: c.device, id: c.id }, udp_line(c).as_bytes()).expect("it has an address");
     }
-    let error = udp.queue_line(&site, ActuatorId(1), udp_line(&command()).as_bytes());
+    let nobody = Of { device: ActuatorId(1), id: command().id };
+    let error = udp.queue_line(&site, nobody, udp_line(&command()).as_bytes());
     assert!(matches!(error, Err(SendError::NoAddress { .. })), "{error:?}");
     udp.flush();
     udp.flush();

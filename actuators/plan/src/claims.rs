@@ -84,6 +84,23 @@ impl Claims {
         }
     }
 
+    /// Takes the memory of `other` where that has room for more holders, and leaves its own there. Neither allocates nor
+    /// frees; who holds what stays as it is.
+    pub(crate) fn move_to_larger(&mut self, other: &mut Self) {
+        if other.index.len() <= self.index.len() {
+            return;
+        }
+        other.nodes.clear();
+        other.nodes.append(&mut self.nodes);
+        other.free.clear();
+        other.free.append(&mut self.free);
+        other.index.fill(NONE);
+        other.index[..self.index.len()].copy_from_slice(&self.index);
+        std::mem::swap(&mut self.nodes, &mut other.nodes);
+        std::mem::swap(&mut self.free, &mut other.free);
+        std::mem::swap(&mut self.index, &mut other.index);
+    }
+
     /// How many holders there is room for.
     pub(crate) fn room(&self) -> usize {
         self.index.len()

@@ -161,6 +161,34 @@ impl Plan {
         self.claims.reserve(holders.min(HOLDERS_MAX));
     }
 
+    /// Puts terms in force. Allocates: for the start, and for tests; a running engine's go by [`Arbitrate::take_terms`].
+    pub fn agree(&mut self, terms: &Terms) {
+        self.reserve_holders(terms.holders);
+        self.take(&mut terms.clone());
+    }
+
+    /// Takes terms over, and leaves in them what was in force before.
+    fn take(&mut self, terms: &mut Terms) {
+        self.user_level = terms.user_level.unwrap_or(self.user_level);
+        std::mem::swap(&mut self.over, &mut terms.order);
+        self.combine.fill(Combine::default());
+        for (device, property, how) in &terms.combine {
+            let slot = self.devices.get(device.index()).and_then(|d| d.slot_of(property.as_str()));
+            if let Some(slot) = slot {
+                self.combine[slot] = *how;
+            }
+        }
+        for number in 0..self.devices.len() {
+            let device = ActuatorId(number as u16);
+            let by_hand = terms.by_hand.binary_search(&device).is_ok();
+            if std::mem::replace(&mut self.by_hand[number], by_hand) != by_hand && self.has_manual(device) {
+                self.touch(device, settle::PENDING);
+            }
+        }
+        self.lease_level = terms.lease_level;
+        self.note_leases();
+    }
+
     /// Sets the level at which operators act: the rank of `user` in the installed rules' `levels` line.
     pub fn set_user_level(&mut self, level: LevelRank) {
         self.user_level = level;
@@ -278,27 +306,19 @@ impl Plan {
 }
 
 impl Arbitrate for Plan {
-    /// As the trait says. Allocates: it is called where rules are installed, and not on the hot path.
-    fn agree(&mut self, terms: &Terms) {
-        self.reserve_holders(terms.holders);
-        self.user_level = terms.user_level.unwrap_or(self.user_level);
-        self.over.clone_from(&terms.order);
-        self.combine.fill(Combine::default());
-        for (device, property, how) in &terms.combine {
-            let slot = self.devices.get(device.index()).and_then(|d| d.slot_of(property.as_str()));
-            if let Some(slot) = slot {
-                self.combine[slot] = *how;
-            }
-        }
-        for number in 0..self.devices.len() {
-            let device = ActuatorId(number as u16);
-            let by_hand = terms.by_hand.binary_search(&device).is_ok();
-            if std::mem::replace(&mut self.by_hand[number], by_hand) != by_hand && self.has_manual(device) {
-                self.touch(device, settle::PENDING);
-            }
-        }
-        self.lease_level = terms.lease_level;
-        self.note_leases();
+    fn room_for(&self, terms: &Terms) -> Self {
+        let mut room = self.clone();
+        room.reserve_holders(terms.holders);
+        room
+    }
+
+    fn take_terms(&mut self, terms: &mut Terms, room: &mut Self) {
+        self.claims.move_to_larger(&mut room.claims);
+        self.take(terms);
+    }
+
+    fn carry(&mut self, seq: Seq, effect: &Effect) {
+        self.book(seq, settle::CARRIED, effect);
     }
 
     /// As the trait says; `effects` is empty afterwards.

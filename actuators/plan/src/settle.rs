@@ -11,6 +11,8 @@ use osmose_model::input::Tag;
 pub(crate) const CLEAN: u32 = u32::MAX;
 /// A device whose commands were shed, to be settled with the next step.
 pub(crate) const PENDING: u32 = u32::MAX - 1;
+/// A device touched by what went over from old rules to new ones.
+pub(crate) const CARRIED: u32 = u32::MAX - 2;
 
 /// Where a step's commands go, and their numbering.
 pub(crate) struct Sink<'a> {
@@ -264,7 +266,8 @@ impl Plan {
             let device = self.dirty[i];
             let by = self.dirty_by[device.index()];
             self.dirty_by[device.index()] = CLEAN;
-            let now = effects.get(by as usize).map(cause_of);
+            let carried = (by == CARRIED).then(|| Cause::new(Trigger::Start));
+            let now = carried.as_ref().or_else(|| effects.get(by as usize).map(cause_of));
             let settled = self.settle(device, now, sink);
             self.note_lease(device);
             if !settled {

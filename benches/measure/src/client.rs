@@ -48,6 +48,8 @@ pub struct Run {
     pub began: (Instant, SystemTime),
     /// Events handed to the kernel.
     pub sent: u64,
+    /// Datagrams of the flood handed to the kernel.
+    pub flooded: u64,
     /// Commands that had to come, warm-up included.
     pub expected: u64,
     /// Commands that came for them, each counted once.
@@ -65,6 +67,14 @@ pub struct Run {
 pub struct Sockets {
     to: UdpSocket,
     from: UdpSocket,
+    flood: Option<Flood>,
+}
+
+/// What goes to another socket of the engine meanwhile.
+#[derive(Debug)]
+struct Flood {
+    to: UdpSocket,
+    rate_hz: f64,
 }
 
 impl Sockets {
@@ -80,7 +90,18 @@ impl Sockets {
         let _ = from.set_recv_buffer_size(crate::floor::BUFFER_BYTES);
         from.bind(&commands.into())?;
         from.set_nonblocking(true)?;
-        Ok(Self { to, from: from.into() })
+        Ok(Self { to, from: from.into(), flood: None })
+    }
+
+    /// Sends readings of a sensor to `to` too, so many a second.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn flooding(self, to: SocketAddr, rate_hz: f64) -> std::io::Result<Self> {
+        let socket = UdpSocket::bind(SocketAddr::new(to.ip(), 0))?;
+        socket.connect(to)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { flood: Some(Flood { to: socket, rate_hz }), ..self })
     }
 }
 
@@ -108,12 +129,27 @@ impl Run {
             misses_not_kept: 0,
             began: (Instant::now(), SystemTime::now()),
             sent: 0,
+            flooded: 0,
             expected: 0,
             received: 0,
             again: 0,
             bogus: 0,
             gaps: Gaps::of_at_least(least_gap),
         }
+    }
+
+    /// Sends what is due of the flood; gives how much.
+    fn flood(&mut self, flood: &Flood, at_ns: u64) -> u32 {
+        let due = (at_ns as f64 / 1e9 * flood.rate_hz) as u64;
+        let before = self.flooded;
+        while self.flooded < due.min(before + BURST as u64) {
+            let reading = format!("{{\"v\":{}.5}}", self.flooded % 1000);
+            if flood.to.send(reading.as_bytes()).is_err() {
+                break;
+            }
+            self.flooded += 1;
+        }
+        (self.flooded - before) as u32
     }
 
     /// A command came.
@@ -196,6 +232,9 @@ pub fn play(sockets: &Sockets, load: &Load, least_gap: Duration) -> Run {
             }
             run.sent += 1;
             handled += 1;
+        }
+        if let Some(flood) = sockets.flood.as_ref().filter(|_| run.sent < count) {
+            handled += run.flood(flood, ns(now));
         }
         while let Ok(n) = sockets.from.recv(&mut buffer) {
             run.take(&mut book, &buffer[..n], ns(Instant::now()), budget_ns);

@@ -13,7 +13,7 @@ use crate::interval;
 use crate::peer::{Peer, PeerError, Place, Who};
 use crate::report::hgrm::Slice;
 use crate::report::{Hiccups, Judged, Ratio, Report, Row};
-use crate::sites::Plan;
+use crate::sites::{FLOODED_HZ, FloodBy, Plan};
 use crate::verdict;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -42,7 +42,12 @@ pub struct Options {
     pub cores: Vec<usize>,
     /// What is too late.
     pub budget: Duration,
+    /// Each pair has a third run, of the engine while another of its sockets is flooded.
+    pub flood: Option<FloodBy>,
 }
+
+/// A sensor that floods says so many times what it declares.
+const FLOOD_TIMES: f64 = 10.0;
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +76,26 @@ pub enum LatencyError {
     },
 }
 
-/// Everything of one of the two, over all runs.
-#[derive(Default)]
+/// Everything of one of the two (or three), over all runs.
 struct Side {
+    who: Who,
+    flooded: bool,
+    figures: Figures,
+}
+
+impl Side {
+    fn new(who: Who, flooded: bool) -> Self {
+        Self { who, flooded, figures: Figures::default() }
+    }
+
+    fn row_name(&self, idle: &str) -> String {
+        format!("{}{}, {}", self.who.as_str(), if self.flooded { " under a flood" } else { "" }, how(idle))
+    }
+}
+
+/// What was measured of it.
+#[derive(Default)]
+struct Figures {
     all: Dist,
     misses: Misses,
     runs: Vec<RunFigures>,
@@ -125,21 +147,23 @@ pub fn measure(
     if !pinned {
         report.notes.push("The client could not be pinned: the scheduler's moves are in the figures.".to_owned());
     }
-    let total = options.idle.len() * options.pairs * 2;
+    let runs = if options.flood.is_some() { 3 } else { 2 };
+    let total = options.idle.len() * options.pairs * runs;
     let (mut done, mut is_first) = (0, true);
     for idle in &options.idle {
-        let mut sides = [(Who::Floor(Kind::Buffered), Side::default()), (Who::Engine, Side::default())];
+        let mut sides = vec![Side::new(Who::Floor(Kind::Buffered), false), Side::new(Who::Engine, false)];
+        sides.extend(options.flood.map(|_| Side::new(Who::Engine, true)));
         for pair in 0..options.pairs {
-            for i in 0..2 {
-                let (who, side) = &mut sides[(pair + i) % 2];
+            for i in 0..runs {
                 progress(done, total);
-                one_run(*who, idle, options, side)?;
+                one_run(idle, options, &mut sides[(pair + i) % runs])?;
                 done += 1;
             }
         }
         summarise(&mut report, idle, options, &sides);
-        for (who, side) in sides {
-            let name = row_name(who, idle);
+        for side in sides {
+            let name = side.row_name(idle);
+            let side = side.figures;
             measurement.dists.push((name, side.all));
             measurement.slices.1.extend(side.slices);
             if let (Some(began), true) = (side.began, is_first) {
@@ -152,9 +176,8 @@ pub fn measure(
     Ok(measurement)
 }
 
-fn row_name(who: Who, idle: &str) -> String {
-    let how = if idle == "spin" { "spinning" } else { "blocking" };
-    format!("{}, {how}", who.as_str())
+fn how(idle: &str) -> &'static str {
+    if idle == "spin" { "spinning" } else { "blocking" }
 }
 
 fn describe(report: &mut Report, o: &Options) {
@@ -177,17 +200,31 @@ fn describe(report: &mut Report, o: &Options) {
     report.set("topology asked for", &o.topology);
     report.set("cores", format!("floor and engine on {}, the client spins on {}", cores(&o.cores), o.client_core));
     report.set("recording", "off; no state is kept");
+    let hz = FLOODED_HZ * FLOOD_TIMES;
+    if let Some(by) = o.flood {
+        let who = match by {
+            FloodBy::Rate => format!("a sensor that declares {FLOODED_HZ:.0} readings/s says {hz:.0}/s"),
+            FloodBy::Unknown => format!("{hz:.0} datagrams/s from somebody of whom nothing is taken"),
+        };
+        report.set("flood", format!("on a socket of its own, sent by the client: {who}"));
+    }
 }
 
-fn one_run(who: Who, idle: &str, o: &Options, side: &mut Side) -> Result<(), LatencyError> {
+fn one_run(idle: &str, o: &Options, side: &mut Side) -> Result<(), LatencyError> {
+    let who = side.who;
+    let flooded = o.flood.map(|by| Ok((free_port()?, by))).transpose().map_err(LatencyError::Sockets)?;
     let plan = Plan {
         events: free_port().map_err(LatencyError::Sockets)?,
         commands: free_port().map_err(LatencyError::Sockets)?,
         idle: idle.to_owned(),
         topology: o.topology.clone(),
+        flooded,
         ..Plan::default()
     };
-    let sockets = Sockets::open(plan.events, plan.commands).map_err(LatencyError::Sockets)?;
+    let mut sockets = Sockets::open(plan.events, plan.commands).map_err(LatencyError::Sockets)?;
+    if let (Some((to, _)), true) = (flooded, side.flooded) {
+        sockets = sockets.flooding(to, FLOODED_HZ * FLOOD_TIMES).map_err(LatencyError::Sockets)?;
+    }
     let peer = Peer::start(who, &plan, &Place { binary: o.binary.clone(), cores: o.cores.clone() })?;
     let (least, began) = (o.budget / 10, Instant::now());
     let probe = o.cores.last().map(|&c| Probe::start(c, began, least)).transpose().map_err(LatencyError::Probe)?;
@@ -200,15 +237,15 @@ fn one_run(who: Who, idle: &str, o: &Options, side: &mut Side) -> Result<(), Lat
     if run.bogus + run.again > 0 {
         return Err(LatencyError::Wrong { who: who.as_str(), bogus: run.bogus, again: run.again });
     }
-    for account in [tally.events(who, run.sent), tally.commands(who, run.received, client_drops)] {
+    for account in [tally.events(who, run.sent + run.flooded), tally.commands(who, run.received, client_drops)] {
         account.close()?;
-        side.accounts.push(account);
+        side.figures.accounts.push(account);
     }
-    side.take(&run, found, offset_ns, o.budget);
+    side.figures.take(&run, found, offset_ns, o.budget);
     Ok(())
 }
 
-impl Side {
+impl Figures {
     fn take(&mut self, run: &Run, found: Option<Found>, offset_ns: u64, budget: Duration) {
         let budget_ns = budget.as_nanos() as u64;
         let n = run.latency.len();
@@ -244,44 +281,61 @@ impl Side {
     }
 }
 
-fn summarise(report: &mut Report, idle: &str, o: &Options, sides: &[(Who, Side); 2]) {
-    for (who, side) in sides.iter() {
-        let name = row_name(*who, idle);
-        let p50s = side.runs.iter().map(|r| r.p50_ns).collect();
-        report.rows.push(Row::new(&name, &side.all, p50s).with_misses(side.misses));
-        if let Some(found) = &side.late {
+fn summarise(report: &mut Report, idle: &str, o: &Options, sides: &[Side]) {
+    for side in sides {
+        let (name, figures) = (side.row_name(idle), &side.figures);
+        let p50s = figures.runs.iter().map(|r| r.p50_ns).collect();
+        report.rows.push(Row::new(&name, &figures.all, p50s).with_misses(figures.misses));
+        if let Some(found) = &figures.late {
             report.hiccups.push(Hiccups::of_probe(&format!("core of the {name}"), found));
         }
-        if !side.client.is_empty() {
+        if !figures.client.is_empty() {
             report.notes.push(format!(
                 "The client's own core was taken away {} times for {:.0} us or more beside the {name}, at most {:.1} ms; misses that overlap these count as overlapping a hiccup.",
-                side.client.len(),
+                figures.client.len(),
                 o.budget.as_secs_f64() * 1e5,
-                side.client.max_ns() as f64 / 1e6
+                figures.client.max_ns() as f64 / 1e6
             ));
         }
-        report.accounts.extend(merged(&side.accounts));
+        report.accounts.extend(merged(&figures.accounts));
     }
-    let [(_, floor), (_, engine)] = sides;
-    let how = if idle == "spin" { "spinning" } else { "blocking" };
+    let budget_ms = o.budget.as_secs_f64() * 1e3;
+    let [floor, engines @ ..] = sides else { return };
+    for engine in engines {
+        compare(
+            report,
+            (engine, if engine.flooded { "engine under a flood" } else { "engine" }),
+            (floor, "floor"),
+            idle,
+            o,
+        );
+        let nothing = Dist::new();
+        let probe = engine.figures.late.as_ref().map_or(&nothing, |f| &f.late);
+        report.verdicts.push(Judged {
+            what: format!("p99.9 of the {}, within {budget_ms} ms", engine.row_name(idle)),
+            verdict: verdict::judge(&engine.figures.all, probe, o.budget.as_nanos() as u64),
+        });
+    }
+    if let [engine, flooded] = engines {
+        compare(report, (flooded, "engine under a flood"), (engine, "engine"), idle, o);
+    }
+}
+
+/// The ratios of two sides, by the pairs of their runs.
+fn compare(report: &mut Report, (a, a_name): (&Side, &str), (b, b_name): (&Side, &str), idle: &str, o: &Options) {
+    let how = how(idle);
     let mut ratio = |what: &str, of: &dyn Fn(&RunFigures) -> Option<f64>| {
-        let pairs: Option<Vec<f64>> =
-            engine.runs.iter().zip(&floor.runs).map(|(e, f)| Some(interval::ratio(of(e)?, of(f)?))).collect();
+        let both = a.figures.runs.iter().zip(&b.figures.runs);
+        let pairs: Option<Vec<f64>> = both.map(|(a, b)| Some(interval::ratio(of(a)?, of(b)?))).collect();
         let pairs = pairs.unwrap_or_default();
         if let Some(interval) = interval::from_signs(&pairs) {
             let order = "alternating pairs".to_owned();
-            report.ratios.push(Ratio { what: format!("{what}, {how}: engine / floor"), interval, pairs, order });
+            report.ratios.push(Ratio { what: format!("{what}, {how}: {a_name} / {b_name}"), interval, pairs, order });
         }
     };
     ratio("p50", &|r| Some(r.p50_ns));
     ratio("p99.9", &|r| r.p999_ns);
     ratio(&format!("share over {} ms", o.budget.as_secs_f64() * 1e3), &|r| Some(r.over_share));
-    let nothing = Dist::new();
-    let probe = engine.late.as_ref().map_or(&nothing, |f| &f.late);
-    report.verdicts.push(Judged {
-        what: format!("p99.9 of the engine, {how}, within {} ms", o.budget.as_secs_f64() * 1e3),
-        verdict: verdict::judge(&engine.all, probe, o.budget.as_nanos() as u64),
-    });
 }
 
 /// Accounts of several runs as one for each way.

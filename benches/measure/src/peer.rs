@@ -82,6 +82,51 @@ pub struct Counted {
     pub count: u64,
 }
 
+/// One rule's reactions, from the kernel's stamp (or the due instant) to the transport.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OfRule {
+    /// Which; `what` of its latencies too.
+    pub rule: String,
+    /// How long they took.
+    pub latency: Measured,
+    /// How many were beyond its deadline (the budget where it declares none).
+    pub missed: u64,
+}
+
+/// One of the inputs that took longest, and where its time went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorstInput {
+    /// Its number in the log.
+    pub seq: u64,
+    /// What it was.
+    pub kind: String,
+    /// The rule whose command went out last, where one did.
+    pub rule: Option<String>,
+    /// From the kernel's stamp until it was done with.
+    pub whole_ns: i64,
+    /// Until it was read.
+    pub wait_ns: i64,
+    /// From there until its step began.
+    pub queued_ns: i64,
+    /// Its step.
+    pub step_ns: i64,
+    /// From there until what it decided was handed over.
+    pub send_ns: i64,
+}
+
+/// How one thread of the pipeline went round.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfThread {
+    /// Which.
+    pub thread: String,
+    /// How often.
+    pub turns: u64,
+    /// Turns that took longer than an event may.
+    pub stalls: u64,
+    /// The longest turn.
+    pub longest_ns: i64,
+}
+
 /// What an engine writes of itself at its end (`osmose run --account`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EngineAccount {
@@ -105,6 +150,15 @@ pub struct EngineAccount {
     pub missed: u64,
     /// Its budget, microseconds.
     pub budget_us: u64,
+    /// The rules that reacted, in their order.
+    #[serde(default)]
+    pub rules: Vec<OfRule>,
+    /// The inputs that took longest, the longest first.
+    #[serde(default)]
+    pub worst: Vec<WorstInput>,
+    /// The pipeline's threads.
+    #[serde(default)]
+    pub threads: Vec<OfThread>,
 }
 
 /// What a process did.
@@ -204,7 +258,8 @@ impl Peer {
     /// # Errors
     /// [`PeerError::NoAccount`].
     pub fn stop(mut self) -> Result<Tally, PeerError> {
-        let drops = kernel_drops(self.plan.events.port()).unwrap_or(0);
+        let drops_at = |port| kernel_drops(port).unwrap_or(0);
+        let drops = drops_at(self.plan.events.port()) + self.plan.flooded.map_or(0, |(to, _)| drops_at(to.port()));
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let mut text = String::new();
         if let Some(mut stdout) = self.child.stdout.take() {

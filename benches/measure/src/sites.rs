@@ -20,6 +20,18 @@ pub enum Format {
     Native,
 }
 
+/// Who floods a socket beside the one that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloodBy {
+    /// A sensor that says ten times what its `rate_hz` declares.
+    Rate,
+    /// Somebody from whom nothing is taken there.
+    Unknown,
+}
+
+/// What the sensor whose socket is flooded declares.
+pub const FLOODED_HZ: f64 = 1000.0;
+
 /// What a site is made with.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -41,6 +53,8 @@ pub struct Plan {
     pub woken: usize,
     /// Whether there is a sensor of every other kind too.
     pub every_kind: bool,
+    /// A sensor with a socket of its own, which is flooded.
+    pub flooded: Option<(SocketAddr, FloodBy)>,
 }
 
 impl Default for Plan {
@@ -56,6 +70,7 @@ impl Default for Plan {
             untouched: 0,
             woken: 0,
             every_kind: false,
+            flooded: None,
         }
     }
 }
@@ -160,6 +175,14 @@ impl Plan {
         );
         if self.every_kind {
             self.other_kinds(&mut out);
+        }
+        if let Some((udp, by)) = self.flooded {
+            let from = if by == FloodBy::Unknown { ", from = \"192.0.2.1:9\"" } else { "" };
+            let _ = write!(
+                out,
+                "\n[[sensor]]\nid = \"flooded\"\nkind = \"value\"\nunit = \"lx\"\nstale_s = 60.0\nlevel = \"ground\"\nzones = [\"r0\"]\n\
+                 rate_hz = {FLOODED_HZ:.1}\nconnect = {{ udp = \"{udp}\", format = \"json\", map = {{ value = \"/v\" }}{from} }}\n"
+            );
         }
         for r in 0..ROOMS {
             let _ = write!(
@@ -327,6 +350,8 @@ mod tests {
             Plan { every_kind: true, people: 20, ..Plan::default() },
             Plan { format: Format::Native, idle: "spin".into(), topology: "split".into(), ..Plan::default() },
             Plan { untouched: 10, woken: 10, people: 10, ..Plan::default() },
+            Plan { flooded: Some((SocketAddr::from(([127, 0, 0, 1], 7803)), FloodBy::Rate)), ..Plan::default() },
+            Plan { flooded: Some((SocketAddr::from(([127, 0, 0, 1], 7803)), FloodBy::Unknown)), ..Plan::default() },
         ] {
             let ready = plan.load().unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(ready.site.people.len(), plan.people);

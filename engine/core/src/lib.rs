@@ -22,7 +22,7 @@ pub mod step;
 pub use driver::{CoreDriver, Driver, StepSink};
 pub use outbox::Outbox;
 pub use sequencer::Sequencer;
-pub use step::{Core, Machine, Stats};
+pub use step::{Core, Machine, Staged, StagedRules, Stats};
 
 pub use osmose_fusion::Fusion;
 pub use osmose_plan::{Plan, fail_safe};

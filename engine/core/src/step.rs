@@ -7,7 +7,7 @@
 use crate::clock::WallClock;
 use crate::outbox::Outbox;
 use osmose_model::canon;
-use osmose_model::command::{Args, Command, Effect, Value};
+use osmose_model::command::{Args, Command, Effect, Terms, Value};
 use osmose_model::digest::Digest;
 use osmose_model::geometry::Point;
 use osmose_model::ids::{ActuatorId, GroupId, LevelId, Name, PersonId, SensorId, TrackId, ZoneId};
@@ -23,6 +23,17 @@ use std::sync::Arc;
 
 /// The engine's own machine: the tracker, the rule evaluator and the arbitration that Osmose ships.
 pub type Core = Machine<osmose_fusion::Fusion, osmose_rules::Rules, osmose_plan::Plan>;
+
+/// Rules of the engine's own machine that wait to be in force.
+pub type StagedRules = Staged<osmose_rules::Rules, osmose_plan::Plan>;
+
+impl StagedRules {
+    /// Rules for a running engine of this site, ready to be in force.
+    #[must_use]
+    pub fn of_site(site: &Site, rules: osmose_rules::Rules) -> Self {
+        Self::new(rules, |terms| osmose_plan::Plan::with_holders(site, terms.holders))
+    }
+}
 
 /// Bytes that hold any event's or command's canonical form.
 const DECISION_BYTES_MAX: usize = 8 * 1024;
@@ -54,6 +65,40 @@ struct Own {
     stats: Stats,
 }
 
+/// Rules that wait for the input that puts them in force, with all the memory that they need then; behind that input, what
+/// was in force before. It is made and dropped beside the path of an event.
+#[derive(Clone, Debug)]
+pub struct Staged<D, A> {
+    rules: D,
+    terms: Terms,
+    /// An arbitration with room for the holders of these rules.
+    room: A,
+    /// Room for what they may decide at once, where it is more than the least.
+    effects: Vec<Effect>,
+    /// Behind the input: the site that was in force before, where these rules came with another.
+    site: Option<Arc<Site>>,
+}
+
+impl<D: Decide, A: Arbitrate> Staged<D, A> {
+    /// Of rules; `room` is given what these ask of arbitration ([`Arbitrate::room_for`]).
+    pub fn new(rules: D, room: impl FnOnce(&Terms) -> A) -> Self {
+        let terms = rules.terms();
+        let room = room(&terms);
+        // Every machine has room for the least.
+        let more = rules.effects_room();
+        let effects = Vec::with_capacity(if more > EFFECTS_MIN { more } else { 0 });
+        Self { rules, terms, room, effects, site: None }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &D {
+        &self.rules
+    }
+}
+
+/// Least room for what a step may decide.
+const EFFECTS_MIN: usize = 4 * COMMANDS_PER_STEP_MAX;
+
 /// The deterministic core over three stages.
 #[derive(Clone, Debug)]
 pub struct Machine<F, D, A> {
@@ -62,7 +107,9 @@ pub struct Machine<F, D, A> {
     rules: D,
     plan: A,
     own: Own,
-    staged_rules: Option<D>,
+    staged: Option<Box<Staged<D, A>>>,
+    /// What was in force before the last installation.
+    replaced: Option<Box<Staged<D, A>>>,
     stimuli: Vec<Stimulus>,
     effects: Vec<Effect>,
     changed: Vec<ActuatorId>,
@@ -132,27 +179,41 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
         Self {
             site,
             fusion,
+            effects: Vec::with_capacity(rules.effects_room().max(EFFECTS_MIN)),
             rules,
             plan,
             own: Own::default(),
-            staged_rules: None,
+            staged: None,
+            replaced: None,
             stimuli: Vec::with_capacity(2 * EVENTS_PER_STEP_MAX),
-            effects: Vec::with_capacity(4 * COMMANDS_PER_STEP_MAX),
             changed: Vec::with_capacity(1024),
             canon: vec![0; INPUT_BYTES_MAX.max(DECISION_BYTES_MAX)],
             encoded: vec![0; INPUT_BYTES_MAX],
         }
     }
 
-    /// Makes ready the rules that the next [`Input::RulesInstalled`] puts in force. They were compiled off-thread.
+    /// Makes ready the rules that the next [`Input::RulesInstalled`] puts in force. Allocates what they need for that; where
+    /// that must not be here, see [`Machine::stage`].
     pub fn stage_rules(&mut self, rules: D) {
-        self.staged_rules = Some(rules);
+        let staged = Staged::new(rules, |terms| self.plan.room_for(terms));
+        self.stage(Box::new(staged));
+    }
+
+    /// The same for rules that were made ready elsewhere: neither this nor the input that puts them in force allocates or
+    /// frees. Gives back what had waited in their place.
+    pub fn stage(&mut self, staged: Box<Staged<D, A>>) -> Option<Box<Staged<D, A>>> {
+        self.staged.replace(staged)
+    }
+
+    /// What was in force before the last installation, to be looked at and dropped beside the path.
+    pub fn replaced(&mut self) -> Option<Box<Staged<D, A>>> {
+        self.replaced.take()
     }
 
     /// The site once the staged rules are in force; the present one where none wait, or those that do bring no other.
     #[must_use]
     pub fn site_to_come(&self) -> &Arc<Site> {
-        self.staged_rules.as_ref().and_then(Decide::site).unwrap_or(&self.site)
+        self.staged.as_ref().and_then(|staged| staged.rules.site()).unwrap_or(&self.site)
     }
 
     /// Takes one input: the tag must follow the last one. What was decided replaces what is in `out`.
@@ -208,17 +269,7 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
                 self.stimuli.extend(self.changed.iter().map(|&a| Stimulus::Device(a)));
             }
             Input::RulesInstalled { .. } => {
-                if let Some(next) = self.staged_rules.take() {
-                    let Self { site, fusion, rules, plan, own, effects, stimuli, .. } = self;
-                    if let Some(other) = next.site().filter(|other| !Arc::ptr_eq(other, site)) {
-                        // Other people came with the rules: who is where is told of them first.
-                        *site = Arc::clone(other);
-                        fusion.take_people(site, stimuli);
-                    }
-                    plan.agree(&next.terms());
-                    let world = World { site, fusion, plan, now: tag.at, wall: own.clock.at(tag.at) };
-                    rules.take_over(next, &world, effects);
-                }
+                self.install(tag);
                 self.stimuli.push(Stimulus::Start);
             }
             Input::Gap(gap) => self.stimuli.push(Stimulus::Gap(tag.at.since(gap.from).max(DurationNs::ZERO))),
@@ -226,6 +277,24 @@ impl<F: Fuse, D: Decide, A: Arbitrate> Machine<F, D, A> {
             Input::SiteInstalled { .. } | Input::Named { .. } | Input::Shed(_) => {}
         }
         Source::default()
+    }
+
+    /// Puts the staged rules in force. Neither allocates nor frees: what was in force before takes their place.
+    fn install(&mut self, tag: Tag) {
+        let Some(mut staged) = self.staged.take() else { return };
+        let Self { site, fusion, rules, plan, effects, stimuli, .. } = self;
+        let Staged { rules: next, terms, room, effects: more, site: before } = &mut *staged;
+        if let Some(other) = next.site().filter(|other| !Arc::ptr_eq(other, site)) {
+            // Other people came with the rules: who is where is told of them first.
+            *before = Some(std::mem::replace(site, Arc::clone(other)));
+            fusion.take_people(site, stimuli);
+        }
+        plan.take_terms(terms, room);
+        rules.take_over(next, &mut |effect| plan.carry(tag.seq, effect));
+        if more.capacity() > effects.capacity() {
+            std::mem::swap(more, effects);
+        }
+        self.replaced = Some(staged);
     }
 
     fn take_operator(&mut self, tag: Tag, action: &OperatorAction, out: &mut Outbox) {

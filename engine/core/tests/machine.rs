@@ -4,7 +4,7 @@
 use osmose_core::{Driver, Machine, Outbox, StepSink};
 use osmose_fusion::Fusion;
 use osmose_model::canon;
-use osmose_model::command::{Cause, Command, CommandId, Effect, Trigger, Value};
+use osmose_model::command::{Cause, Command, CommandId, Effect, Terms, Trigger, Value};
 use osmose_model::geometry::Point;
 use osmose_model::ids::{ActuatorId, LevelId, Name, PersonId, RuleId, SensorId, Seq, TrackId, ZoneId};
 use osmose_model::input::{Input, OperatorAction, Report, Shed, ShedReason, Tag};
@@ -127,6 +127,9 @@ impl Arbitrate for Relay {
             out.push(Command { id, at: tag.at, source_seq, rule: Some(rule), device, verb, args, cause });
             changed.push(device);
         }
+    }
+    fn room_for(&self, _: &Terms) -> Self {
+        Relay
     }
     fn on_report(&mut self, _: Tag, _: &Report, _: &mut Vec<ActuatorId>) {}
     fn on_operator(&mut self, _: Tag, _: u32, _: &OperatorAction, _: &mut Vec<Command>, _: &mut Vec<ActuatorId>) {}

@@ -10,14 +10,16 @@
 //! goes out as soon as it is decided.
 
 use crate::clock::HostClock;
+use crate::journal::handed::HandedOver;
+use crate::journal::mapped::Mapped;
 use crate::lane::{put, take};
 use crate::latency::Kind;
 use crate::latency::exchange::Meter;
 use crate::tap::Timing;
 use osmose_core::{Late, fail_safe};
-use osmose_drivers::udp::{UdpCounts, UdpOut};
+use osmose_drivers::udp::{Of, UdpCounts, UdpOut};
 use osmose_drivers::{RuleNames, lines};
-use osmose_model::command::Command;
+use osmose_model::command::{Command, CommandId};
 use osmose_model::ids::{ActuatorId, RuleId, Seq};
 use osmose_model::limits::COMMANDS_PER_STEP_MAX;
 use osmose_model::site::{Idle, Site};
@@ -62,12 +64,17 @@ pub(crate) struct Told<'a> {
 }
 
 impl Egress {
-    /// Sends over UDP; a dry run opens no socket.
+    /// Sends over UDP; a dry run opens no socket. What leaves is marked in `handed`, where state is kept.
     ///
     /// # Errors
     /// What the system says where no socket can be made.
-    pub fn new(site: Arc<Site>, dry_run: bool) -> std::io::Result<Self> {
-        let out = if dry_run { None } else { Some(UdpOut::new(&site)?) };
+    pub fn new(site: Arc<Site>, dry_run: bool, handed: Option<HandedOver<Mapped>>) -> std::io::Result<Self> {
+        let mut out = if dry_run { None } else { Some(UdpOut::new(&site)?) };
+        match (&mut out, handed) {
+            (Some(out), Some(handed)) => out.tell(Box::new(handed)),
+            (None, Some(mut handed)) => handed.owe_nothing(),
+            (_, None) => {}
+        }
         let (line, waiting) = (Vec::with_capacity(LINE_BYTES), Vec::with_capacity(WAITING_MAX + COMMANDS_PER_STEP_MAX));
         let barred = vec![false; site.actuators.len()];
         Ok(Self { site, out, line, waiting, barred })
@@ -118,7 +125,8 @@ impl Egress {
         let is_dropped = late == Some(Late::Drop);
         *barred = is_dropped || made_safe;
         if !is_dropped {
-            let _ = out.queue_line(&self.site, handed.device, line);
+            let of = Of { device: handed.device, id: CommandId { seq: handed.seq, n: handed.n } };
+            let _ = out.queue_line(&self.site, of, line);
         }
     }
 
@@ -194,6 +202,8 @@ pub(crate) struct Handed {
     /// The rule's own deadline, and what is to be done beyond it.
     pub(crate) deadline: Option<(DurationNs, Late)>,
     pub(crate) seq: Seq,
+    /// Which of that input's commands.
+    pub(crate) n: u32,
     /// All but `sent`.
     pub(crate) timing: Timing,
 }
@@ -218,6 +228,7 @@ impl Handed {
         for (i, at) in [t.received, t.read, t.step_start, t.step_end].iter().enumerate() {
             b[24 + 8 * i..32 + 8 * i].copy_from_slice(&at.0.to_le_bytes());
         }
+        b[56..60].copy_from_slice(&self.n.to_le_bytes());
         b
     }
 
@@ -236,6 +247,7 @@ impl Handed {
                 .filter(|us| *us > 0)
                 .and_then(|us| Some((DurationNs::from_us(us.into()), *LATE.get(usize::from(b[3] >> 2))?))),
             seq: Seq(word(16)),
+            n: half(56),
             timing: Timing { received: at(0), read: at(1), step_start: at(2), step_end: at(3), sent: at(3) },
         }
     }
@@ -395,6 +407,7 @@ mod tests {
             generation: 3,
             deadline: Some((DurationNs::from_us(250), Late::FailSafe)),
             seq: Seq(u64::MAX - 1),
+            n: 77,
             timing,
         };
         assert_eq!(Handed::of_bytes(&handed.to_bytes()), handed);

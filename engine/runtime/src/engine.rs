@@ -11,18 +11,19 @@
 //! calls whom, so every topology makes the same decisions of the same log.
 
 use crate::clock::HostClock;
+use crate::control::ControlRx;
 use crate::cores::{ComposeError, Cores};
 use crate::egress::{Egress, LineRx};
 use crate::ingress::{BindError, CLASSES, Ingress, Intake, lane_of};
 use crate::inlet::{self, Inlet};
-use crate::journal::Ring;
-use crate::journal::mapped::Mapped;
+use crate::journal::Kept;
 use crate::lane::{LaneRx, LaneTx, lane};
 use crate::latency::exchange::{Collector, Latencies};
 use crate::leases::Leases;
+use crate::outputs::{Outlet, Outputs};
 use crate::publish::{Pictures, Publisher, publisher};
 use crate::shadow::Shadow;
-use crate::stepper::{AtSide, Outlet, Outputs, Source, Stepper};
+use crate::stepper::{AtSide, Source, Stepper};
 use crate::tap::{Tap, TapRx, tap_ring};
 use osmose_core::{Core, CoreDriver};
 use osmose_drivers::udp::UdpCounts;
@@ -61,8 +62,8 @@ pub struct Setup {
     pub clock: HostClock,
     /// Inputs that come before any datagram: rules installed, the wall clock's anchor, a gap after a restart.
     pub first: Vec<OwnedInput>,
-    /// The journal ring; `None` where no state is kept.
-    pub journal: Option<Ring<Mapped>>,
+    /// The journal ring, and what left; `None` where no state is kept.
+    pub journal: Option<Kept>,
     /// Who watches at the side.
     pub taps: Vec<Box<dyn Tap>>,
     /// Decide, and send nothing.
@@ -70,31 +71,7 @@ pub struct Setup {
     /// After a restart: send every held value once.
     pub resend_held: bool,
     /// What operators do and which rules are installed while it runs; `None` where nobody can.
-    pub control: Option<rtrb::Consumer<Control>>,
-}
-
-/// What is handed to a running engine from outside of its lanes. It becomes an input like any other.
-pub enum Control {
-    /// An operator's action.
-    Input(OwnedInput),
-    /// Rules that were compiled beside the engine; see [`Control::rules`].
-    Rules {
-        /// For the core that acts.
-        rules: Box<osmose_core::Rules>,
-        /// The same for the one at the side.
-        again: Box<osmose_core::Rules>,
-        /// What puts them in force.
-        input: OwnedInput,
-    },
-}
-
-impl Control {
-    /// Rules that were compiled beside the engine, and the input that puts them in force.
-    #[must_use]
-    pub fn rules(rules: osmose_core::Rules, input: OwnedInput) -> Self {
-        let again = Box::new(rules.clone());
-        Self::Rules { rules: Box::new(rules), again, input }
-    }
+    pub control: Option<ControlRx>,
 }
 
 /// An input that owns its canonical bytes.
@@ -244,7 +221,11 @@ impl Engine {
         let Self { topology, cores, inlets, lanes, mut setup, mut collector, publisher, .. } = self;
         let site = setup.machine.site().clone();
         let (clock, taps) = (setup.clock, std::mem::take(&mut setup.taps));
-        let egress = Egress::new(site.clone(), setup.dry_run)?;
+        let (ring, handed, owed) = match setup.journal.take() {
+            Some(Kept { ring, handed, owed }) => (Some(ring), Some(handed), owed),
+            None => (None, None, Vec::new()),
+        };
+        let egress = Egress::new(site.clone(), setup.dry_run, handed)?;
         let (mut tap, mut side) = tap_ring(if taps.is_empty() { 0 } else { TAP_BYTES });
         if taps.is_empty() {
             tap.nobody_listens();
@@ -261,17 +242,17 @@ impl Engine {
             (Source::Here(one(inlets)), Outlet::Here(Box::new(egress)), None)
         };
         let keyframes_wanted = taps.iter().any(|t| t.wants_keyframes());
-        let at_side = if has_shadow(topology, &cores, !taps.is_empty() && (keyframes_wanted || setup.journal.is_some()))
-        {
+        let at_side = if has_shadow(topology, &cores, !taps.is_empty() && (keyframes_wanted || ring.is_some())) {
             side.cast(Shadow::new(setup.machine.clone()));
             AtSide::Follows
         } else {
             AtSide::Nobody
         };
         let leases = Leases::new(&setup.machine, |device| outlet.reaches(device));
-        let out = Outputs::new(setup.journal.take(), tap, (outlet, leases), clock, meter);
+        let out = Outputs::new(ring, tap, (outlet, leases), clock, meter);
         let mut stepper = stepper(setup, source, lanes, out);
         stepper.publisher = publisher;
+        stepper.owe(owed);
         (stepper.keyframes_wanted, stepper.at_side) = (keyframes_wanted, at_side);
         let mut summary = if topology == Topology::Inline {
             inline(stepper, side, taps, &mut collector, stop)
@@ -350,6 +331,7 @@ fn stepper(setup: Setup, source: Source, lanes: Vec<LaneRx>, out: Outputs) -> St
         keyframe_inputs: 0,
         keyframes_wanted: false,
         first: setup.first,
+        owed: Vec::new(),
         resend_held: setup.resend_held,
         control: setup.control,
         publisher: None,

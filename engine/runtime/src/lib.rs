@@ -3,8 +3,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`engine`] | the composition: which agents run on which threads |
-//! | `stepper.rs` | the stepping agent: lanes in, the core, results out |
+//! | `stepper.rs`, `outputs.rs` | the stepping agent: lanes in, the core, results out |
 //! | [`inlet`], [`ingress`] | who fills lanes; sockets → lanes |
+//! | [`control`] | what operators do and which rules are installed, and what is left of it |
 //! | [`lane`] | the lock-free queue between a socket and the sequencer |
 //! | [`journal`] | the mapped ring that holds every input before its effects leave |
 //! | [`egress`] | commands → datagrams |
@@ -18,6 +19,7 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod control;
 pub mod cores;
 pub mod egress;
 pub mod engine;
@@ -28,6 +30,7 @@ pub mod lane;
 pub mod latency;
 mod leases;
 pub mod logs;
+mod outputs;
 pub mod publish;
 mod shadow;
 mod stepper;

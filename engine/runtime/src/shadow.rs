@@ -203,7 +203,8 @@ mod tests {
                 // Other rules come in the middle.
                 let site = bench.driver.machine().site().clone();
                 let (arrival, _) = fix(bench.next);
-                bench.side.0.stage(bench.driver.machine().last(), Box::new(rules(&site, "60 %")));
+                let left = bench.side.0.stage(bench.driver.machine().last(), Box::new(rules(&site, "60 %")));
+                assert!(left.is_none(), "the side takes them");
                 bench.driver.machine_mut().stage_rules(rules(&site, "60 %"));
                 bench.driver.feed(arrival, &Input::RulesInstalled { files: &[] }, &mut bench.side);
             }

@@ -6,29 +6,25 @@
 //! comes (or another thread unparks this one) or the next wake-up is due.
 
 use crate::clock::HostClock;
-use crate::egress::{Egress, Handed, LineTx, Told};
-use crate::engine::{Control, OwnedInput, Summary};
+use crate::control::{Control, ControlRx, Spent};
+use crate::egress::Handed;
+use crate::engine::{OwnedInput, Summary};
 use crate::ingress::Intake;
 use crate::inlet::{BLOCK_MAX, Inlet, YIELD_WINDOW};
-use crate::journal::mapped::Mapped;
-use crate::journal::{AppendError, Ring};
+use crate::journal::Ring;
 use crate::lane::{LaneHead, LaneRx};
 use crate::latency::Kind;
-use crate::latency::exchange::Meter;
-use crate::leases::Leases;
+use crate::outputs::{Outlet, Outputs};
 use crate::publish::Publisher;
-use crate::tap::{Keyframe, Returned, TapTx, Timing, Wanted};
+use crate::tap::{Keyframe, Returned, Timing, Wanted};
 use osmose_core::sequencer::Head;
-use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
+use osmose_core::{CoreDriver, Outbox};
 use osmose_model::command::Command;
-use osmose_model::ids::{ActuatorId, RuleId, Seq};
-use osmose_model::input::{Class, Input, Tag};
+use osmose_model::input::Class;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::Idle;
-use osmose_model::stages::Decide;
 use osmose_model::time::{ArrivalNs, DurationNs};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
 use std::time::Duration;
 
 /// A keyframe this often while inputs come, at the first moment when nothing else waits.
@@ -55,80 +51,6 @@ pub(crate) enum Source {
     Threads,
 }
 
-/// Who sends.
-pub(crate) enum Outlet {
-    /// This thread, at once.
-    Here(Box<Egress>),
-    /// A thread of its own.
-    There(LineTx, Thread),
-}
-
-impl Outlet {
-    pub(crate) fn reaches(&self, device: ActuatorId) -> bool {
-        match self {
-            Self::Here(egress) => egress.reaches(device),
-            Self::There(lines, _) => lines.reaches(device),
-        }
-    }
-
-    /// Hands the commands of one step over, or to the thread that will. Who hands over accounts for it; where nothing of
-    /// it goes anywhere, nobody does.
-    fn send(
-        &mut self,
-        commands: &[Command],
-        machine: &Core,
-        handed: Handed,
-        clock: &HostClock,
-        meter: &mut Meter,
-    ) -> Sent {
-        let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
-        let Some(last) = commands.iter().rposition(|c| self.reaches(c.device)) else { return Sent::Nothing };
-        for (i, command) in commands.iter().enumerate() {
-            if !self.reaches(command.device) {
-                continue;
-            }
-            let deadline = command.rule.and_then(|r| machine.rules().program().rule(r)?.deadline);
-            let (device, rule) = (command.device, command.rule);
-            let handed = Handed { device, rule, deadline, last: i == last, ..handed };
-            let told = Told { command, lease: machine.plan().lease(device) };
-            match self {
-                Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
-                Self::There(lines, _) => lines.send(told, &rule_name, handed),
-            }
-        }
-        match self {
-            Self::Here(_) => Sent::Waits,
-            Self::There(_, thread) => {
-                thread.unpark();
-                Sent::At(clock.now())
-            }
-        }
-    }
-
-    /// Says one more time what a device was told. It is no reaction to anything, so nobody accounts for it.
-    fn say_again(&mut self, told: Told<'_>, machine: &Core, handed: Handed, clock: &HostClock, meter: &mut Meter) {
-        let rule_name = |rule: RuleId| machine.rules().rule_name(rule);
-        let handed = Handed { device: told.command.device, renewal: true, ..handed };
-        match self {
-            Self::Here(egress) => egress.queue(told, &rule_name, handed, clock, meter),
-            Self::There(lines, thread) => {
-                lines.send(told, &rule_name, handed);
-                thread.unpark();
-            }
-        }
-    }
-}
-
-/// What became of the commands of a step.
-enum Sent {
-    /// There were none that go anywhere.
-    Nothing,
-    /// The last one had left this thread.
-    At(ArrivalNs),
-    /// They are queued, to be handed over with those of the next steps or at once.
-    Waits,
-}
-
 /// The stepping agent and all that it owns.
 pub(crate) struct Stepper {
     pub(crate) source: Source,
@@ -148,8 +70,10 @@ pub(crate) struct Stepper {
     /// Somebody at the side wants keyframes although no state is kept.
     pub(crate) keyframes_wanted: bool,
     pub(crate) first: Vec<OwnedInput>,
+    /// Commands that were decided before a restart and never left.
+    pub(crate) owed: Vec<Command>,
     pub(crate) resend_held: bool,
-    pub(crate) control: Option<rtrb::Consumer<Control>>,
+    pub(crate) control: Option<ControlRx>,
     /// Where somebody looks on.
     pub(crate) publisher: Option<Publisher>,
 }
@@ -167,191 +91,11 @@ pub(crate) enum AtSide {
     Stale,
 }
 
-/// Everything that a step's results go to. Borrowed by the driver during a step.
-pub(crate) struct Outputs {
-    journal: Option<Ring<Mapped>>,
-    tap: TapTx,
-    outlet: Outlet,
-    leases: Leases,
-    clock: HostClock,
-    /// What the input being stepped is, and when the kernel took it and we read it.
-    kind: Kind,
-    received: ArrivalNs,
-    read: ArrivalNs,
-    step_start: ArrivalNs,
-    /// When the latest step ended: what it is now, as far as is known without asking.
-    stepped_at: ArrivalNs,
-    meter: Meter,
-    /// More inputs wait to be stepped: commands may wait for theirs.
-    more_waits: bool,
-    /// More wait in the sockets.
-    is_behind: bool,
-    /// How often rules were installed.
-    generation: u32,
-    journal_lost: u64,
-    /// The ring could not take an input: the next keyframe must come at once.
-    journal_broken: bool,
-}
-
-impl Outputs {
-    pub(crate) fn new(
-        journal: Option<Ring<Mapped>>,
-        tap: TapTx,
-        (outlet, leases): (Outlet, Leases),
-        clock: HostClock,
-        meter: Meter,
-    ) -> Self {
-        let now = clock.now();
-        Self {
-            journal,
-            tap,
-            outlet,
-            leases,
-            clock,
-            kind: Kind::Control,
-            received: now,
-            read: now,
-            step_start: now,
-            stepped_at: now,
-            meter,
-            more_waits: false,
-            is_behind: false,
-            generation: 0,
-            journal_lost: 0,
-            journal_broken: false,
-        }
-    }
-
-    /// What goes with a command that no input decided.
-    fn handed_now(&self, seq: Seq, now: ArrivalNs) -> Handed {
-        Handed {
-            device: ActuatorId(0),
-            kind: Kind::Control,
-            last: false,
-            renewal: false,
-            rule: None,
-            generation: self.generation,
-            deadline: None,
-            seq,
-            timing: Timing { received: now, read: now, step_start: now, step_end: now, sent: now },
-        }
-    }
-
-    /// Tells devices what is due of leases.
-    fn tend_leases(&mut self, machine: &Core, now: ArrivalNs) {
-        let handed = self.handed_now(machine.last().seq, now);
-        let Self { leases, outlet, clock, meter, .. } = self;
-        let mut said = false;
-        leases.tend(machine, now, |command, lease| {
-            said = true;
-            outlet.say_again(Told { command, lease }, machine, handed, clock, meter);
-        });
-        if said {
-            self.flush();
-        }
-    }
-
-    /// Hands over every command that waits for those of further steps; what was recorded meanwhile goes to the side.
-    fn flush(&mut self) {
-        if let Outlet::Here(egress) = &mut self.outlet
-            && let Some(sent) = egress.flush(&self.clock, &mut self.meter)
-        {
-            self.tap.release(sent);
-        }
-    }
-
-    /// Whether the commands of a step that ended now may wait for those of the next.
-    fn may_wait(&self, out: &Outbox) -> bool {
-        self.more_waits
-            // What a fire alarm, a door or a button decides waits for nobody.
-            && !matches!(self.kind, Kind::Safety | Kind::Edge)
-            && self.tap.has_room_to_hold(out)
-            && matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at, self.is_behind))
-    }
-}
-
-impl Outputs {
-    /// Whether what waits may wait for the inputs of the next turn, which follows at once.
-    fn may_wait_for_next_turn(&self) -> bool {
-        matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at, self.is_behind))
-    }
-}
-
-impl StepSink<Fusion, Rules, Plan> for Outputs {
-    fn sequenced(&mut self, tag: Tag, canonical: &[u8]) {
-        if let Some(journal) = &mut self.journal {
-            match journal.append(tag, canonical) {
-                Ok(_) => {}
-                Err(AppendError::Full | AppendError::TooLarge(_)) => {
-                    self.journal_lost += 1;
-                    self.journal_broken = true;
-                }
-            }
-        }
-        if !self.tap.has_room_to_hold_input(canonical) {
-            self.flush();
-        }
-        self.tap.input(tag, canonical);
-        self.step_start = self.clock.now();
-    }
-
-    fn decided(&mut self, tag: Tag, input: &Input<'_>, out: &Outbox, machine: &Core) {
-        let step_end = self.clock.now();
-        self.stepped_at = step_end;
-        let (step_start, sent) = (self.step_start, step_end);
-        let (kind, received, read) = match input {
-            Input::Tick => (Kind::Timer, ArrivalNs(tag.at.0), ArrivalNs(tag.at.0)),
-            _ => (self.kind, self.received, self.read),
-        };
-        if matches!(input, Input::RulesInstalled { .. }) {
-            // What waits was decided by the rules before.
-            self.flush();
-            self.generation += 1;
-            if matches!(self.outlet, Outlet::Here(_)) {
-                self.meter.rules_changed();
-            }
-        }
-        let mut timing = Timing { received, read, step_start, step_end, sent };
-        let handed = Handed {
-            device: ActuatorId(0),
-            kind,
-            last: false,
-            renewal: false,
-            rule: None,
-            generation: self.generation,
-            deadline: None,
-            seq: tag.seq,
-            timing,
-        };
-        self.leases.sent(&out.commands, machine, step_end);
-        let may_wait = self.may_wait(out);
-        let digests = (machine.input_digest(), machine.decision_digest());
-        match self.outlet.send(&out.commands, machine, handed, &self.clock, &mut self.meter) {
-            Sent::Nothing => self.meter.done(kind, tag.seq, timing, None, false),
-            Sent::At(sent) => timing.sent = sent,
-            Sent::Waits if may_wait => {
-                self.meter.stepped(kind, &timing);
-                return self.tap.hold(tag, out, digests, timing);
-            }
-            Sent::Waits => {}
-        }
-        if !may_wait
-            && let Outlet::Here(egress) = &mut self.outlet
-            && let Some(sent) = egress.flush(&self.clock, &mut self.meter)
-        {
-            timing.sent = sent;
-            self.tap.release(sent);
-        }
-        // Behind the commands: the histograms' memory is seldom in a cache.
-        self.meter.stepped(kind, &timing);
-        self.tap.decided(tag, out, digests, timing);
-    }
-}
-
 impl Stepper {
     /// Runs until `stop` (where other threads fill the lanes: until they have ended, as they do on `stop`) and then
     /// takes in what still waits. `beside` is called once in every cycle: it is what `inline` has in place of a thread.
     pub(crate) fn run(&mut self, stop: &AtomicBool, beside: &mut dyn FnMut()) {
+        self.send_owed();
         // They hold for the instant when the clock was made: the wall clock in them was read with it.
         for OwnedInput(bytes) in std::mem::take(&mut self.first) {
             self.feed_control(self.clock.base(), &bytes);
@@ -461,23 +205,33 @@ impl Stepper {
         heads.min().map(|(_, i)| i)
     }
 
-    /// Takes in at most one thing that an operator did or installed.
+    /// Takes in at most one thing that an operator did or installed, and gives back what is left of it: nothing of it is
+    /// freed here.
     fn take_control(&mut self) -> usize {
-        let Some(control) = self.control.as_mut().and_then(|c| c.pop().ok()) else { return 0 };
-        let input = match control {
-            Control::Input(input) => input,
-            Control::Rules { rules, again, input } => {
-                self.out.tap.stage(self.driver.machine().last(), again);
-                self.driver.machine_mut().stage_rules(*rules);
-                input
+        let Some(control) = self.control.as_mut().and_then(ControlRx::pop) else { return 0 };
+        let spent = match control {
+            Control::Input(input) => {
+                self.feed_control(self.clock.now(), &input.0);
+                Spent::Input(input)
+            }
+            Control::Rules { staged, again, input, names } => {
+                let again = self.out.tap.stage(self.driver.machine().last(), again);
+                // Rules come one by one, each with its input: none wait when others come.
+                let waited = self.driver.machine_mut().stage(staged);
+                self.feed_control(self.clock.now(), &input.0);
+                let before = self.driver.machine_mut().replaced().or(waited);
+                // People may have changed with the rules; whoever writes their names must know. The site of before lives on
+                // in what is given back.
+                let site = self.driver.machine().site();
+                match &mut self.out.outlet {
+                    Outlet::Here(egress) => egress.install(site),
+                    Outlet::There(lines, _) => lines.install(site),
+                }
+                Spent::Rules { before, again, input, names }
             }
         };
-        self.feed_control(self.clock.now(), &input.0);
-        // People may have changed with the rules; whoever writes their names must know.
-        let site = self.driver.machine().site();
-        match &mut self.out.outlet {
-            Outlet::Here(egress) => egress.install(site),
-            Outlet::There(lines, _) => lines.install(site),
+        if let Some(control) = &mut self.control {
+            control.give_back(spent);
         }
         1
     }
@@ -538,6 +292,29 @@ impl Stepper {
     fn feed(&mut self, arrival: ArrivalNs, canonical: &[u8]) {
         let fed = self.driver.feed_canonical(arrival, canonical, &mut self.scan, &mut self.out);
         debug_assert!(fed.is_ok(), "what the edge encoded decodes: {fed:?}");
+    }
+
+    /// Commands that were decided before a restart and never left go out first. They are in no state that was saved since.
+    pub(crate) fn owe(&mut self, owed: Vec<Command>) {
+        if !owed.is_empty() {
+            self.keyframe_at = ArrivalNs(i64::MIN);
+        }
+        self.owed = owed;
+    }
+
+    /// They are as late as they are: that counts from when they were decided, and a rule's own deadline holds.
+    fn send_owed(&mut self) {
+        for command in std::mem::take(&mut self.owed) {
+            let machine = self.driver.machine();
+            let (now, at) = (self.clock.now(), ArrivalNs(command.at.0));
+            let timing = Timing { received: at, read: at, step_start: now, step_end: now, sent: now };
+            let handed = Handed { timing, ..self.out.handed_now(command.id.seq, now) };
+            let commands = std::slice::from_ref(&command);
+            self.out.leases.sent(commands, machine, now);
+            let Outputs { outlet, clock, meter, .. } = &mut self.out;
+            let _ = outlet.send(commands, machine, handed, clock, meter);
+        }
+        self.out.flush();
     }
 
     fn resend(&mut self) {

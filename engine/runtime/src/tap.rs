@@ -296,12 +296,17 @@ impl TapTx {
         self.lost_in_all == before
     }
 
-    /// Rules were staged here, to be in force with the next input that installs some; so they are at the side. There they
-    /// are dropped, too, where nobody needs them.
-    pub(crate) fn stage(&mut self, tag: Tag, rules: Box<Rules>) {
-        if !self.nobody && self.staged.push(rules).is_ok() {
-            self.record(STAGED, tag, &[]);
+    /// Rules were staged here, to be in force with the next input that installs some; so they are at the side. Gives them
+    /// back where nobody is there.
+    pub(crate) fn stage(&mut self, tag: Tag, rules: Box<Rules>) -> Option<Box<Rules>> {
+        if self.nobody {
+            return Some(rules);
         }
+        if let Err(rtrb::PushError::Full(rules)) = self.staged.push(rules) {
+            return Some(rules);
+        }
+        self.record(STAGED, tag, &[]);
+        None
     }
 
     /// What became of a keyframe, where something did.

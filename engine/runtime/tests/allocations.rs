@@ -1,6 +1,7 @@
-//! From socket to socket nothing is allocated: counted over the peer job through real sockets, in steady state, under an
-//! overload in which newer fixes replace older ones, and while rules are reloaded. (The one step that installs rules hands
-//! over what they remember, which takes a few allocations for each rule; the inputs before and behind it take none.)
+//! From socket to socket nothing is allocated and nothing freed: counted over the peer job through real sockets, in steady
+//! state, under an overload in which newer fixes replace older ones, and while rules are reloaded, the step that puts them
+//! in force included. The rules reloaded are the ones that run (all that they remember goes over), then others (more of them
+//! than there were), and then people of whom two have changed devices.
 //!
 //! One thread runs all of it (`inline`), the client included, so the process's counts are the engine's own.
 
@@ -10,8 +11,10 @@ use osmose_model::input::Input;
 use osmose_model::limits::INPUT_BYTES_MAX;
 use osmose_model::site::{Site, SourceFile, Topology};
 use osmose_model::time::ArrivalNs;
+use osmose_rules::{Carried, Rules};
 use osmose_runtime::clock::HostClock;
-use osmose_runtime::engine::{Control, Engine, OwnedInput, Setup, lanes};
+use osmose_runtime::control::{Control, ControlTx, Spent, controls};
+use osmose_runtime::engine::{Engine, OwnedInput, Setup, lanes};
 use osmose_runtime::ingress::{Ingress, Intake};
 use osmose_runtime::inlet::Inlet;
 use osmose_sensors::edge::Edge;
@@ -66,6 +69,7 @@ fn fix(seq: usize) -> String {
 struct Part {
     what: &'static str,
     allocations: usize,
+    frees: usize,
     bytes: usize,
 }
 
@@ -77,8 +81,11 @@ struct Client {
     fixes: Vec<String>,
     next: usize,
     turn: usize,
-    control: rtrb::Producer<Control>,
-    reload: Option<Control>,
+    control: ControlTx,
+    /// What is installed, one for each of the last parts.
+    reloads: Vec<Control>,
+    /// What became of the rules' state, by reload.
+    carried: Arc<Mutex<Vec<Vec<Carried>>>>,
     region: Region<'static, System>,
     parts: Arc<Mutex<Vec<Part>>>,
     commands: Arc<Mutex<usize>>,
@@ -91,10 +98,8 @@ const STEADY: usize = 3000;
 const OVERLOAD: usize = 220;
 const DRAIN: usize = 3000;
 const RELOAD: usize = 500;
-/// The name of the last part, and what its one step that installs rules may allocate: far less than the 2,000 fixes that
-/// come beside it, so that one of theirs would show.
-const RELOAD_PART: &str = "reload of rules";
-const INSTALLING_MAX: usize = 64;
+/// The last parts, in each of which rules are installed.
+const RELOADS: [&str; 3] = ["reload of the same rules", "reload of other rules", "reload of people"];
 
 impl Client {
     fn send(&mut self, n: usize) {
@@ -107,7 +112,26 @@ impl Client {
     fn part_ends(&mut self, what: &'static str) {
         let change = self.region.change();
         let (allocations, bytes) = (change.allocations + change.reallocations, change.bytes_allocated);
-        self.parts.lock().expect("no panic").push(Part { what, allocations, bytes });
+        let frees = change.deallocations;
+        self.parts.lock().expect("no panic").push(Part { what, allocations, frees, bytes });
+        self.region.reset();
+    }
+
+    /// Hands the next rules over.
+    fn reload(&mut self) {
+        let reload = self.reloads.remove(0);
+        assert!(self.control.push(reload).is_ok(), "room for one");
+        self.region.reset();
+    }
+
+    /// Drops what the engine gives back, as whoever installs rules does.
+    fn take_spent(&mut self) {
+        let Some(Spent::Rules { before: Some(before), names, .. }) = self.control.spent() else {
+            panic!("the rules of before come back")
+        };
+        self.carried.lock().expect("no panic").push(before.rules().carried(&names));
+        drop(before);
+        assert!(self.control.spent().is_none());
         self.region.reset();
     }
 
@@ -125,18 +149,23 @@ impl Inlet for Client {
         let turn = self.turn;
         self.turn += 1;
         let (steady, overload) = (WARM, WARM + STEADY);
-        let (drain, reload) = (overload + OVERLOAD, overload + OVERLOAD + DRAIN);
+        let (drain, first) = (overload + OVERLOAD, overload + OVERLOAD + DRAIN);
+        let end = first + RELOADS.len() * RELOAD;
         match turn {
             t if t == steady => self.region.reset(),
             t if t == overload => self.part_ends("steady state"),
-            t if t == reload => {
+            t if t == first => {
                 self.part_ends("overload");
-                let reload = self.reload.take().expect("taken once");
-                assert!(self.control.push(reload).is_ok(), "room for one");
+                self.reload();
             }
-            t if t == reload + RELOAD => {
-                self.part_ends(RELOAD_PART);
-                self.stop.store(true, Ordering::Relaxed);
+            t if t > first && t <= end && (t - first).is_multiple_of(RELOAD) => {
+                self.part_ends(RELOADS[(t - first) / RELOAD - 1]);
+                self.take_spent();
+                if t == end {
+                    self.stop.store(true, Ordering::Relaxed);
+                } else {
+                    self.reload();
+                }
             }
             _ => {}
         }
@@ -146,7 +175,7 @@ impl Inlet for Client {
             _ if self.stop.load(Ordering::Relaxed) => 0,
             // More than is read in one turn, and far more than is stepped while more waits.
             t if (overload..drain).contains(&t) => 350,
-            t if (drain..reload).contains(&t) => 0,
+            t if (drain..first).contains(&t) => 0,
             _ => 4,
         };
         self.send(fixes);
@@ -174,16 +203,51 @@ impl Inlet for Client {
     }
 }
 
-/// The same rules once more, as somebody who saves a file installs them.
-fn reload(site: &Arc<Site>) -> Control {
-    let files: Vec<SourceFile> = site.rule_files().cloned().collect();
-    let program = osmose_rules::check(site, &files).program.expect("they compile");
+/// Rules as somebody who saves a file installs them.
+fn reload(site: &Arc<Site>, files: &[SourceFile]) -> Control {
+    let checked = osmose_rules::check(site, files);
+    let program = checked.program.unwrap_or_else(|| panic!("they compile: {:?}", checked.diagnostics));
     let mut bytes = vec![0; INPUT_BYTES_MAX];
-    let n = canon::encode_input(&Input::RulesInstalled { files: &canon::encode_files(&files) }, &mut bytes)
+    let n = canon::encode_input(&Input::RulesInstalled { files: &canon::encode_files(files) }, &mut bytes)
         .expect("it fits");
     bytes.truncate(n);
-    Control::rules(osmose_rules::Rules::new(program), OwnedInput(bytes))
+    Control::rules(site, Rules::new(program), OwnedInput(bytes))
 }
+
+/// The same rules with other people: two of them have changed devices.
+fn reload_people(site: &Arc<Site>) -> Control {
+    let people = site.files.iter().find(|f| f.path == "people.toml").expect("the example has people");
+    let swapped = people.text.replace("devices = [\"p5\"]", "devices = [\"-\"]");
+    let swapped = swapped.replace("devices = [\"p6\"]", "devices = [\"p5\"]").replace("[\"-\"]", "[\"p6\"]");
+    assert_ne!(swapped, people.text);
+    let saved = SourceFile { text: swapped, ..people.clone() };
+    let (installed, loaded) = osmose_load::with_saved(site, &[saved]);
+    let other = Arc::new(loaded.site.expect("it is a site"));
+    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
+    let program = osmose_rules::check(&other, &rules).program.expect("they compile");
+    let files = canon::encode_files(&[rules, installed].concat());
+    let mut bytes = vec![0; INPUT_BYTES_MAX];
+    let n = canon::encode_input(&Input::RulesInstalled { files: &files }, &mut bytes).expect("it fits");
+    bytes.truncate(n);
+    Control::rules(&other, Rules::of_site(program, other.clone()), OwnedInput(bytes))
+}
+
+/// Rules beside the example's: holds, dampers, counters, runs that wait.
+const BESIDE: &str = "edition 1
+counter outings
+rule lit {
+  for each room r where r.recorder
+  while r is occupied
+  hold  r.recorder.state = recording
+  level comfort
+}
+rule counted {
+  when any p in members(participants) leaves r3
+  do   outings.add(); wait 500 ms; r4.recorder.start()
+  once per 2 s
+  level info
+}
+";
 
 #[test]
 fn from_socket_to_socket_nothing_is_allocated() {
@@ -197,7 +261,11 @@ fn from_socket_to_socket_nothing_is_allocated() {
     let to = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     to.connect(address).expect("loopback");
     let (tx, rx) = lanes();
-    let (control, controls) = rtrb::RingBuffer::new(4);
+    let (control, controls) = controls(4);
+    let files: Vec<SourceFile> = site.rule_files().cloned().collect();
+    let mut others = files.clone();
+    others.push(SourceFile { path: "rules/beside.rules".into(), text: BESIDE.into() });
+    let carried = Arc::new(Mutex::new(Vec::with_capacity(RELOADS.len())));
     let (parts, commands) = (Arc::new(Mutex::new(Vec::with_capacity(8))), Arc::new(Mutex::new(0)));
     let stop = Arc::new(AtomicBool::new(false));
     let client = Client {
@@ -208,13 +276,13 @@ fn from_socket_to_socket_nothing_is_allocated() {
         next: 0,
         turn: 0,
         control,
-        reload: Some(reload(&site)),
+        reloads: vec![reload(&site, &files), reload(&site, &others), reload_people(&site)],
+        carried: carried.clone(),
         region: Region::new(GLOBAL),
         parts: parts.clone(),
         commands: commands.clone(),
         stop: stop.clone(),
     };
-    let files: Vec<SourceFile> = site.rule_files().cloned().collect();
     let program = osmose_rules::check(&site, &files).program.expect("the rules compile");
     let setup = Setup {
         machine: Core::new(site.clone(), program),
@@ -231,10 +299,15 @@ fn from_socket_to_socket_nothing_is_allocated() {
     let (parts, commands) = (parts.lock().expect("no panic").clone(), *commands.lock().expect("no panic"));
     println!("{} inputs, {commands} commands heard, {:?}", summary.core.inputs, summary.intake);
     assert!(commands > 1000 && summary.intake.replaced > 0, "the parts were what they were meant to be");
-    assert_eq!(parts.len(), 3);
+    assert_eq!(parts.len(), 2 + RELOADS.len());
     for part in &parts {
-        println!("{}: {} allocations, {} bytes", part.what, part.allocations, part.bytes);
-        let allowed = if part.what == RELOAD_PART { INSTALLING_MAX } else { 0 };
-        assert!(part.allocations <= allowed, "{part:?}");
+        println!("{}: {} allocations of {} bytes, {} frees", part.what, part.allocations, part.bytes, part.frees);
+        assert_eq!((part.allocations, part.frees), (0, 0), "{part:?}");
     }
+    let kept = Carried::Kept { rule: "pause-recording".into(), instances: 20 };
+    let new = ["lit", "counted"].map(|rule| Carried::New { rule: rule.into() });
+    let carried = carried.lock().expect("no panic").clone();
+    println!("{carried:?}");
+    assert!(carried[0] == [kept.clone()] && carried[1].contains(&kept), "all that they remember went over");
+    assert!(new.iter().all(|rule| carried[1].contains(rule)));
 }

@@ -202,7 +202,8 @@ impl Tracks {
     /// Squeezes out who was dropped; the Gaussians of the others stand one behind the other by now.
     fn squeeze(&mut self, touched: &mut Vec<u32>) {
         // Before the first of the touched everybody stands as before.
-        let Some(first) = touched.first().map(|&i| i as usize) else { return };
+        let Some(&first) = touched.first() else { return };
+        let first = first as usize;
         let (mut kept, mut end) = (first, self.start[first] as usize);
         let (mut dealt_with, mut still_there) = (0, 0);
         for i in first..self.heads.len() {

@@ -8,6 +8,8 @@ const IDENTIFIED_P = 0.95;
 const TRAIL_NEAR_M = 0.35;
 /** More people than this are drawn more plainly: every second dot of a trail, as a square, and symbols as pictures on whole pixels. */
 const CROWD = 150;
+/** With reduced motion people are drawn where they are no more often than this. */
+const STILL_MS = 250;
 /** A detection is drawn for so long. */
 const SEEN_S = 0.16;
 
@@ -30,7 +32,8 @@ export function paint(view, now, chain) {
   const { pen: c, em: u, scale: k, r } = view;
   // Between two snapshots that are drawn out, and while nothing else changes, the picture stands.
   const moving = r.now && !still.matches && now - r.now.at < 260;
-  const stamp = `${moving ? now : r.now?.at}|${view.key}|${view.ox},${view.oy},${k}|${S.story?.id}|${view.W}`;
+  const instant = moving ? now : still.matches ? Math.floor((r.now?.at ?? 0) / STILL_MS) : r.now?.at;
+  const stamp = `${instant}|${view.key}|${view.ox},${view.oy},${k}|${S.story?.id}|${view.W}`;
   if (stamp === view.painted) return;
   view.painted = stamp;
   const colour = colours();

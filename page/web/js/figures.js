@@ -34,7 +34,7 @@ export function drawHead() {
   if (S.mode === "replay") return replayHead().forEach((kpi, i) => draw(i, ...kpi));
   const tracks = [...S.runs.A.tracks.values()];
   const unknown = tracks.filter((t) => !t.person).length;
-  draw(0, "People", [String(tracks.length), ""], ...(unknown ? [[`◇ ${unknown} unknown`, "doubt", "span"]] : []));
+  draw(0, "People", [String(tracks.length), ""], ...(unknown ? [[`◇ ${unknown}`, "doubt", "span"], ["unknown", "doubt wide", "span"]] : []));
   const minute = commands().filter((e) => e.t_s > S.t - 60).length;
   draw(1, "Rules fired", [String(minute), ""], ["/min", "sec"]);
   if (!S.stat) return;
@@ -72,7 +72,7 @@ function drawRail(box, engine, human) {
   if (!DECADES.some(([v]) => v === limit)) out.push(s("line", { class: "tick q", x1: x(limit), x2: x(limit), y1: 6 * u, y2: foot + 4 * u }));
   for (const [name, f, y, cls, against] of [["Engine", engine, 18 * u, "engine", limit], ["Human", human, 40 * u, "human", Infinity]]) {
     if (!f?.n) {
-      out.push(s("text", { class: "none", x: 0, y: y + 4 * u }, `${name}: nothing measured yet`));
+      out.push(s("text", { class: "none", x: 0, y: y + 4 * u }, `${name}: nothing in the last minute`));
       continue;
     }
     const g = s("g", { class: cls }, s("line", { x1: x(f.p50), x2: x(f.max), y1: y, y2: y, "stroke-width": 1.25 * u }), s("circle", { cx: x(f.p50), cy: y, r: 4 * u }));
@@ -134,9 +134,9 @@ function drawMore() {
   const w = box.clientWidth - 2 * parseFloat(getComputedStyle(box).paddingLeft);
   const u = em();
   const height = 96 * u;
-  const [low, high] = [1, 4];
-  const y = (us) => height - ((Math.min(high, Math.max(low, Math.log10(Math.max(1, us)))) - low) / (high - low)) * height;
   const shown = S.history.map((p) => [p.t, p.p999 ?? p.p99 ?? p.max]).filter(([, v]) => v !== null && v !== undefined);
+  const [low, high] = [1, Math.max(4, ...shown.map(([, v]) => Math.ceil(Math.log10(Math.max(1, v)))))];
+  const y = (us) => height - ((Math.min(high, Math.max(low, Math.log10(Math.max(1, us)))) - low) / (high - low)) * height;
   const from = S.t - 600;
   const x = (t) => ((t - from) / 600) * w;
   let d = "";

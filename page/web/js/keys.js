@@ -16,6 +16,8 @@ const LIVE = [
 const REPLAY = [
   ["Space", "play, hold"],
   ["← →", "one scan back, on; with Shift five seconds"],
+  ["Home, End", "the first instant, the last"],
+  ["[ ]", "slower, faster"],
   [", .", "the event before, the next"],
   ["L", "the next late command"],
   ["X", "compare two runs"],

@@ -4,23 +4,24 @@ import { $, h, say } from "./dom.js";
 import { colours, forgetColours } from "./canvas.js";
 import { ask, connect, inject } from "./feed.js";
 import { drawHead, drawLatency, drawSensors, listenToSensors } from "./figures.js";
-import { date, time } from "./format.js";
+import { capital, date, time } from "./format.js";
 import { forgetLabels } from "./labels.js";
 import { listenToKeys } from "./keys.js";
 import { drawLedger, listenToLedger } from "./ledger.js";
 import { prepare } from "./plan.js";
-import { S, commands, on, select } from "./state.js";
+import { S, commands, emit, on, select } from "./state.js";
 import { askStory, drawAlso, drawStory, listenToStory, takeStory, takeTest } from "./story.js";
 import { buildTimeline, drawLanes, drawPlayhead, drawTransport, keys, nameReplay, play } from "./timeline.js";
-import { View, rank } from "./view.js";
+import { PHONE, View, rank } from "./view.js";
 
 const views = [];
-const PHONE = matchMedia("(max-width: 699px)");
 /** On a wall that nobody has touched for so long, the story follows what fires. */
 const UNTOUCHED_MS = 20_000;
 const PROTECTIVE = rank("privacy");
 /** Screen readers are told of grave firings, at most one in this time. */
 const SAID_EVERY_MS = 3000;
+/** An interlock is said for so long after its last command. */
+const INTERLOCK_S = 10;
 
 // ---- acting ----
 
@@ -61,7 +62,7 @@ function act(what, more) {
   else if (what === "in") views.forEach((v) => v.zoom(1.3));
   else if (what === "out") views.forEach((v) => v.zoom(1 / 1.3));
   else if (what === "fit") views.forEach((v) => {
-    v.all = v.W < 500 && !v.all;
+    v.all = PHONE.matches && !v.all;
     v.free = false;
     v.resize();
   });
@@ -85,7 +86,7 @@ function act(what, more) {
 
 function showTab(name) {
   $("#app").dataset.tab = name;
-  for (const b of document.querySelectorAll(".tabs button")) b.setAttribute("aria-selected", b.dataset.tab === name);
+  for (const b of document.querySelectorAll(".tabs button")) b.setAttribute("aria-current", b.dataset.tab === name);
   drawLatency();
 }
 
@@ -94,7 +95,7 @@ function showTab(name) {
 function banner() {
   const stat = S.stat;
   const off = (stat?.rules_off ?? []).map((r) => r.rule);
-  const interlocks = (S.hello?.rules ?? []).filter((r) => r.interlock && commands().some((e) => e.rule === r.id && S.t - e.t_s < 10));
+  const interlocks = (S.hello?.rules ?? []).filter((r) => r.interlock && commands().some((e) => e.rule === r.id && S.t >= e.t_s && S.t - e.t_s < INTERLOCK_S));
   const silent = Math.round((performance.now() - S.heardAt) / 100) / 10;
   const texts = [
     S.failed,
@@ -103,6 +104,9 @@ function banner() {
     S.overload && `Overload: ${S.overload} state observations replaced in the last second. Safety and edge inputs: none lost.`,
     stat?.dry_run && "Dry run: commands are decided and recorded, and none is sent.",
     off.length && `Switched off by hand: ${off.join(", ")}.`,
+    S.verified && !S.verified.ok && `Not verified: ${S.verified.why}`,
+    S.mode === "replay" && S.known === false && "Behind a gap: who is where is not known again before the next keyframe.",
+    S.hello?.about?.caution && `${capital(S.hello.about.caution)}.`,
     S.held && `Held at ${time(S.t, 1)}; Space goes on.`,
   ];
   const text = texts.find(Boolean) || "";
@@ -119,16 +123,20 @@ let fillKeys = () => {};
 on("hello", (m) => {
   S.plan = prepare(m);
   document.title = `${m.site}, ${m.mode} · Osmose`;
-  document.body.className = m.mode;
+  document.body.classList.remove("live", "replay");
+  document.body.classList.add(m.mode);
   say($("#site"), m.site);
   for (const b of document.querySelectorAll(".mode > *")) b.dataset.mode === m.mode ? b.setAttribute("aria-current", "page") : b.removeAttribute("aria-current");
   const levels = [...S.plan.levels].sort((a, b) => b.ordinal - a.ordinal);
-  $("#lift").replaceChildren(...levels.map((l) => h("button", { "data-level": l.id }, h("span", {}, l.name), h("span", { class: "num" }))));
+  $("#lift").replaceChildren(...levels.map((l) => h("button", { "data-level": l.id, title: l.name }, h("span", {}, l.name), h("span", { class: "num" }))));
   $("#lift").hidden = levels.length < 2;
   const ground = levels.find((l) => l.ordinal === 0) ?? levels.at(-1);
   S.level = levels.some((l) => l.id === S.level) ? S.level : ground.id;
   if (!views.length) views.push(new View($("#stage-a"), "A"));
   setLevel(S.level);
+  if (!$("#stage-b").hidden) emit("compare", {});
+  $("#cells").replaceChildren();
+  $("#time").hidden = m.mode !== "replay";
   if (m.mode === "replay") {
     buildTimeline();
     drawTransport();
@@ -144,7 +152,8 @@ on("rules", (m) => {
   drawLedger();
 });
 
-let peopleKey = "";
+let peopleKey = null;
+let bannerAt = null;
 
 on("snap", (m) => {
   if (m.run === "B") return;
@@ -157,6 +166,12 @@ on("snap", (m) => {
       drawLanes();
     }
     drawPlayhead();
+    // An interlock holds, and a gap lies, at some instants and not at others.
+    const second = Math.floor(S.t);
+    if (S.known !== m.known || second !== bannerAt) {
+      [S.known, bannerAt] = [m.known, second];
+      banner();
+    }
   } else if (b.key !== clock) {
     b.key = clock;
     const whole = S.utcBase !== null;
@@ -205,6 +220,7 @@ on("stat", (m) => {
 on("verified", (m) => {
   S.verified = m;
   drawHead();
+  banner();
 });
 on("compare", (m) => {
   S.compare = m.name ? m : null;
@@ -244,7 +260,7 @@ on("select", (sel) => {
     if (PHONE.matches) showTab("story");
   }
   for (const v of views) {
-    if (v.W && v.W < 500) {
+    if (v.W && PHONE.matches) {
       v.all = false;
       v.free = false;
       v.resize();
@@ -293,6 +309,24 @@ document.addEventListener("click", (e) => {
     for (const v of views) v.draw();
   }
 });
+
+/** On paper the page is light, one column wide, and whole. */
+let screenTheme;
+function print(is) {
+  const root = document.documentElement;
+  if (is) screenTheme = root.dataset.theme;
+  document.body.classList.toggle("printing", is);
+  if (is) root.dataset.theme = "light";
+  else if (screenTheme) root.dataset.theme = screenTheme;
+  else delete root.dataset.theme;
+  forgetColours();
+  forgetLabels();
+  for (const v of views) v.onPaper(is);
+  drawLatency();
+  drawLanes();
+}
+addEventListener("beforeprint", () => print(true));
+addEventListener("afterprint", () => print(false));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", repaint);
 addEventListener("resize", () => drawLatency());

@@ -1,6 +1,7 @@
 // What the page knows: the site once, the newest picture, what happened lately, and what the reader has chosen.
 
-const EVENTS_MAX = 2000;
+/** Events that are kept: all that a replay is told of, and the newest of a running engine. */
+const EVENTS_MAX = 6000;
 const TRAIL_EVERY_S = 0.6;
 const TRAIL_DOTS = 10;
 /** A jump of the clock by more than this is no movement: trails and interpolation begin anew. */
@@ -41,8 +42,12 @@ const listeners = new Map();
 export const on = (topic, f) => (listeners.get(topic) ?? listeners.set(topic, []).get(topic)).push(f);
 export const emit = (topic, what) => listeners.get(topic)?.forEach((f) => f(what));
 
-/** The first message: the site. */
+/** The first message: the site. What is remembered of another engine, or of one that has begun anew, is put away. */
 export function takeHello(m) {
+  if (m.mode === "replay" || m.mode !== S.mode || m.seq < (S.events.at(-1)?.seq ?? 0)) {
+    [S.events, S.history, S.stat, S.lanes, S.compare, S.verified] = [[], [], null, null, null, null];
+    S.byId.clear();
+  }
   S.hello = m;
   S.mode = m.mode;
   S.utcOffset = m.utc_offset_s ?? 0;
@@ -58,8 +63,9 @@ export function takeSnap(m) {
   if ((m.run ?? "A") === "A") {
     S.t = m.t_s;
     S.seq = m.seq;
-    if (m.utc) S.utcBase = Date.parse(m.utc) - m.t_s * 1000;
-    else S.utcBase = null;
+    const base = m.utc ? Date.parse(m.utc) - m.t_s * 1000 : null;
+    // Both are rounded to the millisecond: what is that near is no change, or every time shown would tremble.
+    if (base === null || S.utcBase === null || Math.abs(base - S.utcBase) > 1.5) S.utcBase = base;
     if (m.utc_offset_s !== undefined) S.utcOffset = m.utc_offset_s;
   }
   const jumped = r.now && (m.t_s < r.now.t || m.t_s > r.now.t + JUMP_S);

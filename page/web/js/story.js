@@ -132,7 +132,7 @@ function linkItem(link, story) {
   const detail = (link.kind === "frame" ? [...(link.detail ?? []), when] : [when, ...(link.detail ?? [])]).filter(Boolean).join(", ");
   return h("li", {}, h("span", { class: "n" }, String(link.n)), h("div", {},
     h("div", { class: "k" }, link.what ?? capital(link.kind)), head,
-    ...(link.conditions ?? []).map((c) => h("div", { class: "cond" }, h("i", { "aria-label": c.ok }, marks[c.ok]), h("span", {}, c.text))),
+    ...(link.conditions ?? []).map((c) => h("div", { class: "cond" }, h("i", { role: "img", "aria-label": c.ok }, marks[c.ok]), h("span", {}, c.text))),
     link.kind === "rule" && story.rule && ruleText(story.rule),
     detail && h("div", { class: "x" }, detail)), took(link));
 }

@@ -12,15 +12,18 @@ const SEEK_EVERY_MS = 80;
 const EVENT_NEAR_S = 0.02;
 const BIG = ["privacy", "security", "life-safety"];
 const ROOMS_MAX = 6;
+/** Marks nearer to one another than this are drawn as one: a busy minute stays readable, and each can be hit. */
+const TICK_NEAR_PX = 4;
+const MARK_NEAR_PX = 28;
 
 let speed = 1;
 let scale = null;
 
 export function buildTimeline() {
   const box = $("#time");
-  box.hidden = false;
   if (box.firstChild) return;
   const button = (act, name, path) => h("button", { class: "ib", "data-time": act, "aria-label": name, title: name }, s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, s("path", { class: "f", d: path })));
+  const step = (by, key, name) => h("button", { class: "kb", "data-step": by, "aria-label": name, title: `${name} (${key})` }, key);
   box.append(
     h("div", { class: "trans" },
       button("previous", "The event before (,)", "M3 3h2v10H3zM13 3v10L6 8z"),
@@ -28,7 +31,7 @@ export function buildTimeline() {
       button("next", "The next event (.)", "M11 3h2v10h-2zM3 3v10l7-5z"),
       h("b", { class: "now", id: "now" }),
       h("div", { class: "seg", role: "group", "aria-label": "Speed" }, ...SPEEDS.map((v) => h("button", { "data-speed": v, "aria-pressed": v === 1 }, `${v}×`))),
-      h("span", { class: "opt dim" }, "step", h("kbd", {}, "←"), h("kbd", {}, "→"), h("span", {}, "event"), h("kbd", {}, ","), h("kbd", {}, ".")),
+      h("span", { class: "steps dim" }, h("span", {}, "step"), step(-1, "←", "One scan back"), step(1, "→", "One scan on")),
       h("span", { class: "sp" }),
       h("span", { class: "sec", id: "other-run" }),
       h("button", { class: "btn", "data-time": "compare", id: "compare", hidden: true }, "Compare runs")),
@@ -63,6 +66,13 @@ function seekSoon(t) {
 
 export const play = () => ask({ speed: S.play?.speed ? 0 : speed });
 
+function setSpeed(to) {
+  if (to === undefined) return;
+  speed = to;
+  if (S.play?.speed) ask({ speed });
+  drawTransport();
+}
+
 /** To the next event or the one before; what happens again and again is passed over by people, and by this. */
 export function jump(by, which = () => true) {
   const all = commands().filter(which).sort((a, b) => a.t_s - b.t_s);
@@ -84,7 +94,11 @@ export function keys(e, key, by) {
     const to = key === "ArrowRight" ? 1 : -1;
     if (e.shiftKey) seek(S.t + 5 * to);
     else ask({ step: to });
-  } else if (key === ".") jump(1);
+  } else if (key === "Home" || key === "End") {
+    e.preventDefault();
+    seek(span()[key === "Home" ? 0 : 1]);
+  } else if (key === "[" || key === "]") setSpeed(SPEEDS[SPEEDS.indexOf(speed) + (key === "]" ? 1 : -1)]);
+  else if (key === ".") jump(1);
   else if (key === ",") jump(-1);
   else if (key === "l") jump(by, (c) => c.late);
   else if (key === "x") compare();
@@ -92,14 +106,13 @@ export function keys(e, key, by) {
 
 function listen(box) {
   box.addEventListener("click", (e) => {
-    const d = e.target.closest("[data-time],[data-speed],[data-command]")?.dataset;
+    const d = e.target.closest("[data-time],[data-speed],[data-step],[data-command],[data-at]")?.dataset;
     if (!d) return;
     if (d.command) select({ kind: "command", id: d.command });
-    else if (d.speed) {
-      speed = Number(d.speed);
-      if (S.play?.speed) ask({ speed });
-      drawTransport();
-    } else if (d.time === "play") play();
+    else if (d.at) seek(Number(d.at));
+    else if (d.speed) setSpeed(Number(d.speed));
+    else if (d.step) ask({ step: Number(d.step) });
+    else if (d.time === "play") play();
     else if (d.time === "next") jump(1);
     else if (d.time === "previous") jump(-1);
     else if (d.time === "compare") compare();
@@ -112,7 +125,7 @@ function listen(box) {
   };
   let dragging = false;
   lanes.addEventListener("pointerdown", (e) => {
-    if (e.target.closest("[data-command]") || !scale) return;
+    if (e.target.closest("[data-command],[data-at]") || !scale) return;
     dragging = true;
     lanes.setPointerCapture(e.pointerId);
     seekSoon(at(e));
@@ -159,13 +172,13 @@ export function drawPlayhead() {
   const u = em();
   const x = scale.x(S.t);
   $(".head").replaceChildren(
-    s("line", { class: "playhead", x1: x, x2: x, y1: 14 * u, y2: scale.height, "stroke-width": 1.5 * u }),
-    s("path", { class: "grip", d: `M${x - 6 * u} ${4 * u}h${12 * u}v${7 * u}l${-6 * u} ${6 * u}l${-6 * u} ${-6 * u}z` }));
+    s("line", { class: "playhead", x1: x, x2: x, y1: 18 * u, y2: scale.height, "stroke-width": 1.5 * u }),
+    s("path", { class: "grip", d: `M${x - 6 * u} ${16 * u}h${12 * u}v${5 * u}l${-6 * u} ${6 * u}l${-6 * u} ${-6 * u}z` }));
 }
 
 /** A tick each so many seconds, so that there are about a dozen. */
 function tickOf(length, most) {
-  return [1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400].find((v) => length / v <= most) ?? 86400;
+  return [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400].find((v) => length / v <= most) ?? 86400;
 }
 
 export function drawLanes() {
@@ -183,14 +196,17 @@ export function drawLanes() {
   set(box, "aria-valuemin", String(from));
   set(box, "aria-valuemax", String(to));
   const out = [];
-  const axis = 20 * u;
+  // The playhead's grip stands between the times and the lanes, and covers neither.
+  const axis = 27 * u;
   const tick = tickOf(to - from, phone ? 4 : 12);
   const text = (at, y, words, cls, anchor) => s("text", { x: at, y, class: cls, "text-anchor": anchor }, words);
-  for (let t = Math.ceil(from / tick) * tick; t <= to + 1e-6; t += tick) {
-    out.push(s("line", { class: "rule", x1: x(t), x2: x(t), y1: axis - 5 * u, y2: H }), text(x(t), 12 * u, time(t, 0), "ax", x(t) > right - 30 * u ? "end" : x(t) < left + 30 * u ? "start" : "middle"));
+  // At round times of the clock, where the log has one.
+  const clock = (((S.utcBase ?? 0) / 1000 + S.utcOffset) % tick + tick) % tick;
+  for (let t = Math.ceil((from + clock) / tick) * tick - clock; t <= to + 1e-6; t += tick) {
+    out.push(s("line", { class: "rule", x1: x(t), x2: x(t), y1: axis - 4 * u, y2: H }), text(x(t), 11 * u, time(t, 0), "ax", x(t) > right - 30 * u ? "end" : x(t) < left + 30 * u ? "start" : "middle"));
   }
   const rooms = (S.lanes?.rooms ?? []).slice(0, ROOMS_MAX);
-  if (!phone && rooms.length) out.push(text(left - 9 * u, 12 * u, "most", "ax", "end"));
+  if (!phone && rooms.length) out.push(text(left - 9 * u, 11 * u, "most", "ax", "end"));
   const below = S.compare ? 4 : 3;
   const lane = (H - axis - 6 * u) / (rooms.length + below * 0.82 + 0.2);
   const most = Math.max(1, ...rooms.map((r) => r.most));
@@ -206,12 +222,12 @@ export function drawLanes() {
     draw(middle, high);
     y += high;
   };
-  row(S.compare ? "A recorded" : "Commands", (c, high) => commands().forEach((e) => out.push(tickMark(e, x, c, high, u))));
+  row(S.compare ? "A recorded" : "Commands", (c, high) => out.push(...tickMarks(commands(), x, c, high, u)));
   if (S.compare) {
     row(S.compare.from_s === null ? "B" : "B what if", (c, high) => {
       if (S.compare.from_s !== null) out.push(s("rect", { class: "guess", x: x(S.compare.from_s), y: c - high / 2 + 2, width: Math.max(0, x(to) - x(S.compare.from_s)), height: high - 4, fill: "url(#guess)" }));
-      (S.runs.B?.events ?? []).filter((e) => e.kind === "command").forEach((e) => out.push(tickMark({ ...e, id: null }, x, c, high, u)));
-      for (const d of S.compare.list) out.push(s("g", {}, s("circle", { class: "differs", cx: x(d.at_s), cy: c, r: 7.5 * u, "stroke-width": 1.4 * u }), text(x(d.at_s), c + 4 * u, d.mark, "differs", "middle")));
+      out.push(...tickMarks((S.runs.B?.events ?? []).filter((e) => e.kind === "command").map((e) => ({ ...e, id: null })), x, c, high, u),
+        ...clusters(S.compare.list, (d) => x(d.at_s), MARK_NEAR_PX * u).map((group) => differs(group, x, c, u, text)));
     });
   }
   row("Late", (c) => {
@@ -249,15 +265,46 @@ function drawRoom(room, { y, lane, u, x, from, to, left, phone, most, text }) {
   return out;
 }
 
-function tickMark(e, x, c, high, u) {
-  const selected = e.id && is("command", e.id);
-  const big = BIG.includes(e.level);
-  const g = s("g", e.id ? { "data-command": e.id, class: "tickmark" } : {},
-    s("rect", { class: "reach", x: x(e.t_s) - 5 * u, y: c - high / 2, width: 10 * u, height: high }),
-    s("rect", { class: selected ? "mark sel" : "mark", x: x(e.t_s) - (big ? 1.5 : 0.6) * u, y: c - (big ? 6 : 4) * u, width: (big ? 3 : 1.2) * u, height: (big ? 12 : 8) * u }),
-    s("title", {}, `${time(e.t_s)} ${e.rule}: ${e.why}`));
-  if (selected) g.append(s("circle", { class: "ring", cx: x(e.t_s), cy: c, r: 8.5 * u, "stroke-width": 1.5 * u }));
-  return g;
+/** Neighbours in time that would be drawn over one another, together. */
+function clusters(list, at, near) {
+  const all = [];
+  for (const item of [...list].sort((a, b) => at(a) - at(b))) {
+    const group = all.at(-1);
+    if (group && at(item) - at(group[0]) < near) group.push(item);
+    else all.push([item]);
+  }
+  return all;
+}
+
+const titled = (list, line) => s("title", {}, list.slice(0, 8).map(line).join("\n") + (list.length > 8 ? `\nand ${list.length - 8} more` : ""));
+
+/** Commands as ticks: heavier from the level privacy on, higher the more of them stand in one. */
+function tickMarks(list, x, c, high, u) {
+  return clusters(list, (e) => x(e.t_s), TICK_NEAR_PX * u).map((group) => {
+    const selected = group.find((e) => e.id && is("command", e.id));
+    const [big, first] = [group.find((e) => BIG.includes(e.level)), selected ?? group[0]];
+    const at = x(first.t_s);
+    const tall = Math.min(high - 3 * u, (8 + 2 * Math.log2(group.length)) * u);
+    const g = s("g", first.id ? { "data-command": (selected ?? big ?? first).id, class: "tickmark" } : {},
+      s("rect", { class: "reach", x: at - 2 * u, y: c - high / 2, width: TICK_NEAR_PX * u, height: high }),
+      s("rect", { class: selected ? "mark sel" : "mark", x: at - (big ? 1.25 : 0.5) * u, y: c - tall / 2, width: (big ? 2.5 : 1) * u, height: tall }),
+      titled(group, (e) => `${time(e.t_s)} ${e.rule}: ${e.why}`));
+    if (selected) g.append(s("circle", { class: "ring", cx: at, cy: c, r: 8.5 * u, "stroke-width": 1.5 * u }));
+    return g;
+  });
+}
+
+/** A difference by its mark, several by their number. */
+function differs(group, x, c, u, text) {
+  const one = group.length === 1;
+  const words = one ? group[0].mark : String(group.length);
+  const wide = (one ? 15 : 9 + 6 * words.length) * u;
+  // It begins where the first of them is.
+  const at = x(group[0].at_s) - 7.5 * u;
+  return s("g", { "data-at": group[0].at_s, class: "tickmark" },
+    s("rect", { class: "differs", x: at, y: c - 7.5 * u, width: wide, height: 15 * u, rx: 7.5 * u, "stroke-width": 1.4 * u }),
+    text(at + wide / 2, c + 4 * u, words, "differs", "middle"),
+    titled(group, (d) => `${time(d.at_s)} ${d.mark} ${d.title}`));
 }
 
 function drawTroubles(c, { u, x, to, phone, text, left, right }) {
@@ -288,12 +335,12 @@ export function replayHead() {
   const { about } = S.hello;
   if (!about) return [];
   const v = S.verified ?? about.verified;
-  const checked = v ? [[v.ok ? `✓ ${whole(v.equal)}` : `✕ ${whole(v.equal)}`, v.ok ? "" : "bad big", "span"], [`of ${whole(v.of)}`, "sec"]] : [["…", ""], ["being verified", "sec"]];
+  const checked = v ? [[v.ok ? `✓ ${whole(v.equal)}` : `✕ ${whole(v.equal)}`, v.ok ? "" : "bad big", "span"], [`of ${whole(v.of)}`, v.ok ? "sec wide" : "sec"]] : [["…", ""], ["being verified", "sec"]];
   const late = commands().filter((e) => e.late).length;
   return [
     ["Decisions verified", ...checked],
     ["Decision digest", [about.digest ?? "–", "digest", "span"]],
-    ["Commands", [whole(commands().length), ""]],
+    ["Commands", [whole(about.commands ?? commands().length), ""]],
     ["Late", late ? [`▲ ${late}`, "bad big", "span"] : ["0", ""]],
     ["Gaps", [whole(about.gaps.n), ""], ...(about.gaps.n ? [[`of ${about.gaps.s.toFixed(1)} s`, "sec"]] : [])],
     ["Lost", [whole(about.lost), ""]],

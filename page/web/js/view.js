@@ -9,12 +9,15 @@ import { S, is, select, trouble } from "./state.js";
 /** Ranks of rule levels: the highest that fired wins a room. */
 const RANKS = ["info", "comfort", "user", "privacy", "security", "life-safety"];
 export const rank = (level) => RANKS.indexOf(level);
+export const PHONE = matchMedia("(max-width: 699px)");
 const FIRED_S = 1.6;
 /** How long a sensor that just spoke is drawn in ink. */
 const SPOKE_S = 0.5;
 const STAIR_STEP_M = 0.32;
 /** Where a device is drawn whose place another has: nearer first. */
 const ASIDE = [[0, 0], [0, -9.5], [0, 9.5], [-9.5, 0], [9.5, 0], [-9.5, -9.5], [9.5, 9.5], [-9.5, 9.5], [9.5, -9.5], [0, -19], [0, 19], [-19, 0], [19, 0]];
+
+const cut = (text, letters) => (text.length > letters ? `${text.slice(0, letters - 1)}…` : text);
 
 export class View {
   constructor(stage, run) {
@@ -54,11 +57,21 @@ export class View {
     this.draw();
   }
 
+  /** On paper the people are a picture: a canvas comes out opaque, and hides the floor. */
+  onPaper(is) {
+    this.resize();
+    this.picture?.remove();
+    this.picture = is ? h("img", { src: this.canvas.toDataURL(), alt: "" }) : null;
+    if (is) this.stage.append(this.picture);
+    this.canvas.hidden = is;
+  }
+
   fit() {
     const rem = em() * 16;
-    const phone = this.W < 500;
+    const phone = PHONE.matches;
     const margin = phone ? 0.55 * rem : 1.1 * rem;
-    const top = (S.compare ? 1.6 * rem : 0) + (phone ? 2.6 * rem : 0);
+    // On a phone the switches lie over the first plan, and the name of a run in its foot.
+    const top = phone ? (this.run === "A" ? 2.6 * rem : 0) : S.compare ? 1.6 * rem : 0;
     const box = this.near() ?? S.plan.levels.find((l) => l.id === S.level).box;
     this.scale = Math.min((this.W - 2 * margin) / (box[2] - box[0]), (this.H - 2 * margin - top) / (box[3] - box[1]));
     this.ox = (this.W - (box[2] + box[0]) * this.scale) / 2;
@@ -68,7 +81,7 @@ export class View {
 
   /** On a phone a selection moves the plan to it. */
   near() {
-    if (this.W > 500 || this.all || !S.sel) return null;
+    if (!PHONE.matches || this.all || !S.sel) return null;
     const at = this.whereIs(S.sel);
     if (!at) return null;
     const box = S.plan.levels.find((l) => l.id === S.level).box;
@@ -120,14 +133,31 @@ export class View {
       e.preventDefault();
       this.zoom(Math.exp(-e.deltaY * 0.0015), e.offsetX, e.offsetY);
     }, { passive: false });
+    // Fingers on the plan: two of them zoom.
+    const down = new Map();
+    const spread = () => {
+      const [a, b] = [...down.values()];
+      return Math.hypot(a[0] - b[0], a[1] - b[1]) || 1;
+    };
     stage.addEventListener("pointerdown", (e) => {
       from = [e.clientX, e.clientY];
-      moved = false;
+      moved = down.size > 0;
+      down.set(e.pointerId, from);
     });
     stage.addEventListener("pointermove", (e) => {
+      if (down.size > 1 && down.has(e.pointerId)) {
+        const before = spread();
+        down.set(e.pointerId, [e.clientX, e.clientY]);
+        const box = stage.getBoundingClientRect();
+        const middle = [0, 1].map((i) => [...down.values()].reduce((sum, p) => sum + p[i], 0) / down.size);
+        this.zoom(spread() / before, middle[0] - box.left, middle[1] - box.top);
+        return;
+      }
       if (!from) return;
       const [dx, dy] = [e.clientX - from[0], e.clientY - from[1]];
       if (!moved && Math.abs(dx) + Math.abs(dy) < 4) return;
+      // From here on it is a drag, also where it leaves the plan.
+      if (!moved) stage.setPointerCapture(e.pointerId);
       moved = true;
       this.free = true;
       this.ox += dx;
@@ -135,7 +165,12 @@ export class View {
       from = [e.clientX, e.clientY];
       this.draw();
     });
-    addEventListener("pointerup", () => (from = null));
+    for (const name of ["pointerup", "pointercancel"]) {
+      addEventListener(name, (e) => {
+        from = null;
+        down.delete(e.pointerId);
+      });
+    }
     this.svg.addEventListener("click", (e) => !moved && this.click(e));
   }
 
@@ -354,7 +389,10 @@ export class View {
       const recorder = this.r.devices.get(S.plan.recorders.get(zone.id))?.[0];
       const wide = (text) => text.length * 6.2 * u + 10 * u;
       const tall = (zone.box[3] - zone.box[1]) * k > 44 * u;
-      const name = (zone.box[2] - zone.box[0]) * k < wide(zone.name) ? zone.short : zone.name;
+      const letters = Math.floor(((zone.box[2] - zone.box[0]) * k - 11 * u) / (6.2 * u));
+      const whole = zone.name.length <= letters ? zone.name : zone.short;
+      const name = letters > 5 ? cut(whole, letters) : whole;
+      const rule = fired && cut(fired.rule, Math.max(16, letters));
       let second = this.second(zone, n, how, k < 14 * u);
       if (recorder === "recording") second += k < 14 * u ? "  ●" : "  ● rec";
       if (recorder === "paused") second += k < 14 * u ? "  ❚❚" : "  ❚❚ paused";
@@ -366,15 +404,15 @@ export class View {
       const ground = this.rooms.get(zone.id).classList.contains("occ") ? "ho" : "he";
       if (fired && k < 14 * u) {
         // Too small for both: the name stays, the rule stands in the room's foot.
-        const w = fired.rule.length * 5.5 * u + 10 * u;
+        const w = rule.length * 5.5 * u + 10 * u;
         const foot = this.Y(zone.box[1]);
         out.push(s("rect", { class: "labtag", x: this.X(zone.box[0]), y: foot - 14 * u, width: w, height: 14 * u }),
-          s("text", { class: "lab2 on", x: this.X(zone.box[0]) + 5 * u, y: foot - 4 * u }, fired.rule),
+          s("text", { class: "lab2 on", x: this.X(zone.box[0]) + 5 * u, y: foot - 4 * u }, rule),
           at && foot - 14 * u > y + 2 * u && s("text", { class: "lab", x, y }, name));
       } else if (fired) {
-        const w = Math.max(name.length * 6.2, fired.rule.length * 5.6) * u + 14 * u;
+        const w = Math.max(name.length * 6.2, rule.length * 5.6) * u + 14 * u;
         out.push(s("rect", { class: "labtag", x: x - 6 * u, y: y - 12 * u, width: w, height: 29 * u }),
-          s("text", { class: "lab on", x, y }, name), s("text", { class: "lab2 on", x, y: y + 12 * u }, fired.rule));
+          s("text", { class: "lab on", x, y }, name), s("text", { class: "lab2 on", x, y: y + 12 * u }, rule));
       } else {
         out.push(s("text", { class: `lab ${ground}`, x, y }, name));
         if (lines === 2) out.push(s("text", { class: `lab2 ${ground}${how === "unknown" && this.doubtful(zone, n) ? " doubt" : ""}`, x, y: y + 12.5 * u }, second));

@@ -1,11 +1,12 @@
 //! Where a replay's results go: tracks as CSV, events and commands as JSON lines.
 //!
 //! Track rows are written *between* inputs, from the state that the inputs so far made: after the last position scan
-//! of an instant, and on a grid of 100 ms where no scan comes.
+//! of a millisecond, and on a grid of 100 ms where no scan comes. Sensors that scan within one millisecond give a track one
+//! row, since a score takes a millisecond for one instant (`score::frame_ms`).
 
 use super::names::{Read, Row, Smoother};
 use super::plot::Plot;
-use crate::score::Truth;
+use crate::score::{Truth, frame_ms};
 use osmose_core::Outbox;
 use osmose_drivers::{RuleNames, lines};
 use osmose_model::device::SensorKind;
@@ -116,6 +117,8 @@ pub(super) struct Writing {
     scan_due: Option<LogicalNs>,
     last_scan: Option<LogicalNs>,
     grid_next: Option<LogicalNs>,
+    /// The millisecond of the last rows.
+    last_rows_ms: Option<i64>,
 }
 
 /// The measured time of a position scan.
@@ -147,6 +150,7 @@ impl Writing {
             scan_due: None,
             last_scan: None,
             grid_next: None,
+            last_rows_ms: None,
         })
     }
 
@@ -160,10 +164,10 @@ impl Writing {
         self.quiet
     }
 
-    /// Rows of a scan whose instant is over, since the next input (`None`: the end) is no scan of the same instant.
+    /// Rows of a scan whose instant is over, since the next input (`None`: the end) is no scan of the same millisecond.
     pub(super) fn end_scan(&mut self, next: Option<&Input<'_>>, view: &dyn WorldView) -> io::Result<()> {
         let Some(due) = self.scan_due else { return Ok(()) };
-        if next.and_then(scan_time) == Some(due) {
+        if next.and_then(scan_time).map(frame_ms) == Some(frame_ms(due)) {
             return Ok(());
         }
         self.scan_due = None;
@@ -199,7 +203,7 @@ impl Writing {
         if let Some(measured) = scan_time(input)
             && self.last_scan.is_none_or(|last| measured > last)
         {
-            self.scan_due = Some(measured);
+            self.scan_due = self.scan_due.max(Some(measured));
         }
         if let Some(each) = &mut self.sinks.each {
             each(tag, input, out, view);
@@ -263,6 +267,9 @@ impl Writing {
     }
 
     fn rows(&mut self, at: LogicalNs, view: &dyn WorldView) -> io::Result<()> {
+        if self.last_rows_ms.replace(frame_ms(at)) == Some(frame_ms(at)) {
+            return Ok(());
+        }
         let is_asked = self.sinks.tracks.is_some() || self.plot.is_some() || self.smoother.is_some();
         if at < self.from || !is_asked {
             return Ok(());

@@ -410,6 +410,43 @@ fn track_rows_stand_at_the_scans_measured_times() {
     }
 }
 
+/// A walk in which every scan is followed by another one of the same millisecond, at once or behind the next fix.
+#[test]
+fn two_scans_of_one_millisecond_give_a_track_one_row() {
+    let (single, mut doubled, mut waiting) = (walk(6), Vec::new(), Vec::new());
+    let mut scan = osmose_model::observation::ScanBuf::new();
+    for (n, (arrival, bytes)) in single.iter().enumerate() {
+        doubled.push((*arrival, bytes.clone()));
+        doubled.extend(waiting.drain(..).map(|bytes| (*arrival, bytes)));
+        let Ok(Input::Observation(o)) = osmose_model::canon::decode_input(bytes, &mut scan) else { continue };
+        if let Body::Position(_) = o.body {
+            let again = Observation { measured: LogicalNs(o.measured.0 + 300_000), ..o };
+            let mut bytes = vec![0; osmose_model::limits::INPUT_BYTES_MAX];
+            let len = osmose_model::canon::encode_input(&Input::Observation(again), &mut bytes).unwrap();
+            bytes.truncate(len);
+            if n % 4 < 2 {
+                doubled.push((*arrival, bytes));
+            } else {
+                waiting.push(bytes);
+            }
+        }
+    }
+    assert!(doubled.len() > single.len() + 20);
+    let frames = |inputs: &[_]| {
+        let (_, _, _, tracks) = outputs(&live(inputs, 0), Options::default());
+        let frame = |t: &str| (t.parse::<f64>().unwrap() * 1000.0).round_ties_even() as i64;
+        let rows = tracks.lines().skip(1).map(|l| l.split(',').collect::<Vec<_>>());
+        rows.map(|r| (frame(r[0]), r[1].to_owned())).collect::<Vec<_>>()
+    };
+    let (one, two) = (frames(&single), frames(&doubled));
+    let of = |rows: &[(i64, String)]| rows.iter().map(|r| r.0).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(of(&one), of(&two), "the same instants");
+    let mut unique = two.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), two.len(), "each track once an instant");
+}
+
 #[test]
 fn other_rules_replace_the_recorded_ones_and_cannot_be_verified() {
     let trace = live(&walk(10), 0);

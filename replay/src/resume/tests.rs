@@ -9,6 +9,7 @@ use crate::trace::format::{Meta, Origin};
 use crate::trace::read::TraceReader;
 use crate::trace::write::{Packing, TraceWriter};
 use osmose_core::{CoreDriver, Fusion, Plan, Rules, StepSink};
+use osmose_drivers::udp::{Leaving, Of};
 use osmose_model::command::Command;
 use osmose_model::ids::Seq;
 use osmose_runtime::tap::{Keyframe, Tap};
@@ -19,6 +20,9 @@ const UTC: UtcNs = UtcNs(1_790_000_000_000_000_000);
 /// What the pinned thread does with a step: journal first, then outputs; a keyframe every so often.
 struct Engine {
     journal: Ring<Mapped>,
+    handed: HandedOver<Mapped>,
+    /// From this input on, commands are decided and do not leave; of this one, they are being handed over.
+    killed_at: Seq,
     tap: StateTap,
     recorder: Recorder<Vec<u8>>,
     commands: Vec<Command>,
@@ -35,10 +39,19 @@ impl StepSink<Fusion, Rules, Plan> for Engine {
     }
     fn decided(&mut self, tag: Tag, _: &Input<'_>, out: &Outbox, machine: &osmose_core::Core) {
         self.commands.extend(out.commands.iter().cloned());
+        for of in out.commands.iter().map(|c| Of { device: c.device, id: c.id }) {
+            if tag.seq <= self.killed_at {
+                self.handed.begins(of);
+            }
+            if tag.seq < self.killed_at {
+                Leaving::left(&mut self.handed, of);
+            }
+        }
         out.events.iter().for_each(|e| self.recorder.event(tag, e));
         out.commands.iter().for_each(|c| self.recorder.command(c));
         self.recorder.digest(tag.seq, machine.input_digest(), machine.decision_digest());
-        if tag.seq.0.is_multiple_of(self.keyframe_every) {
+        // What waits is handed over before a keyframe is taken.
+        if tag.seq.0.is_multiple_of(self.keyframe_every) && tag.seq < self.killed_at {
             let mut frame = Keyframe { tag, journal: self.journal.head(), ..Keyframe::default() };
             machine.save(&mut frame.state);
             assert!(self.tap.keyframe(&frame));
@@ -47,18 +60,28 @@ impl StepSink<Fusion, Rules, Plan> for Engine {
     }
 }
 
-fn run(
+/// The driver and what a run went to, and the inputs that a start put before the others.
+type Ran = (CoreDriver, Engine, Vec<(ArrivalNs, Vec<u8>)>);
+
+fn run(started: Started<Osmose>, inputs: &[(ArrivalNs, Vec<u8>)], keyframe_every: u64) -> Ran {
+    run_killed_at(started, inputs, keyframe_every, Seq(u64::MAX))
+}
+
+fn run_killed_at(
     started: Started<Osmose>,
     inputs: &[(ArrivalNs, Vec<u8>)],
     keyframe_every: u64,
-) -> (CoreDriver, Engine, Vec<(ArrivalNs, Vec<u8>)>) {
+    killed_at: Seq,
+) -> Ran {
     let head = started.head();
     let Started { machine, journal, tap, first, base, state, files, .. } = started;
     let meta = Meta::new(Origin::Live, "two rooms");
     let writer = TraceWriter::new(Vec::new(), &meta, &files, &Encoder::schemas(), Packing::Lz4).unwrap();
     let mut recorder = Recorder::new(writer);
     recorder.keyframe(head.0, &state, head.1);
-    let mut engine = Engine { journal, tap, recorder, commands: vec![], seqs: vec![], keyframe_every };
+    let Kept { ring: journal, handed, .. } = journal;
+    let (commands, seqs) = (vec![], vec![]);
+    let mut engine = Engine { journal, handed, killed_at, tap, recorder, commands, seqs, keyframe_every };
     let mut driver = CoreDriver::new(machine);
     let mut scan = ScanBuf::new();
     let first: Vec<_> = first.into_iter().map(|bytes| (base, bytes)).collect();
@@ -194,6 +217,82 @@ fn changed_rules_come_in_by_an_input_and_a_changed_site_begins_a_new_log() {
     // The state itself says that it is of other people: they may also be saved beside the running engine.
     let said = started.resumed.render();
     assert!(said.contains("cannot be taken back") && said.contains("people"), "{said}");
+}
+
+/// The site with every device reached over UDP.
+fn all_reached() -> Osmose {
+    let mut files = files();
+    let devices = files.iter_mut().find(|f| f.path == "devices.toml").unwrap();
+    let udp = "connect = { udp = \"127.0.0.1:7802\", format = \"json\" }";
+    devices.text = devices.text.replace("connect = \"log\"", udp);
+    Osmose::of_files(&files).unwrap()
+}
+
+#[test]
+fn what_was_decided_and_never_left_is_owed_until_it_leaves_or_is_too_old() {
+    let inputs = &walk(60)[2..];
+    let dir = tempfile::tempdir().unwrap();
+    let open = |utc| start_with(&all_reached(), dir.path(), utc, RING).unwrap();
+    // The ids of what an undisturbed run decides for devices that are reached.
+    let (driver, engine, _) = run(open(UTC), inputs, 20);
+    let site = driver.machine().site().clone();
+    let reached = |c: &&Command| address_of(&site.actuators[c.device.index()]).is_some();
+    let all: Vec<Command> = engine.commands.iter().filter(reached).cloned().collect();
+    assert!(all.len() >= 4, "{} commands", all.len());
+    let last = driver.machine().last();
+    drop((driver, engine));
+    assert_eq!(open(UtcNs(UTC.0 + last.at.0)).resumed.owed, 0, "everything left");
+
+    // Killed at one of the last commands, and everything behind it is decided and goes nowhere.
+    let dir = tempfile::tempdir().unwrap();
+    let open = |utc| start_with(&all_reached(), dir.path(), utc, RING).unwrap();
+    let killed_at = all[all.len() - 3].id.seq;
+    let ids = |commands: &[Command]| commands.iter().map(|c| c.id).collect::<Vec<_>>();
+    let (in_doubt, behind): (Vec<Command>, Vec<Command>) =
+        all.iter().filter(|c| c.id.seq >= killed_at).cloned().partition(|c| c.id.seq == killed_at);
+    let newest = behind.iter().map(|c| c.at).max().expect("some are behind");
+    let stop = inputs.iter().position(|(arrival, _)| arrival.0 > newest.0).unwrap_or(inputs.len());
+    let (driver, engine, _) = run_killed_at(open(UTC), &inputs[..stop], 20, killed_at);
+    let last = driver.machine().last();
+    drop((driver, engine));
+    for again in 0..2 {
+        // Killed once more before anything went out: it is owed still.
+        let started = open(UtcNs(UTC.0 + last.at.0));
+        let old = |c: &&Command| last.at.0 - c.at.0 > OWED_MAX.0;
+        let young: Vec<Command> = behind.iter().filter(|c| !old(c)).cloned().collect();
+        assert!(!young.is_empty(), "{behind:?}");
+        assert_eq!(ids(&started.journal.owed), ids(&young), "start {again}: {}", started.resumed.render());
+        assert_eq!(started.resumed.in_doubt, ids(&in_doubt), "start {again}");
+        assert_eq!(started.resumed.owed, young.len() as u64);
+    }
+    // Handed over, it is not owed any more.
+    let started = open(UtcNs(UTC.0 + last.at.0));
+    let Kept { ring, mut handed, owed } = started.journal;
+    for command in &owed {
+        let of = Of { device: command.device, id: command.id };
+        handed.begins(of);
+        Leaving::left(&mut handed, of);
+    }
+    drop((ring, handed));
+    let started = open(UtcNs(UTC.0 + last.at.0));
+    assert_eq!((started.journal.owed.len(), started.resumed.owed), (0, 0), "{}", started.resumed.render());
+}
+
+#[test]
+fn what_never_left_is_named_and_not_sent_once_it_is_too_old() {
+    let inputs = &walk(12)[2..];
+    let dir = tempfile::tempdir().unwrap();
+    let open = |utc| start_with(&workshop(), dir.path(), utc, RING).unwrap();
+    let (driver, engine, _) = run_killed_at(open(UTC), inputs, 1_000_000, Seq(0));
+    let last = driver.machine().last();
+    drop((driver, engine));
+    let started = open(UtcNs(UTC.0 + last.at.0 + OWED_MAX.0 + 1));
+    assert!(started.journal.owed.is_empty() && started.resumed.owed == 0);
+    let said = started.resumed.render();
+    assert!(!started.resumed.too_old.is_empty() && said.contains("too old to be sent"), "{said}");
+    drop(started);
+    // That was said once; the state is another now.
+    assert!(open(UtcNs(UTC.0 + last.at.0)).resumed.too_old.is_empty());
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod report;
 mod scene;
 
 pub use error::ScoreError;
-pub use read::{Tracks, Truth, TruthAt, load_tracks, load_truth, read_tracks, read_truth};
+pub use read::{Tracks, Truth, TruthAt, frame_ms, load_tracks, load_truth, read_tracks, read_truth};
 pub use report::{Figure, Identity, Report};
 
 use gospa::Metric;

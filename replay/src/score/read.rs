@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::error::ScoreError;
+use osmose_model::time::LogicalNs;
 
 /// Times beyond this many milliseconds are not exact as f64, and no clock shows them.
 const TIME_MAX_MS: f64 = 9.0e15;
@@ -195,6 +196,17 @@ pub fn read_tracks(reader: impl Read, name: &str) -> Result<Tracks, ScoreError> 
     Ok(tracks)
 }
 
+/// The frame, a whole millisecond, that a row of an instant is scored in. Whoever writes rows for a score writes each
+/// frame once: two rows of one track in it would count twice.
+#[must_use]
+pub fn frame_ms(at: LogicalNs) -> i64 {
+    frame_of_s(at.0 as f64 / 1e9)
+}
+
+fn frame_of_s(time_s: f64) -> i64 {
+    (time_s * 1000.0).round_ties_even() as i64
+}
+
 fn open(path: &Path) -> Result<File, ScoreError> {
     File::open(path).map_err(|source| ScoreError::Io { file: path.display().to_string(), source })
 }
@@ -262,11 +274,11 @@ impl<R: Read> Table<R> {
     }
 
     fn time_ms(&self, place: Place) -> Result<i64, ScoreError> {
-        let time_ms = (self.number(place)? * 1000.0).round_ties_even();
-        if time_ms.abs() > TIME_MAX_MS {
+        let time_s = self.number(place)?;
+        if (time_s * 1000.0).abs() > TIME_MAX_MS {
             return Err(self.no_number(place, self.row.get(place.index).unwrap_or_default()));
         }
-        Ok(time_ms as i64)
+        Ok(frame_of_s(time_s))
     }
 
     fn no_number(&self, place: Place, text: &str) -> ScoreError {

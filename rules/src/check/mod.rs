@@ -101,10 +101,14 @@ struct Defined {
     span: Span,
 }
 
-fn pieces(site: &Site) -> u32 {
+fn pieces(site: &Site, of_zones: &[u32]) -> u32 {
     let walls: usize = site.walls.iter().map(|w| w.segments.len()).sum();
+    walls as u32 + of_zones.iter().max().copied().unwrap_or(0)
+}
+
+fn zone_pieces(site: &Site) -> Vec<u32> {
     let edges = |z: &osmose_model::site::Zone| z.area.parts.iter().map(|p| p.segments().count()).sum::<usize>();
-    (walls + site.zones.iter().map(edges).max().unwrap_or(0)) as u32
+    site.zones.iter().map(|z| edges(z) as u32).collect()
 }
 
 struct Checker<'s> {
@@ -171,7 +175,8 @@ impl<'s> Checker<'s> {
             bookings: time::bookings(site),
             of_people: Vec::new(),
             guards: Vec::new(),
-            pieces: pieces(site),
+            pieces: pieces(site, &zone_pieces(site)),
+            zone_pieces: zone_pieces(site),
             place_deg: site.frame.origin_deg,
             over: Vec::new(),
             combine: Vec::new(),

@@ -3,6 +3,7 @@
 use super::Checker;
 use super::names::Meaning;
 use crate::diag::{Diagnostic, Span};
+use crate::fnv::Fnv;
 use crate::program::{Binding, COUNTED, Cond, Late, OnUnknown, RuleInfo, Var};
 use crate::syntax::SyntaxKind;
 use crate::syntax::ast::{self, AstNode, Clause, Expr, own_tokens};
@@ -529,15 +530,11 @@ impl Checker<'_> {
 /// How long somebody may be away before the visit is over (RULES.md, "Whose memory").
 pub(crate) const VISIT_GAP: DurationNs = DurationNs(30 * NS_PER_S);
 
-/// FNV-1a over the tokens of the clauses that a rule's state hangs on, numbers left out: a rule whose threshold or
+/// A hash of the tokens of the clauses that a rule's state hangs on, numbers left out: a rule whose threshold or
 /// delay changed keeps its timers, one whose conditions changed does not.
 fn shape_hash(source: &Source) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut absorb = |text: &str| {
-        for byte in text.bytes().chain([0xff]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
+    let mut hash = Fnv::new();
+    let mut absorb = |text: &str| hash.absorb(text.as_bytes());
     source.values.iter().for_each(|(_, value)| absorb(&value.syntax().text().to_string()));
     for clause in &source.clauses {
         let counts = matches!(
@@ -566,5 +563,5 @@ fn shape_hash(source: &Source) -> u64 {
             }
         }
     }
-    hash
+    hash.number()
 }

@@ -165,7 +165,8 @@ impl<'p> Bounds<'p> {
             | Num::SunElevation
             | Num::StartsIn { .. }
             | Num::Argument(_) => Ops::NONE,
-            Num::Distance(..) | Num::LeftAgo(..) => Ops::of(Op::Node, u64::from(self.program.pieces)),
+            Num::Distance(a, b) => Ops::of(Op::Node, u64::from(self.program.pieces_between(*a, *b))),
+            Num::LeftAgo(_, zone) => Ops::of(Op::Node, u64::from(self.program.zone_pieces[zone.index()])),
             Num::Lasting { cond, .. } => self.cond(*cond),
             Num::Window(place) => self.num(self.program.windows[usize::from(*place)].of),
             Num::CountWhere { zone, cond, slots, .. } => {

@@ -159,7 +159,7 @@ impl<'a> Case<'a> {
     /// By rule: its worst reaction with so many tracks.
     fn reactions_us(&self, tracks: u64) -> Vec<f64> {
         let bounds = Bounds::new(self.program, self.site).with_tracks(tracks);
-        let worst = Reactions::new(self.program, &bounds).worst_by_rule();
+        let worst = Reactions::new(self.program, &bounds, self.site).worst_by_rule();
         worst.all.iter().map(|r| self.table.engine_us + self.table.us(&r.ops)).collect()
     }
 }

@@ -119,7 +119,7 @@ impl Costs {
 /// Assesses a compiled program in its site. `files` are those that it was compiled from, for pointing at clauses.
 pub fn assess(program: &Program, site: &Site, files: &[SourceFile], table: &Table) -> Costs {
     let bounds = Bounds::new(program, site);
-    let reactions = Reactions::new(program, &bounds);
+    let reactions = Reactions::new(program, &bounds, site);
     let worst = reactions.worst_by_rule();
     let mut rules = Vec::with_capacity(program.rules.len());
     for (number, rule) in program.rules.iter().enumerate() {

@@ -3,10 +3,13 @@
 
 use super::Class;
 use super::bound::{Bounds, Kick};
-use super::ops::Ops;
+use super::ops::{Op, Ops};
 use crate::program::{Instance, Program};
+use osmose_model::geometry::Aabb;
 use osmose_model::ids::ActuatorId;
 use osmose_model::limits::{CASCADE_ROUNDS_MAX, ZONES_PER_OCCUPANT_MAX};
+use osmose_model::site::{Site, Zone};
+use osmose_model::time::DurationNs;
 use std::rc::Rc;
 
 /// All that one event sets off.
@@ -28,8 +31,11 @@ pub(super) struct Worst {
 pub(super) struct Reactions<'p> {
     program: &'p Program,
     bounds: &'p Bounds<'p>,
+    site: &'p Site,
     /// By instance: what it takes when the world, or something else, kicks it.
     world: Vec<Ops>,
+    /// The same where nobody enters or leaves a zone: rules that wait for that pass it over (`eval/waits.rs`).
+    about: Vec<Ops>,
     moved: Vec<Ops>,
     other: Vec<Ops>,
     due: Vec<Ops>,
@@ -37,8 +43,21 @@ pub(super) struct Reactions<'p> {
     stirs: Vec<Vec<ActuatorId>>,
 }
 
+/// Whether somebody may be in two zones at once: within the boxes round both, margins included, or in one of them still
+/// while its exit is delayed.
+fn may_share((a, a_box): &(&Zone, Option<Aabb>), (b, b_box): &(&Zone, Option<Aabb>)) -> bool {
+    if [a, b].iter().any(|zone| zone.margins.exit_delay > DurationNs::ZERO) {
+        return true;
+    }
+    let (Some(p), Some(q)) = (a_box, b_box) else { return false };
+    let overlap = |p: (f64, f64), q: (f64, f64)| p.0 <= q.1 && q.0 <= p.1;
+    a.level == b.level
+        && overlap((p.min.x_m, p.max.x_m), (q.min.x_m, q.max.x_m))
+        && overlap((p.min.y_m, p.max.y_m), (q.min.y_m, q.max.y_m))
+}
+
 impl<'p> Reactions<'p> {
-    pub(super) fn new(program: &'p Program, bounds: &'p Bounds<'p>) -> Self {
+    pub(super) fn new(program: &'p Program, bounds: &'p Bounds<'p>, site: &'p Site) -> Self {
         let each = |kick: Kick| program.instances.iter().map(|i| bounds.instance(i, kick)).collect();
         let waited_for = |d: &ActuatorId| program.index.by_device.get(d.index()).is_some_and(|l| !l.is_empty());
         let stirs = |i: &Instance| {
@@ -48,10 +67,15 @@ impl<'p> Reactions<'p> {
             devices.dedup();
             devices
         };
+        let world: Vec<Ops> = each(Kick::World);
+        let heeds = |i: &Instance| crate::eval::heeds_more_than_crossings(program, i);
+        let passed = |(i, ops): (&Instance, &Ops)| if heeds(i) { *ops } else { Ops::of(Op::Wake, 1) };
         Reactions {
             program,
             bounds,
-            world: each(Kick::World),
+            site,
+            about: program.instances.iter().zip(&world).map(passed).collect(),
+            world,
             moved: each(Kick::Moved),
             other: each(Kick::Other),
             due: each(Kick::Due),
@@ -111,15 +135,16 @@ impl<'p> Reactions<'p> {
         if index.by_zone.is_empty() {
             f(Class::People, &self.world, self.reaction(&[&index.everywhere, &index.moved], &self.world, shared));
         }
-        // Who is recognised, lost or swapped concerns every zone that he is in: the dearest ones, to be safe.
-        let cost = |list: &Vec<u32>| list.iter().map(|i| self.world[*i as usize].total()).sum::<u64>();
-        let mut dearest: Vec<&Vec<u32>> = index.by_zone.iter().filter(|l| !l.is_empty()).collect();
-        dearest.sort_by_key(|l| std::cmp::Reverse(cost(l)));
-        dearest.truncate(ZONES_PER_OCCUPANT_MAX);
-        if dearest.len() > 1 {
+        // Who is recognised, lost or swapped concerns every zone that he is in; and swaps are of two.
+        let crowded = self.together();
+        for (n, here) in crowded.iter().enumerate() {
+            let elsewhere = crowded.get(usize::from(n == 0)).into_iter().flatten();
+            let mut zones: Vec<usize> = here.iter().chain(elsewhere).copied().collect();
+            zones.sort_unstable();
+            zones.dedup();
             let mut lists: Vec<&[u32]> = vec![&index.everywhere, &index.moved];
-            lists.extend(dearest.iter().map(|l| l.as_slice()));
-            f(Class::People, &self.world, self.reaction(&lists, &self.world, shared));
+            lists.extend(zones.iter().map(|zone| index.by_zone[*zone].as_slice()));
+            f(Class::People, &self.about, self.reaction(&lists, &self.about, shared));
         }
         for list in index.by_sensor.iter().filter(|l| !l.is_empty()) {
             f(Class::Sensor, &self.other, self.reaction(&[list], &self.other, Ops::NONE));
@@ -133,6 +158,30 @@ impl<'p> Reactions<'p> {
         for number in 0..self.program.instances.len() as u32 {
             f(Class::Timer, &self.due, self.reaction(&[&[number]], &self.due, Ops::NONE));
         }
+    }
+
+    /// The zones that one person may be in at once, of those that wake anything: a set for each zone, that covers all in
+    /// which it is the smallest. The dearest set first.
+    fn together(&self) -> Vec<Vec<usize>> {
+        let by_zone = &self.program.index.by_zone;
+        let cost = |zone: &usize| by_zone[*zone].iter().map(|i| self.about[*i as usize].total()).sum::<u64>();
+        let mut zones: Vec<(&Zone, Option<Aabb>)> = (self.site.zones.iter().zip(by_zone))
+            .filter(|(_, list)| !list.is_empty())
+            .map(|(zone, _)| (zone, zone.area.aabb().map(|b| b.grown(zone.margins.exit_margin_m.max(0.0)))))
+            .collect();
+        let size = |b: &Option<Aabb>| b.map_or(0.0, |b| (b.max.x_m - b.min.x_m) * (b.max.y_m - b.min.y_m));
+        zones.sort_by(|a, b| size(&a.1).total_cmp(&size(&b.1)).then(a.0.id.cmp(&b.0.id)));
+        let mut sets: Vec<Vec<usize>> = Vec::with_capacity(zones.len());
+        for (n, one) in zones.iter().enumerate() {
+            let larger = zones[n + 1..].iter().filter(|other| may_share(one, other));
+            let mut set: Vec<usize> = larger.map(|(zone, _)| zone.id.index()).collect();
+            set.sort_by_key(|zone| std::cmp::Reverse(cost(zone)));
+            set.truncate(ZONES_PER_OCCUPANT_MAX - 1);
+            set.push(one.0.id.index());
+            sets.push(set);
+        }
+        sets.sort_by_cached_key(|set| std::cmp::Reverse(set.iter().map(cost).sum::<u64>()));
+        sets
     }
 
     /// By class: the most of all rules together.

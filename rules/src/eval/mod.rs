@@ -56,12 +56,15 @@ pub use carry::Carried;
 pub(crate) use facts::compare;
 pub(crate) use plain::glanced;
 pub(crate) use state::{CONTEXTS_MAX, MEMORIES_MAX, RUNS_MAX, instance_bytes, memory_bytes};
+pub(crate) use waits::heeds_more_than_crossings;
 
 use crate::cost::{Op, Ops};
 use crate::program::{Program, Shape};
+use carry::Ready;
 use osmose_model::command::{Command, Effect, Terms};
 use osmose_model::ids::{RuleId, SensorId, TrackId};
 use osmose_model::input::OperatorAction;
+use osmose_model::limits::COMMANDS_PER_STEP_MAX;
 use osmose_model::site::Site;
 use osmose_model::stages::{Decide, RestoreError, Source};
 use osmose_model::time::LogicalNs;
@@ -110,6 +113,8 @@ pub struct Rules {
     due_runs: Vec<u32>,
     near: Vec<TrackId>,
     all: Vec<TrackId>,
+    /// What a reload needs of these rules, as the new ones or as the old. Follows from the program.
+    ready: Ready,
 }
 
 /// The layout of what is saved; a saved state of another is refused.
@@ -128,7 +133,7 @@ impl Rules {
     pub fn new(program: Program) -> Self {
         let state = State::new(&program);
         let timers = Timers::new(program.instances.len() + state::CONTEXTS_MAX + state::RUNS_MAX);
-        let touched = Vec::with_capacity(program.instances.len().max(1024));
+        let touched = Vec::with_capacity(program.instances.len() + 1024);
         let gates = program.instances.iter().map(|i| Gate::of_instance(&program, i)).collect();
         let plain = program.instances.iter().map(|i| Plain::of_instance(&program, i)).collect();
         let woken = Vec::with_capacity(program.instances.len().max(64));
@@ -136,7 +141,7 @@ impl Rules {
         let reads_moves = program.index.moved_in.iter().any(|list| !list.is_empty());
         let due_runs = Vec::with_capacity(state::RUNS_MAX);
         let (ops, due, acted) = (Ops::NONE, 0, vec![0; program.rules.len()]);
-        let site = None;
+        let (site, ready) = (None, Ready::of(&program));
         Rules {
             program,
             site,
@@ -153,6 +158,7 @@ impl Rules {
             due_runs,
             near,
             all,
+            ready,
         }
     }
 
@@ -421,8 +427,12 @@ impl Decide for Rules {
         run.look_at_woken();
     }
 
-    fn take_over(&mut self, next: Self, _: &dyn WorldView, out: &mut Vec<Effect>) {
+    fn take_over(&mut self, next: &mut Self, out: &mut dyn FnMut(&Effect)) {
         self.carry_into(next, out);
+    }
+
+    fn effects_room(&self) -> usize {
+        self.program.holders as usize + 4 * COMMANDS_PER_STEP_MAX
     }
 
     fn site(&self) -> Option<&Arc<Site>> {
@@ -452,7 +462,8 @@ impl Decide for Rules {
                 }
             }
             OperatorAction::Mode { mode, value } => {
-                let Some((place, value)) = self.mode_called(mode.as_str(), value.as_str(), world) else { return };
+                let found = self.program.mode_named(world.site(), mode.as_str(), value.as_str());
+                let Ok((place, value)) = found else { return };
                 let (mut run, _) = self.run(Source::default(), &[], world, out);
                 run.stimulus = Some(unit::Why::Operator);
                 run.set_mode(place, value);

@@ -27,7 +27,7 @@ impl Truth<'_> {
             }
             Num::CountWhere { zone, cond, nth, slots } => self.count_where(*zone, *cond, *nth, *slots > 0),
             Num::Distance(a, b) => {
-                self.ops.add(Op::Node, u64::from(program.pieces));
+                self.ops.add(Op::Node, u64::from(program.pieces_between(*a, *b)));
                 self.distance(*a, *b)
             }
             Num::Speed(var) => self.speed(*var),

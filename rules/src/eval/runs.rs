@@ -249,18 +249,6 @@ impl Run<'_> {
 }
 
 impl Rules {
-    /// The place and value that an operator's words mean: `house` and `away`, or `guest.m7` and `on`.
-    pub(super) fn mode_called(&self, mode: &str, value: &str, world: &dyn WorldView) -> Option<(u16, u16)> {
-        let (name, zone) = mode.split_once('.').map_or((mode, None), |(name, zone)| (name, Some(zone)));
-        let info = self.program.modes.iter().find(|m| m.name == name && m.per_zone == zone.is_some())?;
-        let place = match zone {
-            Some(zone) => info.base + world.site().zone_named(zone)?.0,
-            None => info.base,
-        };
-        let value = info.values.iter().position(|v| v == value)?;
-        Some((place, value as u16))
-    }
-
     /// A person who is found on a new track takes the memory of the lost one along: dwell, sequences, latches. Where
     /// both remember, what the new track has stays.
     pub(super) fn follow_identity(&mut self, event: &WorldEvent, world: &dyn WorldView) {

@@ -2,6 +2,7 @@
 
 use super::truth::Bound;
 use super::window::Window;
+use crate::fnv::Fnv;
 use crate::program::{Instance, Per, Program, SLOTS_PER_CONTEXT_MAX, Shape};
 use arrayvec::ArrayVec;
 use osmose_model::command::Value;
@@ -571,32 +572,27 @@ fn new_counters(program: &Program) -> Vec<Counter> {
     counters
 }
 
-/// Names and shapes of all rules and their instances, as one number (FNV-1a).
+/// Names and shapes of all rules and their instances, as one number.
 pub(super) fn fingerprint(program: &Program) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut absorb = |bytes: &[u8]| {
-        for byte in bytes.iter().chain(&[0xff]) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
+    let mut hash = Fnv::new();
     for rule in &program.rules {
-        absorb(rule.name.as_bytes());
-        absorb(&rule.shape.to_le_bytes());
-        absorb(&rule.instances.end.to_le_bytes());
+        hash.absorb(rule.name.as_bytes());
+        hash.absorb(&rule.shape.to_le_bytes());
+        hash.absorb(&rule.instances.end.to_le_bytes());
     }
     for instance in &program.instances {
         for (_, binding) in &instance.bindings {
-            absorb(format!("{binding:?}").as_bytes());
+            hash.absorb(format!("{binding:?}").as_bytes());
         }
     }
     for mode in &program.modes {
-        absorb(mode.name.as_bytes());
-        mode.values.iter().for_each(|value| absorb(value.as_bytes()));
+        hash.absorb(mode.name.as_bytes());
+        mode.values.iter().for_each(|value| hash.absorb(value.as_bytes()));
     }
-    program.counters.iter().for_each(|counter| absorb(counter.name.as_bytes()));
-    absorb(&program.holders.to_le_bytes());
-    absorb(&(program.people.len() as u64).to_le_bytes());
-    hash
+    program.counters.iter().for_each(|counter| hash.absorb(counter.name.as_bytes()));
+    hash.absorb(&program.holders.to_le_bytes());
+    hash.absorb(&(program.people.len() as u64).to_le_bytes());
+    hash.number()
 }
 
 /// Bytes that one instance remembers at most, with so many people in its zones.

@@ -350,8 +350,10 @@ impl Truth<'_> {
     /// last seen inside (RULES.md, "Unknown").
     #[inline(never)]
     fn doubtful_leave(&mut self, event: &WorldEvent, who: Who, zone: ZoneId, bound: &Bound) -> Tri {
-        let inside = self.world.occupant(event.track).map_or(event.zone == Some(zone), |o| o.zones.contains(&zone));
-        if !inside {
+        let is_in = |track| self.world.occupant(track).map_or(event.zone == Some(zone), |o| o.zones.contains(&zone));
+        // Of two who may have changed places either may be the one who is inside no more.
+        let other = event.other.filter(|_| event.kind == EventKind::Swapped);
+        if !is_in(event.track) && !other.is_some_and(is_in) {
             return Tri::False;
         }
         let value = match event.kind {

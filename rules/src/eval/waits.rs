@@ -54,6 +54,12 @@ impl Gate {
     }
 }
 
+/// Whether an instance looks at events of other kinds than somebody's entering and leaving a zone.
+pub(crate) fn heeds_more_than_crossings(program: &Program, instance: &Instance) -> bool {
+    let waits = Gate::of_instance(program, instance).waits;
+    EventKind::ALL.into_iter().any(|kind| !matches!(kind, EventKind::Enters | EventKind::Leaves) && waits.has(kind))
+}
+
 /// A set of event kinds, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Waits(u8);

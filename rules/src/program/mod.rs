@@ -8,10 +8,12 @@
 //! |---|---|
 //! | `expr.rs` | conditions, numbers, values |
 //! | `instance.rs` | a rule for one choice of its variables |
+//! | `modes.rs` | a mode as operators and tests name it |
 //! | `same.rs` | whether a condition says the same of two in either order |
 
 mod expr;
 mod instance;
+mod modes;
 mod same;
 
 pub(crate) use expr::{
@@ -22,6 +24,7 @@ pub(crate) use instance::{
     Binding, CountOp, Course, Damper, ForbidTarget, HoldTarget, Instance, OnUnknown, OncePer, Pairs, Per, Send, Shape,
     Step,
 };
+pub use modes::NoSuchMode;
 pub(crate) use same::fold_condition;
 
 use crate::diag::Span;
@@ -205,6 +208,8 @@ pub struct Program {
     pub(crate) of_people: Vec<OfPeople>,
     /// Straight pieces of all walls, and of the zone with the most: what one look at a place may go through.
     pub(crate) pieces: u32,
+    /// Straight pieces of each zone.
+    pub(crate) zone_pieces: Vec<u32>,
     /// Latitude and longitude, degrees, for the sun.
     pub(crate) place_deg: Option<(f64, f64)>,
     /// `rule a over b`, and what follows from it: ascending pairs.
@@ -248,6 +253,16 @@ impl Program {
     /// Modes.
     pub fn modes(&self) -> &[ModeInfo] {
         &self.modes
+    }
+
+    /// Straight pieces that the distance between two things may go through.
+    pub(crate) fn pieces_between(&self, a: Target, b: Target) -> u32 {
+        let of = |target| match target {
+            Target::Zone(zone) => self.zone_pieces[zone.index()],
+            Target::Wall(_) => self.pieces,
+            Target::Person(_) | Target::Device(_) | Target::Focus => 0,
+        };
+        of(a) + of(b)
     }
 
     /// The mode that a place in the state is of.

@@ -1,8 +1,9 @@
 //! Whether a condition on two persons says the same whichever comes first.
 
 use super::{COUNTED, Cond, CondId, Num, NumId, PersonRef, Program, Target, Var};
+use crate::fnv::Fnv;
 
-/// A condition on two persons as a number (FNV-1a over its shape) that is the same whatever the order of what is joined;
+/// A condition on two persons as a number (a hash of its shape) that is the same whatever the order of what is joined;
 /// with `swap` the persons change places. Equal numbers mean that it says the same of a pair in either order.
 pub(crate) fn fold_condition(program: &Program, cond: CondId, swap: bool) -> u64 {
     let of = |var: Var| var_of(var, swap);
@@ -46,7 +47,7 @@ pub(crate) fn fold_condition(program: &Program, cond: CondId, swap: bool) -> u64
         Cond::NumberUnknown(a) => format!("unknown {}", fold_number(program, *a, swap)),
         other => format!("{other:?}"),
     };
-    fnv(&text)
+    number(&text)
 }
 
 fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
@@ -73,7 +74,7 @@ fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
         Num::Div(a, b) => format!("div {} {}", part(*a), part(*b)),
         other => format!("{other:?}"),
     };
-    fnv(&text)
+    number(&text)
 }
 
 /// Whom a variable stands for; with `swap` the two persons of a pair change places.
@@ -95,6 +96,8 @@ fn target_of(target: Target, swap: bool) -> Target {
     }
 }
 
-fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+fn number(text: &str) -> u64 {
+    let mut hash = Fnv::new();
+    hash.absorb(text.as_bytes());
+    hash.number()
 }

@@ -467,6 +467,12 @@ impl Bench {
         self.step(&[Stimulus::World(event)])
     }
 
+    /// Two may have changed places.
+    pub fn may_have_swapped(&mut self, track: u64, other: u64) -> &mut Self {
+        let event = WorldEvent { other: Some(TrackId(other)), ..self.event(EventKind::Swapped, track, None) };
+        self.step(&[Stimulus::World(event)])
+    }
+
     /// Somebody new is seen (in a zone or outside of all), known as a person or not.
     pub fn appears(&mut self, track: u64, person: Option<u16>, zone: Option<u16>) -> &mut Self {
         let seen_at = LogicalNs(self.world.now);

@@ -34,6 +34,8 @@ struct Device {
     /// When its last report left: reports of one device keep their order.
     last: ArrivalNs,
     properties: Vec<(Name, Value)>,
+    /// A lamp that gives light: what was said last, its state or its level.
+    is_lit: bool,
 }
 
 /// Every actuator of the site.
@@ -51,7 +53,7 @@ impl Devices {
         for actuator in &site.actuators {
             let mut rng = Rng::stream(seed, &format!("actuator {}", actuator.name));
             let boot = ArrivalNs((rng.between(5.0, 50.0) * 1e6) as i64);
-            all.devices.push(Device { rng, said: 0, last: boot, properties: Vec::new() });
+            all.devices.push(Device { rng, said: 0, last: boot, properties: Vec::new(), is_lit: false });
             if let (Some(state), Some(default)) = (Name::new("state"), actuator.default) {
                 all.set(actuator.id, state, Value::Name(default), boot, say);
             }
@@ -108,6 +110,11 @@ impl Devices {
             None if device.properties.len() < PROPERTIES_MAX => device.properties.push((property, value)),
             None => return,
         }
+        match (property.as_str(), value) {
+            ("state", Value::Name(state)) => device.is_lit = state == "on",
+            ("level", Value::Number(percent)) => device.is_lit = percent > 0.0,
+            _ => {}
+        }
         device.last = at;
         device.said += 1;
         say(at, Report { actuator: id, property, value, source_seq: Some(device.said) });
@@ -123,12 +130,11 @@ impl Devices {
         let lamps = site.actuators.iter().filter(|a| a.kind == ActuatorKind::Light && a.zone == Some(zone));
         let (mut sum, mut n) = (0.0, 0.0);
         for lamp in lamps {
-            let is_on = matches!(self.property(lamp.id, "state"), Some(Value::Name(s)) if s == "on");
             let level = match self.property(lamp.id, "level") {
                 Some(Value::Number(percent)) => (percent / 100.0).clamp(0.0, 1.0),
                 _ => 1.0,
             };
-            sum += if is_on { level } else { 0.0 };
+            sum += if self.devices[lamp.id.index()].is_lit { level } else { 0.0 };
             n += 1.0;
         }
         if n > 0.0 { sum / n } else { 0.0 }

@@ -183,6 +183,9 @@ pub(super) struct Senses {
 impl Senses {
     /// The sensors of a site; what cannot be simulated is added to `notes` as sentences.
     pub(super) fn new(site: &Site, nav: &Nav, seed: u64, faults: &[Fault], notes: &mut Vec<String>) -> Self {
+        if site.sensors.is_empty() {
+            notes.push("The site has no sensor, so nobody is seen: declare some in devices.toml.".to_owned());
+        }
         let channels = site.sensors.iter().map(|sensor| {
             let mut voice = Voice::new(sensor, seed, faults);
             let sense = match sensor.kind {

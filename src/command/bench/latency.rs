@@ -7,6 +7,7 @@ use crate::stop;
 use osmose_bench::floor::Kind;
 use osmose_bench::latency::{Options, measure};
 use osmose_bench::report::hgrm;
+use osmose_bench::sites::FloodBy;
 use osmose_bench::{highest, leaves};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,6 +39,10 @@ pub(crate) struct Latency {
     /// Microseconds that are in time
     #[arg(long, value_name = "US", default_value_t = 1000)]
     budget_us: u64,
+    /// Measure the engine in a third run of each pair too, while another socket of it is flooded: by a sensor that says ten
+    /// times what it declares, or by somebody of whom nothing is taken
+    #[arg(long, value_name = "rate|unknown", value_parser = ["rate", "unknown"], conflicts_with_all = ["highest", "leaves"])]
+    flood: Option<String>,
     /// Search the highest rate without loss instead, with a client that sends many datagrams a call
     #[arg(long, conflicts_with = "leaves")]
     highest: bool,
@@ -88,6 +93,7 @@ impl Latency {
             client_core,
             cores,
             budget: Duration::from_micros(self.budget_us),
+            flood: self.flood.as_ref().map(|by| if by == "rate" { FloodBy::Rate } else { FloodBy::Unknown }),
         })
     }
 
@@ -123,6 +129,9 @@ impl Latency {
         give("--idle", self.idle.join(","));
         give("--topology", self.topology.clone());
         give("--budget-us", self.budget_us.to_string());
+        if let Some(by) = &self.flood {
+            give("--flood", by.clone());
+        }
         if let Some(core) = self.client_core {
             give("--client-core", core.to_string());
         }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// Run the co-working building with simulated sensors
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  osmose demo\n  osmose demo --headless --seconds 30 --seed 7 --record morning.mcap\n  osmose demo --site my-copy-of-coworking"
+    after_help = "Examples:\n  osmose demo\n  osmose demo --headless --seconds 30 --seed 7 --record morning.mcap\n  osmose demo --record morning.mcap\n  osmose demo --site my-copy-of-coworking"
 )]
 pub(crate) struct Demo {
     /// As fast as it can, in virtual time
@@ -40,8 +40,8 @@ pub(crate) struct Demo {
     /// The report as JSON
     #[arg(long, requires = "report")]
     json: bool,
-    /// Record everything into a trace (with --headless; `osmose run --record` does it live)
-    #[arg(long, value_name = "FILE.mcap", requires = "headless")]
+    /// Record everything into a trace
+    #[arg(long, value_name = "FILE.mcap")]
     record: Option<PathBuf>,
     /// A copy of examples/coworking in place of the one inside the program; live, its rules and people are followed as
     /// they are saved

@@ -59,6 +59,12 @@ impl Target {
         let text = std::fs::read_to_string(self.folder.join("site.toml")).ok()?;
         Some(SourceFile { path: "site.toml".to_owned(), text })
     }
+
+    /// What the new site is called: as its plan is, or as its folder where the plan has no name (the loader then says `site`).
+    fn site_name(&self, site: &Site) -> String {
+        let folder = self.folder.file_name().map(|n| n.to_string_lossy().into_owned());
+        folder.filter(|_| site.name == "site").unwrap_or_else(|| site.name.clone())
+    }
 }
 
 fn put(path: &Path, text: &str) -> Result<(), Failure> {
@@ -129,7 +135,7 @@ impl Convert {
         let path = target.folder.join("site.toml");
         match (settings, frame) {
             (None, frame) if target.makes_site => {
-                let text = site_toml(site, frame.as_deref());
+                let text = site_toml(&target.site_name(site), frame.as_deref(), site);
                 put(&path, &text)?;
                 println!("wrote {}", path.display());
                 Ok(Some(SourceFile { path: "site.toml".to_owned(), text }))
@@ -148,7 +154,7 @@ impl Convert {
 }
 
 /// The settings of a site that has nothing but a plan yet.
-fn site_toml(site: &Site, frame: Option<&str>) -> String {
+fn site_toml(name: &str, frame: Option<&str>, site: &Site) -> String {
     const ROOMS: &[&str] = &[
         "room",
         "conferenceroom",
@@ -160,7 +166,7 @@ fn site_toml(site: &Site, frame: Option<&str>) -> String {
         "library",
         "lounge",
     ];
-    let name = site.name.replace(['\\', '"'], "'").replace(char::is_control, " ");
+    let name = name.replace(['\\', '"'], "'").replace(char::is_control, " ");
     let mut text = format!(
         "# What holds for the whole site; `osmose new` writes one with every key and its comment.\nname = \"{name}\"\n\n"
     );
@@ -198,6 +204,10 @@ fn left_to_do(target: &Target, text: String, settings: Option<SourceFile>, surve
     }
     let site = target.folder.display().to_string();
     let site = if site.is_empty() { "." } else { &site };
-    println!("Next: osmose plan draw {site} --faults -o plan.svg    then devices.toml, and: osmose check {site}");
+    if has_settings && target.plan.file_name().is_some_and(|n| n == "floorplan.geojson") {
+        println!("Next: osmose plan draw {site} --faults -o plan.svg    then devices.toml, and: osmose check {site}");
+    } else {
+        println!("Next: osmose plan draw {} --faults -o plan.svg", target.plan.display());
+    }
     Ok(Outcome::Success)
 }

@@ -19,8 +19,12 @@
 //! A scan starts at a keyframe's offset and ends at the first record whose offset or CRC is not right: that is the
 //! newest whole record.
 
+pub mod handed;
 pub mod mapped;
 
+use handed::HandedOver;
+use mapped::Mapped;
+use osmose_model::command::Command;
 use osmose_model::ids::Seq;
 use osmose_model::input::Tag;
 use osmose_model::time::LogicalNs;
@@ -43,6 +47,17 @@ pub enum AppendError {
     /// The record is larger than the ring can hold.
     #[error("an input of {0} bytes does not fit the journal ring")]
     TooLarge(usize),
+}
+
+/// What a restart finds, and the engine goes on with.
+#[derive(Debug)]
+pub struct Kept {
+    /// The inputs.
+    pub ring: Ring<Mapped>,
+    /// Which commands left.
+    pub handed: HandedOver<Mapped>,
+    /// Commands that were decided before the stop and never left, in their order: they go out first.
+    pub owed: Vec<Command>,
 }
 
 /// A ring of records over any bytes (the mapped file, or memory in tests and `inline`).
@@ -72,6 +87,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Ring<B> {
     #[must_use]
     pub fn new(bytes: B, head: Offset) -> Self {
         Self { bytes, head: head.0, keep_from: head.0 }
+    }
+
+    /// The same where the records from `keep_from` on may not be overwritten: the newest durable keyframe stands there.
+    #[must_use]
+    pub fn going_on(bytes: B, keep_from: Offset, head: Offset) -> Self {
+        Self { bytes, head: head.0, keep_from: keep_from.0.min(head.0) }
     }
 
     /// Bytes that the ring holds.

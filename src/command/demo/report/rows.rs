@@ -32,8 +32,6 @@ pub(super) struct Row {
 const HANDOVER_MAX_MS: f64 = 20.0;
 /// A word may come so long before somebody is truly in the cell that it is for: belief is a little ahead at times.
 const BEFORE_ENTRY: DurationNs = DurationNs::from_ms(500);
-/// The end of a word that was somebody else's: no longer than two samples after one comes into the cell.
-const LEFT_OVER: DurationNs = DurationNs::from_ms(160);
 /// What a belief may be ahead of the truth by: a sample of a ceiling sensor.
 const SAMPLE_NS: i64 = 80_000_000;
 /// A customer looks at the counter whose heading is within this of the direction to the barista, radians.
@@ -118,7 +116,7 @@ fn guided(log: &Log) -> Row {
                 let spans = log.spans(speaker, "playing");
                 for (_, who, from, to) in log.stays(cell) {
                     if who == Some(person) && from < arrives.at && to > first {
-                        // What is left of the word to somebody before them, as they come, is not theirs.
+                        // Theirs is the word that was sent for them, from then on: not what is still said to another.
                         let near = from.minus(BEFORE_ENTRY)..to;
                         let to_them = log
                             .sent
@@ -126,9 +124,7 @@ fn guided(log: &Log) -> Row {
                             .filter(is_told)
                             .find(|s| s.command.device == speaker && near.contains(&ArrivalNs(s.command.at.0)));
                         let told_at = to_them.map_or(log.end, |s| ArrivalNs(s.command.at.0));
-                        let is_left = |s: &&Span| s.1 <= from.plus(LEFT_OVER) && told_at > s.1;
-                        let sounds = spans.iter().filter(|s| !is_left(s));
-                        let sounds = sounds.map(|s| (s.0.max(from.max(first)), s.1.min(to)));
+                        let sounds = spans.iter().map(|s| (s.0.max(from).max(told_at), s.1.min(to)));
                         let sounds: Vec<Span> = sounds.filter(|s| s.0 < s.1).collect();
                         way.push((from, to, sounds, speaker));
                     }
@@ -228,6 +224,28 @@ fn entered_to_report(log: &Log, s: &Sent, state: &str) -> Option<f64> {
     log.said(s.command.device, "state", state, at).map(|r| ms(crossing.at.0, r))
 }
 
+/// The spans of time in which a lamp is lit, by its reports: a level lights it, `off` and a level of nought put it out.
+fn lit_spans(log: &Log, lamp: ActuatorId) -> Vec<Span> {
+    let (mut all, mut since): (Vec<Span>, Option<ArrivalNs>) = (Vec::new(), None);
+    for (at, report) in log.reports.iter().filter(|(_, r)| r.actuator == lamp) {
+        let is_lit = match (report.property.as_str(), report.value) {
+            ("level", Value::Number(percent)) => percent > 0.0,
+            ("state", Value::Name(state)) => state == "on",
+            _ => continue,
+        };
+        match since {
+            None if is_lit => since = Some(*at),
+            Some(from) if !is_lit => {
+                all.push((from, *at));
+                since = None;
+            }
+            _ => {}
+        }
+    }
+    all.extend(since.map(|from| (from, log.end)));
+    all
+}
+
 /// A2, the half that is light: on before the door is crossed.
 fn lit(log: &Log) -> Row {
     let (mut entries, mut dark, mut human) = (0, 0, Vec::new());
@@ -235,18 +253,11 @@ fn lit(log: &Log) -> Row {
         let (Some(zone), Some(lamp)) = (log.zone(room), log.device(&format!("{room}.light"))) else { continue };
         for c in log.crossings.iter().filter(|c| c.zone == zone && c.entered && c.at.0 > 1_000_000_000) {
             entries += 1;
-            let level = |r: &osmose_model::input::Report| r.actuator == lamp && r.property == "level";
-            let said = log.reports.iter().filter(|(_, r)| level(r));
-            let before = said.clone().take_while(|(at, _)| *at <= c.at).last();
-            let is_lit = |v: &Value| matches!(v, Value::Number(percent) if *percent > 0.0);
-            if !before.is_some_and(|(_, r)| is_lit(&r.value)) {
-                dark += 1;
-            }
-            if let Some((at, _)) =
-                said.filter(|(_, r)| is_lit(&r.value)).find(|(at, _)| (at.0 - c.at.0).abs() < 5_000_000_000)
-            {
-                human.push(ms(c.at.0, *at));
-            }
+            // Since when it is on that is on, or when it goes on where it comes late.
+            let lit = lit_spans(log, lamp).into_iter().find(|s| s.1 > c.at).map(|s| s.0);
+            dark += usize::from(lit.is_none_or(|lit| lit > c.at));
+            // How long before they came it went on for them, or after; not where it was on all the while.
+            human.extend(lit.map(|lit| ms(c.at.0, lit)).filter(|ms| ms.abs() < 5_000.0));
         }
     }
     Row {
@@ -527,7 +538,9 @@ fn podcast(log: &Log) -> Row {
     let alone = alone.count();
     let (mut ways, mut rooms, mut stopped, mut human, mut silent_ms) = (0, 0, 0, Vec::new(), 0.0_f64);
     for (id, _, _, up) in log.stays(seat).iter().filter(|s| s.3 < log.end) {
-        if !log.spans(beam, "playing").iter().any(|s| s.0 < *up && *up < s.1) {
+        // The lone worker's: who passes through the seat of somebody is no listener.
+        let is_lone = log.inside(seat, ArrivalNs(up.0 - 1)).len() == 1;
+        if !is_lone || !log.spans(beam, "playing").iter().any(|s| s.0 < *up && *up < s.1) {
             continue;
         }
         // From the seat on, as long as one cell follows on another: where they stood, and what sounded there.
@@ -552,7 +565,12 @@ fn podcast(log: &Log) -> Row {
         zones.sort_unstable();
         zones.dedup();
         rooms = rooms.max(zones.len());
-        for (a, b) in silences(&[(from, end)], &union(sounds.into_iter())) {
+        // Beside somebody else they are not alone, and it rightly stops.
+        let beside = |at: ArrivalNs| {
+            let there = cells.iter().map(|c| log.inside(c.0, ArrivalNs(at.0 - SAMPLE_NS)));
+            there.into_iter().any(|who| who.len() > 1 && who.iter().any(|w| w.0 == *id))
+        };
+        for (a, b) in silences(&[(from, end)], &union(sounds.into_iter())).into_iter().filter(|s| !beside(s.0)) {
             silent_ms = silent_ms.max(ms(a.0, b));
             if ms(a.0, b) > HANDOVER_MAX_MS {
                 notes.push(format!("the podcast was silent {}", during(a, b)));
