@@ -37,7 +37,7 @@ impl Watch for Bar {
         let speed = at.since(from).as_s_f64() / begun.elapsed().as_secs_f64().max(1e-9);
         self.bar.set_length(total);
         self.bar.set_position(done);
-        self.bar.set_message(format!("at {at} s, {speed:.0} x real time"));
+        self.bar.set_message(format!("at {:.1} s, {speed:.0} x real time", at.0 as f64 / 1e9));
         ControlFlow::Continue(())
     }
 }

@@ -113,7 +113,7 @@ impl Watch for () {
     }
 }
 
-/// Records between two looks at the watch.
+/// Records between two looks at the watch; who is held back to the clock looks each time, since records are seconds apart.
 const WATCH_EVERY: u64 = 4096;
 
 /// A replay, ready to run.
@@ -271,6 +271,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
     /// Runs, without the end.
     fn go(&mut self, watch: &mut dyn Watch) -> Result<(), ReplayError> {
         let mut n = 0;
+        let is_held_back = self.run.options.speed != Speed::Max;
         loop {
             let (done, total) = self.reader.progress();
             let step = match self.reader.next_item()? {
@@ -288,7 +289,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
                 },
             };
             n += 1;
-            let look = if n % WATCH_EVERY == 0 {
+            let look = if n % WATCH_EVERY == 0 || is_held_back {
                 watch.progress(done, total, self.run.driver.machine().last().at)
             } else {
                 ControlFlow::Continue(())

@@ -116,6 +116,29 @@ fn a_speed_holds_the_replay_back_to_the_clock_from_the_stretch_on() {
 }
 
 #[test]
+fn who_watches_a_replay_that_follows_the_clock_sees_it_go() {
+    struct Looks(Vec<LogicalNs>);
+    impl Watch for Looks {
+        fn progress(&mut self, _: u64, _: u64, at: LogicalNs) -> std::ops::ControlFlow<()> {
+            self.0.push(at);
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+    let trace = live(&walk(3), 0);
+    let looks = |speed| {
+        let reader = TraceReader::new(&trace[..], trace.len() as u64).unwrap();
+        let mut looks = Looks(Vec::new());
+        let options = Options { speed, ..Options::default() };
+        Replay::new(reader, workshop(), options).unwrap().run(&mut looks).unwrap();
+        looks.0
+    };
+    let held_back = looks(Speed::Times(1000.0));
+    assert!(held_back.is_sorted() && held_back.iter().filter(|at| at.0 > 1_000_000_000).count() > 20, "{held_back:?}");
+    // As fast as it can, so short a log is over before anybody looks.
+    assert_eq!(looks(Speed::Max), []);
+}
+
+#[test]
 fn one_changed_coordinate_changes_the_input_digest() {
     let trace = live(&walk(10), 0);
     let (before, after) = (verified(&trace), verified(&nudged(&trace, 40, 1e-9)));

@@ -24,10 +24,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Legs for each thread: the busy hours of a day are not all one thread's.
-const LEGS_PER_THREAD: usize = 6;
-/// A leg is about so long at least, since to begin one costs ten milliseconds of replaying.
-const LEG_MIN: DurationNs = DurationNs::from_s(60);
+/// A leg is what is left, by so many for each thread: legs grow shorter, so that all threads end at about one time.
+const LEGS_PER_THREAD: i64 = 2;
+/// A leg is about so long at least, since to begin one costs milliseconds; a short log is cut finer than that.
+const LEG_MIN: DurationNs = DurationNs::from_s(30);
 /// A leg begins only when no more than so many for each thread are before it: what they wrote waits in memory.
 const AHEAD_PER_THREAD: usize = 3;
 /// So far behind the first difference the recording is read on, for the rest of what it has of that step.
@@ -303,17 +303,21 @@ impl<W: Workshop + Clone + Send + Sync> Replay<Recording, W> {
         let begins = self.run.driver.machine().last().at;
         let from = first.max(begins);
         let to = self.run.options.to.map_or(last, |to| to.min(last));
-        let worth = usize::try_from(to.since(from).0.max(0) / LEG_MIN.0).unwrap_or(usize::MAX).div_ceil(threads.get());
-        let wished = worth.clamp(1, LEGS_PER_THREAD) * threads.get();
+        let parts = LEGS_PER_THREAD.saturating_mul(i64::try_from(threads.get()).unwrap_or(i64::MAX));
+        let least = LEG_MIN.0.min(to.since(from).0 / parts.saturating_mul(2)).max(1);
         let leg =
             |before, keyframe_at| Leg { before, keyframe_at, begun: Begun::No, bytes: (0, 0), at: from, found: None };
         let mut legs = vec![leg(None, 0)];
-        for i in 1..wished {
-            let before = LogicalNs(from.0 + (to.since(from).0.max(0) / wished as i64) * i as i64);
+        // The last leg begins at the keyframe behind `at`; the next at the one that is nearest to its end.
+        let (mut at, mut wish) = (from, from);
+        while to.since(wish).0 > least {
+            wish = wish.plus(DurationNs((to.since(at).0 / parts).max(least)));
+            let before = wish.plus(DurationNs(least / 2)).min(to);
             let Some(sought) = scout.seek_before(before)? else { continue };
-            let is_behind = sought.log_time > u64::try_from(from.0).unwrap_or(0);
-            if is_behind && legs.last().is_none_or(|last| last.keyframe_at < sought.log_time) {
+            let began = LogicalNs(i64::try_from(sought.log_time).unwrap_or(i64::MAX));
+            if began > at {
                 legs.push(leg(Some(before), sought.log_time));
+                (at, wish) = (began, wish.max(began));
             }
         }
         Ok(legs)
