@@ -7,9 +7,12 @@
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use osmose_model::ids::Seq;
+use osmose_drivers::udp::{Leaving, Of};
+use osmose_model::command::CommandId;
+use osmose_model::ids::{ActuatorId, Seq};
 use osmose_model::input::Tag;
 use osmose_model::time::LogicalNs;
+use osmose_runtime::journal::handed::{HandedOver, Left};
 use osmose_runtime::journal::{Offset, Ring, scan};
 use std::sync::atomic::AtomicUsize as Count;
 
@@ -85,6 +88,57 @@ fn a_record_of_the_journal_is_read_whole_or_not_at_all() {
             writer.join().expect("it ends");
         });
     }
+}
+
+/// The sender is killed anywhere while it hands commands over: whoever reads the marks takes none for owed that went, and
+/// none for gone that did not. (The call that hands a command over is a store here, behind the one mark and before the other.)
+#[test]
+fn a_mark_tells_of_no_command_that_it_left_or_is_owed_where_that_is_not_so() {
+    let of = |n: u32| Of { device: ActuatorId(0), id: CommandId { seq: Seq(7), n } };
+    let fresh = || {
+        let mut marks = HandedOver::new(vec![0; HandedOver::<Vec<u8>>::len_for(1) as usize]);
+        marks.begin();
+        marks
+    };
+    // The device's two words before and behind each step of handing two commands over, as the marks themselves write them.
+    let words_of = |marks: &HandedOver<Vec<u8>>| words(marks.bytes())[2..].to_vec();
+    let mut marks = fresh();
+    let mut steps = vec![];
+    for n in 0..2 {
+        marks.begins(of(n));
+        let begun = words_of(&marks)[0];
+        Leaving::left(&mut marks, of(n));
+        steps.push((begun, words_of(&marks)[1]));
+    }
+    explore("marks of what left", 3, move || {
+        let [begun, went, left] = std::array::from_fn(|_| Arc::new(AtomicU64::new(0)));
+        let sender = {
+            let (begun, went, left, steps) = (begun.clone(), went.clone(), left.clone(), steps.clone());
+            loom::thread::spawn(move || {
+                for (n, (begins, leaves)) in (1..).zip(steps) {
+                    begun.store(begins, Ordering::Release);
+                    went.store(n, Ordering::Release);
+                    left.store(leaves, Ordering::Release);
+                }
+            })
+        };
+        // What is read later is at least as new: each check below holds for the moment of the kill, too.
+        let (left, went) = (left.load(Ordering::Acquire), went.load(Ordering::Acquire));
+        let begun = begun.load(Ordering::Acquire);
+        let mut bytes = fresh().bytes().to_vec();
+        bytes[16..24].copy_from_slice(&begun.to_le_bytes());
+        bytes[24..32].copy_from_slice(&left.to_le_bytes());
+        let found = HandedOver::new(bytes);
+        for n in 0..2u32 {
+            let it_went = went > u64::from(n);
+            match found.left(ActuatorId(0), of(n).id) {
+                Left::Yes => assert!(it_went, "command {n} is said to have left"),
+                Left::No => assert!(!it_went, "command {n} is said to be owed"),
+                Left::InDoubt => {}
+            }
+        }
+        sender.join().expect("it ends");
+    });
 }
 
 /// Whoever fills a lane pushes and then unparks; the stepping thread looks and then parks. It never sleeps on what is there.

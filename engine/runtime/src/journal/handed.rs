@@ -60,6 +60,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> HandedOver<B> {
         Self { bytes }
     }
 
+    /// The bytes themselves.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+
     fn word(&self, at: usize) -> u64 {
         self.bytes.as_ref().get(8 * at..).map_or(0, le_u64)
     }
