@@ -12,7 +12,7 @@
 //! Points that do not move (by their Doppler) feed a map of what stands still; a cell that had such points in most scans
 //! of the last minutes is furniture and no longer counts, until something moves there. Radars without Doppler learn nothing.
 
-use crate::in_place::clone_in_place;
+use crate::in_place::{Stamped, clone_in_place};
 use osmose_model::device::{Sensor, SensorKind};
 use osmose_model::geometry::{Aabb, Point};
 use osmose_model::ids::SensorId;
@@ -117,7 +117,7 @@ impl Sum {
 /// The clustering of every radar of a site.
 #[derive(Clone, Debug)]
 pub(crate) struct Clouds {
-    maps: Vec<Option<Map>>,
+    maps: Stamped<Vec<Option<Map>>>,
     /// Cells of all maps, which have as many as ever.
     map_cells: usize,
     seen: Vec<Seen>,
@@ -130,8 +130,8 @@ pub(crate) struct Clouds {
 clone_in_place!(Map { origin, per_m, size, share, taught, clouds, at });
 
 /// What of the clustering clouds change.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KeptClouds(Vec<Option<Map>>);
+#[derive(Clone, Debug)]
+pub(crate) struct KeptClouds(Stamped<Vec<Option<Map>>>);
 
 impl Map {
     fn new(round: Aabb) -> Self {
@@ -216,7 +216,7 @@ impl Clouds {
         let maps: Vec<Option<Map>> = site.sensors.iter().map(map).collect();
         Self {
             map_cells: maps.iter().flatten().map(|m| m.share.len()).sum(),
-            maps,
+            maps: Stamped::new(maps),
             seen: Vec::with_capacity(room),
             cells: Vec::with_capacity(room),
             sums: Vec::with_capacity(room),
@@ -325,14 +325,19 @@ impl Clouds {
         }
     }
 
-    /// Copies what clouds change.
+    /// A copy of what clouds change.
+    pub(crate) fn kept(&self) -> KeptClouds {
+        KeptClouds(self.maps.clone())
+    }
+
+    /// The same into a copy that there is.
     pub(crate) fn keep(&self, to: &mut KeptClouds) {
-        to.0.clone_from(&self.maps);
+        to.0.copy_from(&self.maps, Clone::clone_from);
     }
 
     /// Is again what it was when the copy was made.
     pub(crate) fn go_back(&mut self, to: &KeptClouds) {
-        self.maps.clone_from(&to.0);
+        self.maps.copy_from(&to.0, Clone::clone_from);
     }
 
     /// Cells of all maps.
@@ -417,7 +422,14 @@ mod tests {
         let round = Aabb { min: Point::new(-10.0, -10.0), max: Point::new(10.0, 10.0) };
         let maps = vec![map.then(|| Map::new(round))];
         let map_cells = maps.iter().flatten().map(|m| m.share.len()).sum();
-        Clouds { maps, map_cells, seen: Vec::new(), cells: Vec::new(), sums: Vec::new(), bodies: Vec::new() }
+        Clouds {
+            maps: Stamped::new(maps),
+            map_cells,
+            seen: Vec::new(),
+            cells: Vec::new(),
+            sums: Vec::new(),
+            bodies: Vec::new(),
+        }
     }
 
     /// A ring of points round a place.

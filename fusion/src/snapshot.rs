@@ -59,7 +59,7 @@ impl Fusion {
             ranging: self.ranging.clone(),
             beacons: self.beacons.clone(),
             gauges: self.calibration.kept(),
-            clouds: KeptClouds::default(),
+            clouds: self.clouds.kept(),
             carriers: self.carriers.clone(),
             chains: self.chains.clone(),
             doors: self.doors.clone(),
