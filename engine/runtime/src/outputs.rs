@@ -183,13 +183,13 @@ impl Outputs {
         }
     }
 
-    /// Hands over every command that waits for those of further steps; what was recorded meanwhile goes to the side.
-    pub(crate) fn flush(&mut self) {
-        if let Outlet::Here(egress) = &mut self.outlet
-            && let Some(sent) = egress.flush(&self.clock, &mut self.meter)
-        {
-            self.tap.release(sent);
-        }
+    /// Hands over every command that waits for those of further steps; what was recorded meanwhile goes to the side. Gives
+    /// when the last one left, where any waited.
+    pub(crate) fn flush(&mut self) -> Option<ArrivalNs> {
+        let Outlet::Here(egress) = &mut self.outlet else { return None };
+        let sent = egress.flush(&self.clock, &mut self.meter)?;
+        self.tap.release(sent);
+        Some(sent)
     }
 
     /// Whether what waits may wait for the inputs of the next turn, which follows at once.
@@ -203,7 +203,7 @@ impl Outputs {
             // What a fire alarm, a door or a button decides waits for nobody.
             && !matches!(self.kind, Kind::Safety | Kind::Edge)
             && self.tap.has_room_to_hold(out)
-            && matches!(&self.outlet, Outlet::Here(egress) if egress.may_wait(self.stepped_at, self.is_behind))
+            && self.may_wait_for_next_turn()
     }
 }
 
@@ -242,18 +242,7 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             }
         }
         let mut timing = Timing { received, read, step_start, step_end, sent };
-        let handed = Handed {
-            device: ActuatorId(0),
-            kind,
-            last: false,
-            renewal: false,
-            rule: None,
-            generation: self.generation,
-            deadline: None,
-            seq: tag.seq,
-            n: 0,
-            timing,
-        };
+        let handed = Handed { kind, timing, ..self.handed_now(tag.seq, step_end) };
         self.leases.sent(&out.commands, machine, step_end);
         let may_wait = self.may_wait(out);
         let digests = (machine.input_digest(), machine.decision_digest());
@@ -266,12 +255,8 @@ impl StepSink<Fusion, Rules, Plan> for Outputs {
             }
             Sent::Waits => {}
         }
-        if !may_wait
-            && let Outlet::Here(egress) = &mut self.outlet
-            && let Some(sent) = egress.flush(&self.clock, &mut self.meter)
-        {
+        if !may_wait && let Some(sent) = self.flush() {
             timing.sent = sent;
-            self.tap.release(sent);
         }
         // Behind the commands: the histograms' memory is seldom in a cache.
         self.meter.stepped(kind, &timing);

@@ -207,11 +207,16 @@ impl Inlet for Client {
 fn reload(site: &Arc<Site>, files: &[SourceFile]) -> Control {
     let checked = osmose_rules::check(site, files);
     let program = checked.program.unwrap_or_else(|| panic!("they compile: {:?}", checked.diagnostics));
+    Control::rules(site, Rules::new(program), installing(files))
+}
+
+/// What puts rules in force, as files.
+fn installing(files: &[SourceFile]) -> OwnedInput {
+    let files = canon::encode_files(files);
     let mut bytes = vec![0; INPUT_BYTES_MAX];
-    let n = canon::encode_input(&Input::RulesInstalled { files: &canon::encode_files(files) }, &mut bytes)
-        .expect("it fits");
+    let n = canon::encode_input(&Input::RulesInstalled { files: &files }, &mut bytes).expect("it fits");
     bytes.truncate(n);
-    Control::rules(site, Rules::new(program), OwnedInput(bytes))
+    OwnedInput(bytes)
 }
 
 /// The same rules with other people: two of them have changed devices.
@@ -225,11 +230,7 @@ fn reload_people(site: &Arc<Site>) -> Control {
     let other = Arc::new(loaded.site.expect("it is a site"));
     let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
     let program = osmose_rules::check(&other, &rules).program.expect("they compile");
-    let files = canon::encode_files(&[rules, installed].concat());
-    let mut bytes = vec![0; INPUT_BYTES_MAX];
-    let n = canon::encode_input(&Input::RulesInstalled { files: &files }, &mut bytes).expect("it fits");
-    bytes.truncate(n);
-    Control::rules(&other, Rules::of_site(program, other.clone()), OwnedInput(bytes))
+    Control::rules(&other, Rules::of_site(program, other.clone()), installing(&[rules, installed].concat()))
 }
 
 /// Rules beside the example's: holds, dampers, counters, runs that wait.
