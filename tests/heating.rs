@@ -3,6 +3,8 @@
 //! The whole engine in virtual time on the co-working plan, with the room's thermometer and its heating; what is learnt
 //! of how long it takes to warm up is learnt on the way.
 
+mod common;
+
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::canon;
 use osmose_model::command::{Command, Value};
@@ -68,12 +70,7 @@ fn site() -> (Arc<Site>, osmose_rules::Program) {
         file("devices.toml", devices),
         file("rules/heat.rules", rules),
     ];
-    let loaded = osmose_load::load(&files);
-    let site = Arc::new(loaded.site.unwrap_or_else(|| panic!("{:?}", loaded.faults)));
-    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
-    let checked = osmose_rules::check(&site, &rules);
-    let program = checked.program.unwrap_or_else(|| panic!("{:?}", checked.diagnostics));
-    (site, program)
+    common::loaded(&files)
 }
 
 #[derive(Default)]

@@ -3,6 +3,8 @@
 //! The whole engine in virtual time in the co-working building, with the example's own rules of light; only that a lamp
 //! goes off a second after the last one left and not after five minutes, so that nearly every entry is into the dark.
 
+mod common;
+
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_model::canon;
 use osmose_model::command::{Command, Value};
@@ -37,12 +39,7 @@ fn site() -> (Arc<Site>, osmose_rules::Program) {
     files.extend(
         ["site.toml", "floorplan.geojson", "people.toml", "bookings.ics", "devices.toml"].map(|n| file(n, read(n))),
     );
-    let loaded = osmose_load::load(&files);
-    let site = Arc::new(loaded.site.unwrap_or_else(|| panic!("{:?}", loaded.faults)));
-    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
-    let checked = osmose_rules::check(&site, &rules);
-    let program = checked.program.unwrap_or_else(|| panic!("{:?}", checked.diagnostics));
-    (site, program)
+    common::loaded(&files)
 }
 
 /// What devices were told, and what lamps said: when, which, and whether it is on.

@@ -3,6 +3,8 @@
 //! The whole engine runs in virtual time on the co-working plan with the sensors round m7's door; the recorder is driven
 //! by nothing but the commands that a device would get. The true crossing comes from the simulator.
 
+mod common;
+
 use osmose_core::{Core, CoreDriver, Fusion, Outbox, Plan, Rules, StepSink};
 use osmose_drivers::recorder::{FRAME, Frame, FrameSink, HOLD_BACK, Recorder};
 use osmose_model::canon;
@@ -58,12 +60,7 @@ fn site(lost_s: f64, curtain: bool) -> (Arc<Site>, osmose_rules::Program) {
         file("devices.toml", devices),
         file("rules/m7.rules", rules),
     ];
-    let loaded = osmose_load::load(&files);
-    let site = Arc::new(loaded.site.unwrap_or_else(|| panic!("{:?}", loaded.faults)));
-    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
-    let checked = osmose_rules::check(&site, &rules);
-    let program = checked.program.unwrap_or_else(|| panic!("{:?}", checked.diagnostics));
-    (site, program)
+    common::loaded(&files)
 }
 
 #[derive(Default)]

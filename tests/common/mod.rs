@@ -8,7 +8,9 @@ pub(crate) mod engine;
 pub(crate) mod job;
 pub(crate) mod site;
 
+use osmose_model::site::{Site, SourceFile};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything. A machine that needs longer is broken, or what is waited for never comes.
@@ -35,4 +37,14 @@ pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 pub(crate) fn json_lines(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{} cannot be read: {e}", path.display()));
     text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
+}
+
+/// A site and its rules, of files in memory.
+pub(crate) fn loaded(files: &[SourceFile]) -> (Arc<Site>, osmose_rules::Program) {
+    let loaded = osmose_load::load(files);
+    let site = Arc::new(loaded.site.unwrap_or_else(|| panic!("{:?}", loaded.faults)));
+    let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
+    let checked = osmose_rules::check(&site, &rules);
+    let program = checked.program.unwrap_or_else(|| panic!("{:?}", checked.diagnostics));
+    (site, program)
 }
