@@ -31,6 +31,19 @@ impl Building {
         Building { site, engine, tag, devices, seq: 0 }
     }
 
+    /// One whose run is recorded.
+    fn recorded() -> Self {
+        Self::new(|s| vec!["--record".into(), s.file("all.mcap").display().to_string()])
+    }
+
+    /// It stops, and its recording decides the same again.
+    fn ends_and_replays(self) {
+        let trace = self.site.file("all.mcap");
+        self.engine.stop(Signal::INT).expect(0);
+        let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
+        assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+    }
+
     fn is_at(&mut self, y_m: f64) {
         self.seq += 1;
         let fix = format!("{{\"id\":\"p1\",\"x\":14.0,\"y\":{y_m},\"seq\":{}}}", self.seq);
@@ -53,7 +66,17 @@ impl Building {
         });
     }
 
-    /// The same, with the name of whoever left.
+    /// p1 goes in and out again until nobody hears anything.
+    fn leaving_gives_nothing(&mut self, what: &str) {
+        until(what, || {
+            while self.heard().is_some() {}
+            self.is_at(3.0);
+            self.is_at(7.0);
+            self.heard().is_none().then_some(())
+        });
+    }
+
+    /// As `leaving_gives`, with the name of whoever left.
     fn leaving_names(&mut self, command: &str, name: &str) {
         until(&format!("`{command}` of {name} when p1's tag leaves"), || {
             self.is_at(3.0);
@@ -79,7 +102,7 @@ impl Building {
 
 #[test]
 fn saved_rules_take_effect_and_broken_ones_do_not() {
-    let mut building = Building::new(|s| vec!["--record".into(), s.file("all.mcap").display().to_string()]);
+    let mut building = Building::recorded();
     building.leaving_gives("pause");
     building.save("do r.recorder.pause()", "do r.recorder.stop()", "rule(s) reloaded");
     building.leaving_gives("stop");
@@ -89,10 +112,7 @@ fn saved_rules_take_effect_and_broken_ones_do_not() {
     building.save("do r.recorder.stopp()", "do r.recorder.resume()", "rule(s) reloaded");
     building.leaving_gives("resume");
 
-    let trace = building.site.file("all.mcap");
-    building.engine.stop(Signal::INT).expect(0);
-    let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
-    assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+    building.ends_and_replays();
 }
 
 #[test]
@@ -227,7 +247,7 @@ fn a_calendar_that_moves_holds_from_one_input_on_and_a_broken_one_does_not() {
 
 #[test]
 fn operators_act_and_what_they_switched_off_comes_back() {
-    let mut building = Building::new(|s| vec!["--record".into(), s.file("all.mcap").display().to_string()]);
+    let mut building = Building::recorded();
     building.leaving_gives("pause");
     building.ask(&["act", "r3.recorder", "start"], 0);
     until("the command by hand", || {
@@ -240,27 +260,19 @@ fn operators_act_and_what_they_switched_off_comes_back() {
     assert!(building.ask(&["rule", "off", "pause-recording"], 2).contains("--because"));
 
     building.ask(&["rule", "off", "pause-recording", "--for", "1h", "--because", "the recorders are serviced"], 0);
-    until("the rule to be off", || {
-        while building.heard().is_some() {}
-        building.is_at(3.0);
-        building.is_at(7.0);
-        building.heard().is_none().then_some(())
-    });
+    building.leaving_gives_nothing("the rule to be off");
     building.ask(&["rule", "on", "pause-recording"], 0);
     building.leaving_gives("pause");
     // For so short a time that it is over at once.
     building.ask(&["rule", "off", "pause-recording", "--for", "0.1s", "--because", "a moment"], 0);
     building.leaving_gives("pause");
 
-    let trace = building.site.file("all.mcap");
-    building.engine.stop(Signal::INT).expect(0);
-    let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
-    assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+    building.ends_and_replays();
 }
 
 #[test]
 fn a_mode_is_set_by_hand_and_only_one_that_the_rules_have() {
-    let mut building = Building::new(|s| vec!["--record".into(), s.file("all.mcap").display().to_string()]);
+    let mut building = Building::recorded();
     building.leaving_gives("pause");
     assert!(building.ask(&["mode", "house", "away"], 1).contains("the rules declare none"));
     building.save("leaves r\n", "leaves r\n  if house is home\n", "rules not reloaded");
@@ -270,19 +282,11 @@ fn a_mode_is_set_by_hand_and_only_one_that_the_rules_have() {
     assert!(building.ask(&["mode", "house", "gone"], 1).contains("it is: home, away"));
     assert!(building.ask(&["mode", "house.r1", "away"], 1).contains("one for the whole building"));
     building.ask(&["mode", "house", "away"], 0);
-    until("nothing to be done while nobody is at home", || {
-        while building.heard().is_some() {}
-        building.is_at(3.0);
-        building.is_at(7.0);
-        building.heard().is_none().then_some(())
-    });
+    building.leaving_gives_nothing("nothing to be done while nobody is at home");
     building.ask(&["mode", "house", "home"], 0);
     building.leaving_gives("pause");
 
-    let trace = building.site.file("all.mcap");
-    building.engine.stop(Signal::INT).expect(0);
-    let replayed = osmose(&["replay", trace.to_str().expect("text"), "--verify"]).expect(0);
-    assert!(replayed.stderr.contains("verified: the same, bit for bit"), "{}", replayed.stderr);
+    building.ends_and_replays();
 }
 
 #[test]
