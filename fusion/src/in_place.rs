@@ -130,6 +130,14 @@ impl<T> StampedVec<T> {
     }
 }
 
+impl<T: Default> StampedVec<T> {
+    /// Writes the room of the first `n` once; there is nothing yet.
+    pub(crate) fn write_first(&mut self, n: usize) {
+        self.parts.resize_with(n, T::default);
+        self.parts.clear();
+    }
+}
+
 impl<T: Clone> StampedVec<T> {
     /// Is what another one is: its copy, or what it is a copy of.
     pub(crate) fn copy_from(&mut self, other: &Self) {
@@ -142,6 +150,21 @@ impl<T: Clone> StampedVec<T> {
         }
         self.parts.extend_from_slice(&other.parts[known..]);
         self.stamps.clone_from(&other.stamps);
+    }
+
+    /// The same for those that are named, where the others are nobody's.
+    pub(crate) fn copy_those(&mut self, other: &Self, named: impl Iterator<Item = usize>) {
+        let known = self.parts.len().min(other.parts.len());
+        self.parts.truncate(known);
+        self.stamps.truncate(known);
+        self.parts.extend_from_slice(&other.parts[known..]);
+        self.stamps.extend_from_slice(&other.stamps[known..]);
+        for i in named {
+            if self.stamps[i] != other.stamps[i] {
+                self.parts[i].clone_from(&other.parts[i]);
+                self.stamps[i] = other.stamps[i];
+            }
+        }
     }
 
     /// The same for the first `n`, where the others are nobody's.

@@ -138,6 +138,17 @@ impl Rates {
         self.sensed[sensor] = Sensed::learnt(model, &self.counted[sensor], learning);
     }
 
+    /// Of how many sensors.
+    pub(crate) fn len(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// Is what another one is; allocates only what there is no room for.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.counted.clone_from(&other.counted);
+        self.sensed.clone_from(&other.sensed);
+    }
+
     /// What was counted, to be saved.
     pub(crate) fn counted(&self) -> &[Counted] {
         &self.counted

@@ -139,7 +139,7 @@ impl Tracker {
         self.touched.clear();
         let (gone, silent_max_s) = (&mut self.gone, self.config.upkeep.silent_max_s);
         self.tracks.retain(|tracks, i| {
-            let head = &tracks.heads[i];
+            let head = tracks.head(i);
             let lost = seconds(head.hit_ns, t_ns) > silent_max_s;
             if lost && head.shown {
                 gone.push(head.gone(tracks.mixture(i), true));
@@ -173,7 +173,7 @@ impl Tracker {
 
     /// One track, by its name.
     pub fn track(&self, id: u64) -> Option<TrackEstimate> {
-        self.tracks.heads.binary_search_by_key(&id, |h| h.id).ok().map(|i| self.estimate(i))
+        self.tracks.of_id(id).map(|i| self.estimate(i))
     }
 
     /// How many tracks there are, tentative ones too.
@@ -296,9 +296,9 @@ impl Tracker {
 
     /// A track as it is now: one that was left alone is moved for it.
     fn estimate(&self, i: usize) -> TrackEstimate {
-        let (head, mixture) = (&self.tracks.heads[i], self.tracks.mixture(i));
+        let (head, mixture) = (self.tracks.head(i), self.tracks.mixture(i));
         let now_ns = self.now_ns.unwrap_or(head.as_of_ns);
-        let stand = &self.tracks.stands[i];
+        let stand = self.tracks.stand(i);
         if head.as_of_ns == now_ns {
             let ([x, y], [u, v]) = (stand.mean, stand.velocity);
             return self.estimate_of(head, mixture, [x, y, u, v], stand);
