@@ -128,7 +128,8 @@ impl Tracker {
     }
 
     /// Lets time pass without a scan: tracks move and grow uncertain (when they are asked for, or the next scan concerns
-    /// them); nobody is dropped but who has been out of every sensor's sight for longer than `silent_max_s`.
+    /// them); nobody is dropped but who has been out of every sensor's sight for longer than `silent_max_s`, or
+    /// `silent_after_s` where they were never shown.
     ///
     /// # Errors
     /// `t_ns` is older than the tracker's time.
@@ -137,10 +138,10 @@ impl Tracker {
         self.gone.clear();
         self.pass(t_ns);
         self.touched.clear();
-        let (gone, silent_max_s) = (&mut self.gone, self.config.upkeep.silent_max_s);
+        let (gone, upkeep) = (&mut self.gone, &self.config.upkeep);
         self.tracks.retain(|tracks, i| {
             let head = tracks.head(i);
-            let lost = seconds(head.hit_ns, t_ns) > silent_max_s;
+            let lost = head.is_lost(t_ns, upkeep);
             if lost && head.shown {
                 gone.push(head.gone(tracks.mixture(i), true));
             }

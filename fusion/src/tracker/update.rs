@@ -1,6 +1,6 @@
 //! What a scan says about each track: its new existence, mixture, provenance and remembered speed, and who is dropped.
 
-use super::config::{Motion, Population};
+use super::config::{Motion, Population, Upkeep};
 use super::estimate::{Gone, ScanReport};
 use super::gaussian::Gaussian;
 use super::mixture::Reduction;
@@ -17,6 +17,11 @@ impl Head {
     pub(super) fn gone(&self, mixture: &[Gaussian], unseen: bool) -> Gone {
         let [x_m, y_m, _, _] = mean(mixture);
         Gone { id: self.id, x_m, y_m, hit_ns: self.hit_ns, unseen }
+    }
+
+    /// Nobody could see it for so long that it is dropped.
+    pub(super) fn is_lost(&self, t_ns: i64, upkeep: &Upkeep) -> bool {
+        seconds(self.hit_ns, t_ns) > if self.shown { upkeep.silent_max_s } else { upkeep.silent_after_s }
     }
 
     /// Remembers the speed that the track now has, the better it is known the more, and learns from new ones how fast
@@ -67,7 +72,7 @@ impl Tracker {
             }
             births += head.birth(&self.config.population, grown);
             let min = if head.shown { upkeep.shown_existence_min } else { upkeep.tentative_existence_min };
-            let lost = seconds(head.hit_ns, t_ns) > upkeep.silent_max_s;
+            let lost = head.is_lost(t_ns, upkeep);
             let newest = self.tracks.newest(i);
             // A scan that could not see a track is no reason to drop it: one begun below `min` waits for its own sensor.
             if (head.existence > min || self.detectable[k] <= 0.0) && !lost {
