@@ -141,24 +141,28 @@ impl<T: Default> StampedVec<T> {
 impl<T: Clone> StampedVec<T> {
     /// Is what another one is: its copy, or what it is a copy of.
     pub(crate) fn copy_from(&mut self, other: &Self) {
-        let known = self.parts.len().min(other.parts.len());
-        self.parts.truncate(known);
-        for (i, part) in self.parts.iter_mut().enumerate() {
-            if self.stamps[i] != other.stamps[i] {
-                part.clone_from(&other.parts[i]);
+        self.resize_as(other);
+        let there = other.parts.iter().zip(&other.stamps);
+        for ((part, stamp), (from, at)) in self.parts.iter_mut().zip(&mut self.stamps).zip(there) {
+            if stamp != at {
+                part.clone_from(from);
+                *stamp = *at;
             }
         }
-        self.parts.extend_from_slice(&other.parts[known..]);
-        self.stamps.clone_from(&other.stamps);
     }
 
-    /// The same for those that are named, where the others are nobody's.
-    pub(crate) fn copy_those(&mut self, other: &Self, named: impl Iterator<Item = usize>) {
+    /// Becomes as long as another one: what it is too short by is copied.
+    fn resize_as(&mut self, other: &Self) {
         let known = self.parts.len().min(other.parts.len());
         self.parts.truncate(known);
         self.stamps.truncate(known);
         self.parts.extend_from_slice(&other.parts[known..]);
         self.stamps.extend_from_slice(&other.stamps[known..]);
+    }
+
+    /// The same for those that are named, where the others are nobody's.
+    pub(crate) fn copy_those(&mut self, other: &Self, named: impl Iterator<Item = usize>) {
+        self.resize_as(other);
         for i in named {
             if self.stamps[i] != other.stamps[i] {
                 self.parts[i].clone_from(&other.parts[i]);

@@ -604,7 +604,6 @@ impl Occupants {
     /// Room for a copy of so many: as [`Occupants::keep`] fills it, without tables and trees.
     pub(crate) fn kept(&self) -> Self {
         let mut kept = Self::new(0, 0, self.rosters.len(), self.by_person.len());
-        kept.due.clone_from(&self.due);
         kept.slots = StampedVec::with_capacity(self.max);
         kept.exits = StampedVec::with_capacity(self.max);
         kept.due_at.reserve(self.max);
@@ -613,8 +612,8 @@ impl Occupants {
         kept
     }
 
-    /// Fills a copy to go back to: all but the tables, trees and rosters, which going back works out, and the numbers given
-    /// out, which are never taken back.
+    /// Fills a copy to go back to: all but the tables, trees, rosters and what is due first, which going back works out, and
+    /// the numbers given out, which are never taken back.
     pub(crate) fn keep(&self, to: &mut Self) {
         self.copy_into(to);
         to.rosters.stamp_as(&self.rosters);
@@ -628,7 +627,6 @@ impl Occupants {
         to.order.clone_from(&self.order);
         to.by_person.copy_from(&self.by_person, Vec::clone_from);
         to.counts.copy_from(&self.counts, Vec::clone_from);
-        to.due.clone_from(&self.due);
         (to.lost_first, to.lost_last) = (self.lost_first, self.lost_last);
     }
 
@@ -668,6 +666,12 @@ impl Occupants {
                 if let Some(device) = occupant.device {
                     self.by_device.insert(device.0, slot);
                 }
+            }
+        }
+        for (slot, due) in self.due_at.iter().enumerate() {
+            let then = to.due_at.get(slot).copied().flatten();
+            if *due != then {
+                self.due.set(slot, then);
             }
         }
         to.copy_into(self);

@@ -116,10 +116,13 @@ impl Undetected {
     /// Lets `dt_s` pass: survivors stay, births add, and no more gather than were assumed at the start.
     pub(crate) fn predict(&mut self, population: &Population, survival: f64, dt_s: f64) {
         let (born, most) = (self.birth * dt_s, population.undetected_per_m2);
-        for (u, initial) in self.cells.iter_mut().zip(&mut self.initial) {
+        // Two loops, each of which the compiler turns into one over pairs.
+        for u in &mut self.cells {
             // Not `f64::min`, which looks after NaN.
             let grown = *u * survival + born;
             *u = if grown < most { grown } else { most };
+        }
+        for initial in &mut self.initial {
             *initial *= survival;
         }
     }
