@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The layout that this build writes and reads.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 /// Which stage's state it is, in errors.
 const PART: &str = "fusion";
 

@@ -21,6 +21,7 @@ pub struct TrackerState {
     pub(crate) left: [f64; 2],
     /// Per sensor.
     pub(crate) counted: Vec<Counted>,
+    pub(crate) undetected_ns: Option<i64>,
     pub(crate) undetected: Vec<f64>,
     pub(crate) initial: Vec<f64>,
     pub(crate) heads: Vec<Head>,
@@ -29,7 +30,7 @@ pub struct TrackerState {
 }
 
 /// The version of [`TrackerState`] that this build writes and reads.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// Why a saved state was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -64,6 +65,7 @@ impl Tracker {
             usual_mps: self.usual_mps,
             left: self.left,
             counted: self.rates.counted().to_vec(),
+            undetected_ns: self.undetected.as_of_ns,
             undetected: self.undetected.cells.clone(),
             initial: self.undetected.initial.clone(),
             heads: all().map(|i| *self.tracks.head(i)).collect(),
@@ -91,6 +93,7 @@ impl Tracker {
         self.learnt_ns = state.learnt_ns;
         self.next_id = state.next_id;
         self.undetected.birth = state.birth;
+        self.undetected.as_of_ns = state.undetected_ns;
         self.usual_mps = state.usual_mps;
         self.left = state.left;
         self.rates.take(&state.counted, &self.sensors, &self.config.learning);
@@ -127,6 +130,9 @@ impl Tracker {
             .all(|u| u.is_finite() && *u >= 0.0)
         {
             return Err(RestoreError::Damaged("an intensity or a speed is none"));
+        }
+        if state.undetected_ns > state.now_ns {
+            return Err(RestoreError::Damaged("the undetected are later than now"));
         }
         if !state.counted.iter().all(Counted::is_sound) {
             return Err(RestoreError::Damaged("what was counted of a sensor is impossible"));

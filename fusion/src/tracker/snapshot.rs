@@ -31,6 +31,7 @@ struct Numbers {
     learnt_ns: Option<i64>,
     next_id: u64,
     birth: f64,
+    undetected_ns: Option<i64>,
     usual_mps: f64,
     left: [f64; 2],
 }
@@ -61,6 +62,7 @@ impl Tracker {
             learnt_ns: self.learnt_ns,
             next_id: self.next_id,
             birth: self.undetected.birth,
+            undetected_ns: self.undetected.as_of_ns,
             usual_mps: self.usual_mps,
             left: self.left,
         });
@@ -80,9 +82,10 @@ impl Tracker {
         self.check_sizes([to.undetected.len(), to.initial.len()], to.rates.len(), to.roll.len())?;
         self.gone.clear();
         self.touched.clear();
-        let Numbers { now_ns, learnt_ns, next_id, birth, usual_mps, left } = numbers;
+        let Numbers { now_ns, learnt_ns, next_id, birth, undetected_ns, usual_mps, left } = numbers;
         (self.now_ns, self.learnt_ns, self.next_id) = (now_ns, learnt_ns, next_id);
-        (self.undetected.birth, self.usual_mps, self.left) = (birth, usual_mps, left);
+        (self.undetected.birth, self.undetected.as_of_ns) = (birth, undetected_ns);
+        (self.usual_mps, self.left) = (usual_mps, left);
         self.rates.copy_from(&to.rates);
         self.undetected.cells.copy_from_slice(&to.undetected);
         self.undetected.initial.copy_from_slice(&to.initial);

@@ -55,7 +55,8 @@ impl Tracker {
         let field = Bounds { low, high };
         let mut seen = Bounds { low: [f64::INFINITY; 2], high: [f64::NEG_INFINITY; 2] };
         let mut sees_somebody = false;
-        let is_stale = |g: &Glance| t_ns.saturating_sub(g.as_of_ns) >= STALE_NS;
+        let stale_ns = t_ns.saturating_sub(STALE_NS);
+        let is_stale = |g: &Glance| g.as_of_ns <= stale_ns;
         for (i, g) in tracks.glances().iter().enumerate() {
             if is_stale(g) {
                 touched.push(i as u32);
