@@ -631,15 +631,19 @@ impl Occupants {
     }
 
     /// Whether an occupant stands in a copy as it does here.
+    #[inline]
     pub(crate) fn is_same_in(&self, copy: &Self, slot: u32) -> bool {
         self.slots.is_same_in(&copy.slots, slot as usize)
     }
 
     /// Whether an occupant is in both under the same slot, box and device: then tables and trees hold for both.
-    fn is_placed_as_in(&self, other: &Self, (track, slot): (TrackId, u32)) -> bool {
-        if self.is_same_in(other, slot) {
-            return true;
-        }
+    #[inline]
+    fn is_placed_as_in(&self, other: &Self, who: (TrackId, u32)) -> bool {
+        self.is_same_in(other, who.1) || self.is_moved_in_its_box(other, who)
+    }
+
+    /// The same where the occupant is another one by now.
+    fn is_moved_in_its_box(&self, other: &Self, (track, slot): (TrackId, u32)) -> bool {
         let place = |s: &Slot| (s.boxed, s.occupant.place.level, s.occupant.device);
         let there = other.order.binary_search_by_key(&track, |&(t, _)| t).ok().map(|i| other.order[i].1);
         there == Some(slot) && place(self.slot(slot)) == place(other.slot(slot))

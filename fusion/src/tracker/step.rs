@@ -167,7 +167,13 @@ impl Tracker {
         self.touched.iter().map(|&i| self.estimate(i as usize))
     }
 
-    /// How many those are.
+    /// Those of them that were shown.
+    pub fn touched_shown(&self) -> impl Iterator<Item = TrackEstimate> + '_ {
+        let shown = self.touched.iter().filter(|&&i| self.tracks.glances()[i as usize].shown);
+        shown.map(|&i| self.estimate(i as usize))
+    }
+
+    /// How many the last scan concerned.
     pub fn touched_count(&self) -> usize {
         self.touched.len()
     }
