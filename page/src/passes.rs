@@ -3,7 +3,7 @@
 
 use crate::chronicle::seconds;
 use crate::outlet::Outlet;
-use crate::replay::Beside;
+use crate::what_if::Beside;
 use osmose_model::device::ActuatorKind;
 use osmose_model::site::Site;
 use osmose_model::time::LogicalNs;

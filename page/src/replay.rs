@@ -9,35 +9,35 @@ use crate::hello::{Mode, hello};
 use crate::note::Note;
 use crate::outlet::{Message, Outlet};
 use crate::passes::{Gone, differences, lanes, verified};
+use crate::past::read_decisions;
 use crate::request::{Of, Request};
 use crate::script::test_at;
 use crate::server::{Feed, Visitor};
 use crate::snap::Snaps;
+use crate::so_far::SoFar;
 use crate::story::story;
+use crate::what_if::{Beside, WhatIfs};
 use osmose_model::input::Tag;
-use osmose_model::observation::ScanBuf;
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
 use osmose_replay::player::{Landmark, Player, PlayerError};
 use osmose_replay::timeline::Timeline;
-use osmose_replay::trace::codec::{self, RECORDER_LOST, Record};
-use osmose_replay::trace::recording::{Items, Recording};
 use osmose_runtime::publish::Picture;
-use osmose_runtime::tap::Timing;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Pages of one recording at once: each runs a core.
 pub const PAGES_MAX: usize = 8;
+/// Pages that play what a running engine has recorded: the engine needs its cores.
+pub const BESIDE_AN_ENGINE_MAX: usize = 2;
 /// Columns of the timeline.
 const BINS: usize = 1200;
 /// Commands, gaps and the like that the page is told of; the timeline counts all.
 const TOLD_MAX: usize = 6000;
-/// Events that stories are told from: the newest of the recording.
-const REMEMBERED_MAX: usize = 50_000;
 /// Entries of one `events` message.
 const TOLD_AT_ONCE: usize = 500;
 /// How often a picture goes out while it plays, and while it holds: the page knows by it that the replay is there.
@@ -48,58 +48,122 @@ const ASKED_MAX: usize = 64;
 /// Before an instant that is gone to, so much is run on, to have what sensors just saw.
 const BEFORE: DurationNs = DurationNs::from_ms(200);
 
-/// The hops of a step that sent commands, as a recording names them, in their order.
-const HOPS: [&str; 4] = ["kernel to read", "read to step", "step", "step to sent"];
-
-/// A second recording beside the first.
-#[derive(Clone, Debug)]
-pub struct Beside {
-    /// What it is called: `what if: without ceiling-m7-a`, or its file.
-    pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
-    /// What is to be known before trusting it.
-    pub note: String,
-    /// It is the same recording run otherwise: from the first difference on it is a hypothesis.
-    pub is_what_if: bool,
-}
-
 /// A recording, as pages are fed from it.
 pub struct Replaying {
-    path: PathBuf,
-    beside: Option<Beside>,
+    source: Source,
     open: Arc<AtomicUsize>,
+    /// What is made for pages and goes with them.
+    scratch: Arc<TempDir>,
+    is_busy: Arc<AtomicBool>,
+}
+
+/// What is played.
+#[derive(Clone)]
+enum Source {
+    /// A trace or a folder of them, and perhaps another one beside it.
+    Trace(PathBuf, Option<Beside>),
+    /// What a running engine has recorded so far.
+    SoFar(Arc<SoFar>),
+}
+
+impl Source {
+    const fn pages_max(&self) -> usize {
+        match self {
+            Self::Trace(..) => PAGES_MAX,
+            Self::SoFar(_) => BESIDE_AN_ENGINE_MAX,
+        }
+    }
+}
+
+/// Why nothing can be played to pages.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayingError {
+    /// The recording cannot be played.
+    #[error(transparent)]
+    Player(#[from] PlayerError),
+    /// There is no place for what is made on the way.
+    #[error("nothing can be kept in {dir} while a recording is played: {source}")]
+    Scratch {
+        /// Where temporary files go.
+        dir: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
 }
 
 impl Replaying {
     /// A trace or a folder of them; opened once to see that it can be played.
     ///
     /// # Errors
-    /// [`PlayerError`].
-    pub fn new(path: &Path, beside: Option<Beside>) -> Result<Self, PlayerError> {
+    /// [`ReplayingError`].
+    pub fn new(path: &Path, beside: Option<Beside>) -> Result<Self, ReplayingError> {
         Player::open(path)?;
         if let Some(beside) = &beside {
             Player::open(&beside.path)?;
         }
-        Ok(Self { path: path.to_owned(), beside, open: Arc::default() })
+        Self::of(Source::Trace(path.to_owned(), beside))
+    }
+
+    /// What a running engine has recorded when a page asks for it.
+    ///
+    /// # Errors
+    /// [`ReplayingError::Scratch`].
+    pub fn so_far(so_far: SoFar) -> Result<Self, ReplayingError> {
+        Self::of(Source::SoFar(Arc::new(so_far)))
+    }
+
+    fn of(source: Source) -> Result<Self, ReplayingError> {
+        let scratch = tempfile::Builder::new().prefix("osmose-page-").tempdir();
+        let scratch = scratch.map_err(|source| ReplayingError::Scratch { dir: std::env::temp_dir(), source })?;
+        Ok(Self { source, open: Arc::default(), scratch: Arc::new(scratch), is_busy: Arc::default() })
+    }
+
+    /// The folder for what is made on the way. Its owner is the last page that goes; who ends before them removes it.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+}
+
+/// Plays to one page until it goes.
+fn play(
+    source: &Source,
+    at_s: Option<f64>,
+    what_ifs: WhatIfs,
+    page: &Arc<Outlet>,
+    asked: &Receiver<Request>,
+) -> Result<(), String> {
+    match source {
+        Source::Trace(path, beside) => Session::open(path, beside.clone(), what_ifs, false, page.clone())
+            .and_then(|s| s.run(asked))
+            .map_err(|e| e.to_string()),
+        Source::SoFar(so_far) => {
+            let stretch = so_far.cut(at_s, what_ifs.scratch(), page)?;
+            Session::open(stretch.path(), None, what_ifs, true, page.clone())
+                .and_then(|s| s.run(asked))
+                .map_err(|e| e.to_string())
+        }
     }
 }
 
 impl Feed for Replaying {
-    fn open(&self, page: Arc<Outlet>) -> Box<dyn Visitor> {
+    fn open(&self, page: Arc<Outlet>, at_s: Option<f64>) -> Box<dyn Visitor> {
         let (said, asked) = sync_channel(ASKED_MAX);
-        let (path, beside, open) = (self.path.clone(), self.beside.clone(), self.open.clone());
+        let (source, open) = (self.source.clone(), self.open.clone());
+        let what_ifs = WhatIfs::new(self.scratch.clone(), self.is_busy.clone());
         let mine = open.fetch_add(1, Ordering::Relaxed);
         let of_page = page.clone();
         let play = move || {
-            if mine < PAGES_MAX {
-                if let Err(error) = Session::open(&path, beside, of_page.clone()).and_then(|s| s.run(&asked)) {
-                    of_page.tell(text(&json!({"type": "failed", "why": error.to_string()})));
-                }
+            let ended = if mine < source.pages_max() {
+                play(&source, at_s, what_ifs, &of_page, &asked)
             } else {
-                of_page.tell(text(
-                    &json!({"type": "failed", "why": "As many pages as there may be play this recording."}),
-                ));
+                Err(format!(
+                    "As many pages as may play this recording do so: {}. Close one of them.",
+                    source.pages_max()
+                ))
+            };
+            if let Err(why) = ended {
+                of_page.tell(text(&json!({"type": "failed", "why": why})));
             }
             open.fetch_sub(1, Ordering::Relaxed);
         };
@@ -137,17 +201,9 @@ struct Session {
     page: Arc<Outlet>,
     path: PathBuf,
     beside: Option<Beside>,
+    what_ifs: WhatIfs,
     a: Run,
     b: Option<Run>,
-}
-
-/// What a pass over the decisions found.
-struct Decided {
-    chronicle: Chronicle,
-    digest: Option<String>,
-    gaps: (u64, f64),
-    lost: u64,
-    commands: u64,
 }
 
 impl Run {
@@ -197,7 +253,13 @@ fn see(chronicle: &mut Chronicle, tag: Tag, input: &osmose_model::input::Input<'
 }
 
 impl Session {
-    fn open(path: &Path, beside: Option<Beside>, page: Arc<Outlet>) -> Result<Self, PlayerError> {
+    fn open(
+        path: &Path,
+        beside: Option<Beside>,
+        what_ifs: WhatIfs,
+        is_beside_an_engine: bool,
+        page: Arc<Outlet>,
+    ) -> Result<Self, PlayerError> {
         let decided = read_decisions(path)?;
         let a = Run::open("A", path, decided.chronicle)?;
         let (from, to) = a.player.span();
@@ -209,10 +271,10 @@ impl Session {
             json!({"name": name, "digest": decided.digest, "lost": decided.lost, "commands": decided.commands,
             "gaps": {"n": decided.gaps.0, "s": decided.gaps.1}, "caution": a.player.caution()}),
         );
-        let runs: Vec<Value> = beside.iter().map(|b| json!({"id": "B", "name": b.name})).collect();
-        more.insert("runs".into(), runs.into());
+        more.insert("runs".into(), runs(beside.as_ref()));
+        more.insert("live".into(), is_beside_an_engine.into());
         page.tell(text(&hello(a.chronicle.names(), Mode::Replay, a.player.last().seq.0, more)));
-        let mut session = Self { page, path: path.to_owned(), beside, a, b: None };
+        let mut session = Self { page, path: path.to_owned(), beside, what_ifs, a, b: None };
         session.tell_past();
         session.verify();
         Ok(session)
@@ -233,6 +295,11 @@ impl Session {
         self.show();
         let mut last = Instant::now();
         while !self.page.is_closed() {
+            match self.what_ifs.ready() {
+                Some(Ok(run)) => self.set_beside(run)?,
+                Some(Err(why)) => self.page.tell(text(&json!({"type": "what_if", "why": why}))),
+                None => {}
+            }
             let is_playing = self.a.player.speed() > 0.0;
             let patience = if is_playing { PLAY_EVERY.saturating_sub(last.elapsed()) } else { HOLD_EVERY };
             match asked.recv_timeout(patience) {
@@ -297,6 +364,11 @@ impl Session {
             Request::Event(n) => self.landmark(Landmark::Event, n)?,
             Request::Lanes => self.lanes(),
             Request::Compare(id) => self.compare(&id)?,
+            Request::WhatIf(asked) => {
+                if let Err(why) = self.what_ifs.begin(&self.path, &self.a.chronicle.site, &asked, &self.page) {
+                    self.page.tell(text(&json!({"type": "what_if", "why": why})));
+                }
+            }
             Request::Test(t) => {
                 let told = test_at(LogicalNs((t * 1e9) as i64), &self.a.chronicle);
                 let told = told.unwrap_or_else(|| "# Nothing is remembered of this moment.\n".to_owned());
@@ -367,6 +439,13 @@ impl Session {
         beside("osmose-verify", move || page.tell(text(&verified(&path, &page))));
     }
 
+    /// A run that was asked for is there: it takes the place beside the first.
+    fn set_beside(&mut self, run: Beside) -> Result<(), PlayerError> {
+        self.beside = Some(run);
+        self.page.tell(text(&json!({"type": "runs", "runs": runs(self.beside.as_ref())})));
+        self.compare("B")
+    }
+
     fn compare(&mut self, id: &str) -> Result<(), PlayerError> {
         let Some(other) = self.beside.clone().filter(|_| !id.is_empty()) else {
             self.b = None;
@@ -388,6 +467,11 @@ impl Session {
     }
 }
 
+/// What may stand beside the first run, as a page is told of it.
+fn runs(beside: Option<&Beside>) -> Value {
+    beside.iter().map(|b| json!({"id": "B", "name": b.name})).collect()
+}
+
 /// Where several instants were asked for in a row, the last is gone to: a hand on the playhead is faster than a core.
 /// Beside it what was asked behind them, and is to be answered too.
 fn newest(first: Request, mut next: impl FnMut() -> Option<Request>) -> (Request, Option<Request>) {
@@ -405,69 +489,6 @@ fn newest(first: Request, mut next: impl FnMut() -> Option<Request>) -> (Request
 fn beside(name: &str, work: impl FnOnce() + Send + 'static) {
     // Where the system gives no thread, the page lacks what it would have told.
     let _ = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-}
-
-/// Reads what was decided: events, commands with their times, gaps, and the last digest.
-fn read_decisions(path: &Path) -> Result<Decided, PlayerError> {
-    let mut recording = Recording::open(path)?;
-    let player = Player::open(path)?;
-    let book = Arc::new(player.rulebook().clone());
-    let chronicle = Chronicle::with_room(player.site().clone(), book, REMEMBERED_MAX);
-    let mut all = Decided { chronicle, digest: None, gaps: (0, 0.0), lost: 0, commands: 0 };
-    let mut scan = ScanBuf::new();
-    let mut waiting: Vec<(Tag, Box<osmose_model::command::Command>)> = Vec::new();
-    let (mut tag, mut hops) = (Tag::default(), [0; HOPS.len()]);
-    while let Some(item) = recording.next_item()? {
-        let osmose_replay::trace::read::Item::Record(raw) = item else { continue };
-        let Ok(record) = codec::decode(&raw, &mut scan) else { continue };
-        match record {
-            Record::Input { tag: next, input } => {
-                hand_on(&mut all.chronicle, &mut waiting, std::mem::take(&mut hops));
-                tag = next;
-                if input.observation().is_none()
-                    && let Some(note) = Note::of(&all.chronicle.site, tag, &input)
-                {
-                    if let Note::Gap(_, gap) = &note {
-                        all.gaps = (all.gaps.0 + 1, all.gaps.1 + tag.at.since(gap.from).as_s_f64());
-                    }
-                    all.chronicle.take(note);
-                }
-            }
-            Record::Event { tag, event } => _ = all.chronicle.take(Note::Event(tag, event)),
-            Record::Command(command) => {
-                all.commands += 1;
-                waiting.push((tag, command));
-            }
-            Record::Latency(latency) if latency.count == 1 => {
-                if let Some(hop) = HOPS.iter().position(|h| *h == latency.hop) {
-                    hops[hop] = i64::try_from(latency.max_ns).unwrap_or(0);
-                }
-            }
-            Record::Digest { decision, .. } => all.digest = Some(decision.to_string()),
-            Record::Counter(counter) if counter.reason == RECORDER_LOST => all.lost += counter.count,
-            _ => {}
-        }
-    }
-    hand_on(&mut all.chronicle, &mut waiting, hops);
-    Ok(all)
-}
-
-/// Commands of an input, once it is known how long they took: a recording holds the length of each hop and no instants.
-fn hand_on(
-    chronicle: &mut Chronicle,
-    waiting: &mut Vec<(Tag, Box<osmose_model::command::Command>)>,
-    hops_ns: [i64; HOPS.len()],
-) {
-    for (tag, command) in waiting.drain(..) {
-        let mut at = ArrivalNs(tag.at.0);
-        let received = at;
-        let [read, step_start, step_end, sent] = hops_ns.map(|ns| {
-            at = ArrivalNs(at.0.saturating_add(ns));
-            at
-        });
-        let timing = (sent > received).then_some(Timing { received, read, step_start, step_end, sent });
-        chronicle.take(Note::Command(tag, command, timing));
-    }
 }
 
 fn text(value: &Value) -> Message {

@@ -10,6 +10,9 @@ const KIND = { track: "Person", zone: "Room", device: "Device", command: "Why" }
 /** Stories of what changes are asked for again this often. */
 const AGAIN_MS = 1000;
 const ENGINE_SHADES = [3, 4, 2, 1];
+/** By how much a sensor speaks later, unless it is said otherwise, and at most: what the server takes. */
+const DELAY_MS = 250;
+const DELAY_MS_MAX = 60_000;
 
 /** Asks for the story of the selection. */
 export function askStory() {
@@ -25,9 +28,12 @@ export function takeStory(m) {
 export function listenToStory() {
   setInterval(() => S.sel && S.sel.kind !== "command" && !S.held && askStory(), AGAIN_MS);
   $("#story").addEventListener("click", (e) => {
-    const d = e.target.closest("[data-track],[data-device],[data-command],[data-zone],[data-copy],[data-go]")?.dataset;
+    const d = e.target.closest("[data-track],[data-device],[data-command],[data-zone],[data-copy],[data-go],[data-back],[data-what],[data-run]")?.dataset;
     if (!d) return;
     if (d.copy) copyTest(d.copy);
+    else if (d.back) lookBack(d.back);
+    else if (d.what) askWhatIf(d.what);
+    else if (d.run) runAgain();
     else if (d.go) emit("go", Number(d.go));
     else if (d.track) select({ kind: "track", id: Number(d.track) });
     else if (d.device) select({ kind: "device", id: d.device });
@@ -35,6 +41,52 @@ export function listenToStory() {
     else if (d.zone) select({ kind: "zone", id: d.zone });
   });
 }
+
+// ---- what was, and what would have been ----
+
+/** A command's moment, in the recording that the engine is making. */
+function lookBack(id, whatIf) {
+  const t = S.byId.get(id)?.t_s;
+  emit("look-back", { t, command: id, whatIf });
+}
+
+/** Lets the reader say what is to be otherwise; only a recording can be run again. */
+function askWhatIf(id) {
+  const { sensor } = S.byId.get(id) ?? {};
+  const whatIf = { id, sensor: sensor ?? S.hello.sensors[0]?.id, how: "without", ms: DELAY_MS };
+  if (S.mode === "live") return lookBack(id, whatIf);
+  S.whatIf = S.whatIf?.id === id ? null : whatIf;
+  drawStory();
+  $("#what select")?.focus();
+}
+
+function runAgain() {
+  const { sensor, how, ms: later } = S.whatIf;
+  ask({ what_if: how === "without" ? { without: [sensor] } : { delay_ms: { [sensor]: later } } });
+}
+
+/** What is asked for, to be changed and sent off. */
+function whatIfForm() {
+  const { sensor, how, ms: later } = S.whatIf;
+  const option = (value, text, chosen) => h("option", { value, selected: value === chosen }, text);
+  const sensors = h("select", { name: "sensor", "aria-label": "Sensor" }, ...S.hello.sensors.map((x) => option(x.id, x.id, sensor)));
+  const hows = h("select", { name: "how", "aria-label": "What it did" }, option("without", "had not been there", how), option("delay", "had spoken later", how));
+  const delay = h("input", { name: "ms", type: "number", min: 1, max: DELAY_MS_MAX, step: 1, value: later, "aria-label": "Milliseconds later" });
+  const box = h("div", { id: "what", role: "group", "aria-label": "What if" }, h("span", {}, "What if"), sensors, hows,
+    how === "delay" && h("span", {}, "by ", delay, " ms"), h("button", { class: "btn", "data-run": 1, disabled: !!S.running }, S.running ? "Running it again" : "Run it again"));
+  box.addEventListener("change", () => {
+    const ms_ = Math.round(Math.min(DELAY_MS_MAX, Math.max(1, Number(delay.value) || DELAY_MS)));
+    const was = S.whatIf.how;
+    S.whatIf = { ...S.whatIf, sensor: sensors.value, how: hows.value, ms: ms_ };
+    if (hows.value !== was) {
+      drawStory();
+      $("#what [name=how]")?.focus();
+    }
+  });
+  return box;
+}
+
+// ---- a moment as a test ----
 
 let copying = false;
 
@@ -162,8 +214,11 @@ function command(m) {
   if (bars.length) out.push(h("div", { class: "bars" }, ...bars));
   if (m.nearest_miss?.length) out.push(sub("Nearest miss"), ...m.nearest_miss.map((x) => h("div", { class: "x sec" }, x.text ?? x)));
   if (m.caution) out.push(h("p", { class: "lead" }, m.caution));
-  const more = S.mode === "replay" ? h("button", { class: "btn", "data-go": m.at_s }, "Go to the moment") : null;
-  out.push(h("div", { class: "acts" }, h("button", { class: "btn", "data-copy": m.at_s }, "Copy as test"), more));
+  const replay = S.mode === "replay";
+  const moment = replay ? h("button", { class: "btn", "data-go": m.at_s }, "Go to the moment") : S.hello.recording && h("button", { class: "btn", "data-back": m.id }, "Open in replay");
+  const what = (replay || S.hello.recording) && h("button", { class: "btn", "data-what": m.id, "aria-expanded": String(S.whatIf?.id === m.id) }, "What if…");
+  out.push(h("div", { class: "acts" }, h("button", { class: "btn", "data-copy": m.at_s }, "Copy as test"), moment, what));
+  if (replay && S.whatIf?.id === m.id) out.push(whatIfForm());
   return out;
 }
 
