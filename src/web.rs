@@ -40,10 +40,14 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// Lets pages look back into what the engine records.
-    pub(crate) fn look_back(&mut self, written: Written) {
-        let name = written.name();
-        match Replaying::so_far(SoFar::new(written, Cores::read())) {
+    /// Lets pages look back into what the engine of a site records.
+    pub(crate) fn look_back(&mut self, site: &Site, written: Written) {
+        let name = match &written {
+            Written::File(file) => file.file_name().map(|n| n.to_string_lossy().into_owned()),
+            Written::Since(_) => None,
+        };
+        let name = name.unwrap_or_else(|| site.name.clone());
+        match Replaying::so_far(SoFar::new(name.clone(), written, Cores::read())) {
             Ok(recording) => {
                 self.gatherer.recording(name);
                 self.recording = Some(recording);

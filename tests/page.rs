@@ -1,9 +1,11 @@
 //! The live page in a real browser: it shows the people that the truth says, tells why a command was sent, obeys keyboard
 //! and mouse, draws five hundred people, complains of nothing and asks nobody but this machine; a recording plays on it;
-//! and fifty pages that take nothing in are no matter to the engine.
+//! a running engine is looked back into; and fifty pages that take nothing in are no matter to the engine.
 //!
 //! Pictures for the documentation are written with `OSMOSE_PICTURES=1`.
 
+#[path = "page/back.rs"]
+mod back;
 #[path = "page/browser.rs"]
 mod browser;
 mod common;
@@ -291,25 +293,40 @@ fn fifty_pages_that_take_nothing_in_are_no_matter_to_the_engine() {
     let (alone, stalled) = (react(0), react(STALLED));
     println!("no page:                            {alone}");
     println!("{STALLED} pages that take nothing in: {stalled}");
+    no_matter(&alone, &stalled);
+}
+
+/// Fifty writes to sockets at each step, or a replay on its thread, would take at least this; a wait for one, seconds.
+fn no_matter(alone: &str, beside: &str) {
     let p50_us = |said: &str| -> f64 {
         let (_, rest) = said.split_once("p50 ").expect("a median");
         rest.split(' ').next().and_then(|n| n.parse().ok()).expect("a number of microseconds")
     };
-    // Fifty writes to sockets at each step would be at least this; a wait for one of them, seconds.
-    let most = 3.0 * p50_us(&alone) + 300.0;
-    assert!(p50_us(&stalled) <= most, "half of the commands take {} us, and {most} are allowed", p50_us(&stalled));
+    let most = 3.0 * p50_us(alone) + 300.0;
+    assert!(p50_us(beside) <= most, "half of the commands take {} us, and {most} are allowed", p50_us(beside));
 }
 
 /// Plays the peer job to an engine that has so many pages that never read: every command must come, each once. Gives
 /// what the engine says of its own times.
 fn react(pages: usize) -> String {
+    react_recording("none", pages, 0)
+}
+
+/// The same while it records, with pages that look back from a quarter of the job on.
+fn react_recording(record: &str, pages: usize, back: usize) -> String {
     let site = TempSite::example("peer-job");
     let devices = site.devices(COMMANDS_OUT);
-    let engine = Engine::run(site.path(), &["--state", "none", "--record", "none", "--quiet", "--web", "127.0.0.1:0"]);
-    let address = web(&engine).replace("http://", "ws://") + "/ws";
-    let mut stalled: Vec<_> = (0..pages).map(|_| tungstenite::connect(&address).expect("a page opens").0).collect();
+    let engine = Engine::run(site.path(), &["--state", "none", "--record", record, "--quiet", "--web", "127.0.0.1:0"]);
+    let server = web(&engine).replace("http://", "ws://");
+    let mut stalled: Vec<_> =
+        (0..pages).map(|_| tungstenite::connect(format!("{server}/ws")).expect("a page opens").0).collect();
+    let (mut lookers, at) = (Vec::new(), format!("{server}/recording/now"));
     let (events, mut asked) = ((RATE_HZ * JOB_S) as u64, 0);
     let mut played = play(&site.sender(EVENTS_IN), RATE_HZ, events, |played| {
+        if lookers.len() < back && played.sent * 4 >= events {
+            let at = at.clone();
+            lookers.push(std::thread::spawn(move || back::look_back(&at)));
+        }
         if played.sent * (ASKED + 1) >= events * (asked + 1) && asked < ASKED {
             asked += 1;
             for page in &mut stalled {
@@ -320,6 +337,8 @@ fn react(pages: usize) -> String {
         played.drain(&devices);
         played.expected.len().saturating_sub(played.came.len())
     });
+    let looked = lookers.into_iter().map(|l| l.join().expect("no page panics")).filter(|ran| *ran > 0).count();
+    assert_eq!(looked, back, "so many pages were played what was recorded, and it again otherwise");
     let ended = engine.stop(Signal::TERM).expect(0);
     // They did stall: read to its end, each lacks pictures.
     let lost = stalled.iter_mut().map(missed_s).filter(|s| *s > STALLED_S).count();

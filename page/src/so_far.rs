@@ -6,6 +6,7 @@
 
 use crate::outlet::Outlet;
 use crate::passes::Gone;
+use crate::what_if::unused;
 use osmose_model::time::{DurationNs, LogicalNs};
 use osmose_replay::surgery::cut::cut;
 use osmose_replay::trace::recording::{Items, Recording};
@@ -31,16 +32,6 @@ pub enum Written {
 }
 
 impl Written {
-    /// What it is called.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let path = match self {
-            Self::File(file) => Some(file.as_path()),
-            Self::Since(first) => first.parent(),
-        };
-        path.and_then(Path::file_name).map_or_else(|| "recording".to_owned(), |n| n.to_string_lossy().into_owned())
-    }
-
     fn open(&self) -> Result<Recording, String> {
         match self {
             Self::File(file) => Recording::open(file),
@@ -53,6 +44,7 @@ impl Written {
 /// The recording of a running engine.
 #[derive(Debug)]
 pub struct SoFar {
+    name: String,
     written: Written,
     cores: Cores,
 }
@@ -71,17 +63,21 @@ impl Stretch {
 impl Drop for Stretch {
     fn drop(&mut self) {
         // Where it cannot be removed, its folder is in the end.
-        if let Some(dir) = self.path.parent() {
-            let _ = std::fs::remove_dir_all(dir);
-        }
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
 impl SoFar {
-    /// Of an engine that runs on `cores`.
+    /// The recording that is called `name`, of an engine that runs on `cores`.
     #[must_use]
-    pub const fn new(written: Written, cores: Cores) -> Self {
-        Self { written, cores }
+    pub const fn new(name: String, written: Written, cores: Cores) -> Self {
+        Self { name, written, cores }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Cuts out the stretch around an instant, or the newest. The calling thread, and those that it starts from here on,
@@ -95,8 +91,7 @@ impl SoFar {
         let at = at_s.map(|s| LogicalNs((s * 1e9) as i64));
         let (mut recording, span) = self.written_by(at)?;
         let (from, to) = stretch(span, recording.progress().1, at);
-        let dir = tempfile::Builder::new().tempdir_in(scratch).map_err(|e| e.to_string())?.keep();
-        let stretch = Stretch { path: dir.join(self.written.name()) };
+        let stretch = Stretch { path: unused(scratch, "so-far") };
         cut(&mut recording, from, to, &stretch.path, &mut Gone(page)).map_err(|e| e.to_string())?;
         Ok(stretch)
     }

@@ -114,7 +114,7 @@ impl Run {
             }
         };
         if let (Some(page), Some(written)) = (&mut page, recording) {
-            page.look_back(written);
+            page.look_back(&site, written);
         }
         let clock = setup.clock;
         // People and calendars may have been saved beside the engine before it was started again.

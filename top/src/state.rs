@@ -287,7 +287,9 @@ impl State {
                 let device = self.devices.entry(id.clone()).or_default();
                 device.state = some_text(value.get(0));
                 device.rule = some_text(value.get(1));
-                let more: Vec<String> = table(value.get(3)).map(|(k, v)| format!("{k} {}", text(Some(v)))).collect();
+                let more = table(value.get(3)).map(|(k, v)| format!("{k} {}", text(Some(v))));
+                // What stands for the state of a lamp is not said twice.
+                let more: Vec<String> = more.filter(|m| device.state.as_ref() != Some(m)).collect();
                 device.more = more.join(", ");
             }
         }

@@ -123,7 +123,7 @@ function drawMode() {
     const gone = mine === "replay" && S.mode === "live" && !S.hello?.recording;
     if (gone) b.setAttribute("aria-disabled", "true");
     else b.removeAttribute("aria-disabled");
-    b.title = gone ? NOT_RECORDED : "";
+    b.title = gone ? NOT_RECORDED : mine === "replay" && S.mode === "live" ? `Look back: ${S.hello.recording}` : "";
   }
 }
 

@@ -192,7 +192,7 @@ function linkItem(link, story) {
 function ruleText(rule) {
   const lines = rule.lines.slice(1, -1);
   const indent = Math.min(...lines.filter((l) => l.text.trim()).map((l) => l.text.length - l.text.trimStart().length));
-  return h("pre", {}, ...lines.flatMap((l, i) => [i ? "\n" : "", l.decides ? h("b", {}, l.text.slice(indent)) : l.text.slice(indent)]));
+  return h("pre", {}, ...lines.map((l) => h(l.decides ? "b" : "span", {}, l.text.slice(indent), "\n")));
 }
 
 function command(m) {

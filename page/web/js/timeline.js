@@ -238,7 +238,13 @@ export function drawLanes() {
     const late = commands().filter((e) => e.late);
     late.forEach((e, i) => {
       out.push(s("g", { "data-command": e.id }, s("path", { class: "late", d: `M${x(e.t_s)} ${c - 6 * u}l${6 * u} ${11 * u}h${-12 * u}z` }), s("title", {}, `${time(e.t_s)} ${e.rule}: ${e.blame}`)));
-      if (!phone && i === late.length - 1) out.push(text(x(e.t_s) + 10 * u, c + 4 * u, `${ms(e.engine_us)} of ${e.budget_us / 1000} ms${e.blame ? `, ${e.blame}` : ""}`, ""));
+      if (phone || i !== late.length - 1) return;
+      // Behind the last one, or before it where there is room between it and its neighbour.
+      const words = `${ms(e.engine_us)} of ${e.budget_us / 1000} ms${e.blame ? `, ${e.blame.split(" took")[0]}` : ""}`;
+      const wide = words.length * 5.6 * u + 10 * u;
+      const before = i ? x(late[i - 1].t_s) + 6 * u : left;
+      if (x(e.t_s) + wide < right) out.push(text(x(e.t_s) + 10 * u, c + 4 * u, words, ""));
+      else if (x(e.t_s) - wide > before) out.push(text(x(e.t_s) - 10 * u, c + 4 * u, words, "", "end"));
     });
     if (!late.length) out.push(text(left + 6 * u, c + 4 * u, "nothing was late", "ax"));
   });

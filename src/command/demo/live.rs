@@ -102,7 +102,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     taps.extend(recorder);
     let mut page = demo.web.bind(&site, false, &mut taps)?;
     if let (Some(page), Some(written)) = (&mut page, written) {
-        page.look_back(written);
+        page.look_back(&site, written);
     }
     let (to_engine, control) = controls(CONTROLS_MAX);
     let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
