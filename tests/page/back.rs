@@ -145,9 +145,7 @@ fn pages_that_look_back_are_no_matter_to_the_engine() {
         react_recording(&trace, 0, pages)
     };
     let (alone, beside) = (played("alone.mcap", 0), played("beside.mcap", LOOK_BACK));
-    println!("recording, no page:                {alone}");
-    println!("recording, {LOOK_BACK} pages that look back: {beside}");
-    no_matter(&alone, &beside);
+    no_matter(["recording", &format!("the same with {LOOK_BACK} pages that look back")], [&alone, &beside]);
 }
 
 /// A page that plays what was recorded, has it verified, and asks for it with a sensor that is late (one at a time is run); gives how

@@ -132,7 +132,8 @@ function opened() {
   const { to, t, command, whatIf } = S.opening ?? {};
   S.opening = null;
   if (to !== "replay" || S.mode !== to) return;
-  if (t !== undefined) ask({ seek: t });
+  // Who asks for nothing else sees what was there a moment ago.
+  ask({ seek: t ?? S.hello.span_s[1] });
   S.whatIf = whatIf ?? null;
   if (command) select({ kind: "command", id: command });
 }
