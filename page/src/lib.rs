@@ -9,6 +9,7 @@
 //! | [`live`] | a running engine looked on: a tap for what happens, pictures for how things stand |
 //! | [`replay`] | a recording played: its `session` seeks, steps, plays two runs side by side; its `past` reads what was decided, its `passes` make the timeline, verify and compare |
 //! | [`so_far`] | what a running engine has recorded so far, as something to be played |
+//! | [`scratch`] | a folder for what goes with the process |
 //! | [`what_if`] | a recording run again with something otherwise, beside the first |
 //! | [`note`] | what happened, from a tap or from a replay |
 //! | [`chronicle`] | what happened lately, bounded: events as messages, commands with their causes |
@@ -30,6 +31,7 @@ mod passes;
 mod past;
 pub mod replay;
 pub mod request;
+pub mod scratch;
 pub mod script;
 pub mod server;
 mod session;

@@ -2,6 +2,7 @@
 
 use crate::outlet::Outlet;
 use crate::request::Request;
+use crate::scratch::Scratch;
 use crate::server::{Feed, Visitor};
 use crate::session::{Played, Session};
 use crate::so_far::SoFar;
@@ -12,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use tempfile::TempDir;
 
 /// Pages of one recording at once: each runs a core.
 pub const PAGES_MAX: usize = 8;
@@ -26,7 +26,7 @@ pub struct Replaying {
     source: Source,
     open: Arc<AtomicUsize>,
     /// What is made for pages and goes with them.
-    scratch: Arc<TempDir>,
+    scratch: Arc<Scratch>,
     is_busy: Arc<AtomicBool>,
 }
 
@@ -86,7 +86,7 @@ impl Replaying {
     }
 
     fn of(source: Source) -> Result<Self, ReplayingError> {
-        let scratch = tempfile::Builder::new().prefix("osmose-page-").tempdir();
+        let scratch = Scratch::new();
         let scratch = scratch.map_err(|source| ReplayingError::Scratch { dir: std::env::temp_dir(), source })?;
         Ok(Self { source, open: Arc::default(), scratch: Arc::new(scratch), is_busy: Arc::default() })
     }

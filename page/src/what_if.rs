@@ -4,6 +4,7 @@
 
 use crate::outlet::Outlet;
 use crate::request::Otherwise;
+use crate::scratch::Scratch;
 use osmose_model::ids::SensorId;
 use osmose_model::site::Site;
 use osmose_model::time::{DurationNs, LogicalNs};
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// How often a page is told how far a run is.
 const TOLD_EVERY: Duration = Duration::from_millis(250);
@@ -62,7 +62,7 @@ struct Begun {
 
 /// The runs that a page asks for.
 pub(crate) struct WhatIfs {
-    scratch: Arc<TempDir>,
+    scratch: Arc<Scratch>,
     /// Over all pages.
     is_busy: Arc<AtomicBool>,
     begun: Option<Begun>,
@@ -71,7 +71,7 @@ pub(crate) struct WhatIfs {
 }
 
 impl WhatIfs {
-    pub(crate) fn new(scratch: Arc<TempDir>, is_busy: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(scratch: Arc<Scratch>, is_busy: Arc<AtomicBool>) -> Self {
         Self { scratch, is_busy, begun: None, made: None }
     }
 

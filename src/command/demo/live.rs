@@ -21,6 +21,7 @@ use osmose_model::observation::ScanBuf;
 use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, DurationNs};
 use osmose_model::world::WorldEvent;
+use osmose_page::scratch::Scratch;
 use osmose_page::so_far::Written;
 use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
@@ -40,7 +41,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// What a demo records for its page alone has at most so many bytes, in files of this length.
 const NEWEST_BYTES_MAX: u64 = 64 << 20;
@@ -151,7 +151,7 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
 }
 
 /// What records, where it does so, and the folder that goes with the demo where nobody said where to.
-type Recording = (Option<Box<dyn Tap>>, Option<Written>, Option<TempDir>);
+type Recording = (Option<Box<dyn Tap>>, Option<Written>, Option<Scratch>);
 
 /// Begins to record: into `--record`, else the newest for the page to look back into.
 fn begin_recording(demo: &Demo, site: &Site, rules: &[String]) -> Result<Recording, Failure> {
@@ -166,7 +166,7 @@ fn begin_recording(demo: &Demo, site: &Site, rules: &[String]) -> Result<Recordi
         None if !demo.web.is_wanted() => return Ok((None, None, None)),
         None => {}
     }
-    let Ok(dir) = tempfile::Builder::new().prefix("osmose-demo-").tempdir() else {
+    let Ok(dir) = Scratch::new() else {
         say!("nothing can be written to {}: the page cannot look back", std::env::temp_dir().display());
         return Ok((None, None, None));
     };
