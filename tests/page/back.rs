@@ -74,7 +74,9 @@ fn a_running_demo_is_looked_back_into_and_goes_on() {
         ("delay", format!("what if: {} 900 ms later", command["sensor"].as_str().expect("text"))),
     ] {
         browser.eval(&format!("osmose.select({{ kind: 'command', id: {} }})", command["id"]));
-        browser.until("its story", "document.querySelector('#story-body [data-what]')");
+        // All of it: what comes later moves what is to be clicked.
+        let whole = "osmose.S.story?.answer !== undefined && document.querySelector('#story-body [data-what]')";
+        browser.until("its story", whole);
         browser.click("#story-body [data-what]");
         assert_eq!(browser.eval("document.querySelector('#what [name=sensor]').value"), command["sensor"]);
         let set = |name: &str, value: &str| {
@@ -87,6 +89,7 @@ fn a_running_demo_is_looked_back_into_and_goes_on() {
             browser.eval(&set("ms", "900"));
         }
         browser.click("#what [data-run]");
+        browser.until("the run", &format!("osmose.S.hello.runs.some((r) => r.name === {name:?})"));
         browser.until(
             "both runs",
             &format!("osmose.S.compare?.name === {name:?} && osmose.S.runs.B?.now && osmose.S.compare.list.length > 0"),

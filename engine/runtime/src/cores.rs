@@ -111,8 +111,8 @@ impl Cores {
     }
 }
 
-/// A tenth of what a thread gets that is not nice, where both want all of a core.
-const NICE: i32 = 10;
+/// A third of what a thread gets that is not nice, where both want all of a core; who sleeps mostly is before it at once.
+const NICE: i32 = 5;
 
 /// The calling thread runs only while no other one would, on any core that it may use.
 fn give_way() -> bool {

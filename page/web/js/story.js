@@ -19,9 +19,15 @@ export function askStory() {
   if (S.sel) ask({ ask: "story", of: S.sel.kind, id: String(S.sel.id) });
 }
 
+/** The story that is shown, as it was told. */
+let told = "";
+
 export function takeStory(m) {
   if (!S.sel || m.of !== S.sel.kind || m.id !== String(S.sel.id)) return;
-  S.story = m;
+  // What is being pressed stays in its place for as long as nothing is to be said anew.
+  const text = JSON.stringify(m);
+  if (S.story && (text === told || ("answer" in S.story && !("answer" in m)))) return;
+  [S.story, told] = [m, text];
   drawStory();
 }
 
