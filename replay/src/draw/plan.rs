@@ -9,8 +9,12 @@ use osmose_model::site::Site;
 const MARGIN_PX: f64 = 28.0;
 /// A heading over each panel, pixels.
 const HEADING_PX: f64 = 22.0;
-/// Zones narrower than this on paper get no name.
-const NAMED_FROM_PX: f64 = 36.0;
+/// A letter of a name is about so wide; a zone gets its name only where that fits into it.
+const LETTER_PX: f64 = 5.2;
+/// From the left side of a zone to its name, and what is free behind it.
+const NAME_INSET_PX: f64 = 4.0;
+/// A zone lower than this has no room for a name.
+const NAMED_FROM_PX: f64 = 14.0;
 /// A level of which nothing is known is drawn this large, metres.
 const EMPTY_M: f64 = 10.0;
 
@@ -161,12 +165,13 @@ fn draw_level(site: &Site, panel: &Panel, svg: &mut Svg) {
     }
     for zone in site.zones.iter().filter(|z| z.level == panel.level) {
         let Some(bounds) = zone.area.aabb() else { continue };
-        let ((left, top), (right, _)) = (
+        let ((left, top), (right, bottom)) = (
             panel.at(Point::new(bounds.min.x_m, bounds.max.y_m)),
             panel.at(Point::new(bounds.max.x_m, bounds.min.y_m)),
         );
-        if right - left >= NAMED_FROM_PX {
-            svg.label("name", (left + 4.0, top + 12.0), &zone.name);
+        let name_px = zone.name.chars().count() as f64 * LETTER_PX + 2.0 * NAME_INSET_PX;
+        if right - left >= name_px && bottom - top >= NAMED_FROM_PX {
+            svg.label("name", (left + NAME_INSET_PX, top + 12.0), &zone.name);
         }
     }
     svg.close();
