@@ -621,7 +621,6 @@ impl Occupants {
     /// Room for a copy of so many: as [`Occupants::keep`] fills it, without tables and trees.
     pub(crate) fn kept(&self) -> Self {
         let mut kept = Self::new(0, 0, self.rosters.len(), self.by_person.len());
-        kept.due.clone_from(&self.due);
         kept.slots = StampedVec::with_capacity(self.max);
         kept.exits = StampedVec::with_capacity(self.max);
         kept.surely = StampedVec::with_capacity(self.max);
@@ -631,8 +630,8 @@ impl Occupants {
         kept
     }
 
-    /// Fills a copy to go back to: all but the tables, trees and rosters, which going back works out, and the numbers given
-    /// out, which are never taken back.
+    /// Fills a copy to go back to: all but the tables, trees, rosters and what is due first, which going back works out, and
+    /// the numbers given out, which are never taken back.
     pub(crate) fn keep(&self, to: &mut Self) {
         self.copy_into(to);
         to.rosters.stamp_as(&self.rosters);
@@ -647,20 +646,23 @@ impl Occupants {
         to.order.clone_from(&self.order);
         to.by_person.copy_from(&self.by_person, Vec::clone_from);
         to.counts.copy_from(&self.counts, Vec::clone_from);
-        to.due.clone_from(&self.due);
         (to.lost_first, to.lost_last) = (self.lost_first, self.lost_last);
     }
 
     /// Whether an occupant stands in a copy as it does here.
+    #[inline]
     pub(crate) fn is_same_in(&self, copy: &Self, slot: u32) -> bool {
         self.slots.is_same_in(&copy.slots, slot as usize)
     }
 
     /// Whether an occupant is in both under the same slot, box and device: then tables and trees hold for both.
-    fn is_placed_as_in(&self, other: &Self, (track, slot): (TrackId, u32)) -> bool {
-        if self.is_same_in(other, slot) {
-            return true;
-        }
+    #[inline]
+    fn is_placed_as_in(&self, other: &Self, who: (TrackId, u32)) -> bool {
+        self.is_same_in(other, who.1) || self.is_moved_in_its_box(other, who)
+    }
+
+    /// The same where the occupant is another one by now.
+    fn is_moved_in_its_box(&self, other: &Self, (track, slot): (TrackId, u32)) -> bool {
         let place = |s: &Slot| (s.boxed, s.occupant.place.level, s.occupant.device);
         let there = other.order.binary_search_by_key(&track, |&(t, _)| t).ok().map(|i| other.order[i].1);
         there == Some(slot) && place(self.slot(slot)) == place(other.slot(slot))
@@ -687,6 +689,12 @@ impl Occupants {
                 if let Some(device) = occupant.device {
                     self.by_device.insert(device.0, slot);
                 }
+            }
+        }
+        for (slot, due) in self.due_at.iter().enumerate() {
+            let then = to.due_at.get(slot).copied().flatten();
+            if *due != then {
+                self.due.set(slot, then);
             }
         }
         to.copy_into(self);

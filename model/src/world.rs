@@ -140,13 +140,37 @@ impl Clone for Occupant {
         Self { moved_by: self.moved_by.clone(), zones: self.zones.clone(), ..*self }
     }
 
-    /// The same without a new one: its lists are copied in place, many times a second wherever late data are put in order.
+    /// The same in place, of its lists as much as there is: it is done many times a second wherever late data are put in
+    /// order.
     fn clone_from(&mut self, other: &Self) {
-        let (mut moved_by, mut zones) = (std::mem::take(&mut self.moved_by), std::mem::take(&mut self.zones));
-        moved_by.clone_from(&other.moved_by);
-        zones.clone_from(&other.zones);
-        *self = Self { moved_by, zones, ..*other };
+        let Self {
+            track,
+            place,
+            velocity_mps,
+            covariance_m2,
+            heading_rad,
+            existence,
+            device,
+            person,
+            person_p,
+            presence,
+            seen_at,
+            moved_by,
+            zones,
+        } = other;
+        (self.track, self.place, self.velocity_mps) = (*track, *place, *velocity_mps);
+        (self.covariance_m2, self.heading_rad, self.existence) = (*covariance_m2, *heading_rad, *existence);
+        (self.device, self.person, self.person_p) = (*device, *person, *person_p);
+        (self.presence, self.seen_at) = (*presence, *seen_at);
+        replace_list(&mut self.moved_by, moved_by);
+        replace_list(&mut self.zones, zones);
     }
+}
+
+/// Becomes the same list.
+fn replace_list<T: Copy, const N: usize>(list: &mut ArrayVec<T, N>, other: &ArrayVec<T, N>) {
+    list.clear();
+    list.extend(other.iter().copied());
 }
 
 impl Occupant {

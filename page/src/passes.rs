@@ -3,7 +3,7 @@
 
 use crate::chronicle::seconds;
 use crate::outlet::Outlet;
-use crate::replay::Beside;
+use crate::what_if::Beside;
 use osmose_model::device::ActuatorKind;
 use osmose_model::site::Site;
 use osmose_model::time::LogicalNs;
@@ -110,10 +110,16 @@ pub(crate) fn differences(path: &Path, other: &Beside) -> Value {
             .zip(told["differences"].as_array().into_iter().flatten())
             .map(|(d, t)| difference(d, t))
             .collect();
+        // On the page the two are called so; where their files lie is nobody's concern.
+        let named = |cause: &str| {
+            let (a, b) = (path.display().to_string(), other.path.display().to_string());
+            cause.replace(&a, "A").replace(&b, "B")
+        };
+        let causes = told["cause"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let from_s = list.first().filter(|_| other.is_what_if).map(|d| d["at_s"].clone());
         Ok(json!({"type": "compare", "name": other.name, "note": other.note, "from_s": from_s,
             "list": list, "counts": {"a": told["a"]["commands"], "b": told["b"]["commands"], "equal": told["same"]},
-            "facts": told["cause"].as_array().into_iter().flatten().map(|c| json!(["Cause", c])).collect::<Vec<_>>()}))
+            "facts": causes.map(|c| json!(["Cause", named(c)])).collect::<Vec<_>>()}))
     };
     found().unwrap_or_else(|why| {
         json!({"type": "compare", "name": other.name, "note": why, "from_s": null, "list": [],
