@@ -347,7 +347,7 @@ impl Calibration {
 
     /// Is again what it was when the copy was made, but for sensors whose observations never run again.
     pub(crate) fn go_back(&mut self, to: &StampedVec<Gauge>) {
-        self.gauges.copy_some(to, self.priors.len(), |i| self.priors[i].runs_again);
+        self.gauges.copy_some(to, |i| self.priors[i].runs_again);
     }
 
     /// Every gauge, for `save`.

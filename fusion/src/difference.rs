@@ -43,12 +43,19 @@ impl Fusion {
     pub(crate) fn note_told(&self, back: &Snapshot, told: &mut Told) {
         told.all.clear();
         told.all.extend_from_slice(self.occupants.tracks());
-        told.others.clear();
-        let others = self.occupants.in_order().filter(|&slot| !self.occupants.is_same_in(&back.occupants, slot));
-        told.others.extend(others.map(|slot| {
+        let mut others = 0;
+        for slot in self.occupants.in_order().filter(|&slot| !self.occupants.is_same_in(&back.occupants, slot)) {
             let entry = self.occupants.slot(slot);
-            (entry.occupant.clone(), entry.confirmed)
-        }));
+            match told.others.get_mut(others) {
+                Some((who, confirmed)) => {
+                    who.clone_from(&entry.occupant);
+                    *confirmed = entry.confirmed;
+                }
+                None => told.others.push((entry.occupant.clone(), entry.confirmed)),
+            }
+            others += 1;
+        }
+        told.others.truncate(others);
     }
 
     /// Says what is other than it was told before the pinned copy was gone back to. Numbers below `known` were told of

@@ -11,7 +11,7 @@
 //! it, that is who went out.
 
 use crate::fuse::Fusion;
-use crate::in_place::Stamped;
+use crate::in_place::StampedVec;
 use crate::sink::Sink;
 use arrayvec::ArrayVec;
 use osmose_model::device::SensorKind;
@@ -74,7 +74,7 @@ pub(crate) struct Counted {
 /// Every counted zone.
 #[derive(Clone, Debug)]
 pub(crate) struct Doors {
-    counted: Stamped<Vec<Option<Counted>>>,
+    counted: StampedVec<Option<Counted>>,
     /// Whether crossing sensors count it.
     has_doors: Vec<bool>,
     /// Whether trackers see it: then its doors say nothing of its being occupied.
@@ -173,12 +173,12 @@ impl Doors {
                 }
             }
         }
-        Self { counted: Stamped::new(counted), has_doors, is_tracked }
+        Self { counted: StampedVec::of(counted), has_doors, is_tracked }
     }
 
     /// How many are in a zone; `None` where nothing counts it, or nothing was heard.
     pub(crate) fn people(&self, zone: ZoneId) -> Option<People> {
-        self.counted.get(zone.index())?.as_ref().filter(|c| c.heard).map(Counted::people)
+        self.counted.parts().get(zone.index())?.as_ref().filter(|c| c.heard).map(Counted::people)
     }
 
     /// Whether somebody is in a zone by its doors; `None` where they do not count it or trackers see it.
@@ -197,20 +197,20 @@ impl Doors {
 
     /// Becomes a copy of another of the same site, in the room it has.
     pub(crate) fn copy_from(&mut self, other: &Self) {
-        self.counted.copy_from(&other.counted, Vec::clone_from);
+        self.counted.copy_from(&other.counted);
     }
 
     pub(crate) fn saved(&self) -> Vec<Option<Counted>> {
-        self.counted.to_vec()
+        self.counted.parts().to_vec()
     }
 
     /// Takes saved ones back; false where they are another site's.
     pub(crate) fn refill(&mut self, saved: Vec<Option<Counted>>) -> bool {
         let sound = saved.len() == self.counted.len()
-            && saved.iter().zip(self.counted.iter()).all(|(a, b)| a.is_some() == b.is_some())
+            && saved.iter().zip(self.counted.parts()).all(|(a, b)| a.is_some() == b.is_some())
             && saved.iter().flatten().all(Counted::is_sound);
         if sound {
-            *self.counted = saved;
+            saved.into_iter().enumerate().for_each(|(i, counted)| self.counted[i] = counted);
         }
         sound
     }

@@ -156,7 +156,7 @@ impl History {
 
     /// The same for one that is encoded already.
     pub(crate) fn insert_bytes(&mut self, key: Key, seq: Seq, bytes: Vec<u8>) -> usize {
-        let at = self.entries.partition_point(|e| e.key <= key);
+        let at = self.behind(key);
         self.entries.insert(at, Entry { key, seq, updates: 0, bytes });
         at
     }
@@ -176,7 +176,12 @@ impl History {
 
     /// The place of the first observation behind a key.
     pub(crate) fn behind(&self, key: Key) -> usize {
-        self.entries.partition_point(|e| e.key <= key)
+        // Nearly always among the last.
+        let near = self.entries.len().saturating_sub(8);
+        match self.entries.range(near..).rposition(|e| e.key <= key) {
+            Some(last) => near + last + 1,
+            None => self.entries.partition_point(|e| e.key <= key),
+        }
     }
 
     /// All work behind a key.

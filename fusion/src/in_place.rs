@@ -89,13 +89,15 @@ impl<T> std::ops::DerefMut for Stamped<T> {
 pub(crate) struct StampedVec<T> {
     parts: Vec<T>,
     stamps: Vec<u64>,
+    /// Of all of them: of the last change that there is in it.
+    stamp: u64,
     given: u64,
 }
 
 impl<T> StampedVec<T> {
     /// Room for so many.
     pub(crate) fn with_capacity(n: usize) -> Self {
-        Self { parts: Vec::with_capacity(n), stamps: Vec::with_capacity(n), given: 0 }
+        Self { parts: Vec::with_capacity(n), stamps: Vec::with_capacity(n), stamp: 0, given: 0 }
     }
 
     /// All of them.
@@ -105,7 +107,7 @@ impl<T> StampedVec<T> {
 
     /// These, all under one stamp: for what is new, since a copy that bears it is taken to be the same.
     pub(crate) fn of(parts: Vec<T>) -> Self {
-        Self { stamps: vec![0; parts.len()], parts, given: 0 }
+        Self { stamps: vec![0; parts.len()], parts, stamp: 0, given: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -113,15 +115,21 @@ impl<T> StampedVec<T> {
     }
 
     pub(crate) fn push(&mut self, part: T) {
-        self.given += 1;
+        let stamp = self.next_stamp();
         self.parts.push(part);
-        self.stamps.push(self.given);
+        self.stamps.push(stamp);
     }
 
     /// Part `i` is another one by now, whatever it says.
     pub(crate) fn touch(&mut self, i: usize) {
+        self.stamps[i] = self.next_stamp();
+    }
+
+    /// The stamp of a change, which all of them bear too.
+    fn next_stamp(&mut self) -> u64 {
         self.given += 1;
-        self.stamps[i] = self.given;
+        self.stamp = self.given;
+        self.given
     }
 
     /// Whether part `i` is the same in both.
@@ -130,33 +138,71 @@ impl<T> StampedVec<T> {
     }
 }
 
+impl<T: Default> StampedVec<T> {
+    /// Writes the room of the first `n` once; there is nothing yet.
+    pub(crate) fn write_first(&mut self, n: usize) {
+        self.parts.resize_with(n, T::default);
+        self.parts.clear();
+    }
+}
+
 impl<T: Clone> StampedVec<T> {
     /// Is what another one is: its copy, or what it is a copy of.
     pub(crate) fn copy_from(&mut self, other: &Self) {
-        let known = self.parts.len().min(other.parts.len());
-        self.parts.truncate(known);
-        for (i, part) in self.parts.iter_mut().enumerate() {
-            if self.stamps[i] != other.stamps[i] {
-                part.clone_from(&other.parts[i]);
+        if std::mem::replace(&mut self.stamp, other.stamp) == other.stamp {
+            return;
+        }
+        self.resize_as(other);
+        let there = other.parts.iter().zip(&other.stamps);
+        for ((part, stamp), (from, at)) in self.parts.iter_mut().zip(&mut self.stamps).zip(there) {
+            if stamp != at {
+                part.clone_from(from);
+                *stamp = *at;
             }
         }
+    }
+
+    /// Becomes as long as another one: what it is too short by is copied.
+    fn resize_as(&mut self, other: &Self) {
+        let known = self.parts.len().min(other.parts.len());
+        self.parts.truncate(known);
+        self.stamps.truncate(known);
         self.parts.extend_from_slice(&other.parts[known..]);
-        self.stamps.clone_from(&other.stamps);
+        self.stamps.extend_from_slice(&other.stamps[known..]);
+    }
+
+    /// The same for those that are named, where the others are nobody's.
+    pub(crate) fn copy_those(&mut self, other: &Self, named: impl Iterator<Item = usize>) {
+        if std::mem::replace(&mut self.stamp, other.stamp) == other.stamp {
+            return;
+        }
+        self.resize_as(other);
+        for i in named {
+            if self.stamps[i] != other.stamps[i] {
+                self.parts[i].clone_from(&other.parts[i]);
+                self.stamps[i] = other.stamps[i];
+            }
+        }
     }
 
     /// The same for the first `n`, where the others are nobody's.
     pub(crate) fn copy_first(&mut self, other: &Self, n: usize) {
-        self.copy_some(other, n, |_| true);
+        self.copy_those(other, 0..n);
     }
 
-    /// The same for those of the first `n` that are named.
-    pub(crate) fn copy_some(&mut self, other: &Self, n: usize, is_named: impl Fn(usize) -> bool) {
-        for i in 0..n {
+    /// The same for those that are named, while the others stay as they are.
+    pub(crate) fn copy_some(&mut self, other: &Self, is_named: impl Fn(usize) -> bool) {
+        if self.stamp == other.stamp {
+            return;
+        }
+        for i in 0..self.parts.len() {
             if self.stamps[i] != other.stamps[i] && is_named(i) {
                 self.parts[i].clone_from(&other.parts[i]);
                 self.stamps[i] = other.stamps[i];
             }
         }
+        // All together they are like none that there was.
+        self.next_stamp();
     }
 }
 

@@ -9,6 +9,7 @@ use crate::deadlines::Deadlines;
 use crate::in_place::{Stamped, StampedVec, clone_in_place};
 use crate::index::OccupantIndex;
 use crate::keys::SlotTable;
+use crate::surely::Surely;
 use arrayvec::ArrayVec;
 use osmose_model::geometry::{Aabb, Place, Point};
 use osmose_model::ids::{CarriedKey, LevelId, PersonId, TrackId, ZoneId};
@@ -152,6 +153,7 @@ pub(crate) struct SavedSlot {
     pub(crate) refuted: bool,
     pub(crate) located_at: Option<LogicalNs>,
     pub(crate) exits: Exits,
+    pub(crate) surely: Surely,
     /// The deadline as set, which may have been held back to stay behind the instant that set it.
     pub(crate) due: Option<LogicalNs>,
 }
@@ -161,6 +163,7 @@ pub(crate) struct SavedSlot {
 pub(crate) struct Occupants {
     slots: StampedVec<Slot>,
     exits: StampedVec<Exits>,
+    surely: StampedVec<Surely>,
     due_at: Vec<Option<LogicalNs>>,
     free: Vec<u32>,
     /// Ascending by track.
@@ -194,6 +197,7 @@ impl Occupants {
         Self {
             slots: StampedVec::with_capacity(max),
             exits: StampedVec::with_capacity(max),
+            surely: StampedVec::with_capacity(max),
             due_at: Vec::with_capacity(max),
             free: Vec::with_capacity(max),
             order: Vec::with_capacity(max),
@@ -313,6 +317,7 @@ impl Occupants {
             refuted: false,
             located_at: None,
             exits: Exits::new(),
+            surely: Surely::new(),
             due: None,
         });
         self.index.insert(self.occupant(slot).place.level, slot, boxed);
@@ -349,12 +354,14 @@ impl Occupants {
             Some(slot) => {
                 self.slots[slot as usize] = entry;
                 self.exits[slot as usize] = saved.exits;
+                self.surely[slot as usize] = saved.surely;
                 self.due_at[slot as usize] = saved.due;
                 slot
             }
             None => {
                 self.slots.push(entry);
                 self.exits.push(saved.exits);
+                self.surely.push(saved.surely);
                 self.due_at.push(saved.due);
                 (self.slots.len() - 1) as u32
             }
@@ -529,6 +536,16 @@ impl Occupants {
         self.exits[slot as usize].iter().find(|&&(_, due)| due <= now).map(|&(zone, _)| zone)
     }
 
+    /// When it was last surely in recorded rooms (`surely.rs`).
+    pub(crate) fn surely(&self, slot: u32) -> &Surely {
+        &self.surely[slot as usize]
+    }
+
+    /// To note it.
+    pub(crate) fn surely_mut(&mut self, slot: u32) -> &mut Surely {
+        &mut self.surely[slot as usize]
+    }
+
     /// When it will be lost (while seen) or forgotten (while lost), if ever.
     pub(crate) fn vanishes_at(&self, slot: u32) -> LogicalNs {
         let entry = &self.slots[slot as usize];
@@ -604,17 +621,17 @@ impl Occupants {
     /// Room for a copy of so many: as [`Occupants::keep`] fills it, without tables and trees.
     pub(crate) fn kept(&self) -> Self {
         let mut kept = Self::new(0, 0, self.rosters.len(), self.by_person.len());
-        kept.due.clone_from(&self.due);
         kept.slots = StampedVec::with_capacity(self.max);
         kept.exits = StampedVec::with_capacity(self.max);
+        kept.surely = StampedVec::with_capacity(self.max);
         kept.due_at.reserve(self.max);
         kept.free.reserve(self.max);
         kept.order.reserve(self.max);
         kept
     }
 
-    /// Fills a copy to go back to: all but the tables, trees and rosters, which going back works out, and the numbers given
-    /// out, which are never taken back.
+    /// Fills a copy to go back to: all but the tables, trees, rosters and what is due first, which going back works out, and
+    /// the numbers given out, which are never taken back.
     pub(crate) fn keep(&self, to: &mut Self) {
         self.copy_into(to);
         to.rosters.stamp_as(&self.rosters);
@@ -623,25 +640,29 @@ impl Occupants {
     fn copy_into(&self, to: &mut Self) {
         to.slots.copy_from(&self.slots);
         to.exits.copy_from(&self.exits);
+        to.surely.copy_from(&self.surely);
         to.due_at.clone_from(&self.due_at);
         to.free.clone_from(&self.free);
         to.order.clone_from(&self.order);
         to.by_person.copy_from(&self.by_person, Vec::clone_from);
         to.counts.copy_from(&self.counts, Vec::clone_from);
-        to.due.clone_from(&self.due);
         (to.lost_first, to.lost_last) = (self.lost_first, self.lost_last);
     }
 
     /// Whether an occupant stands in a copy as it does here.
+    #[inline]
     pub(crate) fn is_same_in(&self, copy: &Self, slot: u32) -> bool {
         self.slots.is_same_in(&copy.slots, slot as usize)
     }
 
     /// Whether an occupant is in both under the same slot, box and device: then tables and trees hold for both.
-    fn is_placed_as_in(&self, other: &Self, (track, slot): (TrackId, u32)) -> bool {
-        if self.is_same_in(other, slot) {
-            return true;
-        }
+    #[inline]
+    fn is_placed_as_in(&self, other: &Self, who: (TrackId, u32)) -> bool {
+        self.is_same_in(other, who.1) || self.is_moved_in_its_box(other, who)
+    }
+
+    /// The same where the occupant is another one by now.
+    fn is_moved_in_its_box(&self, other: &Self, (track, slot): (TrackId, u32)) -> bool {
         let place = |s: &Slot| (s.boxed, s.occupant.place.level, s.occupant.device);
         let there = other.order.binary_search_by_key(&track, |&(t, _)| t).ok().map(|i| other.order[i].1);
         there == Some(slot) && place(self.slot(slot)) == place(other.slot(slot))
@@ -668,6 +689,12 @@ impl Occupants {
                 if let Some(device) = occupant.device {
                     self.by_device.insert(device.0, slot);
                 }
+            }
+        }
+        for (slot, due) in self.due_at.iter().enumerate() {
+            let then = to.due_at.get(slot).copied().flatten();
+            if *due != then {
+                self.due.set(slot, then);
             }
         }
         to.copy_into(self);
@@ -704,6 +731,7 @@ impl Occupants {
                 refuted: entry.refuted,
                 located_at: entry.located_at,
                 exits: self.exits[slot as usize].clone(),
+                surely: self.surely[slot as usize].clone(),
                 due: self.due_at[slot as usize],
             }
         });

@@ -224,7 +224,7 @@ impl Positions {
         tracker.scan(at_ns, number, &self.detections).map_err(|_| Refusal::NotPlausible)?;
         self.news.clear();
         self.worked = tracker.touched_count();
-        let shown = tracker.touched().filter(|t| t.shown).map(News::Is);
+        let shown = tracker.touched_shown().map(News::Is);
         for news in shown.chain(tracker.gone().iter().copied().map(News::Went)) {
             let slot = slots.get(news.id());
             let track = slot.map_or(TrackId(u64::MAX), |slot| occupants.occupant(slot).track);

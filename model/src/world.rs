@@ -140,13 +140,37 @@ impl Clone for Occupant {
         Self { moved_by: self.moved_by.clone(), zones: self.zones.clone(), ..*self }
     }
 
-    /// The same without a new one: its lists are copied in place, many times a second wherever late data are put in order.
+    /// The same in place, of its lists as much as there is: it is done many times a second wherever late data are put in
+    /// order.
     fn clone_from(&mut self, other: &Self) {
-        let (mut moved_by, mut zones) = (std::mem::take(&mut self.moved_by), std::mem::take(&mut self.zones));
-        moved_by.clone_from(&other.moved_by);
-        zones.clone_from(&other.zones);
-        *self = Self { moved_by, zones, ..*other };
+        let Self {
+            track,
+            place,
+            velocity_mps,
+            covariance_m2,
+            heading_rad,
+            existence,
+            device,
+            person,
+            person_p,
+            presence,
+            seen_at,
+            moved_by,
+            zones,
+        } = other;
+        (self.track, self.place, self.velocity_mps) = (*track, *place, *velocity_mps);
+        (self.covariance_m2, self.heading_rad, self.existence) = (*covariance_m2, *heading_rad, *existence);
+        (self.device, self.person, self.person_p) = (*device, *person, *person_p);
+        (self.presence, self.seen_at) = (*presence, *seen_at);
+        replace_list(&mut self.moved_by, moved_by);
+        replace_list(&mut self.zones, zones);
     }
+}
+
+/// Becomes the same list.
+fn replace_list<T: Copy, const N: usize>(list: &mut ArrayVec<T, N>, other: &ArrayVec<T, N>) {
+    list.clear();
+    list.extend(other.iter().copied());
 }
 
 impl Occupant {
@@ -159,6 +183,14 @@ impl Occupant {
             self.moved_by.remove(0);
         }
         self.moved_by.push(sighting);
+    }
+
+    /// How uncertain its place is in the worst direction: the longest half-axis of the one-sigma ellipse, metres.
+    #[must_use]
+    pub fn spread_m(&self) -> f64 {
+        let [xx, xy, yy] = self.covariance_m2;
+        let (half, off) = (0.5 * (xx + yy), 0.5 * (xx - yy));
+        (half + (off * off + xy * xy).sqrt()).max(0.0).sqrt()
     }
 
     /// Whether it is in the zone: unknown when it was lost there.
@@ -289,6 +321,12 @@ pub trait WorldView {
     fn occupied(&self, zone: ZoneId) -> Tri;
     /// The track a person is on, with the probability of the identity; the likeliest where several.
     fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)>;
+    /// When an occupant was last surely inside of a zone in which a recorder stands: farther from every way out than three
+    /// standard deviations of its place, or came into it; the log's beginning where it never did, `None` of other zones.
+    fn surely_in(&self, track: TrackId, zone: ZoneId) -> Option<LogicalNs> {
+        let _ = (track, zone);
+        None
+    }
     /// Whether a person belongs to a group.
     fn is_member(&self, person: PersonId, group: GroupId) -> bool;
     /// A device's property: its last report, else its last command, else unknown.

@@ -10,7 +10,7 @@
 
 use super::cells::Cells;
 use super::gaussian::Gaussian;
-use super::store::{Stand, Tracks, mean};
+use super::store::{Glance, Stand, Tracks, mean};
 
 /// Most pieces of density that one track may hold while they are shared out.
 const PIECES_MAX: usize = 8;
@@ -81,7 +81,7 @@ impl Stand {
     fn of(tracks: &Tracks, i: usize, existence_min: f64) -> Self {
         let mixture = tracks.mixture(i);
         let [x, y, u, v] = mean(mixture);
-        let reportable = tracks.heads[i].existence > existence_min;
+        let reportable = tracks.head(i).existence > existence_min;
         let mut stand = Stand { mean: [x, y], velocity: [u, v], reportable, ..Stand::default() };
         if stand.reportable {
             stand.own_doubt = inner_doubt(mixture);
@@ -139,10 +139,9 @@ impl Apart {
     /// is among them. What it leaves is what [`Apart::solve_all`] would.
     pub(crate) fn solve(&mut self, tracks: &mut Tracks, touched: &[u32], existence_min: f64) {
         for &i in touched {
-            tracks.stands[i as usize] = Stand::of(tracks, i as usize, existence_min);
+            tracks.set_stand(i as usize, Stand::of(tracks, i as usize, existence_min));
         }
-        let stands = &tracks.stands;
-        if std::mem::take(&mut self.is_unsettled) || self.overlaps_any(stands, touched) {
+        if std::mem::take(&mut self.is_unsettled) || self.overlaps_any(tracks.glances(), touched) {
             self.settle(tracks);
         }
     }
@@ -151,28 +150,28 @@ impl Apart {
     pub(crate) fn solve_all(&mut self, tracks: &mut Tracks, existence_min: f64) {
         self.is_unsettled = false;
         for i in 0..tracks.len() {
-            tracks.stands[i] = Stand::of(tracks, i, existence_min);
+            tracks.set_stand(i, Stand::of(tracks, i, existence_min));
         }
         self.settle(tracks);
     }
 
     /// Whether one of the `touched` has a neighbour that it must be told apart from; true where finding out costs more.
-    fn overlaps_any(&self, stands: &[Stand], touched: &[u32]) -> bool {
-        if touched.len() * stands.len() > LOOKS_MAX {
+    fn overlaps_any(&self, all: &[Glance], touched: &[u32]) -> bool {
+        if touched.len() * all.len() > LOOKS_MAX {
             return true;
         }
         touched.iter().any(|&i| {
-            let a = &stands[i as usize];
-            let overlaps = |(j, b): (usize, &Stand)| {
+            let a = &all[i as usize];
+            let overlaps = |(j, b): (usize, &Glance)| {
                 j != i as usize && b.reportable && overlap(a.mean, a.reach, b.mean, b.reach, self.near_m).is_some()
             };
-            a.reportable && stands.iter().enumerate().any(overlaps)
+            a.reportable && all.iter().enumerate().any(overlaps)
         })
     }
 
     /// Shares out what all tracks hold that are near each other.
     fn settle(&mut self, tracks: &mut Tracks) {
-        if !self.find_spots(&mut tracks.stands) {
+        if !self.find_spots(tracks) {
             return; // nobody is in two places
         }
         self.find_pairs();
@@ -181,9 +180,9 @@ impl Apart {
         for share in &self.shares {
             let i = share.track as usize;
             if share.changed > 0 {
-                let [x, y] = tracks.stands[i].mean;
+                let [x, y] = tracks.stand(i).mean;
                 let doubt = inner_doubt(tracks.mixture(i)) + share.scatter;
-                let stand = &mut tracks.stands[i];
+                let stand = tracks.reported_mut(i);
                 stand.shift = [share.mean[0] - x, share.mean[1] - y];
                 (stand.doubt, stand.parted) = (doubt, true);
             }
@@ -191,14 +190,18 @@ impl Apart {
     }
 
     /// Lists the tracks that may be reported, each by its mean; true if one of them may be in several places.
-    fn find_spots(&mut self, stands: &mut [Stand]) -> bool {
+    fn find_spots(&mut self, tracks: &mut Tracks) -> bool {
         self.given.clear();
         let mut several = false;
-        for (i, stand) in stands.iter_mut().enumerate() {
-            stand.by_itself();
-            if stand.reportable {
-                self.given.push(Spot { track: i as u32, mean: stand.mean, reach: stand.reach });
-                several |= stand.reach > 0.0;
+        for i in 0..tracks.len() {
+            // The others are by themselves.
+            if tracks.stand(i).parted {
+                tracks.reported_mut(i).by_itself();
+            }
+            let g = tracks.glances()[i];
+            if g.reportable {
+                self.given.push(Spot { track: i as u32, mean: g.mean, reach: g.reach });
+                several |= g.reach > 0.0;
             }
         }
         several

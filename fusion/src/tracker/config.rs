@@ -74,9 +74,10 @@ pub struct Upkeep {
     pub tentative_existence_min: f64,
     /// Tracks once shown are dropped below this existence probability.
     pub shown_existence_min: f64,
-    /// A track that no sensor could see for so long is no longer shown (it is unknown, not gone), s.
+    /// A track that no sensor could see for so long is no longer shown (it is unknown, not gone), s; one that was never shown
+    /// is dropped: in clutter behind walls they would gather, and by then they may be anywhere.
     pub silent_after_s: f64,
-    /// A track that no sensor could see for so long is dropped, s.
+    /// A track once shown that no sensor could see for so long is dropped, s.
     pub silent_max_s: f64,
     /// Half-width of the gate of shown tracks, in standard deviations.
     pub gate_shown: f64,

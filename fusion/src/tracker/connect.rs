@@ -56,11 +56,8 @@ impl Tracker {
     /// It is `t_ns` now; the undetected are moved, the tracks are left to the caller.
     pub(super) fn pass(&mut self, t_ns: i64) -> Passage {
         let leaving_per_s = self.leaving_per_s();
-        let dt_s = self.now_ns.replace(t_ns).map_or(0.0, |then| seconds(then, t_ns));
-        if dt_s > 0.0 {
-            let survival = libm::exp(-leaving_per_s * dt_s);
-            self.undetected.predict(&self.config.population, survival, dt_s);
-        }
+        self.now_ns = Some(t_ns);
+        self.undetected.pass(&self.config.population, leaving_per_s, t_ns);
         Passage::new(t_ns, leaving_per_s)
     }
 

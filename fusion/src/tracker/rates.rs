@@ -89,9 +89,8 @@ impl Sensed {
     }
 
     /// What was declared, corrected by what was counted: the means of the two posteriors.
-    fn learnt(model: &SensorModel, counted: &Counted, learning: &Learning) -> Self {
+    fn learnt(model: &SensorModel, area_m2: f64, counted: &Counted, learning: &Learning) -> Self {
         let (looks, scans) = (learning.prior_looks, learning.prior_scans);
-        let area_m2 = model.field_of_view.area_m2();
         let clutter = model.clutter_per_m2 * area_m2;
         let found = Sensed {
             p_detect: (model.p_detect * looks + counted.hits) / (looks + counted.looks),
@@ -117,13 +116,16 @@ impl Sensed {
 pub(crate) struct Rates {
     counted: Vec<Counted>,
     sensed: Vec<Sensed>,
+    /// Of each field of view, m2.
+    areas_m2: Vec<f64>,
 }
 
 impl Rates {
     /// As declared.
     pub(crate) fn new(sensors: &[SensorModel]) -> Self {
         let sensed = sensors.iter().map(Sensed::declared).collect();
-        Rates { counted: vec![Counted::default(); sensors.len()], sensed }
+        let areas_m2 = sensors.iter().map(|s| s.field_of_view.area_m2()).collect();
+        Rates { counted: vec![Counted::default(); sensors.len()], sensed, areas_m2 }
     }
 
     /// What to reckon with.
@@ -135,7 +137,18 @@ impl Rates {
     /// A scan was used.
     pub(crate) fn learn(&mut self, sensor: usize, model: &SensorModel, tally: &Tally, learning: &Learning) {
         self.counted[sensor].add(tally, learning);
-        self.sensed[sensor] = Sensed::learnt(model, &self.counted[sensor], learning);
+        self.sensed[sensor] = Sensed::learnt(model, self.areas_m2[sensor], &self.counted[sensor], learning);
+    }
+
+    /// Of how many sensors.
+    pub(crate) fn len(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// Is what another one is; allocates only what there is no room for.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.counted.clone_from(&other.counted);
+        self.sensed.clone_from(&other.sensed);
     }
 
     /// What was counted, to be saved.
@@ -145,18 +158,15 @@ impl Rates {
 
     /// Knows again what was saved, of the same sensors.
     pub(crate) fn take(&mut self, counted: &[Counted], sensors: &[SensorModel], learning: &Learning) {
-        for (((sensed, known), counted), model) in
-            self.sensed.iter_mut().zip(&mut self.counted).zip(counted).zip(sensors)
+        self.counted.copy_from_slice(counted);
+        for ((model, counted), (sensed, area_m2)) in
+            sensors.iter().zip(counted).zip(self.sensed.iter_mut().zip(&self.areas_m2))
         {
-            if known == counted {
-                continue;
-            }
-            *known = *counted;
             // Before the first scan exactly what was declared, not declared * n / n.
             *sensed = if *counted == Counted::default() {
                 Sensed::declared(model)
             } else {
-                Sensed::learnt(model, counted, learning)
+                Sensed::learnt(model, *area_m2, counted, learning)
             };
         }
     }

@@ -21,6 +21,7 @@ pub struct TrackerState {
     pub(crate) left: [f64; 2],
     /// Per sensor.
     pub(crate) counted: Vec<Counted>,
+    pub(crate) undetected_ns: Option<i64>,
     pub(crate) undetected: Vec<f64>,
     pub(crate) initial: Vec<f64>,
     pub(crate) heads: Vec<Head>,
@@ -29,27 +30,7 @@ pub struct TrackerState {
 }
 
 /// The version of [`TrackerState`] that this build writes and reads.
-pub(crate) const VERSION: u32 = 3;
-
-impl TrackerState {
-    /// Of nothing, to be written over; refused wherever it is used as it is.
-    pub(super) fn empty() -> Self {
-        TrackerState {
-            version: 0,
-            now_ns: None,
-            learnt_ns: None,
-            next_id: 0,
-            birth: 0.0,
-            usual_mps: 0.0,
-            left: [0.0; 2],
-            counted: Vec::new(),
-            undetected: Vec::new(),
-            initial: Vec::new(),
-            heads: Vec::new(),
-            gaussians: Vec::new(),
-        }
-    }
-}
+pub(crate) const VERSION: u32 = 4;
 
 /// Why a saved state was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -74,52 +55,45 @@ pub enum RestoreError {
 impl Tracker {
     /// The whole state. Allocates; not for the hot path ([`Tracker::keep`] is).
     pub fn save(&self) -> TrackerState {
-        let mut state = TrackerState::empty();
-        self.save_into(&mut state);
-        state
-    }
-
-    /// Writes the whole state over `to`; allocates only what that has no room for.
-    pub(super) fn save_into(&self, to: &mut TrackerState) {
-        to.version = VERSION;
-        to.now_ns = self.now_ns;
-        to.learnt_ns = self.learnt_ns;
-        to.next_id = self.next_id;
-        to.birth = self.undetected.birth;
-        to.usual_mps = self.usual_mps;
-        to.left = self.left;
-        to.counted.clear();
-        to.counted.extend_from_slice(self.rates.counted());
-        to.undetected.clone_from(&self.undetected.cells);
-        to.initial.clone_from(&self.undetected.initial);
-        to.heads.clone_from(&self.tracks.heads);
-        to.gaussians.clear();
-        to.gaussians.extend_from_slice(self.tracks.gaussians());
-    }
-
-    /// Whether a state is of this layout and fits these settings, as far as its sizes tell.
-    pub(super) fn check_sizes(&self, state: &TrackerState) -> Result<(), RestoreError> {
-        if state.version != VERSION {
-            return Err(RestoreError::Version { found: state.version });
+        let all = || 0..self.tracks.len();
+        TrackerState {
+            version: VERSION,
+            now_ns: self.now_ns,
+            learnt_ns: self.learnt_ns,
+            next_id: self.next_id,
+            birth: self.undetected.birth,
+            usual_mps: self.usual_mps,
+            left: self.left,
+            counted: self.rates.counted().to_vec(),
+            undetected_ns: self.undetected.as_of_ns,
+            undetected: self.undetected.cells.clone(),
+            initial: self.undetected.initial.clone(),
+            heads: all().map(|i| *self.tracks.head(i)).collect(),
+            gaussians: all().flat_map(|i| self.tracks.mixture(i)).copied().collect(),
         }
-        if [&state.undetected, &state.initial].iter().any(|cells| cells.len() != self.undetected.cells.len()) {
+    }
+
+    /// Whether a state of so many cells, sensors and tracks fits these settings.
+    pub(super) fn check_sizes(&self, cells: [usize; 2], sensors: usize, tracks: usize) -> Result<(), RestoreError> {
+        if cells != [self.undetected.cells.len(); 2] {
             return Err(RestoreError::Misfit("the fields of view are others"));
         }
-        if state.counted.len() != self.sensors.len() {
+        if sensors != self.sensors.len() {
             return Err(RestoreError::Misfit("it has another number of sensors"));
         }
-        if state.heads.len() > self.config.limits.tracks_max {
+        if tracks > self.config.limits.tracks_max {
             return Err(RestoreError::Misfit("it has more tracks than tracks_max"));
         }
         Ok(())
     }
 
     /// Takes over what is not of one track. The sizes were checked.
-    pub(super) fn take_numbers(&mut self, state: &TrackerState) {
+    fn take_numbers(&mut self, state: &TrackerState) {
         self.now_ns = state.now_ns;
         self.learnt_ns = state.learnt_ns;
         self.next_id = state.next_id;
         self.undetected.birth = state.birth;
+        self.undetected.as_of_ns = state.undetected_ns;
         self.usual_mps = state.usual_mps;
         self.left = state.left;
         self.rates.take(&state.counted, &self.sensors, &self.config.learning);
@@ -140,7 +114,11 @@ impl Tracker {
     /// The same in place, of a tracker with these settings and sensors: what was made of them is not made again. Where the
     /// state is refused the tracker holds a part of it and is of no use.
     pub(crate) fn refill(&mut self, state: &TrackerState) -> Result<(), RestoreError> {
-        self.check_sizes(state)?;
+        if state.version != VERSION {
+            return Err(RestoreError::Version { found: state.version });
+        }
+        let cells = [state.undetected.len(), state.initial.len()];
+        self.check_sizes(cells, state.counted.len(), state.heads.len())?;
         self.gone.clear();
         self.tracks.clear();
         if !state
@@ -152,6 +130,9 @@ impl Tracker {
             .all(|u| u.is_finite() && *u >= 0.0)
         {
             return Err(RestoreError::Damaged("an intensity or a speed is none"));
+        }
+        if state.undetected_ns > state.now_ns {
+            return Err(RestoreError::Damaged("the undetected are later than now"));
         }
         if !state.counted.iter().all(Counted::is_sound) {
             return Err(RestoreError::Damaged("what was counted of a sensor is impossible"));

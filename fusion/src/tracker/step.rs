@@ -128,7 +128,8 @@ impl Tracker {
     }
 
     /// Lets time pass without a scan: tracks move and grow uncertain (when they are asked for, or the next scan concerns
-    /// them); nobody is dropped but who has been out of every sensor's sight for longer than `silent_max_s`.
+    /// them); nobody is dropped but who has been out of every sensor's sight for longer than `silent_max_s`, or
+    /// `silent_after_s` where they were never shown.
     ///
     /// # Errors
     /// `t_ns` is older than the tracker's time.
@@ -137,10 +138,10 @@ impl Tracker {
         self.gone.clear();
         self.pass(t_ns);
         self.touched.clear();
-        let (gone, silent_max_s) = (&mut self.gone, self.config.upkeep.silent_max_s);
+        let (gone, upkeep) = (&mut self.gone, &self.config.upkeep);
         self.tracks.retain(|tracks, i| {
-            let head = &tracks.heads[i];
-            let lost = seconds(head.hit_ns, t_ns) > silent_max_s;
+            let head = tracks.head(i);
+            let lost = head.is_lost(t_ns, upkeep);
             if lost && head.shown {
                 gone.push(head.gone(tracks.mixture(i), true));
             }
@@ -166,14 +167,20 @@ impl Tracker {
         self.touched.iter().map(|&i| self.estimate(i as usize))
     }
 
-    /// How many those are.
+    /// Those of them that were shown.
+    pub fn touched_shown(&self) -> impl Iterator<Item = TrackEstimate> + '_ {
+        let shown = self.touched.iter().filter(|&&i| self.tracks.glances()[i as usize].shown);
+        shown.map(|&i| self.estimate(i as usize))
+    }
+
+    /// How many the last scan concerned.
     pub fn touched_count(&self) -> usize {
         self.touched.len()
     }
 
     /// One track, by its name.
     pub fn track(&self, id: u64) -> Option<TrackEstimate> {
-        self.tracks.heads.binary_search_by_key(&id, |h| h.id).ok().map(|i| self.estimate(i))
+        self.tracks.of_id(id).map(|i| self.estimate(i))
     }
 
     /// How many tracks there are, tentative ones too.
@@ -296,9 +303,9 @@ impl Tracker {
 
     /// A track as it is now: one that was left alone is moved for it.
     fn estimate(&self, i: usize) -> TrackEstimate {
-        let (head, mixture) = (&self.tracks.heads[i], self.tracks.mixture(i));
+        let (head, mixture) = (self.tracks.head(i), self.tracks.mixture(i));
         let now_ns = self.now_ns.unwrap_or(head.as_of_ns);
-        let stand = &self.tracks.stands[i];
+        let stand = self.tracks.stand(i);
         if head.as_of_ns == now_ns {
             let ([x, y], [u, v]) = (stand.mean, stand.velocity);
             return self.estimate_of(head, mixture, [x, y, u, v], stand);

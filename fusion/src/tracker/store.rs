@@ -1,18 +1,19 @@
-//! The tracks themselves: heads in one array, Gaussians in another, one track after the other, in the order of their ids.
+//! The tracks themselves, each in a place of its own that it keeps, and who they are in the order of their ids.
 //!
-//! New tracks are appended and dropped ones squeezed out, so the order of ids is kept without sorting. Most tracks have
-//! one Gaussian of the few that they may have; packed, those of a thousand tracks stay in a small cache. A scan writes
-//! every track's new Gaussians to a second array, which then takes the place of the first.
+//! New tracks are appended and dropped ones squeezed out of that order, so it is kept without sorting; a place that became
+//! free is the next newcomer's. What a scan asks of every track, concerned or not, stands close together ([`Glance`]). A
+//! copy takes over the tracks alone that are others by now ([`StampedVec`]): of a building's tracks a scan concerns few.
 
 use super::gaussian::{COMPONENTS_MAX, Gaussian, UU, VV};
 use super::pair::Pair;
+use crate::in_place::StampedVec;
 use serde::{Deserialize, Serialize};
 
-/// Gaussians whose room is written before the first scan: those of a thousand people, 1 MB.
-const TOUCHED: usize = 4096;
+/// Tracks whose room is written before the first scan: a thousand people's, 1 MB.
+const TOUCHED: usize = 1024;
 
 /// What stands once per track, apart from its Gaussians.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// Never used again for another track.
     pub(crate) id: u64,
@@ -40,6 +41,13 @@ pub(crate) struct Head {
     pub(crate) best_share: f64,
 }
 
+impl Head {
+    /// It made a detection in the last scan, as far as is remembered.
+    fn is_hit(&self) -> bool {
+        self.best.is_some() || self.best_share != 0.0
+    }
+}
+
 /// Where a track is and what is reported of that, worked out of its Gaussians whenever they change.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Stand {
@@ -61,218 +69,288 @@ pub(crate) struct Stand {
     pub(crate) doubt: f64,
 }
 
-/// All tracks.
-#[derive(Clone, Debug, Default)]
+/// One track, with room for all Gaussians that it may have.
+#[derive(Debug, Default)]
+struct Track {
+    head: Head,
+    stand: Stand,
+    mixture: [Gaussian; COMPONENTS_MAX],
+}
+
+impl Clone for Track {
+    fn clone(&self) -> Self {
+        let mut copy = Self::default();
+        copy.clone_from(self);
+        copy
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        (self.head, self.stand) = (other.head, other.stand);
+        let count = usize::from(other.head.count);
+        self.mixture[..count].copy_from_slice(&other.mixture[..count]);
+    }
+}
+
+/// What a scan asks of every track. It follows head and stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Glance {
+    /// Of the stand.
+    pub(crate) mean: [f64; 2],
+    pub(crate) reach: f64,
+    pub(crate) reportable: bool,
+    /// Of the head.
+    pub(crate) as_of_ns: i64,
+    pub(crate) existence: f64,
+    pub(crate) shown: bool,
+    /// Where the track is kept; `NOWHERE` once it is dropped.
+    place: u32,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// All that there is of tracks between scans.
+#[derive(Clone, Debug)]
+pub(crate) struct Roll {
+    /// By place.
+    tracks: StampedVec<Track>,
+    /// Ascending by id.
+    glances: Vec<Glance>,
+    /// Places of nobody.
+    free: Vec<u32>,
+    /// Places of the tracks that made a detection in the last scan.
+    hits: Vec<u32>,
+}
+
+impl Roll {
+    /// Room for `max` tracks.
+    pub(crate) fn new(max: usize) -> Self {
+        Roll {
+            tracks: StampedVec::with_capacity(max),
+            glances: Vec::with_capacity(max),
+            free: Vec::with_capacity(max),
+            hits: Vec::with_capacity(max),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.glances.len()
+    }
+
+    /// Is what another one is: its copy, or what it is a copy of.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.tracks.copy_those(&other.tracks, other.glances.iter().map(|g| g.place as usize));
+        self.glances.clone_from(&other.glances);
+        self.free.clone_from(&other.free);
+        self.hits.clone_from(&other.hits);
+    }
+}
+
+/// All tracks, named by their place in the order of ids.
+#[derive(Clone, Debug)]
 pub(crate) struct Tracks {
-    pub(crate) heads: Vec<Head>,
-    /// One for each head.
-    pub(crate) stands: Vec<Stand>,
-    /// First Gaussian of each track.
-    start: Vec<u32>,
-    /// All Gaussians, one track after the other.
-    gaussians: Vec<Gaussian>,
-    /// Those of the tracks that a scan has dealt with, while it does.
+    pub(crate) roll: Roll,
+    /// The new Gaussians of the track that a scan deals with.
     next: Vec<Gaussian>,
-    /// Where those and the others are put together, where that cannot be done in place.
-    together: Vec<Gaussian>,
-    /// Every track that the scan has dealt with stays and has as many Gaussians as before.
-    same_shape: bool,
+    /// The scan dropped somebody.
+    is_thinned: bool,
     max: usize,
 }
 
 impl Tracks {
     /// Room for `max` tracks.
     pub(crate) fn new(max: usize) -> Self {
-        Tracks {
-            heads: Vec::with_capacity(max),
-            stands: Vec::with_capacity(max),
-            start: Vec::with_capacity(max),
-            gaussians: touched(max * COMPONENTS_MAX),
-            next: touched(max * COMPONENTS_MAX),
-            together: Vec::with_capacity(max * COMPONENTS_MAX),
-            same_shape: true,
-            max,
-        }
+        let mut roll = Roll::new(max);
+        // The system gives memory when it is first written, a microsecond for every four kilobytes, and the first scans, which
+        // have most to do, would wait for it.
+        roll.tracks.write_first(max.min(TOUCHED));
+        Tracks { roll, next: Vec::with_capacity(COMPONENTS_MAX), is_thinned: false, max }
     }
 
     /// How many.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.heads.len()
+        self.roll.len()
     }
 
-    /// Where the Gaussians of track `i` are.
+    /// What is asked of every track, ascending by id.
     #[inline]
-    fn places(&self, i: usize) -> std::ops::Range<usize> {
-        let at = self.start[i] as usize;
-        at..at + usize::from(self.heads[i].count)
+    pub(crate) fn glances(&self) -> &[Glance] {
+        &self.roll.glances
+    }
+
+    #[inline]
+    fn track(&self, i: usize) -> &Track {
+        &self.roll.tracks[self.roll.glances[i].place as usize]
+    }
+
+    #[inline]
+    fn track_mut(&mut self, i: usize) -> &mut Track {
+        &mut self.roll.tracks[self.roll.glances[i].place as usize]
+    }
+
+    /// The head of track `i`.
+    #[inline]
+    pub(crate) fn head(&self, i: usize) -> &Head {
+        &self.track(i).head
+    }
+
+    /// Where track `i` is.
+    #[inline]
+    pub(crate) fn stand(&self, i: usize) -> &Stand {
+        &self.track(i).stand
     }
 
     /// Gaussians of track `i`.
     #[inline]
     pub(crate) fn mixture(&self, i: usize) -> &[Gaussian] {
-        &self.gaussians[self.places(i)]
+        let track = self.track(i);
+        &track.mixture[..usize::from(track.head.count)]
     }
 
-    /// Head and Gaussians of track `i`, to change.
+    /// The track of that id.
+    pub(crate) fn of_id(&self, id: u64) -> Option<usize> {
+        let id_of = |g: &Glance| self.roll.tracks[g.place as usize].head.id;
+        self.roll.glances.binary_search_by_key(&id, id_of).ok()
+    }
+
+    /// Head and Gaussians of track `i`, to move it; [`Tracks::keep`] is to follow.
     #[inline]
     pub(crate) fn one_mut(&mut self, i: usize) -> (&mut Head, &mut [Gaussian]) {
-        let places = self.places(i);
-        (&mut self.heads[i], &mut self.gaussians[places])
+        let Track { head, mixture, .. } = self.track_mut(i);
+        let count = usize::from(head.count);
+        (head, &mut mixture[..count])
     }
 
-    /// All Gaussians, one track after the other.
-    pub(crate) fn gaussians(&self) -> &[Gaussian] {
-        &self.gaussians
+    /// Track `i` stands there.
+    #[inline]
+    pub(crate) fn set_stand(&mut self, i: usize, stand: Stand) {
+        let glance = &mut self.roll.glances[i];
+        (glance.mean, glance.reach, glance.reportable) = (stand.mean, stand.reach, stand.reportable);
+        self.track_mut(i).stand = stand;
+    }
+
+    /// What is reported of track `i`, to change.
+    pub(crate) fn reported_mut(&mut self, i: usize) -> &mut Stand {
+        &mut self.track_mut(i).stand
     }
 
     /// Appends a track; false if there is no room.
     pub(crate) fn push(&mut self, head: Head, mixture: &[Gaussian]) -> bool {
-        if self.heads.len() == self.max {
+        let Roll { tracks, glances, free, hits } = &mut self.roll;
+        if glances.len() == self.max {
             return false;
         }
-        self.start.push(self.gaussians.len() as u32);
-        self.gaussians.extend_from_slice(mixture);
-        self.heads.push(Head { count: mixture.len() as u8, ..head });
-        self.stands.push(Stand::default());
+        let place = free.pop().unwrap_or_else(|| {
+            tracks.push(Track::default());
+            tracks.len() as u32 - 1
+        });
+        let track = &mut tracks[place as usize];
+        track.head = Head { count: mixture.len() as u8, ..head };
+        track.stand = Stand::default();
+        track.mixture[..mixture.len()].copy_from_slice(mixture);
+        if head.is_hit() {
+            hits.push(place);
+        }
+        let Stand { mean, reach, reportable, .. } = track.stand;
+        let Head { as_of_ns, existence, shown, .. } = head;
+        glances.push(Glance { mean, reach, reportable, as_of_ns, existence, shown, place });
         true
     }
 
-    /// The Gaussians of track `i` and, to append its new ones, those of the tracks that were dealt with before it.
+    /// A scan begins: nobody made a detection in it so far.
+    pub(crate) fn forget_hits(&mut self) {
+        let Roll { tracks, hits, .. } = &mut self.roll;
+        for place in hits.drain(..) {
+            let head = &mut tracks[place as usize].head;
+            (head.best, head.best_share) = (None, 0.0);
+        }
+    }
+
+    /// The Gaussians of track `i` and room for its new ones.
     #[inline]
     pub(crate) fn rewrite(&mut self, i: usize) -> (&[Gaussian], &mut Vec<Gaussian>) {
-        let places = self.places(i);
-        (&self.gaussians[places], &mut self.next)
-    }
-
-    /// The `count` Gaussians that were appended last are track `i`'s.
-    #[inline]
-    pub(crate) fn keep(&mut self, i: usize, head: Head, count: usize) {
-        debug_assert!(0 < count && count <= COMPONENTS_MAX);
-        self.same_shape &= usize::from(self.heads[i].count) == count;
-        self.heads[i] = Head { count: count as u8, ..head };
-    }
-
-    /// The `count` Gaussians that were appended last.
-    #[inline]
-    pub(crate) fn newest(&self, count: usize) -> &[Gaussian] {
-        &self.next[self.next.len() - count..]
-    }
-
-    /// Track `i`, for which `count` Gaussians were appended, is dropped.
-    pub(crate) fn drop_one(&mut self, i: usize, count: usize) {
-        self.next.truncate(self.next.len() - count);
-        self.same_shape = false;
-        self.heads[i].count = 0;
-    }
-
-    /// All of `touched` have been dealt with: what was appended are their Gaussians now. They are then named by their new
-    /// places, those who were dropped left out.
-    pub(crate) fn turn_over(&mut self, touched: &mut Vec<u32>) {
-        if touched.len() == self.heads.len() {
-            // Nothing else is left: what was appended is all.
-            self.squeeze(touched);
-            std::mem::swap(&mut self.gaussians, &mut self.next);
-        } else if self.same_shape {
-            let mut from = 0;
-            for &i in &*touched {
-                let places = self.places(i as usize);
-                let count = places.len();
-                self.gaussians[places].copy_from_slice(&self.next[from..from + count]);
-                from += count;
-            }
-        } else {
-            let (mut from, mut rest) = (0, 0);
-            self.together.clear();
-            for &i in &*touched {
-                let (i, count) = (i as usize, usize::from(self.heads[i as usize].count));
-                self.together.extend_from_slice(&self.gaussians[rest..self.start[i] as usize]);
-                self.together.extend_from_slice(&self.next[from..from + count]);
-                from += count;
-                rest = self.start.get(i + 1).map_or(self.gaussians.len(), |&next| next as usize);
-            }
-            self.together.extend_from_slice(&self.gaussians[rest..]);
-            self.squeeze(touched);
-            std::mem::swap(&mut self.gaussians, &mut self.together);
-        }
+        let Track { head, mixture, .. } = &self.roll.tracks[self.roll.glances[i].place as usize];
         self.next.clear();
-        self.same_shape = true;
+        (&mixture[..usize::from(head.count)], &mut self.next)
     }
 
-    /// Squeezes out who was dropped; the Gaussians of the others stand one behind the other by now.
-    fn squeeze(&mut self, touched: &mut Vec<u32>) {
+    /// The Gaussians that track `i` has after the scan: the new ones, or, where none were made, those that it had.
+    #[inline]
+    pub(crate) fn newest(&self, i: usize) -> &[Gaussian] {
+        if self.next.is_empty() { self.mixture(i) } else { &self.next }
+    }
+
+    /// Track `i` stays, with its newest Gaussians.
+    #[inline]
+    pub(crate) fn keep(&mut self, i: usize, head: Head) {
+        let Roll { tracks, glances, hits, .. } = &mut self.roll;
+        let glance = &mut glances[i];
+        (glance.as_of_ns, glance.existence, glance.shown) = (head.as_of_ns, head.existence, head.shown);
+        let track = &mut tracks[glance.place as usize];
+        let count = if self.next.is_empty() { track.head.count } else { self.next.len() as u8 };
+        track.head = Head { count, ..head };
+        track.mixture[..self.next.len()].copy_from_slice(&self.next);
+        if head.is_hit() {
+            hits.push(glance.place);
+        }
+    }
+
+    /// Track `i` is dropped; it is named as before until all were dealt with.
+    pub(crate) fn drop_one(&mut self, i: usize) {
+        let place = std::mem::replace(&mut self.roll.glances[i].place, NOWHERE);
+        self.roll.free.push(place);
+        self.is_thinned = true;
+    }
+
+    /// All of `touched` have been dealt with. They are then named by their new places, those who were dropped left out.
+    pub(crate) fn turn_over(&mut self, touched: &mut Vec<u32>) {
+        if !std::mem::take(&mut self.is_thinned) {
+            return;
+        }
         // Before the first of the touched everybody stands as before.
         let Some(&first) = touched.first() else { return };
-        let first = first as usize;
-        let (mut kept, mut end) = (first, self.start[first] as usize);
-        let (mut dealt_with, mut still_there) = (0, 0);
-        for i in first..self.heads.len() {
+        let glances = &mut self.roll.glances;
+        let (mut kept, mut dealt_with, mut still_there) = (first as usize, 0, 0);
+        for i in first as usize..glances.len() {
             let is_touched = touched.get(dealt_with) == Some(&(i as u32));
             dealt_with += usize::from(is_touched);
-            let count = usize::from(self.heads[i].count);
-            if count == 0 {
+            if glances[i].place == NOWHERE {
                 continue;
             }
-            if kept < i {
-                self.heads[kept] = self.heads[i];
-                self.stands[kept] = self.stands[i];
-            }
-            self.start[kept] = end as u32;
+            glances[kept] = glances[i];
             if is_touched {
                 touched[still_there] = kept as u32;
                 still_there += 1;
             }
             kept += 1;
-            end += count;
         }
         touched.truncate(still_there);
-        self.heads.truncate(kept);
-        self.stands.truncate(kept);
-        self.start.truncate(kept);
+        glances.truncate(kept);
     }
 
     /// Forgets all tracks.
     pub(crate) fn clear(&mut self) {
-        self.heads.clear();
-        self.stands.clear();
-        self.start.clear();
-        self.gaussians.clear();
-    }
-
-    /// Becomes these, of which there are no more than there is room for.
-    pub(crate) fn take(&mut self, heads: &[Head], gaussians: &[Gaussian], stands: &[Stand]) {
-        self.clear();
-        self.heads.extend_from_slice(heads);
-        self.stands.extend_from_slice(stands);
-        self.gaussians.extend_from_slice(gaussians);
-        let mut end = 0;
-        self.start.extend(heads.iter().map(|head| {
-            let at = end;
-            end += u32::from(head.count);
-            at
-        }));
+        let Roll { tracks, glances, free, hits } = &mut self.roll;
+        glances.clear();
+        hits.clear();
+        free.clear();
+        free.extend((0..tracks.len() as u32).rev());
     }
 
     /// Drops the tracks of which `keep` says so, by their place.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Self, usize) -> bool) {
-        let (mut kept, mut end) = (0, 0);
-        for i in 0..self.heads.len() {
-            if !keep(self, i) {
-                continue;
+        let mut kept = 0;
+        for i in 0..self.len() {
+            if keep(self, i) {
+                self.roll.glances[kept] = self.roll.glances[i];
+                kept += 1;
+            } else {
+                self.roll.hits.retain(|&hit| hit != self.roll.glances[i].place);
+                self.roll.free.push(self.roll.glances[i].place);
             }
-            let places = self.places(i);
-            let count = places.len();
-            self.gaussians.copy_within(places, end);
-            self.heads[kept] = self.heads[i];
-            self.stands[kept] = self.stands[i];
-            self.start[kept] = end as u32;
-            kept += 1;
-            end += count;
         }
-        self.heads.truncate(kept);
-        self.stands.truncate(kept);
-        self.start.truncate(kept);
-        self.gaussians.truncate(end);
+        self.roll.glances.truncate(kept);
     }
 }
 
@@ -298,15 +376,6 @@ pub(crate) fn covariance(mixture: &[Gaussian]) -> ([f64; 3], [f64; 3]) {
         }
     }
     (place, velocity)
-}
-
-/// Room for so many Gaussians, of which as many as there are in a crowd are written once: the system gives memory when it
-/// is first written, a microsecond for every four kilobytes, and the first scans, which have most to do, would wait for it.
-fn touched(max: usize) -> Vec<Gaussian> {
-    let mut room = Vec::with_capacity(max);
-    room.resize(max.min(TOUCHED), Gaussian::default());
-    room.clear();
-    room
 }
 
 /// Mean x, y, vx, vy of a mixture.

@@ -9,6 +9,7 @@
 
 use super::field::REACH_M;
 use super::step::{Tracker, seconds};
+use super::store::Glance;
 
 /// A track that was left alone for so long is moved all the same: somebody out of sight is shown where they should be.
 const STALE_S: f64 = 0.1;
@@ -45,6 +46,7 @@ impl Tracker {
     /// Lists the tracks that a scan of `sensor` at `t_ns` concerns, ascending, in `touched`.
     pub(super) fn choose(&mut self, sensor: usize, t_ns: i64) {
         let Tracker { tracks, touched, fields, .. } = self;
+        tracks.forget_hits();
         touched.clear();
         let Some((low, high)) = fields[sensor].bounds() else {
             touched.extend(0..tracks.len() as u32);
@@ -52,22 +54,29 @@ impl Tracker {
         };
         let field = Bounds { low, high };
         let mut seen = Bounds { low: [f64::INFINITY; 2], high: [f64::NEG_INFINITY; 2] };
-        for (head, stand) in tracks.heads.iter().zip(&tracks.stands) {
+        let mut sees_somebody = false;
+        let stale_ns = t_ns.saturating_sub(STALE_NS);
+        let is_stale = |g: &Glance| g.as_of_ns <= stale_ns;
+        for (i, g) in tracks.glances().iter().enumerate() {
+            if is_stale(g) {
+                touched.push(i as u32);
+            }
             // Most are so far away that it does not matter for how long.
-            if !field.is_near(stand.mean, REACH_M + stand.reach + FASTEST_MPS * STALE_S) {
+            if !field.is_near(g.mean, REACH_M + g.reach + FASTEST_MPS * STALE_S) {
                 continue;
             }
-            let walked_m = FASTEST_MPS * seconds(head.as_of_ns, t_ns).min(STALE_S);
-            if field.is_near(stand.mean, REACH_M + stand.reach + walked_m) {
-                seen.include(stand.mean);
+            let walked_m = FASTEST_MPS * seconds(g.as_of_ns, t_ns).min(STALE_S);
+            if field.is_near(g.mean, REACH_M + g.reach + walked_m) {
+                seen.include(g.mean);
+                sees_somebody = true;
             }
         }
-        for (i, (head, stand)) in tracks.heads.iter_mut().zip(&tracks.stands).enumerate() {
-            if seen.is_near(stand.mean, COMPANY_M + stand.reach) || t_ns.saturating_sub(head.as_of_ns) >= STALE_NS {
-                touched.push(i as u32);
-            } else {
-                // Of this scan it made no detection.
-                (head.best, head.best_share) = (None, 0.0);
+        if sees_somebody {
+            touched.clear();
+            for (i, g) in tracks.glances().iter().enumerate() {
+                if seen.is_near(g.mean, COMPANY_M + g.reach) || is_stale(g) {
+                    touched.push(i as u32);
+                }
             }
         }
     }

@@ -3,16 +3,21 @@
 //! This is the "Poisson" of Poisson multi-Bernoulli (Williams 2015, "Marginal multi-Bernoulli filters"): where nobody has
 //! looked, undetected people gather at the birth rate; a scan without a detection removes a share `p_detect` of them
 //! inside its field of view; and what is left decides how likely a detection is a new person and not clutter. The
-//! intensity stands on a grid over all fields of view, so that each sensor thins and asks only where it sees.
+//! intensity stands on a grid over all fields of view, so that each sensor thins and asks only where it sees. Its growth is
+//! slow: where many sensors scan one after the other it is let grow for several of them at once ([`GROWS_NS`]).
 
 use super::config::{Population, SensorModel};
 use super::field::{Field, FieldOfView};
+use super::step::seconds;
 
 /// Side of a cell where the limit on cells allows it, m.
 const CELL_M: f64 = 2.0;
 /// Points per cell side at which a field of view is sampled: every 0.125 m where cells are 2 m. A strip between them would
 /// never be thinned, and every false detection in it taken for somebody new.
 const SAMPLES: usize = 16;
+
+/// Time that must have passed before the intensity grows, ns: less than between two scans of one sensor.
+const GROWS_NS: i64 = 40_000_000;
 
 /// The intensity of undetected people and the learnt birth rate.
 #[derive(Clone, Debug)]
@@ -33,6 +38,8 @@ pub(crate) struct Undetected {
     pub(crate) initial: Vec<f64>,
     /// Births per m2 and second.
     pub(crate) birth: f64,
+    /// Up to when people have gathered, ns.
+    pub(crate) as_of_ns: Option<i64>,
 }
 
 impl Undetected {
@@ -67,6 +74,7 @@ impl Undetected {
             cells: vec![population.undetected_per_m2; cells + 1],
             initial: vec![population.undetected_per_m2; cells + 1],
             birth: population.birth_per_m2_s,
+            as_of_ns: None,
         };
         for field in fields {
             let shares = (0..=cells).map(|c| (c as u32, grid.share(field, c, side)));
@@ -113,13 +121,26 @@ impl Undetected {
         hits as f64 / (SAMPLES * SAMPLES) as f64
     }
 
+    /// It is `t_ns` now, and so many leave per second.
+    pub(crate) fn pass(&mut self, population: &Population, leaving_per_s: f64, t_ns: i64) {
+        let as_of_ns = *self.as_of_ns.get_or_insert(t_ns);
+        if t_ns.saturating_sub(as_of_ns) >= GROWS_NS {
+            let dt_s = seconds(as_of_ns, t_ns);
+            self.predict(population, libm::exp(-leaving_per_s * dt_s), dt_s);
+            self.as_of_ns = Some(t_ns);
+        }
+    }
+
     /// Lets `dt_s` pass: survivors stay, births add, and no more gather than were assumed at the start.
-    pub(crate) fn predict(&mut self, population: &Population, survival: f64, dt_s: f64) {
+    fn predict(&mut self, population: &Population, survival: f64, dt_s: f64) {
         let (born, most) = (self.birth * dt_s, population.undetected_per_m2);
-        for (u, initial) in self.cells.iter_mut().zip(&mut self.initial) {
+        // Two loops, each of which the compiler turns into one over pairs.
+        for u in &mut self.cells {
             // Not `f64::min`, which looks after NaN.
             let grown = *u * survival + born;
             *u = if grown < most { grown } else { most };
+        }
+        for initial in &mut self.initial {
             *initial *= survival;
         }
     }

@@ -1,6 +1,6 @@
 //! What a scan says about each track: its new existence, mixture, provenance and remembered speed, and who is dropped.
 
-use super::config::{Motion, Population};
+use super::config::{Motion, Population, Upkeep};
 use super::estimate::{Gone, ScanReport};
 use super::gaussian::Gaussian;
 use super::mixture::Reduction;
@@ -17,6 +17,11 @@ impl Head {
     pub(super) fn gone(&self, mixture: &[Gaussian], unseen: bool) -> Gone {
         let [x_m, y_m, _, _] = mean(mixture);
         Gone { id: self.id, x_m, y_m, hit_ns: self.hit_ns, unseen }
+    }
+
+    /// Nobody could see it for so long that it is dropped.
+    pub(super) fn is_lost(&self, t_ns: i64, upkeep: &Upkeep) -> bool {
+        seconds(self.hit_ns, t_ns) > if self.shown { upkeep.silent_max_s } else { upkeep.silent_after_s }
     }
 
     /// Remembers the speed that the track now has, the better it is known the more, and learns from new ones how fast
@@ -53,9 +58,9 @@ impl Tracker {
         for k in 0..self.touched.len() {
             let i = self.touched[k] as usize;
             let per_memory = self.since_s[k] / self.config.motion.speed_memory_s;
-            let before = self.tracks.heads[i].existence;
-            self.apart.depart(&self.tracks.stands[i]);
-            let (mut head, count) = self.update_one(k, t_ns, sensor);
+            let before = self.tracks.head(i).existence;
+            self.apart.depart(self.tracks.stand(i));
+            let mut head = self.update_one(k, t_ns, sensor);
             let upkeep = &self.config.upkeep;
             if head.existence > upkeep.report_existence && !head.shown {
                 head.shown = true;
@@ -67,19 +72,19 @@ impl Tracker {
             }
             births += head.birth(&self.config.population, grown);
             let min = if head.shown { upkeep.shown_existence_min } else { upkeep.tentative_existence_min };
-            let lost = seconds(head.hit_ns, t_ns) > upkeep.silent_max_s;
-            let newest = self.tracks.newest(count);
+            let lost = head.is_lost(t_ns, upkeep);
+            let newest = self.tracks.newest(i);
             // A scan that could not see a track is no reason to drop it: one begun below `min` waits for its own sensor.
             if (head.existence > min || self.detectable[k] <= 0.0) && !lost {
                 head.remember_speed(newest, per_memory, grown, &mut self.usual_mps, &self.config.motion);
-                self.tracks.keep(i, head, count);
+                self.tracks.keep(i, head);
             } else {
                 if head.shown {
                     report.gone += 1;
                     self.gone.push(head.gone(newest, lost));
                 }
                 left += f64::from(u8::from(head.shown && !lost && grown));
-                self.tracks.drop_one(i, count);
+                self.tracks.drop_one(i);
             }
         }
         self.tracks.turn_over(&mut self.touched);
@@ -98,15 +103,15 @@ impl Tracker {
     fn learn_leaving(&mut self, t_ns: i64, left: f64) {
         let dt_s = self.learnt_ns.map_or(0.0, |then| seconds(then, t_ns));
         let fade = libm::exp(-dt_s / self.config.population.survival_memory_s);
-        let people: f64 = self.tracks.heads.iter().filter(|h| h.shown).map(|h| h.existence).sum();
+        let people: f64 = self.tracks.glances().iter().filter(|g| g.shown).map(|g| g.existence).sum();
         self.left = [self.left[0] * fade + left, self.left[1] * fade + people * dt_s];
     }
 
-    /// Appends the posterior mixture of the `k`th of the touched tracks; returns its new head and how many Gaussians it has.
-    fn update_one(&mut self, k: usize, t_ns: i64, sensor: usize) -> (Head, usize) {
+    /// Works out the posterior mixture of the `k`th of the touched tracks; returns its new head.
+    fn update_one(&mut self, k: usize, t_ns: i64, sensor: usize) -> Head {
         let upkeep = &self.config.upkeep;
         let i = self.touched[k] as usize;
-        let mut head = self.tracks.heads[i];
+        let mut head = *self.tracks.head(i);
         let (edges, detectable) = (self.graph.edges(k), self.detectable[k]);
         // Existing and unseen, given unseen.
         let silent = head.existence * (1.0 - detectable) / (1.0 - head.existence * detectable);
@@ -131,15 +136,14 @@ impl Tracker {
         // Most tracks are sure: one Gaussian that met one detection, or none.
         if let [only] = prior {
             if detections.is_empty() {
-                out.push(*only);
-                return (head, 1);
+                return head;
             }
             if detections.len() == 1
                 && missed * per_existence < upkeep.candidate_min
                 && seen * per_existence >= upkeep.candidate_min
             {
                 self.room.settle_one(only, &self.gate.seen[detections[0] as usize], likelihoods[0], out);
-                return (head, 1);
+                return head;
             }
         }
         let how = Reduction {
@@ -166,11 +170,7 @@ impl Tracker {
             let hidden = 1.0 - self.rates.of(sensor).p_detect * self.fields[sensor].watched(centre[0], centre[1]);
             self.room.offer(&how, scale * g.weight * hidden, k, None, Pair::default());
         }
-        let count = self.room.settle(prior, &self.gate.seen, &how, out);
-        if count > 0 {
-            return (head, count);
-        }
-        out.extend_from_slice(prior);
-        (head, prior.len())
+        self.room.settle(prior, &self.gate.seen, &how, out);
+        head
     }
 }
