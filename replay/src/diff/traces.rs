@@ -7,7 +7,10 @@ use crate::trace::codec::{self, Record};
 use crate::trace::format::Build;
 use crate::trace::read::Item;
 use crate::trace::recording::{Items, Recording, RecordingError};
+use crate::words;
 use osmose_model::command::Command;
+use osmose_model::device::SensorKind;
+use osmose_model::ids::SensorId;
 use osmose_model::input::{Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::{Site, SourceFile};
@@ -75,7 +78,15 @@ impl Told {
         Ok(Self { name, site, book, commands, span, files, build })
     }
 
-    pub(crate) fn side(&self) -> Side<'_> {
+    /// Under another name than its file's.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
+    /// As a side of a comparison.
+    #[must_use]
+    pub fn side(&self) -> Side<'_> {
         Side { name: &self.name, commands: &self.commands, site: &self.site, book: &self.book }
     }
 }
@@ -129,19 +140,22 @@ fn files(a: &[SourceFile], b: &[SourceFile]) -> Option<String> {
     (!paths.is_empty()).then(|| format!("site files differ: {}", paths.join(", ")))
 }
 
+/// What an input is.
+enum What {
+    Seen(SensorId, SensorKind),
+    Other(String),
+}
+
 /// The next input of a trace that is no tick: ticks follow from the others, and from the rules.
 fn next_input(
     recording: &mut Recording,
     ticker: &mut Ticker<'_>,
     scan: &mut ScanBuf,
     bytes: &mut Vec<u8>,
-) -> std::io::Result<Option<(Tag, String)>> {
-    let site_free = |input: &Input<'_>| match input {
-        Input::Observation(o) => format!("sensor {} ({})", o.sensor, o.body.kind().as_str()),
-        other => {
-            let text = format!("{other:?}");
-            text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
-        }
+) -> std::io::Result<Option<(Tag, What)>> {
+    let what = |input: &Input<'_>| match input {
+        Input::Observation(o) => What::Seen(o.sensor, o.body.kind()),
+        other => What::Other(format!("{other:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned()),
     };
     while let Some(item) = ticker.next_item(recording)? {
         let Item::Record(raw) = item else { continue };
@@ -154,7 +168,7 @@ fn next_input(
         }
         let n = osmose_core::step::encode_growing(&input, bytes);
         bytes.truncate(n);
-        return Ok(Some((tag, site_free(&input))));
+        return Ok(Some((tag, what(&input))));
     }
     Ok(None)
 }
@@ -184,10 +198,15 @@ fn first_input(
         if same {
             continue;
         }
-        let told = |side: Option<(Tag, String)>| {
-            side.map_or_else(|| "ends".to_owned(), |(tag, what)| format!("has {what} at {} s", tag.at))
+        let told = |side: &Told, first: Option<(Tag, What)>| match first {
+            None => format!("{} ends", side.name),
+            Some((tag, What::Seen(sensor, kind))) => {
+                let sensor = words::sensor(&side.site, sensor);
+                format!("{} has {sensor} ({}) at {} s", side.name, kind.as_str(), tag.at)
+            }
+            Some((tag, What::Other(what))) => format!("{} has {what} at {} s", side.name, tag.at),
         };
-        return Ok(Some(format!("inputs differ: {} {}, {} {}", a.name, told(left), b.name, told(right))));
+        return Ok(Some(format!("inputs differ: {}, {}", told(a, left), told(b, right))));
     }
 }
 
