@@ -6,12 +6,14 @@ use crate::outcome::{Ended, Failure, Outcome};
 use crate::stderr::say;
 use osmose_model::site::Site;
 use osmose_page::live::{About, Gatherer, Live, LiveTap, live};
-use osmose_page::replay::{Beside, Replaying};
-use osmose_page::server::{ServeError, Server};
+use osmose_page::replay::Replaying;
+use osmose_page::server::{Feed, ServeError, Server};
+use osmose_page::so_far::{SoFar, Written};
+use osmose_page::what_if::Beside;
 use osmose_runtime::cores::Cores;
 use osmose_runtime::engine::Engine;
 use osmose_runtime::tap::Tap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -34,9 +36,33 @@ pub(crate) struct Bound {
     server: Server,
     feed: Live,
     gatherer: Gatherer,
+    recording: Option<Replaying>,
+}
+
+impl Bound {
+    /// Lets pages look back into what the engine of a site records.
+    pub(crate) fn look_back(&mut self, site: &Site, written: Written) {
+        let name = match &written {
+            Written::File(file) => file.file_name().map(|n| n.to_string_lossy().into_owned()),
+            Written::Since(_) => None,
+        };
+        let name = name.unwrap_or_else(|| site.name.clone());
+        match Replaying::so_far(SoFar::new(name.clone(), written, Cores::read())) {
+            Ok(recording) => {
+                self.gatherer.recording(name);
+                self.recording = Some(recording);
+            }
+            Err(why) => say!("the page cannot look back: {why}"),
+        }
+    }
 }
 
 impl Web {
+    /// Whether a page is served.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.addr.as_deref() != Some("none")
+    }
+
     /// Binds the page and puts its tap among the others; `None` where none is wanted.
     pub(crate) fn bind(
         &self,
@@ -44,16 +70,21 @@ impl Web {
         dry_run: bool,
         taps: &mut Vec<Box<dyn Tap>>,
     ) -> Result<Option<Bound>, Failure> {
-        let server = match self.addr.as_deref() {
-            Some("none") => return Ok(None),
-            addr => bind(addr)?,
-        };
+        if !self.is_wanted() {
+            return Ok(None);
+        }
+        let server = bind(self.addr.as_deref())?;
         let topology = Cores::read().topology(site.engine.topology);
-        let about = About { topology: format!("{topology:?}").to_lowercase(), cores: Cores::read().allowed(), dry_run };
+        let about = About {
+            topology: format!("{topology:?}").to_lowercase(),
+            cores: Cores::read().allowed(),
+            dry_run,
+            recording: None,
+        };
         let files: Vec<_> = site.rule_files().cloned().collect();
         let (tap, feed, gatherer): (LiveTap, _, _) = live(site, &files, about);
         taps.push(Box::new(tap));
-        Ok(Some(Bound { server, feed, gatherer }))
+        Ok(Some(Bound { server, feed, gatherer, recording: None }))
     }
 }
 
@@ -62,16 +93,20 @@ impl Web {
 pub(crate) struct Serving {
     threads: Vec<JoinHandle<()>>,
     url: Option<String>,
+    /// What was made for pages that looked back.
+    scratch: Option<PathBuf>,
 }
 
 impl Serving {
     /// Serves a bound page from an engine that is about to run, until `stop`.
     pub(crate) fn of(bound: Option<Bound>, engine: &mut Engine, stop: &Arc<AtomicBool>) -> Result<Self, Failure> {
-        let Some(Bound { server, feed, gatherer }) = bound else { return Ok(Self::default()) };
+        let Some(Bound { server, feed, gatherer, recording }) = bound else { return Ok(Self::default()) };
         let url = format!("http://{}", server.addr());
         let gathering = gatherer.run(engine.look_on(), engine.latencies(), stop.clone()).map_err(Failure::found)?;
-        let serving = server.serve(Arc::new(feed), stop.clone()).map_err(Failure::found)?;
-        Ok(Self { threads: vec![gathering, serving], url: Some(url) })
+        let scratch = recording.as_ref().map(|r| r.scratch().to_owned());
+        let recording = recording.map(|r| Arc::new(r) as Arc<dyn Feed>);
+        let serving = server.serve(Arc::new(feed), recording, stop.clone()).map_err(Failure::found)?;
+        Ok(Self { threads: vec![gathering, serving], url: Some(url), scratch })
     }
 
     /// Tells whoever waits that everything is bound; `more` is what else is.
@@ -87,6 +122,8 @@ impl Serving {
     pub(crate) fn end(self) {
         // They look for the stop several times a second; one that failed has said so.
         self.threads.into_iter().for_each(|t| _ = t.join());
+        // A page that still plays would remove it when it is through, and the process may end before.
+        self.scratch.into_iter().for_each(|dir| _ = std::fs::remove_dir_all(dir));
     }
 }
 
@@ -96,9 +133,11 @@ pub(crate) fn replay(addr: &str, trace: &Path, beside: Option<Beside>) -> Ended 
     let feed = Replaying::new(trace, beside).map_err(Failure::found)?;
     let stop = crate::stop::on_signal()?;
     let url = format!("http://{}", server.addr());
-    let serving = server.serve(Arc::new(feed), stop).map_err(Failure::found)?;
+    let scratch = feed.scratch().to_owned();
+    let serving = server.serve(Arc::new(feed), None, stop).map_err(Failure::found)?;
     say!("ready web={url}");
     _ = serving.join();
+    _ = std::fs::remove_dir_all(scratch);
     Ok(Outcome::Success)
 }
 

@@ -27,6 +27,11 @@ rule pause {
   deadline 1 ms else count
   level privacy
 }
+rule doubt {
+  when p in m7 and m7.recorder is recording and unsure-for(p, m7) > 500 ms
+  do m7.recorder.pause(reason: \"{p} may have left\", back_s: left-ago(p, m7))
+  level privacy
+}
 rule door {
   when crossing-m7 crosses out
   do m7.recorder.pause(reason: \"somebody went out\", back_s: 0.1)
@@ -40,7 +45,16 @@ rule start {
 }
 ";
 
-fn site(lost_s: f64, curtain: bool) -> (Arc<Site>, osmose_rules::Program) {
+/// What there is beside the ceiling sensors and a pause for who leaves.
+#[derive(Clone, Copy)]
+struct With {
+    /// The door's light curtain, and the rule that goes with it.
+    curtain: bool,
+    /// The rule for those of whom nobody can say whether they are still inside.
+    doubt: bool,
+}
+
+fn site(lost_s: f64, with: With) -> (Arc<Site>, osmose_rules::Program) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/coworking");
     let read = |name: &str| std::fs::read_to_string(dir.join(name)).expect("an example's file");
     let devices = read("devices.toml");
@@ -49,8 +63,14 @@ fn site(lost_s: f64, curtain: bool) -> (Arc<Site>, osmose_rules::Program) {
             || SENSORS.iter().any(|s| block.starts_with(&format!("sensor]]\nid = \"{s}\"\n")))
     };
     let devices: String = devices.split("\n[[").filter(wanted).map(|b| format!("\n[[{b}")).collect();
-    let door = RULES.find("rule door").expect("the rule")..RULES.find("rule start").expect("the rule");
-    let rules = if curtain { RULES.to_owned() } else { RULES.replace(&RULES[door], "") };
+    let mut rules = RULES.to_owned();
+    for (first, next, is_wanted) in [("rule door", "rule start", with.curtain), ("rule doubt", "rule door", with.doubt)]
+    {
+        let (from, to) = (RULES.find(first).expect("the rule"), RULES.find(next).expect("the rule"));
+        if !is_wanted {
+            rules = rules.replace(&RULES[from..to], "");
+        }
+    }
     let file = |path: &str, text: String| SourceFile { path: path.into(), text };
     let files = [
         file("site.toml", read("site.toml").replace("lost_s = 2.0", &format!("lost_s = {lost_s:?}"))),
@@ -95,8 +115,8 @@ struct Ran {
     m7: osmose_model::ids::ZoneId,
 }
 
-fn run(script: &str, seconds: i64, seed: u64, lost_s: f64, curtain: bool) -> Ran {
-    let (site, program) = site(lost_s, curtain);
+fn run(script: &str, seconds: i64, seed: u64, lost_s: f64, with: With) -> Ran {
+    let (site, program) = site(lost_s, with);
     let mut sim = Sim::new(&site, Scenario::Morning { script: script.into() }, seed).expect("the script fits the site");
     let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
     let m7 = site.zone_named("m7").expect("m7");
@@ -173,17 +193,21 @@ struct Leave {
     kept: usize,
 }
 
-/// Of at least a thousand true leaves: those that ended a recording, each with the seed of its run; and how many there
-/// were in all.
+/// So many leaves that ended a recording are looked at, and at most so many seeds: about every second leave is one, since
+/// others leave while it is paused.
+const LEAVES: usize = 1000;
+const SEEDS: u64 = 150;
+
+/// A thousand true leaves that ended a recording, each with the seed of its run; and how many there were in all.
 fn a_thousand_leaves(curtain: bool) -> (Vec<(u64, Leave)>, usize) {
     let (mut all, mut leaked, mut truly) = (Vec::new(), DurationNs::ZERO, 0);
     // Each seed is other people, other ways, other noise.
-    for seed in 1..=60 {
-        let ran = run(SIX_WHO_COME_AND_GO, 240, seed, 2.0, curtain);
+    for seed in 1..=SEEDS {
+        let ran = run(SIX_WHO_COME_AND_GO, 240, seed, 2.0, With { curtain, doubt: true });
         truly += ran.crossings.iter().filter(|c| c.zone == ran.m7 && !c.entered).count();
         leaked = DurationNs(leaked.0 + ran.leaked.0);
         all.extend(ran.leaves().into_iter().map(|l| (seed, l)));
-        if truly >= 1000 {
+        if all.len() >= LEAVES {
             break;
         }
     }
@@ -204,26 +228,28 @@ fn a_thousand_leaves(curtain: bool) -> (Vec<(u64, Leave)>, usize) {
     (all, truly)
 }
 
-#[test]
-fn nothing_captured_after_a_leave_is_written_in_a_thousand_leaves() {
-    let (all, truly) = a_thousand_leaves(true);
-    assert!(truly >= 1000 && all.len() >= 300, "{truly} leaves, {} of a recording", all.len());
-    let kept: Vec<_> = all.iter().filter(|(_, l)| l.kept > 0).collect();
-    assert!(kept.is_empty(), "by seed: {kept:?}");
-}
-
-/// Without the curtain a few are written too long: of those who stop on the threshold, within a hand's breadth of the line,
-/// while others squeeze past. They are told to have left when they walk on, and how fast they do says nothing of how long
-/// they stood; two who stand that close are taken for one another besides. The share is printed, and small.
-#[test]
-fn without_the_curtain_few_leaves_are_not_seen_in_time() {
-    let (all, truly) = a_thousand_leaves(false);
-    assert!(truly >= 1000 && all.len() >= 300, "{truly} leaves, {} of a recording", all.len());
+/// No frame with a sample from a leave on is in the file.
+fn assert_nothing_is_kept(curtain: bool) {
+    let (all, truly) = a_thousand_leaves(curtain);
+    assert!(all.len() >= LEAVES, "{truly} leaves, {} of a recording", all.len());
     let kept: Vec<_> = all.iter().filter(|(_, l)| l.kept > 0).collect();
     for (seed, Leave { at, delay_ms, kept }) in &kept {
         println!("  seed {seed}, left at {at} s: paused {delay_ms:.0} ms later, {kept} frames kept");
     }
-    assert!(kept.len() * 100 <= all.len(), "by seed: {kept:?}");
+    assert!(kept.is_empty(), "by seed: {kept:?}");
+}
+
+#[test]
+fn nothing_captured_after_a_leave_is_written_in_a_thousand_leaves() {
+    assert_nothing_is_kept(true);
+}
+
+/// Without the curtain some stop on the threshold, within a hand's breadth of the line, while others squeeze past: they are
+/// told to have left when they walk on, and how fast they do says nothing of how long they stood. The pause reaches back
+/// to when they were last surely inside, and it comes before the hold-back is over (`doubt`).
+#[test]
+fn nothing_is_written_after_a_leave_by_the_ceiling_sensors_alone_either() {
+    assert_nothing_is_kept(false);
 }
 
 /// Everything that sees the door falls silent while she walks out: she is lost `lost_s` after she was seen last.
@@ -251,12 +277,12 @@ silent = true
 
 #[test]
 fn who_walks_out_through_a_gap_in_the_sensors_pauses_it_too_and_what_leaks_is_said() {
-    for (lost_s, hold_is_enough) in [(2.0, false), (0.5, true)] {
-        let ran = run(OUT_THROUGH_A_GAP, 20, 1, lost_s, true);
+    for (lost_s, doubt, hold_is_enough) in [(2.0, false, false), (0.5, false, true), (2.0, true, true)] {
+        let ran = run(OUT_THROUGH_A_GAP, 20, 1, lost_s, With { curtain: true, doubt });
         let leaves = ran.leaves();
         let [Leave { delay_ms, kept, .. }] = leaves.as_slice() else { panic!("{:?}: {:?}", ran.open, ran.crossings) };
         println!(
-            "lost after {lost_s} s: crossing to pause {delay_ms:.0} ms, {kept} frames kept, {} ms leaked",
+            "lost after {lost_s} s, doubt {doubt}: crossing to pause {delay_ms:.0} ms, {kept} frames kept, {} ms leaked",
             ran.leaked.0 / 1_000_000
         );
         // Doubt pauses: no later than the lost time and a sample.

@@ -23,6 +23,7 @@ use crate::ranging::Ranging;
 use crate::rssi::{Beacons, Receivers};
 use crate::sensors::Sensors;
 use crate::sink::Sink;
+use crate::surely;
 use crate::voices::Maker;
 use arrayvec::ArrayVec;
 use osmose_model::device::{Sensor, SensorKind};
@@ -298,6 +299,7 @@ impl Fusion {
         if self.occupants.slot(slot).confirmed {
             let refused = membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut sink);
             self.counts.zones_full += refused;
+            surely::note(&self.plan, &mut self.occupants, slot, sink_of.1);
         }
         sink.event(EventKind::Appears, self.occupants.occupant(slot), None, None);
         Ok(slot)
@@ -309,6 +311,7 @@ impl Fusion {
         let mut sink = Sink::new(out, &mut self.counts.stimuli_shed, Some(sensor), measured);
         let refused = membership::settle(&self.plan, &mut self.occupants, slot, How::Silently, &mut sink);
         self.counts.zones_full += refused;
+        surely::note(&self.plan, &mut self.occupants, slot, measured);
         sink.event(EventKind::Confirmed, self.occupants.occupant(slot), None, None);
         self.occupants.schedule(slot, self.now);
     }
@@ -343,6 +346,9 @@ impl Fusion {
             let how = if found { How::Found } else { How::Usually };
             let refused = membership::settle(&self.plan, &mut self.occupants, slot, how, &mut sink);
             self.counts.zones_full += refused;
+        }
+        if somebody {
+            surely::note(&self.plan, &mut self.occupants, slot, measured);
         }
         if sink.len() == said && before != place {
             sink.push(Stimulus::Moved(self.occupants.occupant(slot).track));
@@ -581,6 +587,10 @@ impl Fuse for Fusion {
         })?;
         let who = self.occupants.occupant(best);
         Some((who.track, who.person_p))
+    }
+
+    fn surely_in(&self, track: TrackId, zone: ZoneId) -> Option<LogicalNs> {
+        surely::last(&self.plan, &self.occupants, track, zone)
     }
 
     fn sensor(&self, sensor: SensorId) -> SensorStatus {

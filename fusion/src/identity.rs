@@ -8,7 +8,7 @@
 //!   person gets what the bound track was taken for (a repaired swap), and whoever shared a name with it gets all of that.
 //! - Two tracks that come close may change places. Their beliefs are mixed with the probability of that,
 //!   `0.5 exp(-c D²/2)`, where D² is the Mahalanobis distance of their positions and velocities; over one encounter by its
-//!   closest moment, once. When that is likely enough to matter, `swapped` is said. So is what is known of their devices:
+//!   closest moment, once, and by more the longer they stay so close: every scan is another chance ([`STAY_S`]). When that is likely enough to matter, `swapped` is said. So is what is known of their devices:
 //!   which of the two carries one is in doubt until its fixes tell.
 //!
 //! Voices and the likelihoods of other evidence multiply into the same beliefs when their kinds are used.
@@ -38,6 +38,11 @@ const PART_M: f64 = 1.7;
 /// 6 reads a minute each, 6 of 10 rows bore the right name with any share from 0.25 to 1; the wrong ones were 5 in 100
 /// and 16 in 100.
 const SURE: f64 = 0.35;
+/// Two who stay close may change places with every scan: so long counts as one more chance, of `0.5 exp(-c D²)`, seconds.
+const STAY_S: f64 = 0.2;
+/// How much somebody may change their pace while it is not clear which of two they are, m/s: those who stop face to face
+/// and turn back look like those who pass.
+const TURNS_MPS: f64 = 0.5;
 /// The probability of having changed places from which on it is said.
 const SWAP_SAID_P: f64 = 0.25;
 /// The most that one encounter can mix: beyond, the order is as good as forgotten.
@@ -67,9 +72,16 @@ pub(crate) struct Encounter {
     pair: (TrackId, TrackId),
     /// The probability of having changed places that is mixed in already.
     mixed: f64,
+    /// The moment by which it was.
+    at: LogicalNs,
     /// Whether it was said.
     said: bool,
 }
+
+/// Most recognisers of voices of whom it is known whom they heard last; the one longest silent gives way.
+const HEARD_MAX: usize = 64;
+/// Whom recognisers of voices heard last, and when.
+pub(crate) type LastHeard = ArrayVec<(SensorId, PersonId, LogicalNs), HEARD_MAX>;
 
 /// Every belief.
 #[derive(Clone, Debug)]
@@ -83,6 +95,7 @@ pub(crate) struct Identities {
     encounters: Vec<Encounter>,
     /// Badge reads that wait for somebody to step up, by when they were read.
     pub(crate) reads: Vec<OpenRead>,
+    pub(crate) heard: LastHeard,
     /// Tracks whose beliefs a read changed, reused.
     changed: Vec<u32>,
     /// Everybody else of whom anything is believed, reused.
@@ -101,6 +114,7 @@ pub(crate) struct SavedIdentities {
     bound_at: Vec<LogicalNs>,
     encounters: Vec<Encounter>,
     reads: Vec<OpenRead>,
+    heard: LastHeard,
 }
 
 impl SavedIdentities {
@@ -119,7 +133,7 @@ impl SavedIdentities {
         let velocity_covariance = order.iter().map(|&i| self.velocity_covariance[i]).collect();
         let bound_at = order.iter().map(|&i| self.bound_at[i]).collect();
         let reads = self.reads.iter().map(|read| read.renumbered(&number)).collect();
-        Self { beliefs, velocity_covariance, bound_at, encounters, reads }
+        Self { beliefs, velocity_covariance, bound_at, encounters, reads, heard: self.heard.clone() }
     }
 }
 
@@ -196,6 +210,7 @@ impl Identities {
             bound_at: vec![LogicalNs(i64::MIN); max],
             encounters: Vec::with_capacity(ENCOUNTERS_MAX),
             reads: Vec::with_capacity(OPEN_READS_MAX),
+            heard: LastHeard::new(),
             changed: Vec::with_capacity(max),
             others: Vec::with_capacity(max),
             at_reader: Vec::with_capacity(max),
@@ -217,6 +232,7 @@ impl Identities {
         self.velocity_covariance[..slots].copy_from_slice(&other.velocity_covariance[..slots]);
         self.encounters.clone_from(&other.encounters);
         self.reads.clone_from(&other.reads);
+        self.heard.clone_from(&other.heard);
     }
 
     /// A slot has a new occupant, of whom nothing is believed.
@@ -231,14 +247,15 @@ impl Identities {
         self.velocity_covariance[slot as usize] = covariance;
     }
 
-    /// The probability that two tracks at a moment change places.
-    fn swap_p(&self, occupants: &Occupants, a: u32, b: u32) -> f64 {
+    /// How far apart two tracks are at a moment: the squared Mahalanobis distance of their places and velocities.
+    fn apart2(&self, occupants: &Occupants, a: u32, b: u32) -> f64 {
         let (p, q) = (occupants.occupant(a), occupants.occupant(b));
         let apart = [p.place.at.x_m - q.place.at.x_m, p.place.at.y_m - q.place.at.y_m];
         let faster = [p.velocity_mps[0] - q.velocity_mps[0], p.velocity_mps[1] - q.velocity_mps[1]];
+        let turns = [2.0 * TURNS_MPS * TURNS_MPS, 0.0, 2.0 * TURNS_MPS * TURNS_MPS];
         let velocity = sum(self.velocity_covariance[a as usize], self.velocity_covariance[b as usize]);
-        let d2 = mahalanobis2(apart, sum(p.covariance_m2, q.covariance_m2)) + mahalanobis2(faster, velocity);
-        (0.5 * libm::exp(-0.5 * SURE * d2)).min(SWAP_P_MAX)
+        let velocity = sum(velocity, turns);
+        mahalanobis2(apart, sum(p.covariance_m2, q.covariance_m2)) + mahalanobis2(faster, velocity)
     }
 
     pub(crate) fn saved(&self, occupants: &Occupants) -> SavedIdentities {
@@ -252,6 +269,7 @@ impl Identities {
             bound_at: slots().map(|(slot, _)| self.bound_at[slot]).collect(),
             encounters: self.encounters.clone(),
             reads: self.reads.clone(),
+            heard: self.heard.clone(),
         }
     }
 
@@ -287,7 +305,9 @@ impl Identities {
         let reads_sound =
             saved.reads.len() <= OPEN_READS_MAX && saved.reads.iter().all(|read| read.is_sound(people, sensors));
         self.reads.extend(saved.reads);
-        sound && reads_sound
+        let heard_sound = saved.heard.iter().all(|(s, p, _)| s.index() < sensors && p.index() < people);
+        self.heard = saved.heard;
+        sound && reads_sound && heard_sound
     }
 }
 
@@ -327,6 +347,21 @@ impl Fusion {
             (true, _) => p_of(&self.identities.beliefs[slot as usize], person),
             (false, true) => who.person_p,
             (false, false) => 0.0,
+        }
+    }
+
+    /// For how long a recogniser has not heard a person, seconds, without end where it heard somebody else since; and notes
+    /// that it hears them now.
+    pub(crate) fn silent_s(&mut self, sensor: SensorId, person: PersonId, now: LogicalNs) -> f64 {
+        let heard = &mut self.identities.heard;
+        let last = heard.iter().position(|(s, ..)| *s == sensor).map(|i| heard.remove(i));
+        if heard.is_full() {
+            heard.remove(0);
+        }
+        heard.push((sensor, person, now));
+        match last {
+            Some((_, who, at)) if who == person => now.since(at).as_s_f64().max(0.0),
+            _ => f64::INFINITY,
         }
     }
 
@@ -495,8 +530,8 @@ impl Fusion {
         self.find_meetings(level);
         for i in 0..self.identities.near.len() {
             let (pair, (a, b)) = self.identities.near[i];
-            let swap_p = self.identities.swap_p(&self.occupants, a, b);
-            self.meet(pair, (a, b), swap_p, from, out);
+            let apart2 = self.identities.apart2(&self.occupants, a, b);
+            self.meet(pair, (a, b), apart2, from, out);
         }
         // Those who have parted, or are gone, meet anew the next time.
         let occupants = &self.occupants;
@@ -551,12 +586,13 @@ impl Fusion {
         near.dedup_by_key(|&mut (pair, _)| pair);
     }
 
-    /// Mixes two beliefs by what this moment adds to the probability of having changed places.
+    /// Mixes two beliefs by what this moment adds to the probability of having changed places. Mixings s1 and s2 in a row
+    /// are one with `1 - 2s = (1 - 2 s1)(1 - 2 s2)`.
     fn meet(
         &mut self,
         pair: (TrackId, TrackId),
         (a, b): (u32, u32),
-        swap_p: f64,
+        apart2: f64,
         from: (SensorId, LogicalNs),
         out: &mut Vec<Stimulus>,
     ) {
@@ -568,15 +604,21 @@ impl Fusion {
                 return;
             }
             Err(at) => {
-                encounters.insert(at, Encounter { pair, mixed: 0.0, said: false });
+                encounters.insert(at, Encounter { pair, mixed: 0.0, at: from.1, said: false });
                 at
             }
         };
         let encounter = &mut encounters[at];
+        // As likely as at their closest, once; and another chance for so long as they have stayed.
+        let closest = 0.5 * libm::exp(-0.5 * SURE * apart2);
+        let stayed_s = from.1.since(encounter.at).as_s_f64().clamp(0.0, STAY_S);
+        let chance = libm::pow(1.0 - libm::exp(-SURE * apart2), stayed_s / STAY_S);
+        let stayed = 0.5 * (1.0 - (1.0 - 2.0 * encounter.mixed) * chance);
+        encounter.at = encounter.at.max(from.1);
+        let swap_p = closest.max(stayed).min(SWAP_P_MAX);
         if swap_p <= encounter.mixed {
             return;
         }
-        // Two mixings s1 and s2 in a row are one with 1 - 2s = (1 - 2 s1)(1 - 2 s2).
         let more = 0.5 * (1.0 - (1.0 - 2.0 * swap_p) / (1.0 - 2.0 * encounter.mixed));
         encounter.mixed = swap_p;
         let say = swap_p >= SWAP_SAID_P && !encounter.said;

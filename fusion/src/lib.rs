@@ -77,6 +77,7 @@ mod sensors;
 mod sink;
 mod slant;
 mod snapshot;
+mod surely;
 pub mod tracker;
 mod voices;
 

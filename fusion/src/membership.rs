@@ -7,6 +7,7 @@
 use crate::occupants::Occupants;
 use crate::plan::{Plan, REACH_M};
 use crate::sink::Sink;
+use crate::surely;
 use osmose_model::ids::ZoneId;
 use osmose_model::limits::ZONES_PER_OCCUPANT_MAX;
 use osmose_model::time::DurationNs;
@@ -78,6 +79,7 @@ pub(crate) fn settle(plan: &Plan, occupants: &mut Occupants, slot: u32, how: How
             refused += 1;
             slack_m = 0.0;
         } else if how != How::Silently {
+            surely::came_in(plan, occupants, slot, zone, sink.measured);
             sink.event(EventKind::Enters, occupants.occupant(slot), Some(zone), None);
         }
     }

@@ -9,6 +9,7 @@ use crate::deadlines::Deadlines;
 use crate::in_place::{Stamped, StampedVec, clone_in_place};
 use crate::index::OccupantIndex;
 use crate::keys::SlotTable;
+use crate::surely::Surely;
 use arrayvec::ArrayVec;
 use osmose_model::geometry::{Aabb, Place, Point};
 use osmose_model::ids::{CarriedKey, LevelId, PersonId, TrackId, ZoneId};
@@ -152,6 +153,7 @@ pub(crate) struct SavedSlot {
     pub(crate) refuted: bool,
     pub(crate) located_at: Option<LogicalNs>,
     pub(crate) exits: Exits,
+    pub(crate) surely: Surely,
     /// The deadline as set, which may have been held back to stay behind the instant that set it.
     pub(crate) due: Option<LogicalNs>,
 }
@@ -161,6 +163,7 @@ pub(crate) struct SavedSlot {
 pub(crate) struct Occupants {
     slots: StampedVec<Slot>,
     exits: StampedVec<Exits>,
+    surely: StampedVec<Surely>,
     due_at: Vec<Option<LogicalNs>>,
     free: Vec<u32>,
     /// Ascending by track.
@@ -194,6 +197,7 @@ impl Occupants {
         Self {
             slots: StampedVec::with_capacity(max),
             exits: StampedVec::with_capacity(max),
+            surely: StampedVec::with_capacity(max),
             due_at: Vec::with_capacity(max),
             free: Vec::with_capacity(max),
             order: Vec::with_capacity(max),
@@ -313,6 +317,7 @@ impl Occupants {
             refuted: false,
             located_at: None,
             exits: Exits::new(),
+            surely: Surely::new(),
             due: None,
         });
         self.index.insert(self.occupant(slot).place.level, slot, boxed);
@@ -349,12 +354,14 @@ impl Occupants {
             Some(slot) => {
                 self.slots[slot as usize] = entry;
                 self.exits[slot as usize] = saved.exits;
+                self.surely[slot as usize] = saved.surely;
                 self.due_at[slot as usize] = saved.due;
                 slot
             }
             None => {
                 self.slots.push(entry);
                 self.exits.push(saved.exits);
+                self.surely.push(saved.surely);
                 self.due_at.push(saved.due);
                 (self.slots.len() - 1) as u32
             }
@@ -529,6 +536,16 @@ impl Occupants {
         self.exits[slot as usize].iter().find(|&&(_, due)| due <= now).map(|&(zone, _)| zone)
     }
 
+    /// When it was last surely in recorded rooms (`surely.rs`).
+    pub(crate) fn surely(&self, slot: u32) -> &Surely {
+        &self.surely[slot as usize]
+    }
+
+    /// To note it.
+    pub(crate) fn surely_mut(&mut self, slot: u32) -> &mut Surely {
+        &mut self.surely[slot as usize]
+    }
+
     /// When it will be lost (while seen) or forgotten (while lost), if ever.
     pub(crate) fn vanishes_at(&self, slot: u32) -> LogicalNs {
         let entry = &self.slots[slot as usize];
@@ -606,6 +623,7 @@ impl Occupants {
         let mut kept = Self::new(0, 0, self.rosters.len(), self.by_person.len());
         kept.slots = StampedVec::with_capacity(self.max);
         kept.exits = StampedVec::with_capacity(self.max);
+        kept.surely = StampedVec::with_capacity(self.max);
         kept.due_at.reserve(self.max);
         kept.free.reserve(self.max);
         kept.order.reserve(self.max);
@@ -622,6 +640,7 @@ impl Occupants {
     fn copy_into(&self, to: &mut Self) {
         to.slots.copy_from(&self.slots);
         to.exits.copy_from(&self.exits);
+        to.surely.copy_from(&self.surely);
         to.due_at.clone_from(&self.due_at);
         to.free.clone_from(&self.free);
         to.order.clone_from(&self.order);
@@ -712,6 +731,7 @@ impl Occupants {
                 refuted: entry.refuted,
                 located_at: entry.located_at,
                 exits: self.exits[slot as usize].clone(),
+                surely: self.surely[slot as usize].clone(),
                 due: self.due_at[slot as usize],
             }
         });

@@ -4,6 +4,7 @@
 //! may skip the next moves that cannot cross one.
 
 use crate::nearby::Nearby;
+use crate::surely::WaysOut;
 use osmose_model::geometry::{Aabb, Area, Point, Segment};
 use osmose_model::ids::{LevelId, ZoneId};
 use osmose_model::site::{Site, ZoneMargins};
@@ -54,6 +55,7 @@ pub(crate) struct Plan {
     floors: Vec<Floor>,
     zones: Vec<PlanZone>,
     margins: ZoneMargins,
+    pub(crate) ways_out: WaysOut,
 }
 
 /// Margins with no number that would turn their meaning round: a lost time of at least a nanosecond.
@@ -91,7 +93,7 @@ impl Plan {
                 Floor { zones: Nearby::new(&boxes, REACH_M), walls: RTree::bulk_load(walls.collect()) }
             })
             .collect();
-        Self { floors, zones, margins: sane(site.margins) }
+        Self { floors, zones, margins: sane(site.margins), ways_out: WaysOut::new(site) }
     }
 
     /// How many levels there are.

@@ -94,6 +94,7 @@ fn is_sound(saved: &SavedSlot, site: &Site) -> bool {
         && who.zones.is_sorted_by(|a, b| a < b)
         && saved.exits.iter().all(|(z, _)| who.zones.contains(z))
         && saved.exits.is_sorted_by(|a, b| a.0 < b.0)
+        && saved.surely.iter().all(|(z, _)| z.index() < site.zones.len())
         && saved.seen_place.is_plausible()
         && saved.seen_place.level.index() < site.levels.len()
         && [saved.carried, saved.tracked_at]

@@ -30,6 +30,8 @@ const CLEAR_WINNER: f64 = 3.0;
 const HEARD_M: f64 = 6.0;
 /// Weight of a speaker whom no tracker sees, against one right on the bearing.
 const UNSEEN_WEIGHT: f64 = 0.05;
+/// One bearing in so many is of an echo, and may be anybody's.
+const ECHO_P: f64 = 0.1;
 /// Of being on one of the tracks taken for nobody, when a person is on none that is known.
 const NEWLY_HERE_P: f64 = 0.5;
 /// Of a person who was last known on a track that is lost: how likely they are not on it any more, whatever was heard.
@@ -120,7 +122,7 @@ impl Fusion {
         // What the place is uncertain by is seen from there under that angle; nobody is nearer than the microphone's size.
         let place = 0.5 * (who.covariance_m2[0] + who.covariance_m2[2]) / distance2.max(0.25);
         let variance = said.noise.sigma_rad * said.noise.sigma_rad + place;
-        libm::exp(-0.5 * off * off / variance.max(1e-6))
+        ECHO_P + (1.0 - ECHO_P) * libm::exp(-0.5 * off * off / variance.max(1e-6))
     }
 
     /// A voice was recognised.
@@ -142,7 +144,9 @@ impl Fusion {
             return Err(Refusal::NotPlausible);
         }
         // What is said several times a second is one utterance, and shares its error.
-        let worth = said.rate_hz.filter(|hz| *hz > 1.0).map_or(1.0, |hz| 1.0 / hz);
+        let rate_hz = said.rate_hz;
+        let silent_s = self.silent_s(from.0, person, from.1);
+        let worth = rate_hz.filter(|hz| *hz > 1.0).map_or(silent_s.min(1.0), |hz| 1.0 / hz);
         let ratio = libm::pow(likelihood.clamp(RATIO_RANGE.0, RATIO_RANGE.1), worth);
         let mut heard: ArrayVec<Hearing, HEARD_MAX> = ArrayVec::new();
         for slot in self.occupants.in_order() {

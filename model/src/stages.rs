@@ -98,6 +98,12 @@ pub trait Fuse {
     fn occupied(&self, zone: ZoneId) -> Tri;
     /// The track a person is on.
     fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)>;
+    /// When an occupant was last surely inside of a zone in which a recorder stands: farther from every way out than three
+    /// standard deviations of its place, or came into it; the log's beginning where it never did, `None` of other zones.
+    fn surely_in(&self, track: TrackId, zone: ZoneId) -> Option<LogicalNs> {
+        let _ = (track, zone);
+        None
+    }
     /// How a sensor is doing.
     fn sensor(&self, sensor: SensorId) -> SensorStatus;
     /// Whether a sensor is alive at `now`.

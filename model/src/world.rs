@@ -185,6 +185,14 @@ impl Occupant {
         self.moved_by.push(sighting);
     }
 
+    /// How uncertain its place is in the worst direction: the longest half-axis of the one-sigma ellipse, metres.
+    #[must_use]
+    pub fn spread_m(&self) -> f64 {
+        let [xx, xy, yy] = self.covariance_m2;
+        let (half, off) = (0.5 * (xx + yy), 0.5 * (xx - yy));
+        (half + (off * off + xy * xy).sqrt()).max(0.0).sqrt()
+    }
+
     /// Whether it is in the zone: unknown when it was lost there.
     #[must_use]
     pub fn is_in(&self, zone: ZoneId) -> Tri {
@@ -313,6 +321,12 @@ pub trait WorldView {
     fn occupied(&self, zone: ZoneId) -> Tri;
     /// The track a person is on, with the probability of the identity; the likeliest where several.
     fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)>;
+    /// When an occupant was last surely inside of a zone in which a recorder stands: farther from every way out than three
+    /// standard deviations of its place, or came into it; the log's beginning where it never did, `None` of other zones.
+    fn surely_in(&self, track: TrackId, zone: ZoneId) -> Option<LogicalNs> {
+        let _ = (track, zone);
+        None
+    }
     /// Whether a person belongs to a group.
     fn is_member(&self, person: PersonId, group: GroupId) -> bool;
     /// A device's property: its last report, else its last command, else unknown.

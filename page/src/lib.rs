@@ -7,7 +7,10 @@
 //! | [`outlet`] | what waits for one page: the newest picture and a bounded queue; a slow page misses, nobody waits |
 //! | [`request`] | the few things that a page may say |
 //! | [`live`] | a running engine looked on: a tap for what happens, pictures for how things stand |
-//! | [`replay`] | a recording played: seek, step, speed, two runs side by side; its `passes` make the timeline, verify and compare |
+//! | [`replay`] | a recording played: its `session` seeks, steps, plays two runs side by side; its `past` reads what was decided, its `passes` make the timeline, verify and compare |
+//! | [`so_far`] | what a running engine has recorded so far, as something to be played |
+//! | [`scratch`] | a folder for what goes with the process |
+//! | [`what_if`] | a recording run again with something otherwise, beside the first |
 //! | [`note`] | what happened, from a tap or from a replay |
 //! | [`chronicle`] | what happened lately, bounded: events as messages, commands with their causes |
 //! | [`latency`] | how long commands took in the last minute, against their budgets |
@@ -25,10 +28,15 @@ pub mod live;
 pub mod note;
 pub mod outlet;
 mod passes;
+mod past;
 pub mod replay;
 pub mod request;
+pub mod scratch;
 pub mod script;
 pub mod server;
+mod session;
 pub mod snap;
+pub mod so_far;
 pub mod story;
 pub mod tell;
+pub mod what_if;

@@ -60,6 +60,8 @@ pub struct About {
     pub cores: usize,
     /// It decides and sends nothing.
     pub dry_run: bool,
+    /// What the recording is called that pages may be played; `None` where there is none.
+    pub recording: Option<String>,
 }
 
 /// The journal thread's end.
@@ -169,7 +171,7 @@ pub fn live(site: &Arc<Site>, files: &[SourceFile], about: About) -> (LiveTap, L
 }
 
 impl Feed for Live {
-    fn open(&self, page: Arc<Outlet>) -> Box<dyn Visitor> {
+    fn open(&self, page: Arc<Outlet>, _: Option<f64>) -> Box<dyn Visitor> {
         self.is_watched.store(true, Ordering::Relaxed);
         if self.said.try_send(Said::Open(page.clone())).is_err() {
             page.close();
@@ -204,6 +206,11 @@ struct Gathering {
 }
 
 impl Gatherer {
+    /// Pages are told what they may be played.
+    pub fn recording(&mut self, name: String) {
+        self.about.recording = Some(name);
+    }
+
     /// Gathers on a thread of its own until `stop` is set or the engine is gone.
     ///
     /// # Errors
@@ -268,6 +275,7 @@ impl Gathering {
         more.insert("topology".into(), self.about.topology.clone().into());
         more.insert("cores".into(), self.about.cores.into());
         more.insert("dry_run".into(), self.about.dry_run.into());
+        more.insert("recording".into(), self.about.recording.clone().into());
         page.tell(text(&hello(self.chronicle.names(), Mode::Live, picture.tag.seq.0, more)));
         // What is not sent yet comes with the others', and is in the chronicle already.
         page.tell(text(&self.chronicle.last(EVENTS_AT_FIRST)));

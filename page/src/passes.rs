@@ -3,7 +3,8 @@
 
 use crate::chronicle::seconds;
 use crate::outlet::Outlet;
-use crate::replay::Beside;
+use crate::tell::Names;
+use crate::what_if::Beside;
 use osmose_model::device::ActuatorKind;
 use osmose_model::site::Site;
 use osmose_model::time::LogicalNs;
@@ -100,20 +101,23 @@ pub(crate) fn verified(path: &Path, page: &Outlet) -> Value {
 /// The `compare` message: where two recordings part.
 pub(crate) fn differences(path: &Path, other: &Beside) -> Value {
     let found = || -> Result<Value, String> {
-        let told = |path: &Path| Told::read(path, &mut ()).map_err(|e| e.to_string());
-        let (a, b) = (told(path)?, told(&other.path)?);
+        // On the page the two are called so; where their files lie is nobody's concern.
+        let told =
+            |path: &Path, name| Ok::<_, String>(Told::read(path, &mut ()).map_err(|e| e.to_string())?.called(name));
+        let (a, b) = (told(path, "A")?, told(&other.path, "B")?);
         let diff = compare(&a, &b, (path, &other.path), &mut ()).map_err(|e| e.to_string())?;
         let told = diff.to_json();
         let list: Vec<Value> = diff
             .differences
             .iter()
             .zip(told["differences"].as_array().into_iter().flatten())
-            .map(|(d, t)| difference(d, t))
+            .map(|(d, t)| difference(d, t, [&a, &b]))
             .collect();
+        let causes = told["cause"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let from_s = list.first().filter(|_| other.is_what_if).map(|d| d["at_s"].clone());
         Ok(json!({"type": "compare", "name": other.name, "note": other.note, "from_s": from_s,
             "list": list, "counts": {"a": told["a"]["commands"], "b": told["b"]["commands"], "equal": told["same"]},
-            "facts": told["cause"].as_array().into_iter().flatten().map(|c| json!(["Cause", c])).collect::<Vec<_>>()}))
+            "facts": causes.map(|c| json!(["Cause", c])).collect::<Vec<_>>()}))
     };
     found().unwrap_or_else(|why| {
         json!({"type": "compare", "name": other.name, "note": why, "from_s": null, "list": [],
@@ -121,16 +125,21 @@ pub(crate) fn differences(path: &Path, other: &Beside) -> Value {
     })
 }
 
-fn difference(d: &Difference<'_>, told: &Value) -> Value {
-    let (mark, side) = match d.change {
-        Change::Gone => ("−", &told["a"]),
-        Change::New => ("+", &told["b"]),
-        Change::Moved | Change::Altered => ("Δ", &told["b"]),
+fn difference(d: &Difference<'_>, told: &Value, [a, b]: [&Told; 2]) -> Value {
+    let (mark, key, side, command) = match d.change {
+        Change::Gone => ("−", "a", a.side(), d.a),
+        Change::New => ("+", "b", b.side(), d.b),
+        Change::Moved | Change::Altered => ("Δ", "b", b.side(), d.b),
     };
     let moved = match (d.a, d.b) {
-        (Some(a), Some(b)) if d.change == Change::Moved => format!(", {:+.0} ms", b.at.since(a.at).0 as f64 / 1e6),
+        (Some(a), Some(b)) if d.change == Change::Moved => {
+            let ms = b.at.since(a.at).0 as f64 / 1e6;
+            format!(", {:.0} ms {}", ms.abs(), if ms < 0.0 { "earlier" } else { "later" })
+        }
         _ => String::new(),
     };
-    json!({"at_s": seconds(d.at), "mark": mark, "title": side["command"], "a": told["a"]["id"], "b": told["b"]["id"],
-        "text": format!("{}{moved}: {}", side["rule"].as_str().unwrap_or("?"), side["because"].as_str().unwrap_or("?"))})
+    let names = Names { site: side.site, book: side.book };
+    let why = command.map_or_else(String::new, |c| format!("{}{moved}: {}", names.sender(c), names.why(c)));
+    json!({"at_s": seconds(d.at), "mark": mark, "title": told[key]["command"], "a": told["a"]["id"], "b": told["b"]["id"],
+        "text": why})
 }

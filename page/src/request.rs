@@ -1,6 +1,7 @@
 //! The few things that a page may say. Everything else is refused.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// The longest message of a page, bytes.
 pub const REQUEST_BYTES_MAX: usize = 4096;
@@ -8,6 +9,11 @@ pub const REQUEST_BYTES_MAX: usize = 4096;
 pub const REQUESTS_PER_S_MAX: u32 = 20;
 /// The longest stretch that may be stepped at once, scans.
 const STEP_MAX: i64 = 100_000;
+
+/// Sensors that a page may wish otherwise at once.
+const OTHERWISE_MAX: usize = 16;
+/// The longest that one may have spoken later, milliseconds.
+const DELAY_MS_MAX: u32 = 60_000;
 
 /// Whose story is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -36,6 +42,23 @@ impl Of {
     }
 }
 
+/// What sensors are to have done otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Otherwise {
+    /// These had not been there.
+    pub without: Vec<String>,
+    /// These had spoken so many milliseconds later.
+    pub delay_ms: BTreeMap<String, u32>,
+}
+
+impl Otherwise {
+    fn is_within_limits(&self) -> bool {
+        let n = self.without.len() + self.delay_ms.len();
+        (1..=OTHERWISE_MAX).contains(&n) && self.delay_ms.values().all(|ms| *ms <= DELAY_MS_MAX)
+    }
+}
+
 /// What a page said.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
@@ -60,6 +83,8 @@ pub enum Request {
     Lanes,
     /// Replay: a second run beside the first; an empty id ends it.
     Compare(String),
+    /// Replay: the same inputs again with something otherwise, as a second run.
+    WhatIf(Otherwise),
     /// A scripted test of a moment, seconds of the log.
     Test(f64),
 }
@@ -82,6 +107,7 @@ struct Bare {
     event: Option<i64>,
     lanes: Option<bool>,
     compare: Option<String>,
+    what_if: Option<Otherwise>,
     test: Option<f64>,
 }
 
@@ -111,6 +137,7 @@ impl Request {
             bare.event.filter(|n| n.abs() == 1).map(Self::Event),
             bare.lanes.map(|_| Self::Lanes),
             bare.compare.map(Self::Compare),
+            bare.what_if.filter(Otherwise::is_within_limits).map(Self::WhatIf),
             bare.test.filter(finite).map(Self::Test),
         ];
         let mut said = all.into_iter().flatten();
@@ -141,7 +168,15 @@ mod tests {
         assert_eq!(Request::read(r#"{"seek":134.3}"#), Some(Request::Seek(134.3)));
         assert_eq!(Request::read(r#"{"step":-1}"#), Some(Request::Step(-1)));
         assert_eq!(Request::read(r#"{"compare":""}"#), Some(Request::Compare(String::new())));
+        let without = Otherwise { without: vec!["ceiling-1".into()], ..Otherwise::default() };
+        assert_eq!(Request::read(r#"{"what_if":{"without":["ceiling-1"]}}"#), Some(Request::WhatIf(without)));
+        let later = Otherwise { delay_ms: [("ceiling-1".to_owned(), 250)].into(), ..Otherwise::default() };
+        assert_eq!(Request::read(r#"{"what_if":{"delay_ms":{"ceiling-1":250}}}"#), Some(Request::WhatIf(later)));
         for bad in [
+            r#"{"what_if":{}}"#,
+            r#"{"what_if":{"without":["a"],"rules":"x"}}"#,
+            r#"{"what_if":{"delay_ms":{"a":-1}}}"#,
+            r#"{"what_if":{"delay_ms":{"a":60001}}}"#,
             "",
             "{}",
             "[]",

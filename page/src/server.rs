@@ -48,8 +48,9 @@ const NOW_WITHIN: Duration = Duration::from_secs(3);
 
 /// What pages are fed from: a running engine or a replay.
 pub trait Feed: Send + Sync + 'static {
-    /// A page has come. What it is to see goes to its outlet, from now until the visitor is dropped.
-    fn open(&self, page: Arc<Outlet>) -> Box<dyn Visitor>;
+    /// A page has come. What it is to see goes to its outlet, from now until the visitor is dropped. Of a recording it
+    /// wants to see an instant, seconds of the log, or the newest.
+    fn open(&self, page: Arc<Outlet>, at_s: Option<f64>) -> Box<dyn Visitor>;
 }
 
 /// A page, as the feed sees it.
@@ -89,6 +90,7 @@ pub struct Server {
 #[derive(Clone)]
 struct Door {
     feed: Arc<dyn Feed>,
+    recording: Option<Arc<dyn Feed>>,
     pages: Arc<Semaphore>,
     stop: Arc<AtomicBool>,
 }
@@ -118,13 +120,19 @@ impl Server {
         self.addr
     }
 
-    /// Serves pages from `feed` on a thread of its own until `stop` is set.
+    /// Serves pages from `feed`, and what was recorded from `recording` to pages that ask for it, on a thread of its own
+    /// until `stop` is set.
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn serve(self, feed: Arc<dyn Feed>, stop: Arc<AtomicBool>) -> Result<JoinHandle<()>, ServeError> {
+    pub fn serve(
+        self,
+        feed: Arc<dyn Feed>,
+        recording: Option<Arc<dyn Feed>>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<JoinHandle<()>, ServeError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let door = Door { feed, pages: Arc::new(Semaphore::new(PAGES_MAX)), stop };
+        let door = Door { feed, recording, pages: Arc::new(Semaphore::new(PAGES_MAX)), stop };
         let serve = move || {
             if let Err(error) = runtime.block_on(accept(self.listener, door)) {
                 tracing::error!(%error, "the page is not served any more");
@@ -140,6 +148,7 @@ async fn accept(listener: TcpListener, door: Door) -> std::io::Result<()> {
     let router = Router::new()
         .route("/", get(index))
         .route("/ws", any(socket))
+        .route("/recording/{at}", any(recording))
         .route("/now", get(now))
         .route("/{*path}", get(asset))
         .layer(from_fn_with_state(door.clone(), guard))
@@ -223,7 +232,7 @@ async fn now(State(door): State<Door>) -> Response {
     let busy = || (StatusCode::SERVICE_UNAVAILABLE, "As many pages as there may be are open.\n").into_response();
     let Ok(_permit) = door.pages.clone().try_acquire_owned() else { return busy() };
     let outlet = Arc::new(Outlet::default());
-    let visitor = door.feed.open(outlet.clone());
+    let visitor = door.feed.open(outlet.clone(), None);
     let mut all = serde_json::Map::new();
     let gather = async {
         while !NOW.iter().all(|kind| all.contains_key(*kind)) {
@@ -251,6 +260,21 @@ async fn now(State(door): State<Door>) -> Response {
 }
 
 async fn socket(State(door): State<Door>, upgrade: WebSocketUpgrade) -> Response {
+    let feed = door.feed.clone();
+    open(door, feed, None, upgrade)
+}
+
+/// What was recorded: around an instant (`/recording/134.3`), or the newest (`/recording/now`).
+async fn recording(State(door): State<Door>, Path(at): Path<String>, upgrade: WebSocketUpgrade) -> Response {
+    let at_s = at.parse().ok().filter(|s: &f64| s.is_finite());
+    match door.recording.clone() {
+        Some(feed) if at_s.is_some() || at == "now" => open(door, feed, at_s, upgrade),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// A socket whose page is fed from `feed`.
+fn open(door: Door, feed: Arc<dyn Feed>, at_s: Option<f64>, upgrade: WebSocketUpgrade) -> Response {
     let Ok(permit) = door.pages.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "As many pages as there may be are open.\n").into_response();
     };
@@ -261,7 +285,7 @@ async fn socket(State(door): State<Door>, upgrade: WebSocketUpgrade) -> Response
         .on_upgrade(move |socket| async move {
             let _permit = permit;
             let outlet = Arc::new(Outlet::default());
-            let visitor = door.feed.open(outlet.clone());
+            let visitor = feed.open(outlet.clone(), at_s);
             visit(socket, &outlet, visitor, &door.stop).await;
             outlet.close();
         })

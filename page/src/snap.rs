@@ -214,10 +214,22 @@ fn sighted(names: Names<'_>, sight: &Sight, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
+/// What a rule holds of a device whose `state` says `off`, and which nobody holds there: who sets a lamp's level lights it,
+/// and few lamps report so in their state.
+pub(crate) fn held_though_off<'p>(names: Names<'_>, now: &'p [PropertyNow]) -> Option<&'p PropertyNow> {
+    let (state, others) = now.split_first()?;
+    let is_off = state.held_by.is_none() && state.value.is_some_and(|v| names.value(&v) == "off");
+    others.iter().find(|p| is_off && p.held_by.is_some() && p.value.is_some())
+}
+
 /// `["recording","start-session","privacy",{"level":"80"}]`: state, who holds it, at which level, the other properties.
 fn device(names: Names<'_>, now: &[PropertyNow], out: &mut Vec<u8>) {
     let holder = now.iter().find_map(|p| p.held_by);
-    let state = now.first().and_then(|p| p.value).map(|v| names.value(&v));
+    let shown = held_though_off(names, now).or(now.first()).and_then(|p| Some((p.property, p.value?)));
+    let state = shown.map(|(property, value)| match property.as_str() {
+        "state" => names.value(&value),
+        other => format!("{other} {}", names.value(&value)),
+    });
     out.push(b'[');
     json::string_or_null(state.as_deref(), out);
     out.push(b',');

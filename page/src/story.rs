@@ -2,7 +2,7 @@
 
 use crate::chronicle::{Chronicle, Sent, Told, seconds, us};
 use crate::request::Of;
-use crate::snap::{axes, instant};
+use crate::snap::{axes, held_though_off, instant};
 use crate::tell::Names;
 use osmose_model::command::CommandId;
 use osmose_model::device::ActuatorKind;
@@ -10,7 +10,7 @@ use osmose_model::ids::{ActuatorId, SensorId, Seq, TrackId, ZoneId};
 use osmose_model::site::{CELL, Zone};
 use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
-use osmose_model::world::{EventKind, Presence};
+use osmose_model::world::{EventKind, Presence, WorldEvent};
 use osmose_runtime::publish::{Picture, Somebody};
 use serde_json::{Value, json};
 
@@ -231,7 +231,8 @@ fn person(track: TrackId, chronicle: &Chronicle, picture: &Picture) -> Option<Va
         let groups: Vec<&str> = person.groups.iter().map(|g| names.site.groups[g.index()].name.as_str()).collect();
         facts.push(fact("Groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }));
     }
-    let own = || chronicle.events().filter(move |e| e.track == Some(track));
+    let is_other = move |e: &WorldEvent| e.other == Some(track);
+    let own = || chronicle.events().filter(move |e| e.track == Some(track) || e.event.as_ref().is_some_and(is_other));
     let evidence: Vec<Value> = own()
         .filter_map(|e| Some((e, e.event?)))
         .filter(|(_, v)| matches!(v.kind, EventKind::Identified | EventKind::Swapped | EventKind::Found))
@@ -338,8 +339,9 @@ fn session(id: ZoneId, chronicle: &Chronicle) -> Option<Value> {
 fn how(id: ActuatorId, names: Names<'_>, picture: &Picture) -> String {
     let Some(now) = picture.devices.get(id.index()) else { return "unknown".to_owned() };
     let mut parts: Vec<String> = Vec::new();
+    let is_held = held_though_off(names, now).is_some();
     for p in now {
-        if let Some(value) = p.value {
+        if let Some(value) = p.value.filter(|_| !(is_held && p.property == "state")) {
             let value = names.value(&value);
             parts.push(if p.property == "state" { value } else { format!("{} {value}", p.property) });
         }

@@ -103,6 +103,9 @@ impl<'a> Names<'a> {
     #[must_use]
     pub fn event(&self, e: &WorldEvent) -> String {
         let who = self.who(e.track, e.person);
+        if let (EventKind::Swapped, Some(other)) = (e.kind, e.other) {
+            return format!("{who} may have changed places with {}", self.who(other, None));
+        }
         let zone = e.zone.map(|z| self.zone(z));
         happened(&who, e.kind, zone)
     }

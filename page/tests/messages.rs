@@ -42,8 +42,12 @@ rule pause {
 
 impl Building {
     fn new() -> Self {
+        Self::with(RULES)
+    }
+
+    fn with(rules: &str) -> Self {
         let mut files = osmose_load::template("two rooms");
-        files.iter_mut().filter(|f| f.path.ends_with(".rules")).for_each(|f| RULES.clone_into(&mut f.text));
+        files.iter_mut().filter(|f| f.path.ends_with(".rules")).for_each(|f| rules.clone_into(&mut f.text));
         let site = Arc::new(osmose_load::load(&files).site.expect("the template is a site"));
         let rules: Vec<_> = site.rule_files().cloned().collect();
         let program = osmose_rules::check(&site, &rules).program.expect("the rules compile");
@@ -223,6 +227,27 @@ fn snapshots_are_whole_or_what_changed_and_always_json() {
     let third = write(&b, false);
     assert_eq!(third["zones"]["meeting"], json!([1, "known", 0]));
     assert!(third["devices"].as_object().unwrap().len() < b.site().actuators.len(), "{third}");
+}
+
+#[test]
+fn a_lamp_whose_level_a_rule_holds_is_not_said_to_be_off() {
+    let mut b = Building::with(
+        "edition 1\nrule light {\n  while any person in meeting\n  hold meeting.light.level = 80 %\n}\n",
+    );
+    b.report("meeting.light", "off");
+    let told = |b: &Building| -> Value {
+        let text = Snaps::default().write(b.chronicle.names(), &b.picture, &b.chronicle.seen, true);
+        serde_json::from_str::<Value>(&text).expect("JSON")["devices"]["meeting.light"].clone()
+    };
+    assert_eq!(told(&b)[0], "off", "nobody holds it");
+    let (x, y) = b.centre("meeting");
+    for _ in 0..5 {
+        b.walk_to(x, y);
+    }
+    let lamp = told(&b);
+    assert_eq!((&lamp[0], &lamp[3]), (&json!("level 80"), &json!({"level": "80"})), "{lamp}");
+    let room = story(Of::Zone, "meeting", &b.chronicle, &b.picture)["devices"].to_string();
+    assert!(room.contains("level 80; held by") && !room.contains("off"), "{room}");
 }
 
 #[test]

@@ -348,6 +348,14 @@ mod tests {
             assert!(part.began_at.is_some(), "from {at_s} s");
             assert_eq!((part.verdict, part.digests), (Verdict::Same, whole.digests), "from {at_s} s");
         }
+        // What another run left in the folder before it is not looked at, and a file that is gone is not missed.
+        std::fs::write(dir.path().join("traces/20000101T000000Z.mcap"), crate::testing::live(&walk(60), 50)).unwrap();
+        assert!(Recording::open(&dir.path().join("traces")).is_err(), "two logs");
+        let since = Recording::open_since(&paths[0]).unwrap();
+        assert_eq!(since.paths().count(), paths.len());
+        let gone = paths[1].with_file_name(format!("{}a", paths[1].file_name().unwrap().to_str().unwrap()));
+        assert_eq!(Recording::open_since(&gone).unwrap().paths().count(), paths.len() - 2);
+        std::fs::remove_file(dir.path().join("traces/20000101T000000Z.mcap")).unwrap();
         // On several threads it is the same log, too.
         let recording = Recording::open(&dir.path().join("traces")).unwrap();
         let workshop = Osmose::of_files(recording.files()).unwrap();

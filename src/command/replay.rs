@@ -5,7 +5,7 @@ use crate::progress::Bar;
 use crate::stderr::say;
 use osmose_model::site::{Site, SourceFile};
 use osmose_model::time::DurationNs;
-use osmose_page::replay::Beside;
+use osmose_page::what_if::{Beside, in_words};
 use osmose_replay::branch::{self, Keeping, WhatIf};
 use osmose_replay::diff;
 use osmose_replay::drive::what_if::Both;
@@ -243,18 +243,16 @@ impl Replay {
         let dir = std::env::temp_dir().join(format!("osmose-what-if-{}", std::process::id()));
         std::fs::create_dir_all(&dir).map_err(|e| Failure::found(format!("cannot write to {}: {e}", dir.display())))?;
         let path = dir.join("what-if.mcap");
-        let ended = self.branch_off(&path).and_then(|name| {
-            let note =
-                "From there on, devices in B follow their models, people stay as recorded: a hypothesis.".to_owned();
-            crate::web::replay(addr, &self.trace, Some(Beside { name, path: path.clone(), note, is_what_if }))
-        });
+        let ended = self
+            .branch_off(&path)
+            .and_then(|words| crate::web::replay(addr, &self.trace, Some(Beside::what_if(path.clone(), &words))));
         // It was made for this page alone; where it cannot be removed, the system's cleaning will.
         let _ = std::fs::remove_dir_all(&dir);
         ended
     }
 
-    /// Runs the recording with something otherwise, into a trace; gives what that run is called.
-    fn branch_off(&self, out: &Path) -> Result<String, Failure> {
+    /// Runs the recording with something otherwise, into a trace; gives what is otherwise, in words.
+    fn branch_off(&self, out: &Path) -> Result<Vec<String>, Failure> {
         let reader = Recording::open(&self.trace).map_err(Failure::found)?;
         let workshop = drive::Osmose::of_files(reader.files()).map_err(Failure::found)?;
         let sensor = |name: &str| {
@@ -272,12 +270,11 @@ impl Replay {
         let mut bar = Bar::new();
         branch::record(&self.trace, &what_if, out, &mut bar).map_err(Failure::found)?;
         bar.done();
-        let mut parts: Vec<String> = self.without.iter().map(|s| format!("without {s}")).collect();
-        parts.extend(self.delay.iter().map(|(s, ms)| format!("{s} {ms} ms later")));
+        let mut parts = in_words(&self.without, self.delay.iter().map(|(s, ms)| (s, *ms)));
         parts.extend(
             self.rules.as_deref().and_then(Path::file_name).map(|f| format!("rules of {}", f.to_string_lossy())),
         );
-        Ok(format!("what if: {}", parts.join(", ")))
+        Ok(parts)
     }
 }
 

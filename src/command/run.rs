@@ -11,6 +11,7 @@ use osmose_core::Core;
 use osmose_model::site::Site;
 use osmose_model::stages::Refusal;
 use osmose_model::time::ArrivalNs;
+use osmose_page::so_far::Written;
 use osmose_replay::counted;
 use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
@@ -73,15 +74,16 @@ impl Run {
         let names = Arc::new(Mutex::new(Known { site: site.clone(), rules: at_start.clone() }));
         let levels = program.levels().to_vec();
         let mut taps = self.logs(&names)?;
-        let page = self.web.bind(&site, self.dry_run, &mut taps)?;
+        let mut page = self.web.bind(&site, self.dry_run, &mut taps)?;
         let (to_engine, control) = controls(CONTROLS_MAX);
         let stop = stop::on_signal()?;
         // Read together: what the log says of the wall clock is tied to its own clock.
         let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
+        let recording;
         let setup = match self.state_dir() {
             None => {
                 let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
-                self.begin_recording(&site, &at_start, None, &mut taps)?;
+                recording = self.begin_recording(&site, &at_start, None, &mut taps)?;
                 Setup {
                     machine: Core::new(site.clone(), program),
                     clock,
@@ -96,7 +98,7 @@ impl Run {
             Some(dir) => {
                 let started = resume::start(&Osmose::new(site.clone()), &dir, utc).map_err(Failure::found)?;
                 say!("state in {}: {}", dir.display(), started.resumed.render());
-                self.begin_recording(&site, &at_start, Some(&started), &mut taps)?;
+                recording = self.begin_recording(&site, &at_start, Some(&started), &mut taps)?;
                 let resend_held = started.resend_held();
                 taps.push(Box::new(started.tap));
                 Setup {
@@ -111,6 +113,9 @@ impl Run {
                 }
             }
         };
+        if let (Some(page), Some(written)) = (&mut page, recording) {
+            page.look_back(&site, written);
+        }
         let clock = setup.clock;
         // People and calendars may have been saved beside the engine before it was started again.
         let recorded = setup.machine.site().clone();
@@ -158,31 +163,32 @@ impl Run {
         Ok(taps)
     }
 
-    /// Begins to record, into `--record` or as site.toml says. The recording of a resumed log begins with the state that
-    /// it goes on from.
+    /// Begins to record, into `--record` or as site.toml says, and gives where. The recording of a resumed log begins with
+    /// the state that it goes on from.
     fn begin_recording(
         &self,
         site: &Site,
         names: &[String],
         from: Option<&Started<Osmose>>,
         taps: &mut Vec<Box<dyn Tap>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Written>, Failure> {
         let meta = Meta::new(Origin::Live, &site.name);
         let files = from.map_or(&site.files, |s| &s.files);
         let from = from.filter(|s| s.resend_held());
         let Some(path) = &self.record else {
-            let Some(plan) = Plan::of(&site.record, &self.site) else { return Ok(()) };
+            let Some(plan) = Plan::of(&site.record, &self.site) else { return Ok(None) };
             let mut rotating = Rotating::create(plan, meta, files, names.to_vec()).map_err(Failure::found)?;
             if let Some(started) = from {
                 let (tag, digests) = started.head();
                 rotating.resumed(tag, &started.state, digests);
             }
             say!("recording to {}", rotating.path().display());
+            let written = Written::Since(rotating.path().to_owned());
             taps.push(Box::new(rotating));
-            return Ok(());
+            return Ok(Some(written));
         };
         if path.as_os_str() == "none" {
-            return Ok(());
+            return Ok(None);
         }
         let mut recorder = Recorder::create(path, &meta, files, Packing::default()).map_err(Failure::found)?;
         if let Some(started) = from {
@@ -190,7 +196,7 @@ impl Run {
             recorder.keyframe(tag, &started.state, digests);
         }
         taps.push(Box::new(with_names(recorder, names)));
-        Ok(())
+        Ok(Some(Written::File(path.clone())))
     }
 }
 

@@ -131,6 +131,8 @@ pub(crate) struct State {
     pub(crate) sent: u64,
     /// What was dropped or refused, by name; none of them 0.
     pub(crate) drops: BTreeMap<String, u64>,
+    /// What levels are called, by their ids.
+    pub(crate) levels: BTreeMap<String, String>,
     /// The order of a track's values.
     pub(crate) track_fields: Vec<String>,
     /// When inputs were counted last, seconds of the log.
@@ -164,6 +166,7 @@ impl Default for State {
             inputs_per_s: None,
             sent: 0,
             drops: BTreeMap::new(),
+            levels: BTreeMap::new(),
             track_fields: Vec::new(),
             counted_at_s: None,
         }
@@ -230,11 +233,11 @@ impl State {
         self.budget_us = count(m.get("budget_us")).max(1);
         self.track_fields = list(m.get("track_fields")).map(|f| text(Some(f))).collect();
         let plan = m.get("plan");
-        let labels: BTreeMap<String, String> =
+        self.levels =
             list(plan.and_then(|p| p.get("levels"))).map(|l| (text(l.get("id")), text(l.get("name")))).collect();
         for unit in list(plan.and_then(|p| p.get("units"))).chain(list(plan.and_then(|p| p.get("geofences")))) {
             let level = text(unit.get("level"));
-            let level = labels.get(&level).cloned().unwrap_or(level);
+            let level = self.levels.get(&level).cloned().unwrap_or(level);
             let zone = Zone { capacity: unit.get("capacity").and_then(Value::as_f64), level, ..Zone::default() };
             self.zones.insert(text(unit.get("id")), zone);
         }
@@ -263,7 +266,11 @@ impl State {
                     track: count(at(id)),
                     person: some_text(at(person)),
                     person_p: number(at(person_p)),
-                    level: text(at(level)),
+                    level: at(level)
+                        .and_then(Value::as_str)
+                        .and_then(|l| self.levels.get(l))
+                        .cloned()
+                        .unwrap_or_default(),
                     x_m: number(at(x)),
                     y_m: number(at(y)),
                     speed_mps: (vx * vx + vy * vy).sqrt(),
@@ -287,7 +294,9 @@ impl State {
                 let device = self.devices.entry(id.clone()).or_default();
                 device.state = some_text(value.get(0));
                 device.rule = some_text(value.get(1));
-                let more: Vec<String> = table(value.get(3)).map(|(k, v)| format!("{k} {}", text(Some(v)))).collect();
+                let more = table(value.get(3)).map(|(k, v)| format!("{k} {}", text(Some(v))));
+                // What stands for the state of a lamp is not said twice.
+                let more: Vec<String> = more.filter(|m| device.state.as_ref() != Some(m)).collect();
                 device.more = more.join(", ");
             }
         }

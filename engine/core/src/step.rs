@@ -158,6 +158,9 @@ impl<F: Fuse, A: Arbitrate> WorldView for World<'_, F, A> {
     fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)> {
         self.fusion.track_of(person)
     }
+    fn surely_in(&self, track: TrackId, zone: ZoneId) -> Option<LogicalNs> {
+        self.fusion.surely_in(track, zone)
+    }
     fn is_member(&self, person: PersonId, group: GroupId) -> bool {
         self.site.groups.get(group.index()).is_some_and(|g| g.members.binary_search(&person).is_ok())
     }

@@ -101,6 +101,19 @@ impl Cores {
     }
 }
 
+impl Cores {
+    /// As [`Cores::step_aside`], and behind whatever else wants the other cores: for work that somebody asked for who can
+    /// wait. What the thread starts does the same.
+    pub fn step_back(&self) -> bool {
+        // On Linux a thread's own niceness; elsewhere the whole process would be made nice.
+        let is_nice = cfg!(target_os = "linux") && rustix::process::setpriority_process(None, NICE).is_ok();
+        self.step_aside() && is_nice
+    }
+}
+
+/// A third of what a thread gets that is not nice, where both want all of a core; who sleeps mostly is before it at once.
+const NICE: i32 = 5;
+
 /// The calling thread runs only while no other one would, on any core that it may use.
 fn give_way() -> bool {
     use thread_priority::{

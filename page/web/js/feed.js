@@ -6,7 +6,12 @@ const AGAIN_MS = 1000;
 /** Without a message for so long the picture is not live any more. */
 const SILENT_MS = 1000;
 
+/** Where the page is fed from: the running engine, or a recording played. */
+const LIVE = "/ws";
+
 let socket = null;
+let timer = 0;
+let from = LIVE;
 
 /** Says something to the server; what cannot be said is not kept. */
 export function ask(what) {
@@ -15,17 +20,41 @@ export function ask(what) {
 
 function open() {
   const lastSeq = S.events.at(-1)?.seq;
-  socket = new WebSocket(`ws://${location.host}/ws`);
+  const mine = new WebSocket(`ws://${location.host}${from}`);
+  socket = mine;
   let first = true;
-  socket.onmessage = ({ data }) => {
+  mine.onmessage = ({ data }) => {
     const m = JSON.parse(data);
     S.heardAt = performance.now();
-    if (first && lastSeq !== undefined && S.mode === "live") ask({ since: lastSeq });
+    if (first && lastSeq !== undefined && S.mode === "live" && m.mode === "live") ask({ since: lastSeq });
     first = false;
     take(m);
   };
-  socket.onclose = () => setTimeout(open, AGAIN_MS);
+  mine.onclose = () => {
+    // An engine that was started again may record nothing.
+    if (first) from = LIVE;
+    timer = setTimeout(open, AGAIN_MS);
+  };
 }
+
+function feedFrom(path) {
+  from = path;
+  clearTimeout(timer);
+  if (socket) {
+    socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+  S.heardAt = performance.now();
+  open();
+}
+
+/** Shows what a running engine recorded, around an instant or the newest. */
+export function lookBack(t) {
+  feedFrom(`/recording/${t === undefined ? "now" : Math.round(t * 1000) / 1000}`);
+}
+
+/** Shows how things are. */
+export const lookOn = () => feedFrom(LIVE);
 
 function take(m) {
   if (m.type === "snap") takeSnap(m);

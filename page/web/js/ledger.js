@@ -61,7 +61,8 @@ function update(row, all) {
   const denied = e.kind === "denied";
   [row.event, row.device] = [e.id, e.device];
   const [when, what, command, took, of] = row.children;
-  say(when, time(e.t_s));
+  // When it began, as rows stand in that order.
+  say(when, time(all.first.t_s));
   say(what.children[0], denied ? "⊘ denied" : e.rule);
   say(what.children[1], n > 1 ? ` ×${n}` : "");
   say(what.children[2], late > (e.late ? 1 : 0) ? ` ▲ ${late}` : "");

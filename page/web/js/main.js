@@ -2,7 +2,7 @@
 
 import { $, h, say } from "./dom.js";
 import { colours, forgetColours } from "./canvas.js";
-import { ask, connect, inject } from "./feed.js";
+import { ask, connect, inject, lookBack, lookOn } from "./feed.js";
 import { drawHead, drawLatency, drawSensors, listenToSensors } from "./figures.js";
 import { capital, date, time } from "./format.js";
 import { forgetLabels } from "./labels.js";
@@ -84,6 +84,60 @@ function act(what, more) {
   }
 }
 
+// ---- live, or what was recorded ----
+
+/** Why there is nothing to look back into. */
+const NOT_RECORDED = "Nothing is recorded here: `--record FILE.mcap`, or a table [record] in site.toml, and the page can look back.";
+/** What was refused is said for so long. */
+const REFUSED_MS = 8000;
+
+function refuse(why) {
+  S.refused = why;
+  banner();
+  setTimeout(() => {
+    if (S.refused === why) S.refused = null;
+    banner();
+  }, REFUSED_MS);
+}
+
+/** Opens the other mode; of a recording an instant, with a command's story. */
+function openMode(to, { t, command, whatIf } = {}) {
+  if (to === S.mode && !S.opening) return;
+  if (to === "replay" && !S.hello?.recording) return refuse(NOT_RECORDED);
+  S.opening = { to, t, command, whatIf };
+  S.refused = null;
+  if (to === "replay") lookBack(t);
+  else lookOn();
+  drawMode();
+  banner();
+}
+
+/** The switch; where a recording is played for itself there is no engine to look on. */
+function drawMode() {
+  const shown = S.opening?.to ?? S.mode;
+  for (const b of document.querySelectorAll(".mode [data-mode]")) {
+    const mine = b.dataset.mode;
+    if (mine === shown) b.setAttribute("aria-current", "page");
+    else b.removeAttribute("aria-current");
+    b.hidden = mine === "live" && S.mode === "replay" && !S.hello?.live;
+    const gone = mine === "replay" && S.mode === "live" && !S.hello?.recording;
+    if (gone) b.setAttribute("aria-disabled", "true");
+    else b.removeAttribute("aria-disabled");
+    b.title = gone ? NOT_RECORDED : mine === "replay" && S.mode === "live" ? `Look back: ${S.hello.recording}` : "";
+  }
+}
+
+/** The other mode is there: what was to be seen in it. */
+function opened() {
+  const { to, t, command, whatIf } = S.opening ?? {};
+  S.opening = null;
+  if (to !== "replay" || S.mode !== to) return;
+  // Who asks for nothing else sees what was there a moment ago.
+  ask({ seek: t ?? S.hello.span_s[1] });
+  S.whatIf = whatIf ?? null;
+  if (command) select({ kind: "command", id: command });
+}
+
 function showTab(name) {
   $("#app").dataset.tab = name;
   for (const b of document.querySelectorAll(".tabs button")) b.setAttribute("aria-current", b.dataset.tab === name);
@@ -99,6 +153,8 @@ function banner() {
   const silent = Math.round((performance.now() - S.heardAt) / 100) / 10;
   const texts = [
     S.failed,
+    S.refused,
+    S.opening?.to === "replay" && "Opening what was recorded.",
     S.cut && `No picture for ${silent.toFixed(1)} s. The ${S.mode === "live" ? "engine goes on without this page" : "replay has stopped"}; asking again every second.`,
     interlocks.length && `Interlock ${interlocks.map((r) => r.id).join(", ")} is on.`,
     S.overload && `Overload: ${S.overload} state observations replaced in the last second. Safety and edge inputs: none lost.`,
@@ -125,8 +181,9 @@ on("hello", (m) => {
   document.title = `${m.site}, ${m.mode} · Osmose`;
   document.body.classList.remove("live", "replay");
   document.body.classList.add(m.mode);
+  document.body.classList.toggle("beside", !!m.live);
   say($("#site"), m.site);
-  for (const b of document.querySelectorAll(".mode > *")) b.dataset.mode === m.mode ? b.setAttribute("aria-current", "page") : b.removeAttribute("aria-current");
+  drawMode();
   const levels = [...S.plan.levels].sort((a, b) => b.ordinal - a.ordinal);
   $("#lift").replaceChildren(...levels.map((l) => h("button", { "data-level": l.id, title: l.name }, h("span", {}, l.name), h("span", { class: "num" }))));
   $("#lift").hidden = levels.length < 2;
@@ -144,7 +201,11 @@ on("hello", (m) => {
   }
   fillKeys();
   drawSensors();
+  drawLedger();
+  drawHead();
   drawStory();
+  opened();
+  banner();
 });
 
 on("rules", (m) => {
@@ -242,8 +303,30 @@ on("compare", (m) => {
   if (!S.sel) drawStory();
 });
 on("failed", (m) => {
+  if (S.opening?.to === "replay") {
+    S.opening = null;
+    lookOn();
+    drawMode();
+    return refuse(m.why);
+  }
   S.failed = m.why;
   banner();
+});
+on("look-back", (e) => openMode("replay", e));
+on("runs", (m) => {
+  // Another run takes the place beside the first; where they part is said where the story was.
+  S.hello.runs = m.runs;
+  [S.running, S.whatIf] = [null, null];
+  if (S.sel) select(null);
+  emit("compare", {});
+});
+on("what_if", (m) => {
+  const was = S.running;
+  S.running = m.why ? null : m;
+  if (m.why) refuse(m.why);
+  drawTransport();
+  // A list that is open is not closed by every per cent.
+  if (!was !== !S.running) drawStory();
 });
 on("go", (t) => ask({ seek: t }));
 on("cut", banner);
@@ -300,10 +383,11 @@ try {
   // As above.
 }
 document.addEventListener("click", (e) => {
-  const d = e.target.closest("[data-act],[data-level],[data-layer],.tabs [data-tab]")?.dataset;
+  const d = e.target.closest("[data-act],[data-level],[data-layer],.mode [data-mode],.tabs [data-tab]")?.dataset;
   if (!d) return;
   if (d.act) act(d.act);
   else if (d.level) setLevel(d.level);
+  else if (d.mode) openMode(d.mode);
   else if (d.tab) showTab(d.tab);
   else if (d.layer) {
     S.layers[d.layer] = !S.layers[d.layer];
@@ -331,7 +415,10 @@ addEventListener("beforeprint", () => print(true));
 addEventListener("afterprint", () => print(false));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", repaint);
-addEventListener("resize", () => drawLatency());
+addEventListener("resize", () => {
+  drawLatency();
+  drawAlso();
+});
 fillKeys = listenToKeys(act, keys);
 listenToLedger();
 listenToSensors();

@@ -31,6 +31,11 @@ export const S = {
   compare: null,
   lanes: null,
   play: null,
+  /** The other mode is being opened: `{ to, t, command, whatIf }`. */
+  opening: null,
+  /** A run with something otherwise: `{ id, sensor, how, ms }` as it is asked for, and how far it is. */
+  whatIf: null,
+  running: null,
 };
 
 /** One run's moving part: two in a comparison, else one. */
@@ -47,7 +52,10 @@ export function takeHello(m) {
   if (m.mode === "replay" || m.mode !== S.mode || m.seq < (S.events.at(-1)?.seq ?? 0)) {
     [S.events, S.history, S.stat, S.lanes, S.compare, S.verified] = [[], [], null, null, null, null];
     S.byId.clear();
+    S.play = S.failed = S.running = null;
+    S.known = undefined;
   }
+  if (m.mode !== S.mode) S.held = false;
   S.hello = m;
   S.mode = m.mode;
   S.utcOffset = m.utc_offset_s ?? 0;

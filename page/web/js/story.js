@@ -10,24 +10,36 @@ const KIND = { track: "Person", zone: "Room", device: "Device", command: "Why" }
 /** Stories of what changes are asked for again this often. */
 const AGAIN_MS = 1000;
 const ENGINE_SHADES = [3, 4, 2, 1];
+/** By how much a sensor speaks later, unless it is said otherwise, and at most: what the server takes. */
+const DELAY_MS = 250;
+const DELAY_MS_MAX = 60_000;
 
 /** Asks for the story of the selection. */
 export function askStory() {
   if (S.sel) ask({ ask: "story", of: S.sel.kind, id: String(S.sel.id) });
 }
 
+/** The story that is shown, as it was told. */
+let told = "";
+
 export function takeStory(m) {
   if (!S.sel || m.of !== S.sel.kind || m.id !== String(S.sel.id)) return;
-  S.story = m;
+  // What is being pressed stays in its place for as long as nothing is to be said anew.
+  const text = JSON.stringify(m);
+  if (S.story && (text === told || ("answer" in S.story && !("answer" in m)))) return;
+  [S.story, told] = [m, text];
   drawStory();
 }
 
 export function listenToStory() {
   setInterval(() => S.sel && S.sel.kind !== "command" && !S.held && askStory(), AGAIN_MS);
   $("#story").addEventListener("click", (e) => {
-    const d = e.target.closest("[data-track],[data-device],[data-command],[data-zone],[data-copy],[data-go]")?.dataset;
+    const d = e.target.closest("[data-track],[data-device],[data-command],[data-zone],[data-copy],[data-go],[data-back],[data-what],[data-run]")?.dataset;
     if (!d) return;
     if (d.copy) copyTest(d.copy);
+    else if (d.back) lookBack(d.back);
+    else if (d.what) askWhatIf(d.what);
+    else if (d.run) runAgain();
     else if (d.go) emit("go", Number(d.go));
     else if (d.track) select({ kind: "track", id: Number(d.track) });
     else if (d.device) select({ kind: "device", id: d.device });
@@ -35,6 +47,52 @@ export function listenToStory() {
     else if (d.zone) select({ kind: "zone", id: d.zone });
   });
 }
+
+// ---- what was, and what would have been ----
+
+/** A command's moment, in the recording that the engine is making. */
+function lookBack(id, whatIf) {
+  const t = S.byId.get(id)?.t_s;
+  emit("look-back", { t, command: id, whatIf });
+}
+
+/** Lets the reader say what is to be otherwise; only a recording can be run again. */
+function askWhatIf(id) {
+  const { sensor } = S.byId.get(id) ?? {};
+  const whatIf = { id, sensor: sensor ?? S.hello.sensors[0]?.id, how: "without", ms: DELAY_MS };
+  if (S.mode === "live") return lookBack(id, whatIf);
+  S.whatIf = S.whatIf?.id === id ? null : whatIf;
+  drawStory();
+  $("#what select")?.focus();
+}
+
+function runAgain() {
+  const { sensor, how, ms: later } = S.whatIf;
+  ask({ what_if: how === "without" ? { without: [sensor] } : { delay_ms: { [sensor]: later } } });
+}
+
+/** What is asked for, to be changed and sent off. */
+function whatIfForm() {
+  const { sensor, how, ms: later } = S.whatIf;
+  const option = (value, text, chosen) => h("option", { value, selected: value === chosen }, text);
+  const sensors = h("select", { name: "sensor", "aria-label": "Sensor" }, ...S.hello.sensors.map((x) => option(x.id, x.id, sensor)));
+  const hows = h("select", { name: "how", "aria-label": "What it did" }, option("without", "had not been there", how), option("delay", "had spoken later", how));
+  const delay = h("input", { name: "ms", type: "number", min: 1, max: DELAY_MS_MAX, step: 1, value: later, "aria-label": "Milliseconds later" });
+  const box = h("div", { id: "what", role: "group", "aria-label": "What if" }, h("span", {}, "What if"), sensors, hows,
+    how === "delay" && h("span", {}, "by ", delay, " ms"), h("button", { class: "btn", "data-run": 1, disabled: !!S.running }, S.running ? "Running it again" : "Run it again"));
+  box.addEventListener("change", () => {
+    const ms_ = Math.round(Math.min(DELAY_MS_MAX, Math.max(1, Number(delay.value) || DELAY_MS)));
+    const was = S.whatIf.how;
+    S.whatIf = { ...S.whatIf, sensor: sensors.value, how: hows.value, ms: ms_ };
+    if (hows.value !== was) {
+      drawStory();
+      $("#what [name=how]")?.focus();
+    }
+  });
+  return box;
+}
+
+// ---- a moment as a test ----
 
 let copying = false;
 
@@ -140,7 +198,7 @@ function linkItem(link, story) {
 function ruleText(rule) {
   const lines = rule.lines.slice(1, -1);
   const indent = Math.min(...lines.filter((l) => l.text.trim()).map((l) => l.text.length - l.text.trimStart().length));
-  return h("pre", {}, ...lines.flatMap((l, i) => [i ? "\n" : "", l.decides ? h("b", {}, l.text.slice(indent)) : l.text.slice(indent)]));
+  return h("pre", {}, ...lines.map((l) => h(l.decides ? "b" : "span", {}, l.text.slice(indent), "\n")));
 }
 
 function command(m) {
@@ -162,8 +220,11 @@ function command(m) {
   if (bars.length) out.push(h("div", { class: "bars" }, ...bars));
   if (m.nearest_miss?.length) out.push(sub("Nearest miss"), ...m.nearest_miss.map((x) => h("div", { class: "x sec" }, x.text ?? x)));
   if (m.caution) out.push(h("p", { class: "lead" }, m.caution));
-  const more = S.mode === "replay" ? h("button", { class: "btn", "data-go": m.at_s }, "Go to the moment") : null;
-  out.push(h("div", { class: "acts" }, h("button", { class: "btn", "data-copy": m.at_s }, "Copy as test"), more));
+  const replay = S.mode === "replay";
+  const moment = replay ? h("button", { class: "btn", "data-go": m.at_s }, "Go to the moment") : S.hello.recording && h("button", { class: "btn", "data-back": m.id }, "Open in replay");
+  const what = (replay || S.hello.recording) && h("button", { class: "btn", "data-what": m.id, "aria-expanded": String(S.whatIf?.id === m.id) }, "What if…");
+  out.push(h("div", { class: "acts" }, h("button", { class: "btn", "data-copy": m.at_s }, "Copy as test"), moment, what));
+  if (replay && S.whatIf?.id === m.id) out.push(whatIfForm());
   return out;
 }
 

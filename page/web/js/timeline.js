@@ -24,6 +24,7 @@ export function buildTimeline() {
   if (box.firstChild) return;
   const button = (act, name, path) => h("button", { class: "ib", "data-time": act, "aria-label": name, title: name }, s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, s("path", { class: "f", d: path })));
   const step = (by, key, name) => h("button", { class: "kb", "data-step": by, "aria-label": name, title: `${name} (${key})` }, key);
+  const jumper = (to, key, name) => h("button", { class: "kb", "data-time": to, "aria-label": `${name}, by its key`, title: `${name} (${key})` }, key);
   box.append(
     h("div", { class: "trans" },
       button("previous", "The event before (,)", "M3 3h2v10H3zM13 3v10L6 8z"),
@@ -32,6 +33,7 @@ export function buildTimeline() {
       h("b", { class: "now", id: "now" }),
       h("div", { class: "seg", role: "group", "aria-label": "Speed" }, ...SPEEDS.map((v) => h("button", { "data-speed": v, "aria-pressed": v === 1 }, `${v}×`))),
       h("span", { class: "steps dim" }, h("span", {}, "step"), step(-1, "←", "One scan back"), step(1, "→", "One scan on")),
+      h("span", { class: "steps dim" }, h("span", {}, "event"), jumper("previous", ",", "The event before"), jumper("next", ".", "The next event")),
       h("span", { class: "sp" }),
       h("span", { class: "sec", id: "other-run" }),
       h("button", { class: "btn", "data-time": "compare", id: "compare", hidden: true }, "Compare runs")),
@@ -155,7 +157,9 @@ export function drawTransport() {
   for (const v of document.querySelectorAll("[data-speed]")) set(v, "aria-pressed", String(Number(v.dataset.speed) === speed));
   $("#compare").hidden = !S.hello.runs?.length;
   say($("#compare"), S.compare ? "One run" : "Compare runs");
-  say($("#other-run"), S.compare ? `B: ${S.compare.name}${S.compare.from_s === null ? "" : `, hypothesis from ${time(S.compare.from_s)}`}` : "");
+  set($("#compare"), "title", S.compare ? "One run (X)" : "Two runs side by side (X)");
+  if (S.running) say($("#other-run"), `Running it again ${S.running.name}: ${Math.round(S.running.done * 100)} %`);
+  else say($("#other-run"), S.compare ? `B: ${S.compare.name}${S.compare.from_s === null ? "" : `, hypothesis from ${time(S.compare.from_s)}`}` : "");
 }
 
 export function drawPlayhead() {
@@ -234,7 +238,13 @@ export function drawLanes() {
     const late = commands().filter((e) => e.late);
     late.forEach((e, i) => {
       out.push(s("g", { "data-command": e.id }, s("path", { class: "late", d: `M${x(e.t_s)} ${c - 6 * u}l${6 * u} ${11 * u}h${-12 * u}z` }), s("title", {}, `${time(e.t_s)} ${e.rule}: ${e.blame}`)));
-      if (!phone && i === late.length - 1) out.push(text(x(e.t_s) + 10 * u, c + 4 * u, `${ms(e.engine_us)} of ${e.budget_us / 1000} ms`, ""));
+      if (phone || i !== late.length - 1) return;
+      // Behind the last one, or before it where there is room between it and its neighbour.
+      const words = `${ms(e.engine_us)} of ${e.budget_us / 1000} ms${e.blame ? `, ${e.blame.split(" took")[0]}` : ""}`;
+      const wide = words.length * 5.6 * u + 10 * u;
+      const before = i ? x(late[i - 1].t_s) + 6 * u : left;
+      if (x(e.t_s) + wide < right) out.push(text(x(e.t_s) + 10 * u, c + 4 * u, words, ""));
+      else if (x(e.t_s) - wide > before) out.push(text(x(e.t_s) - 10 * u, c + 4 * u, words, "", "end"));
     });
     if (!late.length) out.push(text(left + 6 * u, c + 4 * u, "nothing was late", "ax"));
   });

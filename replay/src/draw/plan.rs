@@ -3,7 +3,7 @@
 use super::svg::Svg;
 use osmose_model::geometry::{Aabb, Area, Point, Polygon, Segment};
 use osmose_model::ids::LevelId;
-use osmose_model::site::Site;
+use osmose_model::site::{Site, Zone};
 
 /// Free space round a panel, pixels.
 const MARGIN_PX: f64 = 28.0;
@@ -11,6 +11,10 @@ const MARGIN_PX: f64 = 28.0;
 const HEADING_PX: f64 = 22.0;
 /// Zones narrower than this on paper get no name.
 const NAMED_FROM_PX: f64 = 36.0;
+/// A letter of a name is about this wide, pixels.
+const LETTER_PX: f64 = 5.4;
+/// The deepest place of a zone is looked for on a grid of so many lines each way.
+const LOOKED: u32 = 12;
 /// A level of which nothing is known is drawn this large, metres.
 const EMPTY_M: f64 = 10.0;
 
@@ -23,7 +27,8 @@ impl Style {
         svg{background:#f3f4f2;font:11px system-ui,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;fill:#14171a}\
         .zone{fill:#ebedea;stroke:#bfc5c2;stroke-width:.75}.fixture{fill:none;stroke:#cbd0ce;stroke-width:.75}\
         .wall{fill:none;stroke:#2a3036;stroke-width:1.75;stroke-linecap:square}.glass{stroke-width:1}\
-        .door{fill:none;stroke:#f3f4f2;stroke-width:3}.view{fill:none;stroke:#62696f;stroke-width:.5;stroke-dasharray:2 3}\
+        .bare .zone{stroke:#2a3036;stroke-width:1.25}\
+        .door{fill:none;stroke:#f3f4f2;stroke-width:3}.leaf{fill:none;stroke:#62696f;stroke-width:.75}.view{fill:none;stroke:#62696f;stroke-width:.5;stroke-dasharray:2 3}\
         .sensor{fill:#f3f4f2;stroke:#62696f}.name{fill:#62696f;font-size:10px}.heading{font-weight:600;font-size:12px}\
         .scale{fill:none;stroke:#14171a;stroke-width:1}";
 }
@@ -138,7 +143,9 @@ fn draw_level(site: &Site, panel: &Panel, svg: &mut Svg) {
     let pieces = |segments: &[Segment]| -> Vec<[(f64, f64); 2]> {
         segments.iter().map(|s| [panel.at(s.a), panel.at(s.b)]).collect()
     };
-    svg.open("level");
+    // Where no wall is drawn, rooms are told apart by their edges.
+    let is_bare = site.walls.iter().all(|w| w.level != panel.level);
+    svg.open(if is_bare { "level bare" } else { "level" });
     let label = site.levels.get(panel.level.index()).map_or("", |l| l.label.as_str());
     svg.label("heading", (panel.left_px, panel.top_px - 8.0), label);
     for zone in site.zones.iter().filter(|z| z.level == panel.level) {
@@ -151,7 +158,8 @@ fn draw_level(site: &Site, panel: &Panel, svg: &mut Svg) {
         svg.lines(if wall.transparent { "wall glass" } else { "wall" }, false, pieces(&wall.segments), "");
     }
     for door in site.openings.iter().filter(|o| o.level == panel.level) {
-        svg.lines("door", false, pieces(&door.segments), &door.name);
+        svg.lines("door", false, pieces(&door.segments), "");
+        svg.lines("leaf", false, pieces(&door.segments), &door.name);
     }
     for sensor in site.sensors.iter().filter(|s| s.level == panel.level) {
         if let Some(view) = &sensor.field_of_view {
@@ -159,17 +167,47 @@ fn draw_level(site: &Site, panel: &Panel, svg: &mut Svg) {
         }
         svg.circle("sensor", panel.at(Point::new(sensor.pose.x_m, sensor.pose.y_m)), 2.5, &sensor.name);
     }
+    let mut taken: Vec<Aabb> = Vec::new();
     for zone in site.zones.iter().filter(|z| z.level == panel.level) {
-        let Some(bounds) = zone.area.aabb() else { continue };
-        let ((left, top), (right, _)) = (
-            panel.at(Point::new(bounds.min.x_m, bounds.max.y_m)),
-            panel.at(Point::new(bounds.max.x_m, bounds.min.y_m)),
-        );
-        if right - left >= NAMED_FROM_PX {
-            svg.label("name", (left + 4.0, top + 12.0), &zone.name);
+        let Some(name) = named(panel, zone) else { continue };
+        // Of two names in one place the second would make both unreadable.
+        let apart = |t: &Aabb| {
+            name.max.x_m < t.min.x_m || t.max.x_m < name.min.x_m || name.max.y_m < t.min.y_m || t.max.y_m < name.min.y_m
+        };
+        if taken.iter().all(apart) {
+            svg.label("name", (name.min.x_m, name.max.y_m - 2.0), &zone.name);
+            taken.push(name);
         }
     }
     svg.close();
+}
+
+/// Where a zone's name stands, pixels: in its upper left corner, where that is inside it, else about its deepest place.
+fn named(panel: &Panel, zone: &Zone) -> Option<Aabb> {
+    let bounds = zone.area.aabb()?;
+    let (wide, high) = (zone.name.chars().count() as f64 * LETTER_PX, 12.0);
+    let per_m = panel.px_per_m;
+    let (width, height) = ((bounds.max.x_m - bounds.min.x_m) * per_m, (bounds.max.y_m - bounds.min.y_m) * per_m);
+    if width < NAMED_FROM_PX || width < wide {
+        return None;
+    }
+    let (left, top) = panel.at(Point::new(bounds.min.x_m, bounds.max.y_m));
+    let boxed = |x: f64, y: f64| Aabb { min: Point::new(x, y), max: Point::new(x + wide, y + high) };
+    let of_site = |x: f64, y: f64| Point::new(bounds.min.x_m + (x - left) / per_m, bounds.max.y_m - (y - top) / per_m);
+    let corner = boxed(left + 4.0, top + 2.0);
+    let is_inside = |b: &Aabb| {
+        [b.min.x_m, b.max.x_m]
+            .iter()
+            .all(|x| [b.min.y_m, b.max.y_m].iter().all(|y| zone.area.contains(of_site(*x, *y))))
+    };
+    if is_inside(&corner) {
+        return Some(corner);
+    }
+    let steps = || (1..LOOKED).map(|i| f64::from(i) / f64::from(LOOKED));
+    let places = steps().flat_map(|i| steps().map(move |j| (left + i * width, top + j * height)));
+    let (x, y) =
+        places.max_by(|a, b| zone.area.depth(of_site(a.0, a.1)).total_cmp(&zone.area.depth(of_site(b.0, b.1))))?;
+    Some(boxed(x - wide / 2.0, y - high / 2.0))
 }
 
 fn union(a: Aabb, b: Aabb) -> Aabb {

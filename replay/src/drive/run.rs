@@ -134,10 +134,14 @@ enum Order {
 
 /// The driver of a workshop's machines.
 type DriverOf<W> = Driver<<W as Workshop>::Fuse, <W as Workshop>::Decide, <W as Workshop>::Arbitrate>;
+/// A machine of a workshop.
+type MachineOf<W> = Machine<<W as Workshop>::Fuse, <W as Workshop>::Decide, <W as Workshop>::Arbitrate>;
 
 struct Run<W: Workshop> {
     workshop: W,
     driver: Driver<W::Fuse, W::Decide, W::Arbitrate>,
+    /// The rules that the machine was made with, as one block; `None` where others were installed since.
+    made_with: Option<Vec<u8>>,
     out: Outbox,
     order: Order,
     /// The trace's own ticks are left out: they were due under the recorded rules and sensors.
@@ -172,7 +176,18 @@ impl<S: Items, W: Workshop> Replay<S, W> {
     ///
     /// # Errors
     /// [`ReplayError`] where the options contradict each other, or no machine can be made.
-    pub fn new(reader: S, workshop: W, mut options: Options) -> Result<Self, ReplayError> {
+    pub fn new(reader: S, workshop: W, options: Options) -> Result<Self, ReplayError> {
+        Self::new_on(None, reader, workshop, options)
+    }
+
+    /// The same on a machine that is at hand: one of this site and the rules that the options ask for, as it was made or,
+    /// where the replay begins at a saved state, as it was left.
+    fn new_on(
+        machine: Option<MachineOf<W>>,
+        reader: S,
+        workshop: W,
+        mut options: Options,
+    ) -> Result<Self, ReplayError> {
         if options.verify && options.rules.is_some() {
             return Err(ReplayError::VerifyOtherRules);
         }
@@ -192,7 +207,10 @@ impl<S: Items, W: Workshop> Replay<S, W> {
         let own: Vec<SourceFile> = workshop.site().rule_files().cloned().collect();
         let rules = options.rules.as_deref().unwrap_or(&own);
         let block = canon::encode_files(rules);
-        let machine = workshop.machine(compile(&workshop, &block, &options)?);
+        let machine = match machine {
+            Some(machine) => machine,
+            None => workshop.machine(compile(&workshop, &block, &options)?),
+        };
         // Another site's own rules hold throughout, as rules given by the options do.
         let is_rules = |f: &&SourceFile| f.path.starts_with("rules/") && f.path.ends_with(".rules");
         let recorded: Vec<SourceFile> = reader.files().iter().filter(is_rules).cloned().collect();
@@ -207,6 +225,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
         let other_ticks = other && !options.verify;
         let run = Run {
             driver: Driver::new(machine),
+            made_with: Some(block.clone()),
             out: Outbox::new(),
             order: if *has_ticks && !other_ticks { Order::Recorded } else { Order::Arrival },
             other_ticks,
@@ -500,6 +519,7 @@ impl<W: Workshop> Run<W> {
         let rules = compile(&self.workshop, files, &self.options)
             .map_err(|source| ReplayError::Installed { seq: tag.seq, source })?;
         files.clone_into(in_force);
+        self.made_with = None;
         self.driver.machine_mut().stage_rules(rules);
         Ok(())
     }
@@ -566,7 +586,7 @@ impl<W: Workshop> Run<W> {
         std::thread::sleep(due.saturating_sub(begun.elapsed()));
     }
 
-    fn finish(mut self, ending: Ending) -> Result<Summary, ReplayError> {
+    fn finish(&mut self, ending: Ending) -> Result<Summary, ReplayError> {
         self.catch_up(self.options.to.unwrap_or_else(|| self.last_due()))?;
         if let (Order::Arrival, Some(to), true) = (self.order, self.options.to, self.summary.stopped) {
             self.grid_until(to)?;
@@ -603,7 +623,7 @@ impl<W: Workshop> Run<W> {
                 }
             }
         };
-        Ok(self.summary)
+        Ok(std::mem::take(&mut self.summary))
     }
 }
 

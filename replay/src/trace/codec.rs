@@ -68,11 +68,8 @@ pub enum Record<'a> {
 pub fn decode<'a>(raw: &RawRecord<'a>, scan: &'a mut ScanBuf) -> Result<Record<'a>, WireError> {
     Ok(match raw.topic {
         Topic::Input => {
-            // What a checksum covers is what was written: the short way, where there is one.
-            if let Some((tag, fix)) = raw.checked.then(|| wire::decode_location(raw.data)).flatten() {
-                return Ok(Record::Input { tag, input: Input::Observation(fix) });
-            }
-            let (tag, input) = wire::decode_input(raw.data, scan)?;
+            let decode = if raw.checked { wire::decode_checked_input } else { wire::decode_input };
+            let (tag, input) = decode(raw.data, scan)?;
             Record::Input { tag, input }
         }
         Topic::Event => {

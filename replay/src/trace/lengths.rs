@@ -4,7 +4,7 @@
 //! panics at an attachment whose last bytes belong to its header: a few turned bits would ask for gigabytes. Here every
 //! length inside a record must fit into it first.
 
-use mcap::records::{Record, op};
+use mcap::records::{MessageHeader, Record, op};
 
 /// A part of a record's body.
 #[derive(Clone, Copy)]
@@ -50,6 +50,23 @@ pub(crate) fn parse(opcode: u8, body: &[u8]) -> Option<Record<'_>> {
     mcap::parse_record(opcode, body).ok()
 }
 
+/// Bytes of a message in front of its data.
+const MESSAGE_HEAD_BYTES: usize = 22;
+
+/// A message's header, and its data; `None` where that is not whole. Most of a file is messages: the crate takes longer to
+/// read their headers than their chunk takes to be unpacked.
+pub(super) fn message(body: &[u8]) -> Option<(MessageHeader, &[u8])> {
+    let (head, data) = body.split_first_chunk::<MESSAGE_HEAD_BYTES>()?;
+    let wide = |at: usize| Some(u64::from_le_bytes(*head[at..].first_chunk()?));
+    let header = MessageHeader {
+        channel_id: u16::from_le_bytes(*head.first_chunk()?),
+        sequence: u32::from_le_bytes(*head[2..].first_chunk()?),
+        log_time: wide(6)?,
+        publish_time: wide(14)?,
+    };
+    Some((header, data))
+}
+
 /// What a length in front says, and what is behind it.
 fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk()?;
@@ -63,6 +80,19 @@ mod tests {
     /// `len` in front of so many bytes.
     fn long(text: &[u8]) -> Vec<u8> {
         [&(text.len() as u32).to_le_bytes(), text].concat()
+    }
+
+    #[test]
+    fn a_message_is_what_the_crate_reads() {
+        let bytes: Vec<u8> = (1..30).collect();
+        for len in 0..bytes.len() {
+            let body = &bytes[..len];
+            let same = match parse(op::MESSAGE, body) {
+                Some(Record::Message { header, data }) => Some((header, data.into_owned())),
+                _ => None,
+            };
+            assert_eq!(message(body).map(|(header, data)| (header, data.to_vec())), same, "{len}");
+        }
     }
 
     #[test]

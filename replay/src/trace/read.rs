@@ -563,13 +563,15 @@ impl<R: Read> TraceReader<R> {
                 self.report(DamageKind::Structure(format!("a record of kind {opcode:#04x} inside a chunk")));
                 return None;
             }
+            if opcode == op::MESSAGE
+                && let Some((header, data)) = lengths::message(body)
+                && let Some(Some(topic)) = self.channels.get(&header.channel_id)
+            {
+                return Some((*topic, header, self.chunk_left.start - data.len()..self.chunk_left.start));
+            }
             match (opcode, lengths::parse(opcode, body)) {
-                (op::MESSAGE, Some(Record::Message { header, data })) => match self.channels.get(&header.channel_id) {
-                    Some(Some(topic)) => {
-                        let range = self.chunk_left.start - data.len()..self.chunk_left.start;
-                        return Some((*topic, header, range));
-                    }
-                    Some(None) => self.counts.unknown += 1,
+                (op::MESSAGE, Some(Record::Message { header, .. })) => match self.channels.get(&header.channel_id) {
+                    Some(_) => self.counts.unknown += 1,
                     None => self.report(DamageKind::Structure("a record on a channel that is not there".to_owned())),
                 },
                 (op::CHANNEL, Some(Record::Channel(channel))) if self.channels.len() < CHANNELS_MAX => {

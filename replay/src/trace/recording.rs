@@ -139,14 +139,41 @@ impl Recording {
             let parts = vec![Part { path: path.to_owned(), bytes, build, first: LogicalNs(i64::MIN) }];
             return Ok(Self { parts, at: 0, reader, index: None, total_bytes: bytes, passed: Default::default() });
         }
-        let mut parts: Vec<(Part, LogicalNs)> = Vec::new();
+        let mut files = Vec::new();
         for entry in std::fs::read_dir(path).map_err(|e| io(path, e))? {
             let file = entry.map_err(|e| io(path, e))?.path();
-            if file.extension().is_none_or(|e| e != "mcap") || !file.is_file() {
-                continue;
+            if file.extension().is_some_and(|e| e == "mcap") && file.is_file() {
+                files.push(file);
             }
+        }
+        Self::open_all(files, path)
+    }
+
+    /// Opens `first` and what was recorded behind it in the same folder: of a folder that holds several logs, the one that
+    /// goes on. Names sort as times do; `first` may have expired.
+    ///
+    /// # Errors
+    /// [`RecordingError`].
+    pub fn open_since(first: &Path) -> Result<Self, RecordingError> {
+        let dir = first.parent().unwrap_or(Path::new("."));
+        let io = |source| RecordingError::Io { path: dir.to_owned(), source };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let is_later = Some(entry.file_name().as_os_str()) >= first.file_name();
+            if is_later && entry.path().extension().is_some_and(|e| e == "mcap") {
+                files.push(entry.path());
+            }
+        }
+        Self::open_all(files, dir)
+    }
+
+    /// Opens files that follow each other, in the order of their times.
+    fn open_all(files: Vec<PathBuf>, dir: &Path) -> Result<Self, RecordingError> {
+        let mut parts: Vec<(Part, LogicalNs)> = Vec::new();
+        for file in files {
             let mut reader = open(&file)?;
-            let span = reader.index().map_err(|e| io(&file, e))?.span();
+            let span = reader.index().map_err(|source| RecordingError::Io { path: file.clone(), source })?.span();
             if let Some((first, last)) = span {
                 let (bytes, build) = (reader.progress().1, reader.meta().build.clone());
                 parts.push((Part { path: file, bytes, build, first }, last));
@@ -162,7 +189,7 @@ impl Recording {
             }
         }
         let parts: Vec<Part> = parts.into_iter().map(|(p, _)| p).collect();
-        let first = parts.first().ok_or_else(|| RecordingError::Empty(path.to_owned()))?;
+        let first = parts.first().ok_or_else(|| RecordingError::Empty(dir.to_owned()))?;
         let reader = open(&first.path)?;
         let total_bytes = parts.iter().map(|p| p.bytes).sum();
         Ok(Self { parts, at: 0, reader, index: None, total_bytes, passed: Default::default() })

@@ -26,7 +26,7 @@ impl Checker<'_> {
         let wanted = match name.as_str() {
             "participants" | "members" | "confidence" | "count" | "speed" | "spread" | "baseline" | "list"
             | "lasting" | "starts-in" => 1,
-            "distance" | "rate" | "mean" | "min" | "max" | "left-ago" | "warm-up" => 2,
+            "distance" | "rate" | "mean" | "min" | "max" | "left-ago" | "unsure-for" | "warm-up" => 2,
             _ => args.len(),
         };
         match name.as_str() {
@@ -49,6 +49,7 @@ impl Checker<'_> {
             "speed" => self.speed(scope, &args[0]),
             "spread" => self.spread(scope, &args[0]),
             "left-ago" => self.left_ago(scope, &args[0], &args[1]),
+            "unsure-for" => self.unsure_for(scope, &args[0], &args[1]),
             "starts-in" => self.starts_in(scope, &args[0]),
             "min" | "max" => self.extreme(scope, &args[0], &args[1], name == "min"),
             "rate" | "mean" | "baseline" => self.window(scope, &name, &args),

@@ -101,6 +101,23 @@ impl Checker<'_> {
         }
     }
 
+    /// `unsure-for(p, m7)`
+    pub(super) fn unsure_for(&mut self, scope: &mut Scope, who: &Expr, zone: &Expr) -> Meaning {
+        let (who_means, zone_means) = (self.meaning(scope, who), self.meaning(scope, zone));
+        match (who_means, zone_means) {
+            (Meaning::Track(var), Meaning::Zone(of)) if self.program.recorders.iter().any(|(_, z)| *z == of) => {
+                scope.reads_motion(var);
+                Meaning::Number(self.push_num(Num::UnsureFor(var, of)), Unit::Second)
+            }
+            (Meaning::Track(_), Meaning::Zone(_)) => {
+                self.error("type", zone.span(), "it is kept account of only where a recorder stands");
+                Meaning::Wrong
+            }
+            (Meaning::Track(_), other) => self.wrong_kind(zone.span(), "a zone", &other),
+            (other, _) => self.wrong_kind(who.span(), "a person variable", &other),
+        }
+    }
+
     /// `min(a, b)`, `max(a, b)`
     pub(super) fn extreme(&mut self, scope: &mut Scope, a: &Expr, b: &Expr, least: bool) -> Meaning {
         let (Some((x, unit_x)), Some((y, unit_y))) = (self.number(scope, a), self.number(scope, b)) else {

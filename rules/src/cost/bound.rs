@@ -160,6 +160,7 @@ impl<'p> Bounds<'p> {
             | Num::Confidence(_)
             | Num::Speed(_)
             | Num::Spread(_)
+            | Num::UnsureFor(..)
             | Num::TrackAttribute(..)
             | Num::Counter(_)
             | Num::SunElevation

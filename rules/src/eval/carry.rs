@@ -214,7 +214,7 @@ impl Rules {
         for at in old.state.contexts.of(from) {
             let (_, track, other, old_place) = old.state.contexts.order[at];
             if let Some(place) = self.state.contexts.insert(to, track, other) {
-                self.state.contexts.adopt(place, &old.state.contexts.table[old_place as usize]);
+                self.state.contexts.adopt(place, &old.state.contexts[old_place]);
                 let due = old.timers.due(old_base + old_place);
                 self.timers.set(base + place, due);
             }
@@ -336,7 +336,7 @@ impl Rules {
             }
             _ => true,
         });
-        for context in &mut self.state.contexts.table {
+        for context in self.state.contexts.each_mut() {
             context.person = context.person.and_then(person);
         }
         let bound = |b: super::truth::Bound| super::truth::Bound { person: b.person.and_then(person), ..b };

@@ -33,6 +33,7 @@ impl Truth<'_> {
             Num::Speed(var) => self.speed(*var),
             Num::Spread(var) => self.spread(*var),
             Num::LeftAgo(var, zone) => self.left_ago(*var, *zone),
+            Num::UnsureFor(var, zone) => self.unsure_for(*var, *zone),
             Num::StartsIn { calendar, zone } => self.starts_in(*calendar, *zone),
             Num::TrackAttribute(var, column) => self.attribute(*var, *column).map_or(UNKNOWN, |v| (v, v)),
             Num::Counter(place) => self.counted_now(*place),

@@ -106,7 +106,7 @@ impl Run<'_> {
             None if instance.roams => {
                 let place = self.state.contexts.scratch(number, track, ALONE);
                 let was_here = self.was_here(track);
-                let unit = &mut self.state.contexts.table[place as usize].unit;
+                let unit = &mut self.state.contexts[place].unit;
                 // Had it held when he was looked at last, it would have been remembered.
                 unit.last = if was_here { Tri::False } else { Tri::Unknown };
                 place
@@ -120,7 +120,7 @@ impl Run<'_> {
         decision.context = Some(place);
         if self.world.occupant(track).is_none() && decision.bounds[0].is_some_and(|b| b.person.is_none()) {
             // He is gone: who he was is remembered.
-            let person = self.state.contexts.table[place as usize].person;
+            let person = self.state.contexts[place].person;
             decision.bounds[0] = Some(Bound { track, person, person_p: f64::from(u8::from(person.is_some())) });
         }
         let condition = instance.condition;
@@ -128,7 +128,7 @@ impl Run<'_> {
             // Who enters was known to be outside: that is how things stood before.
             if instance.track_zones.iter().any(|zone| enters_in(self.stimuli, track, *zone)) {
                 let (before, _) = self.evaluate(number, &decision, Peek::All, true, |truth| truth.cond(condition));
-                self.state.contexts.table[place as usize].unit.last = before;
+                self.state.contexts[place].unit.last = before;
             }
         }
         let (value, keep) = self.look_at_context(number, place, decision);
@@ -157,7 +157,7 @@ impl Run<'_> {
         let counts = value.is_true() || rule.protective && value.may_be_true();
         let long_gap = self.long_gap();
         decision.doubt = doubt || value == Tri::Unknown;
-        let context: &mut Context = &mut self.state.contexts.table[place as usize];
+        let context: &mut Context = &mut self.state.contexts[place];
         if let Some(person) = decision.bounds[0].and_then(|b| b.identified(rule.confidence)) {
             context.person = Some(person);
         }
@@ -173,7 +173,7 @@ impl Run<'_> {
             }
             due.min(settle_due)
         };
-        keep |= self.state.contexts.table[place as usize].unit.settle_from != NONE;
+        keep |= self.state.contexts[place].unit.settle_from != NONE;
         if place == SCRATCH {
             self.scratch_due = again;
         } else {
@@ -264,7 +264,7 @@ impl Run<'_> {
             None => {
                 let place = self.state.contexts.scratch(number, a, b);
                 let were_here = self.was_here(a) && self.was_here(b);
-                let unit = &mut self.state.contexts.table[place as usize].unit;
+                let unit = &mut self.state.contexts[place].unit;
                 unit.last = if were_here { Tri::False } else { Tri::Unknown };
                 place
             }

@@ -260,16 +260,18 @@ impl Rules {
         while let Some(&(instance, old, other, place)) = self.state.contexts.order.get(at) {
             at += 1;
             let rule = &self.program.rules[self.program.instances[instance as usize].rule.index()];
-            let context = self.state.contexts.table[place as usize];
+            let context = self.state.contexts[place];
             let lost = world.occupant(old).is_none_or(|o| o.presence == Presence::Lost);
             if old == event.track
                 || other != super::state::ALONE
                 || context.person != Some(person)
                 || event.person_p < rule.confidence
                 || !lost
-                || self.state.contexts.find(instance, event.track, other).is_some_and(|new| {
-                    self.state.contexts.table[new as usize].slots.iter().any(|s| s.since != super::state::NONE)
-                })
+                || self
+                    .state
+                    .contexts
+                    .find(instance, event.track, other)
+                    .is_some_and(|new| self.state.contexts[new].slots.iter().any(|s| s.since != super::state::NONE))
             {
                 continue;
             }

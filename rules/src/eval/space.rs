@@ -156,16 +156,17 @@ impl Truth<'_> {
     pub(super) fn spread(&self, var: Var) -> (f64, f64) {
         match self.of_person(PersonRef::Var(var)) {
             Some(o) if o.presence == Presence::Seen => {
-                let sigma_m = longest_m(o);
+                let sigma_m = o.spread_m();
                 (sigma_m, sigma_m)
             }
             _ => UNKNOWN,
         }
     }
 
-    /// How long ago somebody may have crossed the line of a zone outwards, at the longest, seconds: the estimate of when,
-    /// and three standard deviations. Of who was lost, or is still taken to be well inside (it is in doubt who is who),
-    /// nobody knows better than that it was after he was last surely there.
+    /// How long ago somebody may have crossed the line of a zone outwards, at the longest, seconds. Where a recorder stands
+    /// in it: since he was last surely inside, for who stops on the threshold may have been outside for long. Elsewhere the
+    /// estimate of when, and three standard deviations. Of who is still taken to be well inside (it is in doubt who is who),
+    /// nobody knows better than that it was long ago.
     pub(super) fn left_ago(&self, var: Var, zone: ZoneId) -> (f64, f64) {
         let exactly = |s: f64| (s, s);
         let (Some(who), Some(zone)) = (self.of_person(PersonRef::Var(var)), self.world.site().zones.get(zone.index()))
@@ -173,12 +174,17 @@ impl Truth<'_> {
             return exactly(IN_DOUBT_S);
         };
         // The way out may lie along the ellipse's longest half-axis.
-        let sigma_m = longest_m(who);
+        let sigma_m = who.spread_m();
         let outside_m = -zone.area.depth(who.place.at);
         let unseen_s = (self.now - who.seen_at.0).max(0) as f64 / 1e9;
         let is_elsewhere = who.place.level != zone.level;
         if is_elsewhere || who.presence == Presence::Seen && outside_m < -3.0 * sigma_m - SURELY_INSIDE_M {
             return exactly(IN_DOUBT_S);
+        }
+        if let unsure @ (s, _) = self.unsure_for(var, zone.id)
+            && s.is_finite()
+        {
+            return unsure;
         }
         if who.presence == Presence::Lost {
             // At any time since he was seen last, or a step before it.
@@ -188,6 +194,19 @@ impl Truth<'_> {
         let speed_mps = (vx * vx + vy * vy).sqrt().max(CREEP_MPS);
         let ago_s = unseen_s + (outside_m.max(0.0) + 3.0 * sigma_m.max(SIGMA_MIN_M)) / speed_mps;
         exactly(ago_s.min(IN_DOUBT_S))
+    }
+
+    /// For how long nobody can say that somebody is still in a zone, seconds: since he was last surely there. Not known
+    /// where no recorder stands in it.
+    pub(super) fn unsure_for(&self, var: Var, zone: ZoneId) -> (f64, f64) {
+        let who = self.of_person(PersonRef::Var(var));
+        match who.and_then(|who| self.world.surely_in(who.track, zone)) {
+            Some(at) => {
+                let unsure_s = ((self.now - at.0).max(0) as f64 / 1e9).min(IN_DOUBT_S);
+                (unsure_s, unsure_s)
+            }
+            None => UNKNOWN,
+        }
     }
 
     /// Whether somebody looks at something: his heading is within the angle of some direction to it, and it can be
@@ -304,13 +323,6 @@ impl Truth<'_> {
 }
 
 /// A coordinate in a slot. No building has a coordinate whose bits are those of "no instant" (minus zero).
-/// The longest half-axis of the one-sigma ellipse of somebody's place, metres.
-fn longest_m(who: &Occupant) -> f64 {
-    let [xx, xy, yy] = who.covariance_m2;
-    let (half, off) = (0.5 * (xx + yy), 0.5 * (xx - yy));
-    (half + (off * off + xy * xy).sqrt()).max(0.0).sqrt()
-}
-
 fn to_bits(metres: f64) -> i64 {
     (metres + 0.0).to_bits().cast_signed()
 }

@@ -10,6 +10,7 @@ use osmose_model::ids::{PersonId, TrackId, ZoneId};
 use osmose_model::tri::Tri;
 use osmose_model::world::WorldEvent;
 use serde::{Deserialize, Serialize};
+use std::ops::{Index, IndexMut};
 
 /// Most persons in conditions at a time, over all rules; beyond it they are counted and left out.
 pub(crate) const CONTEXTS_MAX: usize = 8192;
@@ -109,58 +110,118 @@ pub(super) const SCRATCH: u32 = CONTEXTS_MAX as u32;
 /// A context's key and its place in the table.
 pub(super) type Entry = (u32, TrackId, TrackId, u32);
 
-/// Contexts, found by instance and tracks. Slots of the table keep their number for the timers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(into = "SavedContexts", from = "SavedContexts")]
+/// Contexts, found by instance and tracks. They keep their number for the timers.
+#[derive(Debug, Deserialize)]
+#[serde(from = "SavedContexts")]
 pub(super) struct Contexts {
     /// Ascending by key.
     pub(super) order: Vec<Entry>,
-    pub(super) table: Vec<Context>,
+    /// By number, as far as one was ever in use: there is room for all, and what nobody used costs no memory.
+    table: Vec<Context>,
+    scratch: Context,
     free: Vec<u32>,
     /// Persons left out because the table was full.
     pub(super) refused: u64,
 }
 
 /// Contexts as they are saved: those in use.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct SavedContexts {
     used: Vec<(Entry, Context)>,
     free: Vec<u32>,
     refused: u64,
 }
 
-impl From<Contexts> for SavedContexts {
-    fn from(contexts: Contexts) -> Self {
-        let used = contexts.order.iter().filter_map(|e| Some((*e, *contexts.table.get(e.3 as usize)?))).collect();
-        SavedContexts { used, free: contexts.free, refused: contexts.refused }
+impl Serialize for Contexts {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        /// [`SavedContexts`], lent.
+        #[derive(Serialize)]
+        struct Lent<'c> {
+            used: Vec<(Entry, &'c Context)>,
+            free: &'c [u32],
+            refused: u64,
+        }
+        let used = self.order.iter().filter_map(|e| Some((*e, self.table.get(e.3 as usize)?))).collect();
+        Lent { used, free: &self.free, refused: self.refused }.serialize(to)
     }
 }
 
 impl From<SavedContexts> for Contexts {
     fn from(saved: SavedContexts) -> Self {
-        let mut contexts = Contexts::new(CONTEXTS_MAX);
+        let mut contexts = Contexts::without_free();
         contexts.order.extend(saved.used.iter().map(|(entry, _)| *entry));
-        for (entry, context) in &saved.used {
-            if let Some(place) = contexts.table.get_mut(entry.3 as usize) {
-                *place = *context;
-            }
+        // A number that cannot be is found by whoever looks whether the state fits.
+        for (entry, context) in saved.used.iter().filter(|(entry, _)| (entry.3 as usize) < CONTEXTS_MAX) {
+            *contexts.make(entry.3) = *context;
         }
-        contexts.free.clear();
         contexts.free.extend_from_slice(&saved.free);
         contexts.refused = saved.refused;
         contexts
     }
 }
 
+impl Clone for Contexts {
+    /// With as much room as any.
+    fn clone(&self) -> Self {
+        let mut other = Contexts::without_free();
+        other.order.extend_from_slice(&self.order);
+        other.table.extend_from_slice(&self.table);
+        other.free.extend_from_slice(&self.free);
+        (other.scratch, other.refused) = (self.scratch, self.refused);
+        other
+    }
+}
+
+impl Index<u32> for Contexts {
+    type Output = Context;
+
+    fn index(&self, place: u32) -> &Context {
+        if place == SCRATCH { &self.scratch } else { &self.table[place as usize] }
+    }
+}
+
+impl IndexMut<u32> for Contexts {
+    fn index_mut(&mut self, place: u32) -> &mut Context {
+        if place == SCRATCH { &mut self.scratch } else { &mut self.table[place as usize] }
+    }
+}
+
+/// What nobody uses.
+const EMPTY: (u32, TrackId, TrackId) = (0, TrackId(0), ALONE);
+
 impl Contexts {
-    fn new(capacity: usize) -> Self {
-        let empty = Context::of(0, TrackId(0), ALONE);
+    fn new() -> Self {
+        let mut contexts = Contexts::without_free();
+        contexts.free.extend((0..CONTEXTS_MAX as u32).rev());
+        contexts
+    }
+
+    /// With room for all, and nothing in it yet.
+    fn without_free() -> Self {
+        let (instance, track, other) = EMPTY;
         Contexts {
-            order: Vec::with_capacity(capacity),
-            table: vec![empty; capacity + 1],
-            free: (0..capacity as u32).rev().collect(),
+            order: Vec::with_capacity(CONTEXTS_MAX),
+            table: Vec::with_capacity(CONTEXTS_MAX),
+            scratch: Context::of(instance, track, other),
+            free: Vec::with_capacity(CONTEXTS_MAX),
             refused: 0,
         }
+    }
+
+    /// The context of this number, which may be one that nobody used yet.
+    fn make(&mut self, place: u32) -> &mut Context {
+        let at = place as usize;
+        if at >= self.table.len() {
+            let (instance, track, other) = EMPTY;
+            // Within the room that there is.
+            self.table.resize(at + 1, Context::of(instance, track, other));
+        }
+        &mut self.table[at]
+    }
+
+    /// Every context that was ever in use.
+    pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Context> {
+        self.table.iter_mut()
     }
 
     fn search(&self, key: (u32, TrackId, TrackId)) -> Result<usize, usize> {
@@ -180,7 +241,7 @@ impl Contexts {
                     self.refused += 1;
                     return None;
                 };
-                self.table[place as usize] = Context::of(instance, track, other);
+                *self.make(place) = Context::of(instance, track, other);
                 self.order.insert(i, (instance, track, other, place));
                 Some(place)
             }
@@ -189,16 +250,16 @@ impl Contexts {
 
     /// An empty context to look at somebody with.
     pub(super) fn scratch(&mut self, instance: u32, track: TrackId, other: TrackId) -> u32 {
-        self.table[SCRATCH as usize] = Context::of(instance, track, other);
+        self.scratch = Context::of(instance, track, other);
         SCRATCH
     }
 
     /// Gives what the scratch context remembers a place of its own; `None` where the table is full.
     pub(super) fn keep_scratch(&mut self) -> Option<u32> {
-        let scratch = self.table[SCRATCH as usize];
+        let scratch = self.scratch;
         let (instance, track, other) = scratch.owner;
         let place = self.insert(instance, track, other)?;
-        self.table[place as usize] = scratch;
+        self[place] = scratch;
         Some(place)
     }
 
@@ -256,7 +317,7 @@ impl Contexts {
 
     /// Takes another context's memory over, for the same person in another instance.
     pub(super) fn adopt(&mut self, place: u32, from: &Context) {
-        let context = &mut self.table[place as usize];
+        let context = &mut self[place];
         *context = Context { owner: context.owner, ..*from };
     }
 }
@@ -460,7 +521,7 @@ impl Shared {
 }
 
 /// The whole state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     /// Fingerprint of the program that the state is of.
     pub(super) program: u64,
@@ -502,7 +563,7 @@ impl State {
             program: fingerprint(program),
             units: vec![Unit::default(); program.instances.len()],
             slots: vec![Slot::default(); program.slots as usize],
-            contexts: Contexts::new(CONTEXTS_MAX),
+            contexts: Contexts::new(),
             memories: Vec::with_capacity(MEMORIES_MAX),
             forgotten: 0,
             shared: Shared { sessions, modes: default_modes(program) },
@@ -520,8 +581,6 @@ impl State {
 
     /// Gives tables that grow their room back: a decoded vector has none to spare.
     pub(super) fn reserve(&mut self) {
-        self.contexts.order.reserve(CONTEXTS_MAX.saturating_sub(self.contexts.order.len()));
-        self.contexts.free.reserve(CONTEXTS_MAX.saturating_sub(self.contexts.free.len()));
         self.memories.reserve(MEMORIES_MAX.saturating_sub(self.memories.len()));
     }
 
@@ -543,7 +602,6 @@ impl State {
             && self.runs.iter().flatten().all(run_fits)
             && self.off_until.len() == program.rules.len()
             && self.held.len() == program.holders as usize
-            && contexts.table.len() == CONTEXTS_MAX + 1
             && contexts.order.len() + contexts.free.len() == CONTEXTS_MAX
             && contexts.free.iter().all(|p| (*p as usize) < CONTEXTS_MAX)
             && contexts.order.iter().all(in_range)

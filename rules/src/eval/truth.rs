@@ -427,7 +427,7 @@ impl Truth<'_> {
         match slot {
             SlotRef::Instance(slot) => self.slots.get_mut(usize::from(slot)),
             SlotRef::Track(slot) => {
-                let context = self.contexts.table.get_mut(self.context? as usize)?;
+                let context = &mut self.contexts[self.context?];
                 context.slots.get_mut(usize::from(slot))
             }
         }

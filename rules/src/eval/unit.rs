@@ -193,7 +193,7 @@ impl Run<'_> {
         }
         let now = self.now;
         let unit = match decision.context {
-            Some(place) => &mut self.state.contexts.table[place as usize].unit,
+            Some(place) => &mut self.state.contexts[place].unit,
             None => &mut self.state.units[number as usize],
         };
         if counts {
@@ -238,7 +238,7 @@ impl Run<'_> {
         if counts {
             self.ops.add(Op::Context, 1);
             let Some(place) = self.state.contexts.insert(number, event.track, ALONE) else { return };
-            let context = &mut self.state.contexts.table[place as usize];
+            let context = &mut self.state.contexts[place];
             context.pending = Some(*event);
             context.unit.settle_from = self.now;
             let timer = self.context_timer(place);
@@ -267,7 +267,7 @@ impl Run<'_> {
     }
 
     pub(super) fn settled_event(&mut self, number: u32, track: TrackId, place: u32) {
-        let pending = self.state.contexts.table[place as usize].pending;
+        let pending = self.state.contexts[place].pending;
         self.drop_person(number, track, ALONE);
         let Some(event) = pending else { return };
         if self.stands(number, &event) {

@@ -332,6 +332,8 @@ pub(crate) enum Num {
     Spread(Var),
     /// How long ago a person may have left a zone, at the longest, seconds.
     LeftAgo(Var, ZoneId),
+    /// For how long nobody can say that a person is still in a zone with a recorder, seconds.
+    UnsureFor(Var, ZoneId),
     /// Seconds until the next booking begins; 0 while one goes on.
     StartsIn {
         /// Which calendar.

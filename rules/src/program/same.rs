@@ -64,6 +64,7 @@ fn fold_number(program: &Program, num: NumId, swap: bool) -> u64 {
         Num::Speed(var) => format!("speed {}", of(*var)),
         Num::Spread(var) => format!("spread {}", of(*var)),
         Num::LeftAgo(var, zone) => format!("left {} {zone:?}", of(*var)),
+        Num::UnsureFor(var, zone) => format!("unsure {} {zone:?}", of(*var)),
         Num::TrackAttribute(var, column) => format!("has {} {column}", of(*var)),
         Num::Confidence(p) => format!("confidence {:?}", person(*p)),
         Num::Add(a, b) => format!("add {}", part(*a).wrapping_add(part(*b))),

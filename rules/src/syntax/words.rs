@@ -119,6 +119,7 @@ pub const FUNCTIONS: &[(&str, &str)] = &[
     ("speed", "speed(p): m/s"),
     ("spread", "spread(p): how uncertain his place is, metres: the standard deviation in its worst direction"),
     ("left-ago", "left-ago(p, r): seconds since he may have crossed the line of a zone outwards, at the longest"),
+    ("unsure-for", "unsure-for(p, r): seconds since he was last surely in a zone with a recorder; about 0 well inside"),
     ("starts-in", "starts-in(r.booking): seconds until the next booking begins, 0 while one goes on"),
     (
         "warm-up",

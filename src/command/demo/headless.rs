@@ -79,7 +79,12 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
             .map_err(|e| Failure::found(format!("cannot write {}: {e}", path.display())))
     };
     let file = demo.commands.as_ref().map(create).transpose()?;
-    let recording = demo.record.as_deref().map(|path| simulate::begin(path, &site, &program)).transpose()?;
+    let recording = demo
+        .record
+        .as_deref()
+        .filter(|p| p.as_os_str() != "none")
+        .map(|path| simulate::begin(path, &site, &program))
+        .transpose()?;
     let mut sink = Sink {
         recording,
         story: Story::new(site.clone()),

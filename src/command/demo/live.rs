@@ -21,9 +21,12 @@ use osmose_model::observation::ScanBuf;
 use osmose_model::site::Site;
 use osmose_model::time::{ArrivalNs, DurationNs};
 use osmose_model::world::WorldEvent;
+use osmose_page::scratch::Scratch;
+use osmose_page::so_far::Written;
 use osmose_replay::drive::Osmose;
 use osmose_replay::record::Recorder;
 use osmose_replay::resume;
+use osmose_replay::rotate::{Plan, Rotating};
 use osmose_replay::trace::format::{Meta, Origin};
 use osmose_replay::trace::write::Packing;
 use osmose_runtime::clock::{HostClock, utc_now};
@@ -38,6 +41,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// What a demo records for its page alone has at most so many bytes, in files of this length.
+const NEWEST_BYTES_MAX: u64 = 64 << 20;
+const NEWEST_EVERY: DurationNs = DurationNs::from_s(60);
 
 /// Tells what the engine does, and hands its commands to the simulated devices.
 struct Teller {
@@ -87,15 +94,16 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     let story = Arc::new(Mutex::new(Story::new(site.clone())));
     let (devices, commands) = channel();
     let rules: Arc<[String]> = program.rules().iter().map(|r| r.name.clone()).collect();
-    let meta = Meta::new(Origin::Live, &site.name);
-    let recorder = demo.record.as_deref().map(|path| Recorder::create(path, &meta, &site.files, Packing::default()));
-    let recorder = recorder.transpose().map_err(Failure::found)?.map(|r| with_names(r, &rules));
+    let (recorder, written, _newest) = begin_recording(demo, &site, &rules)?;
     let names: Names = Arc::new(Mutex::new(Known { site: site.clone(), rules }));
     let levels = program.levels().to_vec();
     let teller = Teller { story: story.clone(), names: names.clone(), devices, scan: ScanBuf::new(), waiting: vec![] };
     let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(teller)];
-    taps.extend(recorder.map(|r| Box::new(r) as Box<dyn Tap>));
-    let page = demo.web.bind(&site, false, &mut taps)?;
+    taps.extend(recorder);
+    let mut page = demo.web.bind(&site, false, &mut taps)?;
+    if let (Some(page), Some(written)) = (&mut page, written) {
+        page.look_back(&site, written);
+    }
     let (to_engine, control) = controls(CONTROLS_MAX);
     let (clock, utc) = (HostClock::starting_at(ArrivalNs(0)), utc_now());
     let first = resume::first_inputs(&Osmose::new(site.clone()), utc).map_err(Failure::found)?;
@@ -140,6 +148,37 @@ pub(super) fn run(ready: Ready, demo: &Demo) -> Ended {
     say!("the building sent {sent} datagrams; its devices received {received}");
     crate::command::run::account(&site, &summary, &latencies);
     Ok(Outcome::Success)
+}
+
+/// What records, where it does so, and the folder that goes with the demo where nobody said where to.
+type Recording = (Option<Box<dyn Tap>>, Option<Written>, Option<Scratch>);
+
+/// Begins to record: into `--record`, else the newest for the page to look back into.
+fn begin_recording(demo: &Demo, site: &Site, rules: &[String]) -> Result<Recording, Failure> {
+    let meta = Meta::new(Origin::Live, &site.name);
+    match demo.record.as_deref() {
+        Some(path) if path.as_os_str() == "none" => return Ok((None, None, None)),
+        Some(path) => {
+            let recorder = Recorder::create(path, &meta, &site.files, Packing::default()).map_err(Failure::found)?;
+            let recorder = with_names(recorder, rules);
+            return Ok((Some(Box::new(recorder)), Some(Written::File(path.to_owned())), None));
+        }
+        None if !demo.web.is_wanted() => return Ok((None, None, None)),
+        None => {}
+    }
+    let Ok(dir) = Scratch::new() else {
+        say!("nothing can be written to {}: the page cannot look back", std::env::temp_dir().display());
+        return Ok((None, None, None));
+    };
+    let plan = Plan { dir: dir.path().to_owned(), rotate: NEWEST_EVERY, keep_days: 1, bytes_max: NEWEST_BYTES_MAX };
+    let rotating = Rotating::create(plan, meta, &site.files, rules.to_vec()).map_err(Failure::found)?;
+    say!(
+        "recording to {}, the newest {} MiB of it; it is removed at the end (--record FILE.mcap keeps it)",
+        dir.path().display(),
+        NEWEST_BYTES_MAX >> 20
+    );
+    let written = Written::Since(rotating.path().to_owned());
+    Ok((Some(Box::new(rotating)), Some(written), Some(dir)))
 }
 
 /// The sockets on which the simulated devices take the engine's commands.

@@ -40,8 +40,9 @@ pub(crate) struct Demo {
     /// The report as JSON
     #[arg(long, requires = "report")]
     json: bool,
-    /// Record everything into a trace
-    #[arg(long, value_name = "FILE.mcap")]
+    /// Record everything into a trace [default: live, with a page, the newest of it into a temporary folder that is removed
+    /// at the end, so that the page can look back]
+    #[arg(long, value_name = "FILE.mcap|none")]
     record: Option<PathBuf>,
     /// A copy of examples/coworking in place of the one inside the program; live, its rules and people are followed as
     /// they are saved

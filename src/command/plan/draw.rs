@@ -78,7 +78,7 @@ fn drawn(site: &Site, found: &[Found], width_px: f64) -> String {
     for (i, f) in found.iter().enumerate() {
         let (Some(panel), Some(at)) = (panels.of(f.level), f.at) else { continue };
         let (x, y) = panel.at(at);
-        svg.circle("fault", (x, y), 7.0, &f.fault.message);
+        svg.circle("fault", (x, y), if i < 99 { 7.0 } else { 9.0 }, &f.fault.message);
         svg.label("number", (x, y + 3.0), &(i + 1).to_string());
     }
     svg.close();

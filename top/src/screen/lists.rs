@@ -92,9 +92,9 @@ fn people<'s>(state: &State, down: usize, most: usize) -> Listed<'s> {
             state.people.len(),
             if lost > 0 { format!(", {lost} lost") } else { String::new() }
         ),
-        spare: (&[3, 5, 6], 67),
+        spare: (&[3, 5, 6], 69),
         heads: &["who", "sure", "where", "level", "x, y m", "m/s", "+- m", ""],
-        widths: &[Length(10), Length(4), Min(8), Length(7), Length(11), Length(4), Length(5), Length(9)],
+        widths: &[Length(10), Length(4), Min(8), Length(9), Length(11), Length(4), Length(5), Length(9)],
         rows: order.iter().skip(down).take(most).map(row).collect(),
     }
 }

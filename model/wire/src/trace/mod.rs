@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`mod@input`] | [`encode_input`], [`decode_input`] |
 //! | [`observation`] | the part of it that sensors fill, which is most of a trace |
-//! | [`fix`] | [`decode_location`]: a location fix, read the short way |
+//! | [`short`] | [`decode_checked_input`]: fixes and scans, read the short way |
+//! | `fix` | a location fix, written the short way |
 //! | [`event`] | [`encode_event`], [`decode_event`] |
 //! | [`command`] | [`encode_command`], [`decode_command`] |
 //! | [`log`] | digests, keyframes, names, latencies, counters |
@@ -14,10 +15,11 @@
 
 pub mod command;
 pub mod event;
-pub mod fix;
+mod fix;
 pub mod input;
 pub mod log;
 pub mod observation;
+pub mod short;
 mod values;
 
 use crate::WireError;
@@ -25,12 +27,12 @@ use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions, WIPOff
 
 pub use command::{decode_command, encode_command};
 pub use event::{decode_event, encode_event};
-pub use fix::decode_location;
 pub use input::{decode_input, encode_input};
 pub use log::{
     Counter, Digests, Keyframe, Latency, NameOf, NameRecord, decode_counter, decode_digest, decode_keyframe,
     decode_latency, decode_name, encode_counter, encode_digest, encode_keyframe, encode_latency, encode_name,
 };
+pub use short::decode_checked_input;
 
 /// The version of `schemas/trace.fbs` that this build writes: it goes into a trace's header. Fields are only added, so
 /// every build reads the traces of earlier ones.

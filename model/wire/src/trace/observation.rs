@@ -27,7 +27,7 @@ fn put_detection(d: &Detection) -> schema::Detection {
     schema::Detection::new(d.place.at.x_m, d.place.at.y_m, z, sigma, d.place.level.0, a | b)
 }
 
-fn take_detection(d: &schema::Detection) -> Detection {
+pub(super) fn detection(d: &schema::Detection) -> Detection {
     let at = Point::new(d.x_m(), d.y_m());
     let place = Place { at, z_m: given(d.z_m(), d.given(), 1), level: LevelId(d.level()) };
     Detection { place, sigma_m: given(d.sigma_m(), d.given(), 2) }
@@ -52,7 +52,7 @@ fn put_hit(b: &BearingHit) -> schema::BearingHit {
     schema::BearingHit::new(b.bearing_rad, sigma, device, flag | if b.device.is_some() { 2 } else { 0 })
 }
 
-fn take_hit(b: &schema::BearingHit) -> BearingHit {
+pub(super) fn bearing_hit(b: &schema::BearingHit) -> BearingHit {
     let device = (b.given() & 2 != 0).then(|| CarriedKey(b.device()));
     BearingHit { bearing_rad: b.bearing_rad(), sigma_rad: given(b.sigma_rad(), b.given(), 1), device }
 }
@@ -178,7 +178,7 @@ fn take_body<'a>(o: &schema::Observation<'a>, scan: &'a mut ScanBuf) -> Result<O
     Ok(match o.sensed_type() {
         S::Position => match o.sensed_as_position() {
             Some(b) => {
-                take_all(b.detections(), &mut scan.detections, take_detection)?;
+                take_all(b.detections(), &mut scan.detections, detection)?;
                 Some(Body::Position(&scan.detections))
             }
             None => None,
@@ -192,7 +192,7 @@ fn take_body<'a>(o: &schema::Observation<'a>, scan: &'a mut ScanBuf) -> Result<O
         },
         S::Bearing => match o.sensed_as_bearing() {
             Some(b) => {
-                take_all(b.hits(), &mut scan.bearings, take_hit)?;
+                take_all(b.hits(), &mut scan.bearings, bearing_hit)?;
                 Some(Body::Bearing(&scan.bearings))
             }
             None => None,

@@ -103,7 +103,7 @@ impl<W: Workshop> Run<W> {
         if machine.restore(state).is_err() || machine.last() != tag {
             return Ok(false);
         }
-        self.driver = Driver::new(machine);
+        (self.driver, self.made_with) = (Driver::new(machine), None);
         // A recording of the run carries the other rules from its beginning: it begins behind their installation.
         let mut record = self.writing.sinks.record.take();
         // Those that are in force already go on with what they remember; what watches them begins here.
@@ -145,8 +145,9 @@ impl<W: Workshop> Run<W> {
     /// A machine in a saved state; false where the state is none of these rules and this site.
     fn restore(&mut self, tag: Tag, state: &[u8]) -> Result<bool, ReplayError> {
         let Some(files) = &self.in_force else { return Ok(false) };
-        // To make a machine takes milliseconds: one that has done nothing yet is taken, and made anew where that is spoilt.
-        if *files == self.recorded && self.driver.machine().last() == Tag::default() {
+        // To make a machine takes milliseconds: the one at hand is taken where nothing was read yet, and made anew where that
+        // spoils it.
+        if self.made_with.as_ref() == Some(files) && self.read.is_none() {
             let machine = self.driver.machine_mut();
             if machine.restore(state).is_ok() && machine.last() == tag {
                 return Ok(true);
@@ -157,7 +158,7 @@ impl<W: Workshop> Run<W> {
         let mut machine = self.workshop.machine(compile(&self.workshop, files, &self.options)?);
         let fits = machine.restore(state).is_ok() && machine.last() == tag;
         if fits {
-            self.driver = Driver::new(machine);
+            (self.driver, self.made_with) = (Driver::new(machine), Some(files.clone()));
         }
         Ok(fits)
     }

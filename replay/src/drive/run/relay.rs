@@ -11,7 +11,7 @@
 //! What hangs on more than the state (rows of tracks, a plot, a recording of the run, whoever looks on) and what runs on
 //! other inputs, rules or another site is replayed in one leg.
 
-use super::{Options, Replay, ReplayError, Run, Speed, Watch};
+use super::{MachineOf, Options, Replay, ReplayError, Run, Speed, Watch};
 use crate::drive::sinks::{Out, Sinks};
 use crate::drive::summary::{Difference, Hole, HoleKind, Summary};
 use crate::drive::workshop::Workshop;
@@ -244,7 +244,10 @@ impl<W: Workshop> Run<W> {
     }
 }
 
-impl<W: Workshop + Clone + Send + Sync> Replay<Recording, W> {
+impl<W> Replay<Recording, W>
+where
+    W: Workshop<Fuse: Send, Decide: Send, Arbitrate: Send> + Clone + Send + Sync,
+{
     /// Runs as [`Replay::run`] does, on so many threads where the replay can be cut into legs, else on one with a second
     /// that reads ahead.
     ///
@@ -263,15 +266,17 @@ impl<W: Workshop + Clone + Send + Sync> Replay<Recording, W> {
         let (last, ahead) = (legs.len() - 1, AHEAD_PER_THREAD * threads.get());
         let board = Mutex::new(Board { legs, joined: 0, ahead, last, stopped: false });
         let shared = Shared { board, changed: Condvar::new(), written };
-        let course =
-            Course { recording: &reader, from: run.options.from, to: run.options.to, verify: run.options.verify };
         let sinks = [run.writing.sinks.events.take(), run.writing.sinks.commands.take()];
-        let workshop = &run.workshop;
+        let Options { from, to, verify, .. } = run.options;
+        let course = Course { recording: &reader, from, to, verify, wants: sinks.each_ref().map(Option::is_some) };
+        let Run { workshop, driver, made_with, recorded, .. } = run;
+        let (workshop, mut machine) = (&workshop, (made_with == Some(recorded)).then(|| driver.into_machine()));
         std::thread::scope(|scope| {
             let (shared, course) = (&shared, &course);
             let spawn = |i| {
                 let thread = std::thread::Builder::new().name(format!("osmose-leg-{i}"));
-                thread.spawn_scoped(scope, move || course.run_all(workshop, shared)).map(drop)
+                let machine = machine.take();
+                thread.spawn_scoped(scope, move || course.run_all(machine, workshop, shared)).map(drop)
             };
             let spawned = (0..threads.get()).try_for_each(spawn);
             let skimmed = scope.spawn(|| reader.skim());
@@ -330,6 +335,8 @@ struct Course<'r> {
     from: Option<LogicalNs>,
     to: Option<LogicalNs>,
     verify: bool,
+    /// Whether events and commands are to be written.
+    wants: [bool; 2],
 }
 
 /// What a leg found, and who goes on; `None` where it could not be begun.
@@ -349,11 +356,11 @@ impl Drop for Fallen<'_> {
 }
 
 impl Course<'_> {
-    /// Runs one leg after the other, as long as there are any that nobody else runs.
-    fn run_all<W: Workshop + Clone>(&self, workshop: &W, shared: &Shared) {
+    /// Runs one leg after the other, as long as there are any that nobody else runs, and all on one machine where that goes.
+    fn run_all<W: Workshop + Clone>(&self, mut machine: Option<MachineOf<W>>, workshop: &W, shared: &Shared) {
         while let Some(k) = shared.next_leg() {
             let _fallen = Fallen(shared, k);
-            let found = self.run(k, workshop.clone(), shared);
+            let found = self.run(k, &mut machine, workshop.clone(), shared);
             shared.note(k, |leg| leg.found = found);
         }
     }
@@ -372,9 +379,9 @@ impl Course<'_> {
         Ok(())
     }
 
-    /// Runs leg `k`.
-    fn run<W: Workshop>(&self, k: usize, workshop: W, shared: &Shared) -> Found {
-        let replay = match self.begin(k, workshop, shared) {
+    /// Runs leg `k`, and leaves the machine for the next one.
+    fn run<W: Workshop>(&self, k: usize, machine: &mut Option<MachineOf<W>>, workshop: W, shared: &Shared) -> Found {
+        let mut replay = match self.begin(k, machine.take(), workshop, shared) {
             Ok(Some(replay)) => replay,
             Ok(None) => {
                 shared.note(k, |leg| leg.begun = Begun::Left);
@@ -385,23 +392,30 @@ impl Course<'_> {
                 return (k == 0).then_some(Err(error));
             }
         };
-        Some(self.go(k, replay, shared))
+        let found = self.go(k, &mut replay, shared);
+        let Run { driver, made_with, recorded, .. } = replay.run;
+        *machine = (made_with == Some(recorded)).then(|| driver.into_machine());
+        Some(found)
     }
 
     /// A replay that stands where leg `k` begins.
     fn begin<W: Workshop>(
         &self,
         k: usize,
+        machine: Option<MachineOf<W>>,
         workshop: W,
         shared: &Shared,
     ) -> Result<Option<Replay<Recording, W>>, ReplayError> {
-        let [events, commands] = shared.written[k].clone().map(|w| Some(Box::new(w) as Out));
-        let sinks = Sinks { events, commands, ..Sinks::default() };
-        let Self { from, to, verify, .. } = *self;
+        let Self { from, to, verify, wants, .. } = *self;
+        let written = |i: usize| wants[i].then(|| Box::new(shared.written[k][i].clone()) as Out);
+        let sinks = Sinks { events: written(0), commands: written(1), ..Sinks::default() };
         let options = Options { from, to, verify, sinks, ..Options::default() };
         let recording = self.recording.again().map_err(std::io::Error::other)?;
-        let mut replay = Replay::new(recording, workshop, options)?;
-        match shared.board().legs[k].before {
+        let before = shared.board().legs[k].before;
+        // Without a state to begin at, only a machine that has done nothing yet will do.
+        let machine = machine.filter(|machine| before.is_some() || machine.last() == Tag::default());
+        let mut replay = Replay::new_on(machine, recording, workshop, options)?;
+        match before {
             None => replay = replay.from_keyframe()?,
             Some(before) => {
                 if !replay.begin_before(before)? {
@@ -417,7 +431,7 @@ impl Course<'_> {
     fn go<W: Workshop>(
         &self,
         k: usize,
-        mut replay: Replay<Recording, W>,
+        replay: &mut Replay<Recording, W>,
         shared: &Shared,
     ) -> Result<(Summary, Option<usize>), ReplayError> {
         let (tag, bytes) = (replay.run.driver.machine().last(), replay.reader.progress().0);
