@@ -64,7 +64,8 @@ fn site(lost_s: f64, with: With) -> (Arc<Site>, osmose_rules::Program) {
     };
     let devices: String = devices.split("\n[[").filter(wanted).map(|b| format!("\n[[{b}")).collect();
     let mut rules = RULES.to_owned();
-    for (first, next, is_wanted) in [("rule door", "rule start", with.curtain), ("rule doubt", "rule door", with.doubt)] {
+    for (first, next, is_wanted) in [("rule door", "rule start", with.curtain), ("rule doubt", "rule door", with.doubt)]
+    {
         let (from, to) = (RULES.find(first).expect("the rule"), RULES.find(next).expect("the rule"));
         if !is_wanted {
             rules = rules.replace(&RULES[from..to], "");

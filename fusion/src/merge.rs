@@ -7,7 +7,8 @@
 //! density of strangers (Bar-Shalom, Willett and Tian 2011, "Tracking and Data Fusion", 9.6: likelihood of the difference
 //! of two estimates over the density of extraneous tracks). A share of gross errors keeps one wild fix from deciding.
 //!
-//! Errors of fixes within a second are much the same error, so a fix counts at most once a second.
+//! Errors of fixes within a second are much the same error, so they count as one: what they say of each track in the mean,
+//! and not what the one says that ends the second.
 
 use crate::carried::room_of;
 use crate::in_place::clone_in_place;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 /// Most tracks that a device is weighed against.
 pub(crate) const TRACKS_MAX: usize = 4;
-/// Fixes closer together than this share their error and count once.
+/// Fixes closer together than this share their error and count as one.
 const SAMPLE_EVERY: DurationNs = DurationNs::from_s(1);
 /// A device silent for longer is weighed anew.
 pub(crate) const SILENT_MAX: DurationNs = DurationNs::from_s(30);
@@ -63,6 +64,10 @@ pub(crate) struct Carrier {
     level: LevelId,
     /// Of the last fix that counted.
     at: LogicalNs,
+    /// Of the last fix that was heard.
+    heard_at: LogicalNs,
+    /// What those since `at` say of each track: the sum of the likelihoods' logarithms, and of how many.
+    heard: ArrayVec<(u64, f64, u32), TRACKS_MAX>,
     /// Its own walk: mean, and variance per axis in m².
     mean: Point,
     var_m2: f64,
@@ -83,7 +88,18 @@ fn likelihood(distance2_m2: f64, var_m2: f64) -> f64 {
 impl Carrier {
     fn begin(device: CarriedKey, level: LevelId, at: LogicalNs, fix: Point, var_m2: f64) -> Self {
         let var_m2 = var_m2 + BIAS_VAR_M2;
-        Self { device, level, at, mean: fix, var_m2, none: 1.0, tracks: ArrayVec::new(), put_down: None }
+        Self {
+            device,
+            level,
+            at,
+            heard_at: at,
+            heard: ArrayVec::new(),
+            mean: fix,
+            var_m2,
+            none: 1.0,
+            tracks: ArrayVec::new(),
+            put_down: None,
+        }
     }
 
     /// Whether it was last heard on that level: tracks' numbers are those of one.
@@ -105,10 +121,14 @@ impl Carrier {
     fn take(&mut self, at: LogicalNs, fix: Point, var_m2: f64, near: &[Near], lives: impl Fn(u64) -> bool) {
         let fix_var = var_m2 + BIAS_VAR_M2;
         self.tracks.retain(|(id, _)| lives(*id));
-        let dt_s = at.since(self.at).as_s_f64();
+        if at > self.heard_at {
+            self.hear(fix_var, near);
+            self.heard_at = at;
+        }
         if at.since(self.at) >= SAMPLE_EVERY {
-            self.weigh(fix, fix_var, dt_s, near);
+            self.weigh(fix, fix_var, at.since(self.at).as_s_f64());
             self.at = at;
+            self.heard.clear();
         }
         for n in near.iter().filter(|n| n.current) {
             if self.tracks.iter().all(|(id, _)| *id != n.id) {
@@ -118,18 +138,36 @@ impl Carrier {
         self.normalise();
     }
 
-    /// What a fix says about those who are weighed already.
-    fn weigh(&mut self, fix: Point, fix_var: f64, dt_s: f64, near: &[Near]) {
+    /// Notes what a fix says about those who are weighed already.
+    fn hear(&mut self, fix_var: f64, near: &[Near]) {
+        for &(id, _) in &self.tracks {
+            let by = match near.iter().find(|n| n.id == id) {
+                Some(n) if n.current => likelihood(n.distance2_m2, n.var_m2 + fix_var),
+                // Nobody knows where that track is now: the fix says nothing for or against it.
+                Some(_) => continue,
+                None => GROSS_P * GROSS_PER_M2,
+            };
+            match self.heard.iter_mut().find(|(t, ..)| *t == id) {
+                Some((_, sum, n)) => (*sum, *n) = (*sum + libm::log(by), n.saturating_add(1)),
+                None => {
+                    if self.heard.is_full() {
+                        // Of one who is weighed no longer: there are no more tracks than places.
+                        let tracks = &self.tracks;
+                        self.heard.retain(|(t, ..)| tracks.iter().any(|(id, _)| id == t));
+                    }
+                    let _ = self.heard.try_push((id, libm::log(by), 1));
+                }
+            }
+        }
+    }
+
+    /// Weighs those who are weighed already by the fixes since the last time.
+    fn weigh(&mut self, fix: Point, fix_var: f64, dt_s: f64) {
         let walked = self.var_m2 + WALK_M2PS * dt_s;
         let none = likelihood(self.mean.distance2(fix), walked + fix_var);
         for (id, p) in &mut self.tracks {
-            let by = match near.iter().find(|n| n.id == *id) {
-                Some(n) if n.current => likelihood(n.distance2_m2, n.var_m2 + fix_var),
-                // Nobody knows where that track is now: the fix says nothing for or against it.
-                Some(_) => none,
-                None => GROSS_P * GROSS_PER_M2,
-            };
-            *p *= by;
+            let heard = self.heard.iter().find(|(t, ..)| t == id);
+            *p *= heard.map_or(none, |&(_, sum, n)| libm::exp(sum / f64::from(n)));
         }
         self.none *= none;
         self.normalise();
@@ -197,6 +235,7 @@ impl Carrier {
             && self.var_m2 > 0.0
             && self.var_m2 <= COORDINATE_ABS_MAX_M * COORDINATE_ABS_MAX_M
             && is_p(&self.none)
+            && self.heard.iter().all(|(_, sum, n)| sum.is_finite() && *n > 0)
             && self.tracks.iter().all(|(_, p)| is_p(p))
             && self.tracks.is_sorted_by(|a, b| a.0 < b.0)
             && self.put_down.is_none_or(Point::is_plausible)
@@ -381,6 +420,17 @@ mod tests {
         }
         b.take(LogicalNs(0), Point::new(0.3, 0.0), 0.09, &[near(7, 0.5)], |_| true);
         assert_eq!(a.p(7), b.p(7));
+    }
+
+    #[test]
+    fn one_bad_fix_of_five_in_a_second_does_not_decide() {
+        let mut c = begun();
+        for i in 0..50 {
+            // The second stands where the bad one points, which ends a second.
+            let all = if i == 45 { [near(7, 1.6), near(9, 0.2)] } else { [near(7, 0.3), near(9, 1.5)] };
+            c.take(LogicalNs(i * S / 5), Point::new(0.0, 0.0), 0.36, &all, |_| true);
+            assert!(i < 20 || c.p(7) > 0.8, "{i} {c:?}");
+        }
     }
 
     proptest! {

@@ -32,9 +32,8 @@ pub(crate) struct WaysOut(Vec<Option<Box<[Segment]>>>);
 
 impl WaysOut {
     pub(crate) fn new(site: &Site) -> Self {
-        let recorded = |z: &Zone| {
-            site.actuators.iter().any(|a| a.kind == ActuatorKind::Recorder && a.zone == Some(z.id))
-        };
+        let recorded =
+            |z: &Zone| site.actuators.iter().any(|a| a.kind == ActuatorKind::Recorder && a.zone == Some(z.id));
         Self(site.zones.iter().map(|z| recorded(z).then(|| ways_out(site, z).into())).collect())
     }
 
@@ -60,10 +59,7 @@ fn ways_out(site: &Site, zone: &Zone) -> Vec<Segment> {
         let steps = (edge.a.distance(edge.b) / STEP_M).ceil().max(1.0);
         let at = |i: f64| {
             let share = (i / steps).clamp(0.0, 1.0);
-            Point::new(
-                edge.a.x_m + share * (edge.b.x_m - edge.a.x_m),
-                edge.a.y_m + share * (edge.b.y_m - edge.a.y_m),
-            )
+            Point::new(edge.a.x_m + share * (edge.b.x_m - edge.a.x_m), edge.a.y_m + share * (edge.b.y_m - edge.a.y_m))
         };
         let is_open = |i: f64| is_on(&doors, at(i)) || !is_on(&walls, at(i));
         let mut from = None;

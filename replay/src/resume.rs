@@ -105,16 +105,16 @@ impl Resumed {
             ),
         };
         if self.owed > 0 {
-            text += &format!("; {} commands that had not left are sent now", self.owed);
+            text += &format!("; {} had not left: sent now", counted(self.owed, "command"));
         }
         for (ids, what) in [
-            (&self.too_old, "had not left and are too old to be sent"),
-            (&self.in_doubt, "were being handed over and are not sent again"),
+            (&self.too_old, "had not left: too old to be sent"),
+            (&self.in_doubt, "in the middle of being handed over: not sent again"),
         ] {
             let named: Vec<String> = ids.iter().take(NAMED_MAX).map(CommandId::to_string).collect();
             if !named.is_empty() {
                 let more = if ids.len() > NAMED_MAX { ", ..." } else { "" };
-                text += &format!("; {} commands {what}: {}{more}", ids.len(), named.join(", "));
+                text += &format!("; {} {what} ({}{more})", counted(ids.len() as u64, "command"), named.join(", "));
             }
         }
         if let Some(down) = self.down {

@@ -158,6 +158,12 @@ pub(crate) fn seconds(at: LogicalNs) -> String {
     format!("{:.3} s", at.0.div_euclid(NS_PER_S / 1000) as f64 / 1e3)
 }
 
+/// What a condition measured, to the thousandth: programs, and whoever asks `why`, get all digits.
+pub(crate) fn measured(value: f64) -> String {
+    let thousandths = (value * 1e3).round();
+    if thousandths.abs() < 1e15 { format!("{}", thousandths / 1e3 + 0.0) } else { value.to_string() }
+}
+
 /// A length of time: milliseconds below a second.
 pub(crate) fn span(d: DurationNs) -> String {
     if d.0.unsigned_abs() < NS_PER_S as u64 {
@@ -177,6 +183,13 @@ pub(crate) fn instant(at: LogicalNs, tied: Tied) -> String {
 mod tests {
     use super::*;
     use osmose_model::time::UtcNs;
+
+    #[test]
+    fn what_was_measured_is_told_to_the_thousandth() {
+        let told = [0.065_040_833_635_898_77, 2.0, -0.000_4, 41.000_6, 1e300, f64::NAN].map(measured);
+        assert_eq!(told[..4], ["0.065", "2", "0", "41.001"]);
+        assert!(told[4].starts_with("1000") && told[5] == "NaN");
+    }
 
     #[test]
     fn times_of_day_are_local_and_go_past_midnight() {

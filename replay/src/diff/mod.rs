@@ -82,6 +82,15 @@ pub struct Hypothesis {
     pub since: LogicalNs,
 }
 
+/// The stretch of time that both sides hold, where one holds more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Its first and its last instant.
+    pub span: (LogicalNs, LogicalNs),
+    /// Commands outside of it, of both sides: they are not compared.
+    pub left_out: usize,
+}
+
 /// Both sides compared.
 #[derive(Clone)]
 pub struct Diff<'a> {
@@ -95,6 +104,8 @@ pub struct Diff<'a> {
     pub hypothesis_from: Option<LogicalNs>,
     /// What the sides differ in before any command does, as the caller found it: files, inputs, builds.
     pub causes: Vec<String>,
+    /// What is compared, where that is not all.
+    pub stretch: Option<Stretch>,
 }
 
 /// Compares two sides. `both` is what a what-if knows of devices that parted.
@@ -160,7 +171,7 @@ pub fn diff<'a>(a: Side<'a>, b: Side<'a>, both: Option<&Both>) -> Diff<'a> {
             d.hypothesis = device.and_then(|device| hypothesis(&reach, device, d.at));
         }
     }
-    Diff { a, b, differences, same, hypothesis_from, causes: Vec::new() }
+    Diff { a, b, differences, same, hypothesis_from, causes: Vec::new(), stretch: None }
 }
 
 /// For each device that parted: since when, and every device that may be told something else because of it, itself
@@ -226,6 +237,10 @@ impl Diff<'_> {
             self.same,
             counted(self.differences.len(), "difference")
         );
+        if let Some(Stretch { span: (from, to), left_out }) = self.stretch {
+            let outside = counted(left_out, "command");
+            text += &format!("compared from {from} s to {to} s, which both hold; {outside} outside of it left out\n");
+        }
         let Some(first) = self.first() else {
             for cause in &self.causes {
                 text += &format!("{cause}\n");
@@ -288,6 +303,8 @@ impl Diff<'_> {
             "a": {"name": self.a.name, "commands": self.a.commands.len()},
             "b": {"name": self.b.name, "commands": self.b.commands.len()},
             "same": self.same,
+            "compared": self.stretch.map(|s| json!({"from_s": s.span.0.0 as f64 / 1e9, "to_s": s.span.1.0 as f64 / 1e9,
+                "left_out": s.left_out})),
             "hypothesis_from_s": self.hypothesis_from.map(|t| t.0 as f64 / 1e9),
             "cause": self.first_cause(),
             "differences": self.differences.iter().map(one).collect::<Vec<_>>(),

@@ -1,6 +1,6 @@
 //! `osmose diff A B`: the commands of two traces, and what the traces differ in before any command does.
 
-use super::{Diff, Side, diff};
+use super::{Diff, Side, Stretch, diff};
 use crate::drive::{Osmose, Ticker, Watch, Workshop, WorkshopError};
 use crate::rulebook::Rulebook;
 use crate::trace::codec::{self, Record};
@@ -14,6 +14,7 @@ use osmose_model::ids::SensorId;
 use osmose_model::input::{Input, Tag};
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::{Site, SourceFile};
+use osmose_model::time::LogicalNs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub struct Told {
     site: Arc<Site>,
     book: Rulebook,
     commands: Vec<Command>,
+    span: Option<(LogicalNs, LogicalNs)>,
     files: Vec<SourceFile>,
     build: Build,
 }
@@ -60,6 +62,7 @@ impl Told {
         }
         let site = Osmose::of_files(recording.files())?.site().clone();
         let (files, build) = (recording.files().to_vec(), recording.meta().build.clone());
+        let span = recording.span()?;
         let (mut commands, mut scan, mut ticker) = (Vec::new(), ScanBuf::new(), Ticker::new(watch));
         while let Some(item) = ticker.next_item(&mut recording)? {
             if let Item::Record(raw) = item
@@ -72,7 +75,7 @@ impl Told {
         }
         let rules: Vec<SourceFile> = site.rule_files().cloned().collect();
         let book = Rulebook::new(&site, &rules);
-        Ok(Self { name, site, book, commands, files, build })
+        Ok(Self { name, site, book, commands, span, files, build })
     }
 
     /// Under another name than its file's.
@@ -98,13 +101,30 @@ pub fn compare<'a>(
     (a_path, b_path): (&Path, &Path),
     watch: &mut dyn Watch,
 ) -> Result<Diff<'a>, DiffError> {
-    let mut found = diff(a.side(), b.side(), None);
+    let stretch = common(a, b);
+    let within = |told: &'a Told| {
+        let all = told.side();
+        let Some(Stretch { span: (from, to), .. }) = stretch else { return all };
+        let at = |bound: &dyn Fn(LogicalNs) -> bool| all.commands.partition_point(|c| bound(c.at));
+        Side { commands: &all.commands[at(&|t| t < from)..at(&|t| t <= to)], ..all }
+    };
+    let (left, right) = (within(a), within(b));
+    let left_out = a.commands.len() + b.commands.len() - left.commands.len() - right.commands.len();
+    let mut found = diff(left, right, None);
+    found.stretch = stretch.map(|stretch| Stretch { left_out, ..stretch });
     if let Some(why) = a.build.differs_from(&b.build) {
         found.causes.push(format!("other builds wrote them: {why}"));
     }
     found.causes.extend(files(&a.files, &b.files));
     found.causes.extend(first_input(a, b, (a_path, b_path), watch)?);
     Ok(found)
+}
+
+/// What both hold, where one holds more and there is any.
+fn common(a: &Told, b: &Told) -> Option<Stretch> {
+    let (x, y) = a.span.zip(b.span)?;
+    let span = (x.0.max(y.0), x.1.min(y.1));
+    (x != y && span.0 <= span.1).then_some(Stretch { span, left_out: 0 })
 }
 
 /// Which site files differ.
@@ -225,6 +245,25 @@ mod tests {
         let text = found.render();
         assert!(text.contains("inputs differ: ") && text.contains("at 1.903 s"), "{text}");
         let same = compare(&told[0], &told[0], (&paths[0], &paths[0]), &mut ()).unwrap();
-        assert!(same.differences.is_empty() && same.causes.is_empty() && same.same > 0);
+        assert!(same.differences.is_empty() && same.causes.is_empty() && same.same > 0 && same.stretch.is_none());
+    }
+
+    #[test]
+    fn of_a_longer_and_a_shorter_one_what_both_hold_is_compared() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = [dir.path().join("a.mcap"), dir.path().join("b.mcap")];
+        let (long, short) = (walk(90), walk(40));
+        let same_so_far = long.iter().zip(&short).all(|(x, y)| x == y);
+        assert!(same_so_far && long.len() > short.len());
+        std::fs::write(&paths[0], live(&long, 0)).unwrap();
+        std::fs::write(&paths[1], live(&short, 0)).unwrap();
+        let told = [Told::read(&paths[0], &mut ()).unwrap(), Told::read(&paths[1], &mut ()).unwrap()];
+        for (x, y) in [(0, 1), (1, 0)] {
+            let found = compare(&told[x], &told[y], (&paths[x], &paths[y]), &mut ()).unwrap();
+            assert_eq!((found.same, found.differences.len()), (told[1].commands.len(), 0), "{}", found.render());
+            let left_out = told[0].commands.len() - told[1].commands.len();
+            assert_eq!(found.stretch.map(|s| s.left_out), Some(left_out));
+            assert!(left_out > 0 && found.render().contains("which both hold"), "{}", found.render());
+        }
     }
 }

@@ -22,8 +22,9 @@ table{border-collapse:collapse;width:100%;font-size:12.5px}th,td{text-align:left
 th{font-weight:500;color:#62696f;font-size:11px;border-bottom-color:#bfc5c2}td.n,th.n{text-align:right}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}\
 td:first-child{font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child,th:last-child{padding-right:0}\
 .bad{color:#b0124f;font-weight:600}.good{color:#14171a}.small{font-size:12px;color:#62696f}code{font:12px ui-monospace,Menlo,Consolas,monospace}\
+.done th:nth-child(2){width:14%}.done th:nth-child(3){width:40%}.done th:nth-child(4){width:6%}.done th:nth-child(6){width:22%}\
 svg{max-width:100%;height:auto}ul.said{list-style:none;padding:0;margin:.6em 0 0}details summary{cursor:pointer;color:#62696f;font-size:12px}\
-@page{margin:14mm}@media print{body{margin:0;max-width:none;padding:0;font-size:11pt}h2{break-after:avoid}tr,svg,.figures{break-inside:avoid}thead{display:table-header-group}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
+@page{margin:14mm}@media print{body{margin:0;max-width:none;padding:0;font-size:11pt}h2{break-after:avoid}table{font-size:9pt}th,td{padding-right:8px}tr,svg,.figures{break-inside:avoid}thead{display:table-header-group}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
 /// Text as HTML shows it.
 fn escaped(text: &str) -> String {
@@ -195,7 +196,7 @@ fn because(r: &Report, site: &Site, c: &Command) -> String {
         let written = c.rule.and_then(|rule| r.book.condition(rule, x.offset, &offsets));
         let Some(written) = written else { continue };
         text += &format!("; {}: {}", x.truth.as_str(), written.text);
-        text += &x.value.map_or_else(String::new, |v| format!(" (measured {v})"));
+        text += &x.value.map_or_else(String::new, |v| format!(" (measured {})", words::measured(v)));
     }
     text
 }
@@ -208,7 +209,7 @@ fn commands(html: &mut String, r: &Report, site: &Site) {
         return;
     }
     html.push_str(
-        "<table><thead><tr><th>when</th><th>rule</th><th>because</th><th class=\"n\">after it was sensed, ms</th>\
+        "<table class=\"done\"><thead><tr><th>when</th><th>rule</th><th>because</th><th class=\"n\">after it was sensed, ms</th>\
          <th>id</th><th>command</th></tr></thead><tbody>\n",
     );
     for group in all.chunk_by(|a, b| a.id.seq == b.id.seq && a.rule == b.rule && a.cause == b.cause) {

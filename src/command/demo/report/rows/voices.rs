@@ -1,32 +1,15 @@
-//! The rows, each a plain function of the log: what was asked, what came out, and whether it holds.
+//! What speakers say, and to whom: arrivals guided (A1), one told (A5), the barista's music (I7), the podcast (I8).
 
-use super::{Log, Sent, is_word};
-use osmose_drivers::recorder::FRAME;
-use osmose_model::command::{Trigger, Value};
+use super::super::{Log, Seen, Sent};
+use super::{
+    Row, Span, during, entered_to_report, members, missing, ms, name_of, share, silences, speaker_of, steps, union,
+};
+use osmose_model::command::Value;
 use osmose_model::device::ActuatorKind;
-use osmose_model::geometry::Point;
+use osmose_model::geometry::{Area, Point};
 use osmose_model::ids::{ActuatorId, PersonId, ZoneId};
-use osmose_model::site::CELL;
+use osmose_model::site::{CELL, Zone};
 use osmose_model::time::{ArrivalNs, DurationNs};
-
-/// One row of the table.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    /// The requirement's name.
-    pub(super) id: &'static str,
-    /// What is asked, in a few words.
-    pub(super) asks: &'static str,
-    /// Whether it holds in this morning.
-    pub(super) holds: bool,
-    /// What came out, in a few words.
-    pub(super) found: String,
-    /// Each thing that was not as asked, with its time.
-    pub(super) notes: Vec<String>,
-    /// The engine's share: the steps that decided, microseconds on this machine.
-    pub(super) engine_us: Vec<f64>,
-    /// The human's: from what truly happened to the device's report, milliseconds.
-    pub(super) human_ms: Vec<f64>,
-}
 
 /// A hand-over from cell to cell may leave so much silence, milliseconds.
 const HANDOVER_MAX_MS: f64 = 20.0;
@@ -37,60 +20,8 @@ const SAMPLE_NS: i64 = 80_000_000;
 /// A customer looks at the counter whose heading is within this of the direction to the barista, radians.
 const LOOKS_RAD: f64 = 0.7;
 
-/// All rows of a morning.
-pub(super) fn all(log: &Log) -> Vec<Row> {
-    vec![
-        guided(log),
-        lit(log),
-        opened(log),
-        told(log),
-        paused(log),
-        music(log),
-        podcast(log),
-        blanked(log),
-        fire(log),
-        named(log),
-        quick(log),
-    ]
-}
-
-fn ms(from: i64, to: ArrivalNs) -> f64 {
-    (to.0 - from) as f64 / 1e6
-}
-
-/// `from 12.3 to 14.0 s`.
-fn during(from: ArrivalNs, to: ArrivalNs) -> String {
-    format!("from {:.2} to {:.2} s", from.0 as f64 / 1e9, to.0 as f64 / 1e9)
-}
-
-fn name_of(log: &Log, device: ActuatorId) -> &str {
-    &log.site.actuators[device.index()].name
-}
-
-fn share(part: usize, of: usize) -> String {
-    format!("{part} of {of}")
-}
-
-fn engine<'a>(sent: impl Iterator<Item = &'a Sent>) -> Vec<f64> {
-    sent.map(|s| s.step_us).collect()
-}
-
-fn members(log: &Log, group: &str) -> Vec<PersonId> {
-    let group = log.site.group_named(group);
-    group.map(|g| log.site.groups[g.index()].members.clone()).unwrap_or_default()
-}
-
-/// The speaker of a cell.
-fn speaker_of(log: &Log, cell: ZoneId) -> Option<ActuatorId> {
-    let zone = &log.site.zones[cell.index()];
-    let is_its = |a: &&osmose_model::device::Actuator| {
-        a.kind == ActuatorKind::Speaker && a.cells.iter().any(|c| format!("{}.{}", a.name, c.name) == zone.name)
-    };
-    (zone.category == CELL).then(|| log.site.actuators.iter().find(is_its)).flatten().map(|a| a.id)
-}
-
 /// A1: each arrival is guided through the cells of their way, and nobody else is spoken to.
-fn guided(log: &Log) -> Row {
+pub(super) fn guided(log: &Log) -> Row {
     let is_way = |a: ActuatorId| {
         log.site.actuators[a.index()].cells.len() == 1 && log.site.actuators[a.index()].name != "beam-focus"
     };
@@ -182,133 +113,20 @@ fn guided(log: &Log) -> Row {
             share(heard, passed)
         ),
         notes,
-        engine_us: engine(plays.clone()),
+        engine_us: steps(plays.clone()),
         human_ms: plays.filter_map(|s| entered_to_report(log, s, "playing")).collect(),
-    }
-}
-
-/// A span of time.
-type Span = (ArrivalNs, ArrivalNs);
-
-/// Spans joined where they meet or overlap, ascending.
-fn union(spans: impl Iterator<Item = Span>) -> Vec<Span> {
-    let mut all: Vec<Span> = spans.filter(|s| s.0 < s.1).collect();
-    all.sort_unstable();
-    let mut joined: Vec<Span> = Vec::new();
-    for (from, to) in all {
-        match joined.last_mut().filter(|last| from <= last.1) {
-            Some(last) => last.1 = last.1.max(to),
-            None => joined.push((from, to)),
-        }
-    }
-    joined
-}
-
-/// The silences of hand-overs: where somebody stood in cells without a break and heard nothing between two words. Where
-/// no cell covers the way there is nothing to hand over to.
-fn silences(stood: &[Span], heard: &[Span]) -> Vec<Span> {
-    let mut all = Vec::new();
-    for &(from, to) in stood {
-        let within: Vec<Span> = heard.iter().map(|h| (h.0.max(from), h.1.min(to))).filter(|h| h.0 < h.1).collect();
-        all.extend(within.windows(2).map(|pair| (pair[0].1, pair[1].0)).filter(|s| s.0 < s.1));
-    }
-    all
-}
-
-/// From somebody's true crossing into the zone that set a command off, to the device's report of a state.
-fn entered_to_report(log: &Log, s: &Sent, state: &str) -> Option<f64> {
-    let Trigger::Event { zone: Some(zone), .. } = s.command.cause.trigger else { return None };
-    let at = s.command.at.0;
-    let near = log.crossings.iter().filter(|c| c.zone == zone && c.entered && (c.at.0 - at).abs() < 1_000_000_000);
-    let crossing = near.min_by_key(|c| (c.at.0 - at).abs())?;
-    log.said(s.command.device, "state", state, at).map(|r| ms(crossing.at.0, r))
-}
-
-/// The spans of time in which a lamp is lit, by its reports: a level lights it, `off` and a level of nought put it out.
-fn lit_spans(log: &Log, lamp: ActuatorId) -> Vec<Span> {
-    let (mut all, mut since): (Vec<Span>, Option<ArrivalNs>) = (Vec::new(), None);
-    for (at, report) in log.reports.iter().filter(|(_, r)| r.actuator == lamp) {
-        let is_lit = match (report.property.as_str(), report.value) {
-            ("level", Value::Number(percent)) => percent > 0.0,
-            ("state", Value::Name(state)) => state == "on",
-            _ => continue,
-        };
-        match since {
-            None if is_lit => since = Some(*at),
-            Some(from) if !is_lit => {
-                all.push((from, *at));
-                since = None;
-            }
-            _ => {}
-        }
-    }
-    all.extend(since.map(|from| (from, log.end)));
-    all
-}
-
-/// A2, the half that is light: on before the door is crossed.
-fn lit(log: &Log) -> Row {
-    let (mut entries, mut dark, mut human) = (0, 0, Vec::new());
-    for room in ["m3", "m5", "m7", "m9", "workshop", "office-1", "quiet-room"] {
-        let (Some(zone), Some(lamp)) = (log.zone(room), log.device(&format!("{room}.light"))) else { continue };
-        for c in log.crossings.iter().filter(|c| c.zone == zone && c.entered && c.at.0 > 1_000_000_000) {
-            entries += 1;
-            // Since when it is on that is on, or when it goes on where it comes late.
-            let lit = lit_spans(log, lamp).into_iter().find(|s| s.1 > c.at).map(|s| s.0);
-            dark += usize::from(lit.is_none_or(|lit| lit > c.at));
-            // How long before they came it went on for them, or after; not where it was on all the while.
-            human.extend(lit.map(|lit| ms(c.at.0, lit)).filter(|ms| ms.abs() < 5_000.0));
-        }
-    }
-    Row {
-        id: "A2",
-        asks: "light before the door is crossed",
-        holds: entries > 0 && dark == 0,
-        found: format!("{} entries found the light on", share(entries - dark, entries)),
-        notes: vec![],
-        engine_us: engine(log.sent.iter().filter(|s| s.rule.starts_with("light-"))),
-        human_ms: human,
-    }
-}
-
-/// A3: a member's wave opens the group's folder on the wall; nobody else's does, and that is told.
-fn opened(log: &Log) -> Row {
-    let shows: Vec<&Sent> = log.sent_by("wave-at-wall", "show").collect();
-    let refused = log.sent_by("wave-refused", "send").count();
-    let group = members(log, "project-x");
-    let to_members = shows.iter().filter(|s| {
-        let of = s.command.args.iter().find(|(n, _)| *n == "for").map(|(_, v)| *v);
-        matches!(of, Some(Value::Person(p)) if group.contains(&p))
-    });
-    let to_members = to_members.count();
-    let human = shows.iter().filter_map(|s| {
-        let made = log.gestures.iter().rev().find(|g| g.0.0 <= s.command.at.0)?;
-        log.said(s.command.device, "state", "showing", s.command.at.0).map(|r| ms(made.0.0, r))
-    });
-    let human_ms: Vec<f64> = human.collect();
-    Row {
-        id: "A3",
-        asks: "a wave at the wall opens the shared folder, for members",
-        holds: !shows.is_empty()
-            && to_members == shows.len()
-            && shows.len() + refused == log.gestures.len()
-            && refused > 0,
-        found: format!("{} waves: {} opened for members, {refused} refused and told", log.gestures.len(), to_members),
-        notes: vec![],
-        engine_us: shows.iter().map(|s| s.step_us).collect(),
-        human_ms,
+        rules: vec![],
     }
 }
 
 /// A5: a message by the beam that is aimed at one; no other beam of the room is active, and nobody else stands in it.
-fn told(log: &Log) -> Row {
+pub(super) fn told(log: &Log) -> Row {
     let plays: Vec<&Sent> =
         log.sent.iter().filter(|s| s.rule.starts_with("tell-ana") && s.command.verb == "play").collect();
     let (mut others, mut alone, mut notes) = (0, 0, Vec::new());
     for s in &plays {
         let at = ArrivalNs(s.command.at.0 + 20_000_000);
-        let is_room =
-            |z: &osmose_model::site::Zone| z.category == CELL && speaker_of(log, z.id) == Some(s.command.device);
+        let is_room = |z: &Zone| z.category == CELL && speaker_of(log, z.id) == Some(s.command.device);
         let inside = log.site.zones.iter().filter(|z| is_room(z)).map(|z| log.inside(z.id, at));
         let ana = log.person("ana");
         let truly = ana.and_then(|a| log.whole.iter().rev().find(|t| t.0 <= at && t.2 == Some(a)));
@@ -339,97 +157,22 @@ fn told(log: &Log) -> Row {
         notes,
         engine_us: plays.iter().map(|s| s.step_us).collect(),
         human_ms: human.collect(),
-    }
-}
-
-/// A6: the recording starts when all are there, pauses when one leaves and keeps nothing from then on.
-fn paused(log: &Log) -> Row {
-    let (Some(m7), Some(recorder)) = (log.zone("m7"), log.device("m7.recorder")) else { return missing("A6") };
-    let group = members(log, "project-x");
-    let is_member = |p: &Option<PersonId>| p.is_some_and(|p| group.contains(&p));
-    let starts: Vec<&Sent> = log.sent_by("start-recording", "start").collect();
-    let all_there = starts.iter().filter(|s| {
-        let there = log.inside(m7, ArrivalNs(s.command.at.0));
-        group.iter().all(|p| there.iter().any(|(_, who)| *who == Some(*p)))
-    });
-    let all_there = all_there.count();
-    let spans = log.spans(recorder, "recording");
-    let (mut human, mut kept, mut leaves, mut notes) = (Vec::new(), 0, 0, Vec::new());
-    for s in &starts {
-        let there = log.inside(m7, ArrivalNs(s.command.at.0));
-        let missing = group.iter().filter(|p| !there.iter().any(|(_, who)| *who == Some(**p)));
-        let missing: Vec<&str> = missing.map(|p| log.site.people[p.index()].name.as_str()).collect();
-        notes.push(format!("started at {:.2} s without {missing:?}", s.command.at.0 as f64 / 1e9));
-    }
-    let started: Vec<ArrivalNs> = starts.iter().map(|s| ArrivalNs(s.command.at.0)).collect();
-    for (from, to) in &spans {
-        let left = log.crossings.iter().find(|c| c.zone == m7 && !c.entered && is_member(&c.person) && c.at > *from);
-        notes.push(format!(
-            "recorded {}; a member truly left at {:?} s",
-            during(*from, *to),
-            left.map(|c| c.at.0 as f64 / 1e9)
-        ));
-        if let Some(c) = left.filter(|c| c.at <= *to) {
-            leaves += 1;
-            human.push(ms(c.at.0, *to));
-            // Until it was started again, no frame with a sample from the crossing on may have been kept.
-            let again = started.iter().copied().find(|at| at > to).unwrap_or(log.end);
-            kept += log.written.iter().filter(|t| t.0 + FRAME.0 > c.at.0 && t.0 < again.0).count();
-        }
-    }
-    // Paused for nothing: the recording ended while every member was truly inside.
-    let needless = spans.iter().filter(|(from, to)| {
-        let gone = log
-            .crossings
-            .iter()
-            .any(|c| c.zone == m7 && !c.entered && is_member(&c.person) && *from < c.at && c.at <= *to);
-        let burns = log.fires.iter().any(|f| f.0 <= to.0);
-        *to < log.end && !gone && !burns
-    });
-    let needless = needless.count();
-    let pauses = log.sent_by("pause-recording", "pause");
-    let back = human.iter().copied().fold(0.0, f64::max);
-    Row {
-        id: "A6",
-        asks: "the recording starts when all are there, and pauses when one leaves",
-        holds: !starts.is_empty() && all_there == starts.len() && leaves > 0 && kept == 0,
-        found: format!(
-            "{} starts with all there; {leaves} leaves, at most {back:.0} ms to the pause; {kept} frames kept from after one, \
-             {} dropped; {needless} pauses in doubt, {} ms of which may have been after a leave",
-            share(all_there, starts.len()),
-            log.recorder.dropped,
-            log.recorder.leaked.0 / 1_000_000
-        ),
-        notes,
-        engine_us: engine(pauses),
-        human_ms: human,
-    }
-}
-
-fn missing(id: &'static str) -> Row {
-    Row {
-        id,
-        asks: "",
-        holds: false,
-        found: "the site lacks what this row needs".into(),
-        notes: vec![],
-        engine_us: vec![],
-        human_ms: vec![],
+        rules: vec![],
     }
 }
 
 /// I7: the music pauses for a customer who faces the counter, not for one who passes; an order ducks it.
-fn music(log: &Log) -> Row {
+pub(super) fn music(log: &Log) -> Row {
     let (Some(counter), Some(barista)) = (log.zone("counter-zone"), log.zone("barista-zone")) else {
         return missing("I7");
     };
     let pauses: Vec<&Sent> = log.sent_by("attention", "pause").collect();
     let barista = &log.site.zones[barista.index()].area;
-    let looks = |s: &super::Seen| !s.walks && facing(s.place.at, s.heading_rad, barista, LOOKS_RAD);
+    let looks = |s: &Seen| !s.walks && facing(s.place.at, s.heading_rad, barista, LOOKS_RAD);
     let (mut customers, mut answered, mut passers, mut human, mut notes) = (0, 0, 0, Vec::new(), Vec::new());
     let mut called: Vec<i64> = Vec::new();
     for (id, _, from, to) in log.stays(counter) {
-        let seen: Vec<&super::Seen> = log.seen.iter().filter(|s| s.id == id && from <= s.at && s.at < to).collect();
+        let seen: Vec<&Seen> = log.seen.iter().filter(|s| s.id == id && from <= s.at && s.at < to).collect();
         // Standing and looking for half a second is wanting something.
         let wants = seen.windows(9).find(|w| w.iter().all(|s| looks(s))).map(|w| w[0].at);
         let Some(since) = wants else {
@@ -456,7 +199,7 @@ fn music(log: &Log) -> Row {
     let needless = pauses.iter().filter(|s| {
         let near = |t: ArrivalNs| (s.command.at.0 - 700_000_000..=s.command.at.0).contains(&t.0);
         // The sensor's error is not held against it.
-        let about = |p: &super::Seen| !p.walks && facing(p.place.at, p.heading_rad, barista, LOOKS_RAD + 0.3);
+        let about = |p: &Seen| !p.walks && facing(p.place.at, p.heading_rad, barista, LOOKS_RAD + 0.3);
         !log.seen.iter().any(|p| near(p.at) && about(p))
     });
     let needless: Vec<String> =
@@ -494,10 +237,11 @@ fn music(log: &Log) -> Row {
         notes,
         engine_us: pauses.iter().map(|s| s.step_us).collect(),
         human_ms: human,
+        rules: vec![],
     }
 }
 
-fn facing(at: Point, heading_rad: f64, area: &osmose_model::geometry::Area, within_rad: f64) -> bool {
+fn facing(at: Point, heading_rad: f64, area: &Area, within_rad: f64) -> bool {
     let edges = area.parts.iter().flat_map(|p| p.segments());
     let near = edges.map(|s| s.nearest(at)).min_by(|a, b| a.distance2(at).total_cmp(&b.distance2(at)));
     let Some(to) = near else { return false };
@@ -507,7 +251,7 @@ fn facing(at: Point, heading_rad: f64, area: &osmose_model::geometry::Area, with
 }
 
 /// I8: the lone worker's podcast, which goes with them from cell to cell, and its end with their leaving the last.
-fn podcast(log: &Log) -> Row {
+pub(super) fn podcast(log: &Log) -> Row {
     let (Some(seat), Some(beam)) = (log.zone("focus-seat"), log.device("beam-focus")) else { return missing("I8") };
     let plays: Vec<&Sent> =
         log.sent.iter().filter(|s| s.rule.starts_with("podcast") && s.command.verb == "play").collect();
@@ -538,9 +282,9 @@ fn podcast(log: &Log) -> Row {
     let alone = alone.count();
     let (mut ways, mut rooms, mut stopped, mut human, mut silent_ms) = (0, 0, 0, Vec::new(), 0.0_f64);
     for (id, _, _, up) in log.stays(seat).iter().filter(|s| s.3 < log.end) {
-        // The lone worker's: who passes through the seat of somebody is no listener.
-        let is_lone = log.inside(seat, ArrivalNs(up.0 - 1)).len() == 1;
-        if !is_lone || !log.spans(beam, "playing").iter().any(|s| s.0 < *up && *up < s.1) {
+        // The lone worker's, for whom it plays: who was there when it began. Who passes through the seat of somebody is none.
+        let hears = |s: &Span| s.0 < *up && *up < s.1 && log.inside(seat, s.0).iter().any(|w| w.0 == *id);
+        if !log.spans(beam, "playing").iter().any(hears) {
             continue;
         }
         // From the seat on, as long as one cell follows on another: where they stood, and what sounded there.
@@ -601,8 +345,9 @@ fn podcast(log: &Log) -> Row {
             share(stopped, ways)
         ),
         notes,
-        engine_us: engine(stops),
+        engine_us: steps(stops),
         human_ms: human,
+        rules: vec![],
     }
 }
 
@@ -613,117 +358,6 @@ fn room_of(log: &Log, zone: ZoneId) -> ZoneId {
         return zone.id;
     }
     let middle = zone.area.aabb().map(|b| Point::new((b.min.x_m + b.max.x_m) / 2.0, (b.min.y_m + b.max.y_m) / 2.0));
-    let is_room = |z: &&osmose_model::site::Zone| {
-        z.is_part() && z.level == zone.level && middle.is_some_and(|m| z.area.contains(m))
-    };
+    let is_room = |z: &&Zone| z.is_part() && z.level == zone.level && middle.is_some_and(|m| z.area.contains(m));
     log.site.zones.iter().find(is_room).map_or(zone.id, |z| z.id)
-}
-
-/// A3, the other half: an unauthorised person who comes in blanks the display.
-fn blanked(log: &Log) -> Row {
-    let (Some(m7), Some(display)) = (log.zone("m7"), log.device("m7.display")) else { return missing("A3b") };
-    let group = members(log, "project-x");
-    let shown = log.spans(display, "showing");
-    let (mut comes, mut blank, mut human) = (0, 0, Vec::new());
-    for c in log.crossings.iter().filter(|c| c.zone == m7 && c.entered && !c.person.is_some_and(|p| group.contains(&p)))
-    {
-        if !shown.iter().any(|s| s.0 < c.at && c.at < s.1) {
-            continue;
-        }
-        comes += 1;
-        if let Some(at) =
-            log.said(display, "state", "blank", c.at.0 - 300_000_000).filter(|at| at.0 - c.at.0 < 2_000_000_000)
-        {
-            blank += 1;
-            human.push(ms(c.at.0, at));
-        }
-    }
-    Row {
-        id: "A3b",
-        asks: "somebody who is not of the group comes in: the display is blanked",
-        holds: comes > 0 && blank == comes,
-        found: format!("{} such entries blanked it", share(blank, comes)),
-        notes: vec![],
-        engine_us: engine(log.sent_by("blank-for-strangers", "blank")),
-        human_ms: human,
-    }
-}
-
-/// Fire overrides all.
-fn fire(log: &Log) -> Row {
-    let Some(&alarm) = log.fires.first() else { return missing("fire") };
-    let doors = log.site.actuators.iter().filter(|a| a.kind == ActuatorKind::Door).count();
-    let after: Vec<&Sent> = log.sent.iter().filter(|s| s.command.at.0 >= alarm.0).collect();
-    let opened = after.iter().filter(|s| s.rule == "fire" && s.command.verb == "unlock").count()
-        + after.iter().filter(|s| s.rule == "fire" && is_word(&s.command.args, "lock", "open")).count();
-    // What the interlock holds or forbids, nobody of a lower level does.
-    let defied = after.iter().filter(|s| {
-        let is_sound = matches!(s.command.verb.as_str(), "play" | "start" | "resume");
-        s.rule != "fire" && is_sound && s.command.at.0 > alarm.0
-    });
-    let defied = defied.count();
-    let of_fire: Vec<&&Sent> =
-        after.iter().filter(|s| s.rule == "fire" && s.command.at.0 - alarm.0 < 1_000_000_000).collect();
-    let last = |s: &&&Sent| {
-        let said = log.reports.iter().find(|(at, r)| r.actuator == s.command.device && at.0 >= s.command.at.0);
-        said.map(|(at, _)| ms(alarm.0, *at))
-    };
-    Row {
-        id: "fire",
-        asks: "fire overrides all",
-        holds: opened == doors && defied == 0,
-        found: format!("{} doors released, {} commands; {defied} defied it", share(opened, doors), of_fire.len()),
-        notes: vec![],
-        engine_us: of_fire.iter().map(|s| s.step_us).collect(),
-        human_ms: of_fire.iter().filter_map(last).collect(),
-    }
-}
-
-/// B1: who is who, with no beacons at all or with them. How often is reported; what counts is that nobody got what only
-/// another may have: doubt about who somebody is fails closed.
-fn named(log: &Log) -> Row {
-    let (named, wrong) = log.named;
-    let rate = if named > 0 { wrong as f64 / named as f64 } else { 1.0 };
-    let group = members(log, "project-x");
-    let mut notes = log.mistaken.clone();
-    let mut granted = 0;
-    for s in log.sent_by("wave-at-wall", "show") {
-        let at = ArrivalNs(s.command.at.0);
-        let waved = log.gestures.iter().rev().find(|g| g.0.0 <= at.0);
-        let is_there = waved.and_then(|(_, place)| log.known_at(at, *place)).is_some_and(|p| group.contains(&p));
-        if !is_there {
-            granted += 1;
-            notes.insert(
-                0,
-                format!("the folder was opened at {:.2} s for a wave that was no member's", at.0 as f64 / 1e9),
-            );
-        }
-    }
-    Row {
-        id: "B1",
-        asks: "known without wearables: who is taken for whom, and doubt fails closed",
-        holds: named > 0 && granted == 0,
-        found: format!(
-            "{wrong} of {named} beliefs wrong ({:.2} %), {} possible swaps said; {granted} rights given to another",
-            rate * 100.0,
-            log.swaps
-        ),
-        notes,
-        engine_us: vec![],
-        human_ms: vec![],
-    }
-}
-
-/// B3: how long the engine takes for anything.
-fn quick(log: &Log) -> Row {
-    let deciding = engine(log.sent.iter());
-    Row {
-        id: "B3",
-        asks: "reactions in milliseconds, not seconds",
-        holds: !deciding.is_empty(),
-        found: format!("{} steps, {} commands; `osmose bench latency` loads it", log.steps_us.len(), log.sent.len()),
-        notes: vec![],
-        engine_us: deciding,
-        human_ms: vec![],
-    }
 }
