@@ -231,9 +231,8 @@ fn snapshots_are_whole_or_what_changed_and_always_json() {
 
 #[test]
 fn a_lamp_whose_level_a_rule_holds_is_not_said_to_be_off() {
-    let mut b = Building::with(
-        "edition 1\nrule light {\n  while any person in meeting\n  hold meeting.light.level = 80 %\n}\n",
-    );
+    let mut b =
+        Building::with("edition 1\nrule light {\n  while meeting is occupied\n  hold meeting.light.level = 80 %\n}\n");
     b.report("meeting.light", "off");
     let told = |b: &Building| -> Value {
         let text = Snaps::default().write(b.chronicle.names(), &b.picture, &b.chronicle.seen, true);

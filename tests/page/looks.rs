@@ -30,6 +30,7 @@ pub(crate) fn shapes(browser: &mut Browser) {
             "the plan to fit",
             "Math.abs(osmose.views[0].W - document.querySelector('#stage-a').clientWidth) < 1",
         );
+        browser.until("colours to stand", "document.getAnimations().length === 0");
         browser.settle();
         let over = browser.eval("document.documentElement.scrollWidth - innerWidth").as_i64().expect("pixels");
         assert!(over <= 0, "{width} px: the page is {over} px wider than its window");

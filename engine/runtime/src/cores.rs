@@ -106,7 +106,10 @@ impl Cores {
     /// wait. What the thread starts does the same.
     pub fn step_back(&self) -> bool {
         // On Linux a thread's own niceness; elsewhere the whole process would be made nice.
-        let is_nice = cfg!(target_os = "linux") && rustix::process::setpriority_process(None, NICE).is_ok();
+        let is_nice = cfg!(target_os = "linux")
+            && rustix::process::getpriority_process(None)
+                .and_then(|now| rustix::process::setpriority_process(None, NICE.max(now)))
+                .is_ok();
         self.step_aside() && is_nice
     }
 }
@@ -143,6 +146,21 @@ mod tests {
         assert_eq!(count_list("0-1\n"), Some(2));
         assert_eq!(count_list("0,2-4,7"), Some(5));
         assert_eq!(count_list(""), None);
+    }
+
+    #[test]
+    fn a_thread_that_steps_back_is_nice_and_so_is_what_it_starts_and_nobody_else() {
+        let nice = || rustix::process::getpriority_process(None).expect("it can be read");
+        let before = nice();
+        let cores = Cores::read();
+        let back = std::thread::spawn(move || (cores.step_back(), nice(), std::thread::spawn(nice).join()));
+        let (done, own, child) = back.join().expect("no panic");
+        assert_eq!(nice(), before, "the others stay as they are");
+        if done {
+            assert_eq!((own, child.expect("no panic")), (NICE.max(before), NICE.max(before)));
+        } else {
+            println!("skip: this system lets no thread choose its cores");
+        }
     }
 
     #[test]
