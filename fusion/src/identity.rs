@@ -42,7 +42,7 @@ const SURE: f64 = 0.35;
 const STAY_S: f64 = 0.2;
 /// How much somebody may change their pace while it is not clear which of two they are, m/s: those who stop face to face
 /// and turn back look like those who pass.
-const TURNS_MPS: f64 = 0.5;
+const TURNS_MPS: f64 = 0.25;
 /// The probability of having changed places from which on it is said.
 const SWAP_SAID_P: f64 = 0.25;
 /// The most that one encounter can mix: beyond, the order is as good as forgotten.

@@ -20,6 +20,8 @@ use osmose_model::time::LogicalNs;
 const ROOMS_MAX: usize = 4;
 /// The line of a room is looked along in steps of this, metres.
 const STEP_M: f64 = 0.1;
+/// Most steps along one of its edges; a longer one is looked at in longer steps.
+const STEPS_MAX: f64 = 10_000.0;
 /// A wall or a door this near to the line of a room stands on it, metres.
 const ON_THE_LINE_M: f64 = 0.15;
 
@@ -56,7 +58,7 @@ fn ways_out(site: &Site, zone: &Zone) -> Vec<Segment> {
     let is_on = |lines: &[&Segment], at: Point| lines.iter().any(|s| s.nearest(at).distance(at) < ON_THE_LINE_M);
     let mut ways = Vec::new();
     for edge in zone.area.parts.iter().flat_map(|part| part.segments()) {
-        let steps = (edge.a.distance(edge.b) / STEP_M).ceil().max(1.0);
+        let steps = (edge.a.distance(edge.b) / STEP_M).ceil().clamp(1.0, STEPS_MAX);
         let at = |i: f64| {
             let share = (i / steps).clamp(0.0, 1.0);
             Point::new(edge.a.x_m + share * (edge.b.x_m - edge.a.x_m), edge.a.y_m + share * (edge.b.y_m - edge.a.y_m))
@@ -90,7 +92,10 @@ pub(crate) fn note(plan: &Plan, occupants: &mut Occupants, slot: u32, at: Logica
     for i in 0..occupants.occupant(slot).zones.len() {
         let who = occupants.occupant(slot);
         let zone = who.zones[i];
-        if plan.ways_out.distance_m(zone, who.place.at).is_some_and(|m| m >= 3.0 * who.spread_m()) {
+        let Some(away_m) = plan.ways_out.distance_m(zone, who.place.at) else { continue };
+        // Who is taken to be outside, though not by the margin, is so through a wall if no way out is near.
+        let outside_m = (-plan.depth(zone, who.place.level, who.place.at)).max(0.0);
+        if away_m >= 3.0 * who.spread_m() + outside_m {
             set(occupants.surely_mut(slot), zone, at);
         }
     }

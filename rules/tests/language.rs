@@ -5,15 +5,41 @@ mod common;
 
 use common::{Bench, name, said};
 use osmose_model::command::Value;
-use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId};
+use osmose_model::ids::{CarriedKey, PersonId, SensorId, TrackId, ZoneId};
 use osmose_model::input::OperatorAction;
 use osmose_model::observation::Direction;
+use osmose_model::time::LogicalNs;
 use osmose_model::tri::Tri;
 use osmose_model::world::{EventKind, Reading, Stimulus};
 
 const NOTHING: [&str; 0] = [];
 
 // ---- places and pairs ----
+
+#[test]
+fn who_may_have_left_pauses_and_the_pause_reaches_back_to_when_he_was_surely_inside() {
+    let mut b = Bench::new(
+        "rule doubt { when p in m7 and unsure-for(p, m7) > 700 ms do m7.recorder.pause(back_s: left-ago(p, m7)) level privacy }
+         rule leaves { when p leaves m7 do m7.recorder.pause(back_s: left-ago(p, m7)) level privacy }",
+    );
+    let (m7, ana) = (ZoneId(0), TrackId(1));
+    b.world.surely.insert((ana, m7), LogicalNs(1_000_000_000));
+    b.appears(1, Some(0), Some(0)).at(1.5).stands(1, 0.0, 0.0, 0.0, None);
+    assert_eq!(b.took(), NOTHING, "for half a second only");
+    b.at(1.75).stands(1, 0.01, 0.0, 0.0, None);
+    assert_eq!(b.took(), ["1.75 doubt: m7.recorder.pause(back_s: 0.75)"]);
+    b.at(2.25).goes(1, Some(2));
+    assert_eq!(b.took(), ["2.25 leaves: m7.recorder.pause(back_s: 1.25)"]);
+}
+
+#[test]
+fn whether_somebody_may_have_left_is_known_only_where_a_recorder_stands() {
+    let files =
+        common::source("rule r { when p in lobby and unsure-for(p, lobby) > 1 s do lobby-display.wake() level info }");
+    let found = osmose_rules::check(&common::site(), &files).diagnostics;
+    let text = found.iter().map(|d| d.render("", false)).collect::<String>();
+    assert!(text.contains("where a recorder stands"), "{text}");
+}
 
 const CARD: &str = "rule contact-card {
   when distance(a, b) < 1.2 m for 2 s until (distance(a, b) > 1.5 m)

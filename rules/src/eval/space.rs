@@ -181,9 +181,8 @@ impl Truth<'_> {
         if is_elsewhere || who.presence == Presence::Seen && outside_m < -3.0 * sigma_m - SURELY_INSIDE_M {
             return exactly(IN_DOUBT_S);
         }
-        if let unsure @ (s, _) = self.unsure_for(var, zone.id)
-            && s.is_finite()
-        {
+        let unsure = self.unsure_for(var, zone.id);
+        if unsure != UNKNOWN {
             return unsure;
         }
         if who.presence == Presence::Lost {

@@ -211,6 +211,8 @@ pub struct World {
     pub devices: BTreeMap<(ActuatorId, Name), Value>,
     pub sensors: Vec<SensorStatus>,
     pub alive: Vec<Tri>,
+    /// When who was last surely in which zone; of nobody else it is known.
+    pub surely: BTreeMap<(TrackId, ZoneId), LogicalNs>,
 }
 
 impl World {
@@ -224,6 +226,7 @@ impl World {
             devices: BTreeMap::new(),
             sensors: vec![SensorStatus::default(); count],
             alive: vec![Tri::True; count],
+            surely: BTreeMap::new(),
         }
     }
 }
@@ -272,6 +275,9 @@ impl WorldView for World {
     fn track_of(&self, person: PersonId) -> Option<(TrackId, f64)> {
         let on = self.people.values().filter(|o| o.person == Some(person));
         on.max_by(|a, b| a.person_p.total_cmp(&b.person_p)).map(|o| (o.track, o.person_p))
+    }
+    fn surely_in(&self, track: TrackId, zone: ZoneId) -> Option<LogicalNs> {
+        self.surely.get(&(track, zone)).copied()
     }
     fn is_member(&self, person: PersonId, group: GroupId) -> bool {
         self.site.groups[group.index()].members.contains(&person)
