@@ -4,7 +4,7 @@
 //! order, varints, IEEE doubles in little-endian). A scan's items follow its head, so that decoding fills a reused
 //! [`ScanBuf`] and allocates nothing.
 
-mod fix;
+mod short;
 
 use crate::command::Command;
 use crate::geometry::Place;
@@ -150,7 +150,7 @@ pub fn is_observation(canonical: &[u8]) -> bool {
 /// ```
 pub fn encode_input(input: &Input<'_>, out: &mut [u8]) -> Result<usize, CanonError> {
     if let Input::Observation(o) = input
-        && let Some(n) = fix::encode(o, out)
+        && let Some(n) = short::encode(o, out)
     {
         return Ok(n);
     }
@@ -201,10 +201,8 @@ fn take_all<'a, T: Deserialize<'a>>(mut bytes: &'a [u8], n: u32, items: &mut Vec
 /// # Errors
 /// [`CanonError`] where the bytes are not exactly one canonical input. Never panics.
 pub fn decode_input<'a>(bytes: &'a [u8], scan: &'a mut ScanBuf) -> Result<Input<'a>, CanonError> {
-    match fix::decode(bytes) {
-        Some(fix) => Ok(Input::Observation(fix)),
-        None => decode_any(bytes, scan),
-    }
+    let Some((o, is_scan)) = short::decode(bytes, &mut scan.detections) else { return decode_any(bytes, scan) };
+    Ok(Input::Observation(if is_scan { Observation { body: Body::Position(&scan.detections), ..o } } else { o }))
 }
 
 /// The general way, which says what is wrong with bytes that are no input.

@@ -157,6 +157,10 @@ impl Apart {
 
     /// Whether one of the `touched` has a neighbour that it must be told apart from; true where finding out costs more.
     fn overlaps_any(&self, all: &[Glance], touched: &[u32]) -> bool {
+        // Most are in one place, and two such do not overlap.
+        if !all.iter().any(|g| g.reportable && g.reach > 0.0) {
+            return false;
+        }
         if touched.len() * all.len() > LOOKS_MAX {
             return true;
         }

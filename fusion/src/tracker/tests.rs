@@ -250,6 +250,25 @@ fn scans_leave_alone_whom_their_sensor_cannot_see_and_time_does_not() {
 }
 
 #[test]
+fn who_was_never_shown_is_dropped_soon_where_nobody_looks_and_who_was_is_not() {
+    let mut tracker = two_rooms();
+    for k in 0..20 {
+        tracker.scan(k * TENTH_NS, 0, &[walker(k)]).unwrap();
+    }
+    let tentative = |tracker: &Tracker| tracker.tracks().filter(|t| !t.shown).count();
+    assert_eq!(tentative(&tracker), 0);
+    // The room was looked at before, so that this is hardly somebody; then nobody looks there any more.
+    tracker.scan(20 * TENTH_NS, 0, &[walker(20), Detection::at(2.0, 9.0)]).unwrap();
+    for k in 21..=40 {
+        tracker.scan(k * TENTH_NS, 1, &[]).unwrap();
+        assert_eq!(tentative(&tracker), 1, "{k}");
+    }
+    tracker.scan(41 * TENTH_NS, 1, &[]).unwrap();
+    assert_eq!((tentative(&tracker), tracker.gone().len()), (0, 0));
+    assert_eq!(tracker.track_count(), 1, "who was shown is unknown, and not gone");
+}
+
+#[test]
 fn who_stands_beside_somebody_seen_is_moved_with_them() {
     let mut tracker =
         Tracker::new(small(), vec![rectangle(0.0, 0.0, 5.0, 5.0), rectangle(5.0, 0.0, 10.0, 5.0)]).unwrap();

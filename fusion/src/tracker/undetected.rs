@@ -247,6 +247,26 @@ mod tests {
     }
 
     #[test]
+    fn they_grow_for_several_scans_at_once() {
+        let population = Population::default();
+        let mut grids = [(); 2].map(|()| grid(&[sensor(0.0, 8.0)], 1024));
+        for grid in &mut grids {
+            grid.pass(&population, 0.01, 0);
+            grid.thin(0, 0.9);
+        }
+        let [often, once] = &mut grids;
+        let before = often.cells.clone();
+        for k in 1..4 {
+            often.pass(&population, 0.01, k * GROWS_NS / 4);
+            assert_eq!(often.cells, before);
+        }
+        often.pass(&population, 0.01, GROWS_NS);
+        once.pass(&population, 0.01, GROWS_NS);
+        assert!(often.at(3.0, 3.0) > before[0]);
+        assert_eq!(often.cells, once.cells);
+    }
+
+    #[test]
     fn a_huge_site_keeps_to_the_limit() {
         let grid = grid(&[sensor(-9e6, 9e6)], 100);
         assert!(grid.cells.len() <= 101 && grid.cells.len() > 1);
