@@ -22,7 +22,8 @@ table{border-collapse:collapse;width:100%;font-size:12.5px}th,td{text-align:left
 th{font-weight:500;color:#62696f;font-size:11px;border-bottom-color:#bfc5c2}td.n,th.n{text-align:right}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}\
 td:first-child{font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child,th:last-child{padding-right:0}\
 .bad{color:#b0124f;font-weight:600}.good{color:#14171a}.small{font-size:12px;color:#62696f}code{font:12px ui-monospace,Menlo,Consolas,monospace}\
-.done th:nth-child(2){width:14%}.done th:nth-child(3){width:40%}.done th:nth-child(4){width:6%}.done th:nth-child(6){width:22%}\
+.done{table-layout:fixed}.done th{width:8%}.done th:nth-child(1){width:13%}.done th:nth-child(2){width:15%}.done th:nth-child(3){width:36%}\
+.done th:nth-child(6){width:20%}.done td{white-space:normal;overflow-wrap:anywhere}\
 svg{max-width:100%;height:auto}ul.said{list-style:none;padding:0;margin:.6em 0 0}details summary{cursor:pointer;color:#62696f;font-size:12px}\
 @page{margin:14mm}@media print{body{margin:0;max-width:none;padding:0;font-size:11pt}h2{break-after:avoid}table{font-size:9pt}th,td{padding-right:8px}tr,svg,.figures{break-inside:avoid}thead{display:table-header-group}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 

@@ -241,20 +241,20 @@ impl<R: Read> TraceReader<R> {
     }
 
     /// Reads to the end without unpacking anything, for the checksum over the whole data section alone: what is said where
-    /// that does not hold. (Who reads pieces of a file checks its chunks, and not what lies between them.)
+    /// that does not hold. (Who reads pieces of a file checks its chunks, and not what lies between them.) Stops, and says
+    /// nothing, once that is not wanted any more.
     ///
     /// # Errors
     /// The disk's.
-    pub fn skim(mut self) -> std::io::Result<Option<Damage>> {
+    pub fn skim(mut self, wanted: &dyn Fn() -> bool) -> std::io::Result<Option<Damage>> {
         self.skims = true;
-        while let Some(found) = self.advance()? {
-            if let Found::Damage(at) = found
-                && self.damage[at].kind == DamageKind::DataSection
-            {
-                return Ok(Some(self.damage[at].clone()));
+        while self.stage != Stage::Over {
+            if !wanted() {
+                return Ok(None);
             }
+            self.next_in_file()?;
         }
-        Ok(None)
+        Ok(self.damage.into_iter().find(|d| d.kind == DamageKind::DataSection))
     }
 
     /// Goes on to the next item. Beside [`TraceReader::item`], so that who reads several files can go on to the next

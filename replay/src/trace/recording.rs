@@ -212,12 +212,12 @@ impl Recording {
         })
     }
 
-    /// What the checksums over whole files say, without unpacking anything.
+    /// What the checksums over whole files say, without unpacking anything; as far as that is wanted.
     ///
     /// # Errors
     /// The disk's.
-    pub fn skim(&self) -> std::io::Result<Vec<Damage>> {
-        let one = |part: &Part| open(&part.path).map_err(std::io::Error::other)?.skim();
+    pub fn skim(&self, wanted: &dyn Fn() -> bool) -> std::io::Result<Vec<Damage>> {
+        let one = |part: &Part| open(&part.path).map_err(std::io::Error::other)?.skim(wanted);
         Ok(self.parts.iter().map(one).collect::<std::io::Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 

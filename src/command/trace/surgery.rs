@@ -26,6 +26,13 @@ impl Index {
         let every = DurationNs::from_s_f64(self.every).filter(|d| d.0 > 0);
         let every = every.ok_or_else(|| Failure::usage(format!("{} s is no time between keyframes", self.every)))?;
         let beside = self.trace.with_extension("mcap.indexing");
+        if self.output.is_none() && beside.exists() {
+            return Err(Failure::found(format!(
+                "{} is being written by another `osmose trace index`, or was left by one that was interrupted: remove it where \
+                 none is running",
+                beside.display()
+            )));
+        }
         let out = self.output.as_ref().unwrap_or(&beside);
         let mut bar = Bar::new();
         let done = index::index(&self.trace, every, out, &mut bar).map_err(Failure::found)?;

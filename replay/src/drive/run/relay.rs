@@ -21,6 +21,7 @@ use osmose_model::time::{DurationNs, LogicalNs};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -268,6 +269,8 @@ where
         let shared = Shared { board, changed: Condvar::new(), written };
         let sinks = [run.writing.sinks.events.take(), run.writing.sinks.commands.take()];
         let Options { from, to, verify, .. } = run.options;
+        // Of a stretch nobody asks what the whole file's checksum says: a day is gigabytes.
+        let wanted = AtomicBool::new(run.summary.began_at.is_none());
         let course = Course { recording: &reader, from, to, verify, wants: sinks.each_ref().map(Option::is_some) };
         let Run { workshop, driver, made_with, recorded, .. } = run;
         let (workshop, mut machine) = (&workshop, (made_with == Some(recorded)).then(|| driver.into_machine()));
@@ -279,20 +282,24 @@ where
                 thread.spawn_scoped(scope, move || course.run_all(machine, workshop, shared)).map(drop)
             };
             let spawned = (0..threads.get()).try_for_each(spawn);
-            let skimmed = scope.spawn(|| reader.skim());
+            let skimmed = scope.spawn(|| reader.skim(&|| wanted.load(Ordering::Relaxed)));
             let joined = match spawned {
                 Ok(()) => join(shared, sinks, reader.progress().1, watch),
                 Err(error) => Err(error.into()),
             };
             // Where that failed, or a leg went on over others, whoever still runs is not wanted.
             shared.stop();
+            let is_whole = joined.as_ref().is_ok_and(|summary| summary.began_at.is_none() && !summary.stopped);
+            wanted.fetch_and(is_whole, Ordering::Relaxed);
             let mut summary = joined?;
             let skimmed = skimmed.join().unwrap_or_else(|_| Err(std::io::Error::other("the reading thread failed")));
-            if summary.began_at.is_none() && !summary.stopped {
+            if is_whole {
                 let after = summary.span.map(|(_, last)| last);
                 let hole =
                     |damage| Hole { after, before: None, kind: HoleKind::Damage(damage), skipped: 0, went_on: false };
-                summary.holes.extend(skimmed?.into_iter().map(hole));
+                // A leg that came to the end before anybody began another has read the whole file, and said it.
+                let new: Vec<Hole> = skimmed?.into_iter().map(hole).filter(|h| !summary.holes.contains(h)).collect();
+                summary.holes.extend(new);
             }
             if let Some(difference) = summary.verdict.difference_mut() {
                 course.tell_states(workshop.clone(), difference)?;

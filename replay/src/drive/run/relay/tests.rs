@@ -90,6 +90,22 @@ fn holes_are_declared_once_and_gone_on_behind() {
     assert!(compared(cut, (None, None), true).0.inputs > 0);
 }
 
+#[test]
+fn the_checksum_over_the_whole_file_is_taken_where_the_whole_is_replayed() {
+    let mut trace = live(&walk(90), 60);
+    let end = [mcap::records::op::DATA_END, 4, 0, 0, 0, 0, 0, 0, 0];
+    let checksum = trace.windows(end.len()).rposition(|w| w == end).unwrap() + end.len();
+    trace[checksum] ^= 1;
+    let holes = |stretch| compared(&trace, stretch, false).0.holes.len();
+    assert_eq!([(None, None), (Some(40), None), (None, Some(40))].map(holes), [1, 0, 0]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("trace.mcap");
+    std::fs::write(&path, &trace).unwrap();
+    let recording = Recording::open(&path).unwrap();
+    let said = [true, false].map(|wanted| recording.skim(&|| wanted).unwrap().len());
+    assert_eq!(said, [1, 0]);
+}
+
 /// Leaves out the `n`-th event of a trace.
 fn without_event(trace: &[u8], n: usize) -> Vec<u8> {
     let mut seen = 0;
