@@ -150,6 +150,8 @@ struct Run<W: Workshop> {
     what_if: Option<WhatIf>,
     delays: Delays,
     other_build: Option<String>,
+    /// A recorded state that it was to begin at is none of this build's.
+    state_refused: bool,
     options: Options,
     from: LogicalNs,
     writing: Writing,
@@ -232,6 +234,7 @@ impl<S: Items, W: Workshop> Replay<S, W> {
             what_if: (other_ticks && *has_decisions).then(|| WhatIf::new(workshop.site().clone(), from)),
             delays: Delays::new(std::mem::take(&mut options.delayed)),
             other_build: reader.other_build(),
+            state_refused: false,
             from,
             writing,
             verifier: (options.verify && *has_decisions && *has_ticks).then(Verifier::default),
@@ -266,9 +269,14 @@ impl<S: Items, W: Workshop> Replay<S, W> {
     #[must_use]
     pub fn caution(&self) -> Option<String> {
         let why = self.run.other_build.as_deref()?;
+        let begins = if self.run.state_refused {
+            "; this build cannot go on from the states that it holds, so it runs from the log's beginning"
+        } else {
+            ""
+        };
         Some(format!(
             "another build recorded this trace ({why}): decisions may differ for that reason alone, and are then not \
-             comparable"
+             comparable{begins}"
         ))
     }
 

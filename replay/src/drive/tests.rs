@@ -353,6 +353,33 @@ fn other_sources_of_the_same_version_are_another_build() {
 }
 
 #[test]
+fn where_no_recorded_state_is_of_this_build_a_stretch_is_run_from_the_start_and_it_is_said_why() {
+    let mut meta = Meta::new(Origin::Live, "two rooms");
+    meta.build.sources = "00b2".to_owned();
+    let mut encoder = Encoder::default();
+    let other = rewritten(
+        &live(&walk(10), 54),
+        Some(meta),
+        |_, record, payload| match record {
+            Record::Keyframe { tag, .. } => Some(encoder.keyframe(*tag, b"another layout").to_vec()),
+            _ => Some(payload.to_vec()),
+        },
+        |_| false,
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("walk.mcap");
+    std::fs::write(&path, other).unwrap();
+    let recording = crate::trace::recording::Recording::open(&path).unwrap();
+    let options = Options { from: Some(LogicalNs(9_000_000_000)), verify: true, ..Options::default() };
+    let replay = Replay::new(recording, workshop(), options).unwrap();
+    assert!(!replay.caution().unwrap().contains("beginning"), "nothing was tried yet");
+    let replay = replay.from_keyframe().unwrap();
+    let caution = replay.caution().unwrap();
+    assert!(caution.ends_with("so it runs from the log's beginning"), "{caution}");
+    assert_eq!(replay.run(&mut ()).unwrap().began_at, None);
+}
+
+#[test]
 fn missing_and_surplus_decisions_are_differences() {
     let trace = live(&walk(10), 0);
     for topic in [Topic::Event, Topic::Command] {

@@ -174,6 +174,7 @@ impl<W: Workshop> Run<W> {
             }
             let Ok(Record::Keyframe { tag, state }) = codec::decode(&raw, scan) else { break };
             if !self.restore(tag, state)? {
+                self.state_refused = true;
                 break;
             }
             self.summary.began_at = Some(tag.seq);
