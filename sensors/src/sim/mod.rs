@@ -63,6 +63,8 @@ pub const REPORT_AFTER_MIN: DurationNs = DurationNs::from_ms(3);
 const POINTS: usize = 200;
 /// Most true crossings that are kept until they are taken; the oldest are dropped beyond it, and counted.
 const CROSSINGS_MAX: usize = 1 << 20;
+/// Most true gestures that are kept until they are taken; the oldest are dropped beyond it.
+const GESTURES_MAX: usize = 1 << 12;
 /// How long the people of a crowd stay somewhere, seconds, where the scenario does not say.
 pub const CROWD_STAY_S: [f64; 2] = [5.0, 60.0];
 
@@ -146,6 +148,17 @@ pub struct TrueCrossing {
     pub entered: bool,
 }
 
+/// Somebody truly made a gesture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrueGesture {
+    /// When, to a [`STEP`].
+    pub at: ArrivalNs,
+    /// Who: [`TruePerson::id`].
+    pub id: u32,
+    /// Which known person they are, if any.
+    pub person: Option<PersonId>,
+}
+
 /// A simulated building.
 ///
 /// Sensor observations and device reports come out of [`Sim::advance`] in the order of arrival; commands go in by
@@ -165,6 +178,7 @@ pub struct Sim {
     delivered: ArrivalNs,
     crossings: VecDeque<TrueCrossing>,
     crossings_dropped: u64,
+    gestures: VecDeque<TrueGesture>,
     notes: Vec<String>,
     zones: Vec<ZoneId>,
 }
@@ -213,6 +227,7 @@ impl Sim {
             delivered: ArrivalNs(i64::MIN),
             crossings: VecDeque::new(),
             crossings_dropped: 0,
+            gestures: VecDeque::new(),
             notes,
             zones: Vec::new(),
         })
@@ -286,6 +301,11 @@ impl Sim {
         self.crossings_dropped
     }
 
+    /// The true gestures since the last call, in order of time; up to one [`STEP`] ahead of the last [`Sim::advance`].
+    pub fn take_gestures(&mut self, out: &mut Vec<TrueGesture>) {
+        out.extend(self.gestures.drain(..));
+    }
+
     /// How often somebody wanted to go where no way leads.
     #[must_use]
     pub fn no_way(&self) -> u64 {
@@ -303,6 +323,7 @@ impl Sim {
         self.people.step(&self.site, &mut self.nav, from, to);
         (self.step_from, self.now) = (from, to);
         self.find_crossings();
+        self.note_gestures();
         if from.0 % osmose_model::time::NS_PER_S == 0 {
             self.rooms.step(&self.site, &self.people, &self.devices, 1.0);
         }
@@ -312,6 +333,19 @@ impl Sim {
         }
         let moment = Moment { site: &self.site, nav: &self.nav, people: &self.people, from, to };
         self.senses.step(&moment, &self.rooms, &mut self.outbox);
+    }
+
+    /// Notes who makes a gesture in this step.
+    fn note_gestures(&mut self) {
+        for &(_, i, act) in &self.people.acts {
+            if let people::Act::Gesture(_) = act {
+                if self.gestures.len() >= GESTURES_MAX {
+                    self.gestures.pop_front();
+                }
+                let person = self.people.walkers[i].person;
+                self.gestures.push_back(TrueGesture { at: self.step_from, id: i as u32, person });
+            }
+        }
     }
 
     /// Brings everybody's zones up to date, and notes who crossed which boundary when.

@@ -243,6 +243,10 @@ fn somebody_who_faces_the_counter_is_told_from_somebody_who_passes() {
     });
     assert!(matches!(gestures.as_slice(), [(_, g)] if *g == "wave"), "{gestures:?}");
     let waved = gestures[0].0;
+    let mut truth = Vec::new();
+    sim.take_gestures(&mut truth);
+    let ana = site.person_named("ana");
+    assert!(matches!(truth.as_slice(), [t] if t.person == ana && t.at.0 == waved.0), "{truth:?}, seen at {waved}");
     let faces: Vec<f64> =
         headings.iter().filter(|h| h.0 < waved && h.0 > waved.minus(DurationNs::from_s(4))).map(|h| h.1).collect();
     let walks: Vec<f64> = headings.iter().filter(|h| h.0 < seconds(1.0) && h.0 > seconds(0.3)).map(|h| h.1).collect();

@@ -28,7 +28,7 @@ use osmose_model::site::{Site, SourceFile};
 use osmose_model::stages::{Decide, Fuse};
 use osmose_model::time::{ArrivalNs, DurationNs, LogicalNs};
 use osmose_model::world::{EventKind, Presence};
-use osmose_sensors::sim::{REPORT_AFTER_MIN, Sim, TrueCrossing, TruePerson};
+use osmose_sensors::sim::{REPORT_AFTER_MIN, Sim, TrueCrossing, TrueGesture, TruePerson};
 use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,8 +69,8 @@ pub(super) struct Log {
     pub(super) crossings: Vec<TrueCrossing>,
     pub(super) sent: Vec<Sent>,
     pub(super) reports: Vec<(ArrivalNs, Report)>,
-    /// Gestures: when they were made, and where.
-    pub(super) gestures: Vec<(LogicalNs, osmose_model::geometry::Place)>,
+    /// Who truly made which gesture.
+    pub(super) waved: Vec<TrueGesture>,
     /// When the fire panel said that it burns.
     pub(super) fires: Vec<LogicalNs>,
     /// Everybody's places over time, of those in the zones that rows look at.
@@ -153,13 +153,6 @@ impl Log {
         all
     }
 
-    /// The known person who truly stood at a place, as far as one look a second tells.
-    pub(super) fn known_at(&self, at: ArrivalNs, place: osmose_model::geometry::Place) -> Option<PersonId> {
-        let near = self.whole.iter().filter(|w| (w.0.0 - at.0).abs() <= COMPARED_EVERY.0 && w.3.level == place.level);
-        let near = near.map(|w| (w.3.at.distance(place.at), w.2));
-        near.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|n| n.0 <= SAME_PLACE_M).and_then(|n| n.1)
-    }
-
     /// Who truly is in a zone at an instant.
     pub(super) fn inside(&self, zone: ZoneId, at: ArrivalNs) -> Vec<(u32, Option<PersonId>)> {
         let there = self.stays(zone).into_iter().filter(|s| s.2 <= at && at < s.3);
@@ -198,13 +191,12 @@ impl StepSink<Fusion, Rules, Plan> for Sink {
         log.steps_us.push(step_us);
         match input {
             Input::Report(report) => log.reports.push((ArrivalNs(tag.at.0), *report)),
-            Input::Observation(o) => match o.body {
-                Body::Gesture { place, .. } => log.gestures.push((o.measured, place)),
-                Body::Binary { on: true } if log.site.sensors[o.sensor.index()].name == "fire-panel" => {
-                    log.fires.push(o.measured);
-                }
-                _ => {}
-            },
+            Input::Observation(o)
+                if log.site.sensors[o.sensor.index()].name == "fire-panel"
+                    && matches!(o.body, Body::Binary { on: true }) =>
+            {
+                log.fires.push(o.measured);
+            }
             _ => {}
         }
         log.swaps += out.events.iter().filter(|e| e.kind == EventKind::Swapped).count() as u64;
@@ -318,7 +310,7 @@ fn morning(demo: &Demo, beacons: Beacons) -> Result<Log, Failure> {
         crossings: vec![],
         sent: vec![],
         reports: vec![],
-        gestures: vec![],
+        waved: vec![],
         fires: vec![],
         seen: vec![],
         named: (0, 0),
@@ -350,6 +342,7 @@ fn morning(demo: &Demo, beacons: Beacons) -> Result<Log, Failure> {
             frame = source.next_frame().map_err(failed)?;
         }
         sim.take_crossings(&mut sink.log.crossings);
+        sim.take_gestures(&mut sink.log.waved);
         if now >= noted {
             sink.note(&sim, now);
             noted = noted.plus(NOTED_EVERY);

@@ -15,9 +15,8 @@ pub(super) fn named(log: &Log) -> Row {
     let mut granted = 0;
     for s in log.sent_by("wave-at-wall", "show") {
         let at = ArrivalNs(s.command.at.0);
-        let waved = log.gestures.iter().rev().find(|g| g.0.0 <= at.0);
-        let is_there = waved.and_then(|(_, place)| log.known_at(at, *place)).is_some_and(|p| group.contains(&p));
-        if !is_there {
+        let waved = log.waved.iter().rev().find(|g| g.at <= at).and_then(|g| g.person);
+        if !waved.is_some_and(|p| group.contains(&p)) {
             granted += 1;
             notes.insert(
                 0,

@@ -70,8 +70,8 @@ pub(super) fn opened(log: &Log) -> Row {
     });
     let to_members = to_members.count();
     let human = shows.iter().filter_map(|s| {
-        let made = log.gestures.iter().rev().find(|g| g.0.0 <= s.command.at.0)?;
-        log.said(s.command.device, "state", "showing", s.command.at.0).map(|r| ms(made.0.0, r))
+        let made = log.waved.iter().rev().find(|g| g.at.0 <= s.command.at.0)?;
+        log.said(s.command.device, "state", "showing", s.command.at.0).map(|r| ms(made.at.0, r))
     });
     let human_ms: Vec<f64> = human.collect();
     Row {
@@ -79,9 +79,9 @@ pub(super) fn opened(log: &Log) -> Row {
         asks: "a wave at the wall opens the shared folder, for members",
         holds: !shows.is_empty()
             && to_members == shows.len()
-            && shows.len() + refused == log.gestures.len()
+            && shows.len() + refused == log.waved.len()
             && refused > 0,
-        found: format!("{} waves: {} opened for members, {refused} refused and told", log.gestures.len(), to_members),
+        found: format!("{} waves: {} opened for members, {refused} refused and told", log.waved.len(), to_members),
         notes: vec![],
         engine_us: shows.iter().map(|s| s.step_us).collect(),
         human_ms,
