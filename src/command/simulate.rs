@@ -37,7 +37,7 @@ const TRUTH_EVERY: DurationNs = DurationNs::from_ms(100);
                   simulate examples/incidents --script examples/incidents/late-pause.toml --seconds 40 --seed 1 \
                   --epoch 2026-03-02T10:02:00Z -o late-pause.mcap"
 )]
-#[group(id = "scenario", required = true, args = ["script", "people"])]
+#[command(group(clap::ArgGroup::new("scenario").required(true).args(["script", "people"])))]
 pub(crate) struct Simulate {
     /// The site's folder
     site: PathBuf,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
                   The id of a command is in `osmose replay --commands`, and in what devices are sent. Every link says \
                   whether it was recorded then or is recomputed now."
 )]
-#[group(id = "question", required = true, args = ["command", "rule"])]
+#[command(group(clap::ArgGroup::new("question").required(true).args(["command", "rule"])))]
 pub(crate) struct Why {
     /// The trace, or the folder that recordings go to
     trace: PathBuf,
