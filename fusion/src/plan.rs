@@ -112,6 +112,12 @@ impl Plan {
         if zone.level == level { zone.area.depth(at) } else { f64::NEG_INFINITY }
     }
 
+    /// How far a point is outside of a zone, metres; 0 inside, which is told without measuring.
+    pub(crate) fn outside_m(&self, zone: ZoneId, level: LevelId, at: Point) -> f64 {
+        let on = &self.zones[zone.index()];
+        if on.level == level && on.area.contains(at) { 0.0 } else { -self.depth(zone, level, at) }
+    }
+
     /// How far a point is outside of a zone's box, metres; 0 inside. Its depth is at most minus that.
     pub(crate) fn outside_box_m(&self, zone: ZoneId, at: Point) -> f64 {
         let Some(b) = self.zones[zone.index()].round else { return f64::INFINITY };

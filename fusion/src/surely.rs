@@ -2,9 +2,9 @@
 //!
 //! A leave is known only some time after it, and who stops on the threshold may have been outside for long when they are
 //! told to have left: how fast they walk on says nothing of how long they stood. What is known is when they were last
-//! farther from every way out than three standard deviations of their place, or came in. So that instant is kept per person and such
-//! room, and a pause reaches back to it. A way out is a door, or a piece of the room's line that no wall stands on.
-//! Other rooms cost nothing but a look.
+//! farther from every way out than three standard deviations of their place, or came in. So that instant is kept per
+//! person and such room, and a pause reaches back to it. A way out is a door, or a piece of the room's line that no wall
+//! stands on. Other rooms cost nothing but a look.
 
 use crate::occupants::Occupants;
 use crate::plan::Plan;
@@ -42,7 +42,7 @@ impl WaysOut {
     /// How far a point is from the nearest way out of a zone, metres; `None` where no recorder stands in it.
     fn distance_m(&self, zone: ZoneId, from: Point) -> Option<f64> {
         let ways = self.0.get(zone.index())?.as_ref()?;
-        Some(ways.iter().map(|way| way.nearest(from).distance(from)).fold(f64::INFINITY, f64::min))
+        Some(ways.iter().map(|way| way.nearest(from).distance2(from)).fold(f64::INFINITY, f64::min).sqrt())
     }
 
     fn has(&self, zone: ZoneId) -> bool {
@@ -94,7 +94,7 @@ pub(crate) fn note(plan: &Plan, occupants: &mut Occupants, slot: u32, at: Logica
         let zone = who.zones[i];
         let Some(away_m) = plan.ways_out.distance_m(zone, who.place.at) else { continue };
         // Who is taken to be outside, though not by the margin, is so through a wall if no way out is near.
-        let outside_m = (-plan.depth(zone, who.place.level, who.place.at)).max(0.0);
+        let outside_m = plan.outside_m(zone, who.place.level, who.place.at);
         if away_m >= 3.0 * who.spread_m() + outside_m {
             set(occupants.surely_mut(slot), zone, at);
         }
@@ -122,7 +122,8 @@ fn set(surely: &mut Surely, zone: ZoneId, at: LogicalNs) {
     }
 }
 
-/// When somebody was last surely in a zone, or came into it: the log's beginning where they never did, `None` where no recorder stands.
+/// When somebody was last surely in a zone, or came into it: the log's beginning where they never did, `None` where no
+/// recorder stands.
 pub(crate) fn last(plan: &Plan, occupants: &Occupants, track: TrackId, zone: ZoneId) -> Option<LogicalNs> {
     if !plan.ways_out.has(zone) {
         return None;
