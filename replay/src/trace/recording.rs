@@ -13,6 +13,7 @@ use osmose_model::input::Input;
 use osmose_model::observation::ScanBuf;
 use osmose_model::site::SourceFile;
 use osmose_model::time::{LogicalNs, UtcNs, parse_decimal_ns};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -126,27 +127,34 @@ struct Part {
     first: LogicalNs,
 }
 
+/// The recordings in a folder: all of them, or those whose names sort no earlier than one.
+fn files_in(dir: &Path, first: Option<&OsStr>) -> Result<Vec<PathBuf>, RecordingError> {
+    let io = |source| RecordingError::Io { path: dir.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let file = entry.path();
+        let is_wanted = first.is_none_or(|first| entry.file_name().as_os_str() >= first);
+        if is_wanted && file.extension().is_some_and(|e| e == "mcap") && file.is_file() {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
 impl Recording {
     /// Opens a trace, or every `*.mcap` of a folder in the order of their times.
     ///
     /// # Errors
     /// [`RecordingError`].
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
-        let io = |path: &Path, source| RecordingError::Io { path: path.to_owned(), source };
         if !path.is_dir() {
             let reader = open(path)?;
             let (bytes, build) = (reader.progress().1, reader.meta().build.clone());
             let parts = vec![Part { path: path.to_owned(), bytes, build, first: LogicalNs(i64::MIN) }];
             return Ok(Self { parts, at: 0, reader, index: None, total_bytes: bytes, passed: Default::default() });
         }
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(|e| io(path, e))? {
-            let file = entry.map_err(|e| io(path, e))?.path();
-            if file.extension().is_some_and(|e| e == "mcap") && file.is_file() {
-                files.push(file);
-            }
-        }
-        Self::open_all(files, path)
+        Self::open_all(files_in(path, None)?, path)
     }
 
     /// Opens `first` and what was recorded behind it in the same folder: of a folder that holds several logs, the one that
@@ -156,16 +164,7 @@ impl Recording {
     /// [`RecordingError`].
     pub fn open_since(first: &Path) -> Result<Self, RecordingError> {
         let dir = first.parent().unwrap_or(Path::new("."));
-        let io = |source| RecordingError::Io { path: dir.to_owned(), source };
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(dir).map_err(io)? {
-            let entry = entry.map_err(io)?;
-            let is_later = Some(entry.file_name().as_os_str()) >= first.file_name();
-            if is_later && entry.path().extension().is_some_and(|e| e == "mcap") {
-                files.push(entry.path());
-            }
-        }
-        Self::open_all(files, dir)
+        Self::open_all(files_in(dir, first.file_name())?, dir)
     }
 
     /// Opens files that follow each other, in the order of their times.
